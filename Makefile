@@ -1,0 +1,101 @@
+# tfclass: from a fresh clone, `make demo` does everything once; `make test` runs the tests.
+#
+#   CORPUS=demo | FILE       the generated demo corpus, or a labelled table (TSV, CSV, Parquet)
+#   MODEL=bilstm             a file of conf/model
+#   ARGS="key=value ..."     further Hydra overrides for train and eval, options for predict
+#   FASTA=FILE               what `make predict` reads
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV ?= .venv
+CORPUS ?= demo
+MODEL ?= bilstm
+FASTA ?= data/examples/proteins.fasta
+PORT ?= 5000
+ARGS ?=
+
+BIN := $(VENV)/bin
+export MLFLOW_DISABLE_TELEMETRY := true
+
+ifeq ($(CORPUS),demo)
+NAME := demo
+TABLE := data/demo/demo.tsv
+CORPUS_ARGS := corpus=demo
+TRAIN_ARGS := experiment=demo
+else
+NAME := $(firstword $(subst ., ,$(notdir $(CORPUS))))
+TABLE := $(CORPUS)
+CORPUS_ARGS := corpus=table corpus.path=$(abspath $(CORPUS)) corpus.name=$(NAME)
+TRAIN_ARGS := $(CORPUS_ARGS)
+endif
+
+BUNDLE := models/$(NAME)-$(MODEL)
+REPORT := reports/$(NAME)-$(MODEL)
+
+TRAIN = $(BIN)/tfclass train $(TRAIN_ARGS) model=$(MODEL) bundle=$(BUNDLE) $(ARGS)
+EVALUATE = $(BIN)/tfclass evaluate $(CORPUS_ARGS) bundle=$(BUNDLE) report=$(REPORT) $(ARGS)
+
+.PHONY: help setup data train eval predict ui demo test lint bench docs clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  Options: CORPUS=demo|FILE  MODEL=bilstm  ARGS='key=value ...'  FASTA=FILE  (see the top of the Makefile)"
+
+setup: $(VENV)/.installed ## Make the environment (.venv) with tfclass in it
+
+data: $(TABLE) ## Make the corpus
+
+train: $(VENV)/.installed $(TABLE) ## Train; every call is a new run in MLflow, the last one is the model
+	$(TRAIN)
+
+eval: $(BUNDLE)/bundle.json ## Evaluate the model on the test split; trains first where there is none
+	$(EVALUATE)
+
+predict: $(BUNDLE)/bundle.json ## Predict FASTA=FILE with the model
+	$(BIN)/tfclass predict $(FASTA) --model $(BUNDLE) $(ARGS)
+
+ui: $(VENV)/.installed ## Open the MLflow UI on http://127.0.0.1:5000 (PORT=...)
+	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(CURDIR)/mlflow.db --port $(PORT)
+
+demo: $(REPORT)/report.json ## Everything once: set up, generate, train, evaluate, predict
+	$(BIN)/tfclass predict $(FASTA) --model $(BUNDLE)
+
+test: $(VENV)/.installed-test ## Run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.installed-test ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+bench: $(VENV)/.installed ## Run every benchmark; each prints a ratio measured in one run
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+docs: $(VENV)/.installed ## Build the documentation into docs/_build
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[docs]'
+	$(BIN)/python -m sphinx -q -W -b html docs docs/_build
+
+clean: ## Remove what was built; keeps data, models and MLflow's records
+	rm -rf build dist docs/_build .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[test]'
+	@touch $@
+
+data/demo/demo.tsv: | $(VENV)/.installed
+	$(BIN)/tfclass data demo -o $@
+
+$(BUNDLE)/bundle.json: $(TABLE) | $(VENV)/.installed
+	$(TRAIN)
+
+$(REPORT)/report.json: $(BUNDLE)/bundle.json
+	$(EVALUATE)

@@ -1,0 +1,5 @@
+"""tfclass: which proteins are transcription factors."""
+
+from importlib.metadata import version
+
+__version__ = version("tfclass")

@@ -1,0 +1,206 @@
+"""A model as a folder: ``model.safetensors``, ``bundle.json``, ``MODEL_CARD.md``.
+
+``bundle.json`` holds all that is needed to rebuild the network and to read its output (architecture, alphabet, classes,
+calibration, threshold), where it came from, and the SHA-256 of the other files and of itself. Loading checks every one
+of them, runs no code from the folder and needs neither Hydra nor MLflow.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError
+
+from tfclass.bundle.calibration import Calibration
+from tfclass.config import ModelConfig, from_mapping
+from tfclass.errors import BundleError
+from tfclass.files import whole_folder
+from tfclass.networks.classifier import Classifier
+from tfclass.networks.zoo import build
+from tfclass.sequence.vocabulary import Vocabulary
+
+SCHEMA_VERSION = 1
+DESCRIPTION, WEIGHTS, CARD = "bundle.json", "model.safetensors", "MODEL_CARD.md"
+DEFAULT = "tf-bilstm"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A trained network with everything that gives its output a meaning.
+
+    Attributes
+    ----------
+    name : str
+    model : Classifier
+        On the CPU, in evaluation mode.
+    config : ModelConfig
+    vocabulary : Vocabulary
+    classes : tuple of str, length C
+        In the order of the logits; the positive class last in a binary task.
+    calibration : Calibration
+    threshold : float or None
+        Least probability of the positive class that is called; None in a multi-class task.
+    provenance : dict
+        Where it came from: corpus and its digest, configuration, validation scores, MLflow run. JSON values only.
+    digest : str
+        SHA-256 of the description, in hexadecimal; empty before it is saved.
+    """
+
+    name: str
+    model: Classifier
+    config: ModelConfig
+    vocabulary: Vocabulary
+    classes: tuple[str, ...]
+    calibration: Calibration
+    threshold: float | None
+    provenance: dict[str, Any]
+    digest: str = ""
+
+
+def save_bundle(bundle: Bundle, folder: Path, card: str) -> str:
+    """Write a bundle; a bundle already there is replaced once the new one is complete.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    folder : Path
+    card : str
+        The model card, Markdown.
+
+    Returns
+    -------
+    str
+        Its digest.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be written.
+    """
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in bundle.model.state_dict().items()}
+    files = {WEIGHTS: safetensors.torch.save(weights), CARD: card.encode()}
+    description = {
+        "schema_version": SCHEMA_VERSION,
+        "name": bundle.name,
+        "classes": list(bundle.classes),
+        "letters": bundle.vocabulary.letters,
+        "model": asdict(bundle.config),
+        "calibration": asdict(bundle.calibration),
+        "threshold": bundle.threshold,
+        "provenance": bundle.provenance,
+        "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+    }
+    digest = _digest(description)
+    with whole_folder(folder) as building:
+        for name, content in files.items():
+            (building / name).write_bytes(content)
+        text = json.dumps({**description, "sha256": digest}, indent=1, allow_nan=False)
+        (building / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
+    return digest
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Read a bundle and check every byte of it.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    Bundle
+
+    Raises
+    ------
+    BundleError
+        A file is missing or altered, the schema is newer than this tfclass, or the parts do not fit together.
+    """
+    description = _read_description(folder)
+    contents = {name: _read_verified(folder / name, sha256) for name, sha256 in description["files"].items()}
+    try:
+        config = from_mapping(ModelConfig, description["model"], where="model")
+        vocabulary = Vocabulary(description["letters"])
+        calibration = TypeAdapter(Calibration).validate_python(description["calibration"])
+        model = build(config, vocabulary, len(description["classes"]))
+        model.load_state_dict(safetensors.torch.load(contents[WEIGHTS]))
+    except (KeyError, ValidationError, SafetensorError, RuntimeError) as error:
+        raise BundleError(str(folder), f"parts that do not fit together ({error})", path=str(folder)) from error
+    return Bundle(
+        description["name"],
+        model.eval(),
+        config,
+        vocabulary,
+        tuple(description["classes"]),
+        calibration,
+        description["threshold"],
+        description["provenance"],
+        description["sha256"],
+    )
+
+
+def shipped() -> dict[str, Path]:
+    """List the models inside the package, by name."""
+    root = Path(str(resources.files("tfclass.bundle.pretrained")))
+    return {path.parent.name: path.parent for path in sorted(root.glob(f"*/{DESCRIPTION}"))}
+
+
+def find_bundle(name: str) -> Path:
+    """Resolve what a user calls a model: a folder, or the name of a shipped one.
+
+    Raises
+    ------
+    BundleError
+        It is neither; the shipped names are listed.
+    """
+    if Path(name).is_dir():
+        return Path(name)
+    models = shipped()
+    if name in models:
+        return models[name]
+    known = ", ".join(models) or "none in this installation"
+    raise BundleError(name, "no such model", f"a folder with a bundle, or a shipped name ({known})", path=name)
+
+
+def _read_description(folder: Path) -> dict[str, Any]:
+    path = folder / DESCRIPTION
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        action = "name the folder that `tfclass train` wrote"
+        raise BundleError(str(folder), f"no {DESCRIPTION}", "a model bundle", action, path=str(path)) from None
+    except OSError as error:
+        raise BundleError(str(path), f"a file that cannot be read ({error.strerror})", path=str(path)) from error
+    except ValueError as error:
+        raise BundleError(str(path), f"damaged JSON ({error})", action="restore the bundle", path=str(path)) from error
+    version = description.get("schema_version") if isinstance(description, dict) else None
+    if not isinstance(version, int) or version < 1:
+        raise BundleError(str(path), "no schema version", "a description written by tfclass", path=str(path))
+    if version > SCHEMA_VERSION:
+        expected = f"at most {SCHEMA_VERSION}"
+        raise BundleError(str(path), f"schema version {version}", expected, "upgrade tfclass", path=str(path))
+    if description.get("sha256") != _digest({k: v for k, v in description.items() if k != "sha256"}):
+        found = "content that does not match its own checksum"
+        raise BundleError(str(path), found, action="restore the bundle; it was altered", path=str(path))
+    return description
+
+
+def _read_verified(path: Path, sha256: str) -> bytes:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise BundleError(str(path), "no such file", action="restore the bundle", path=str(path)) from None
+    except OSError as error:
+        raise BundleError(str(path), f"a file that cannot be read ({error.strerror})", path=str(path)) from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        found = "content that does not match its checksum"
+        raise BundleError(str(path), found, action="restore the bundle; it was altered", path=str(path))
+    return content
+
+
+def _digest(description: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(description, sort_keys=True, allow_nan=False).encode()).hexdigest()

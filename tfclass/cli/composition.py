@@ -1,0 +1,86 @@
+"""Running a job under Hydra, and turning what Hydra raises into the one-line errors of tfclass."""
+
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from tfclass.config import unknown_key
+from tfclass.errors import ConfigError, TfclassError
+
+_OVERRIDE = re.compile(r"Could not override '([^']+)'")
+
+
+def run_with_hydra(name: str, kind: type, job: Callable[[Mapping[str, Any]], object], arguments: Sequence[str]) -> None:
+    """Compose ``conf/NAME.yaml`` with the overrides given, and run `job` on the result.
+
+    Parameters
+    ----------
+    name : str
+        ``train`` or ``evaluate``.
+    kind : type
+        The configuration's dataclass, for the list of keys in messages.
+    job : callable
+        Gets the configuration as nested plain values.
+    arguments : sequence of str
+        The command line behind the verb: overrides and Hydra's own flags.
+
+    Raises
+    ------
+    ConfigError
+        A key or group is unknown, a value cannot be read, or one is missing.
+    """
+
+    failures: list[Exception] = []
+
+    def task(config: DictConfig) -> None:
+        if failures:
+            return
+        # Hydra would print several lines about an exception that leaves here; so it is raised outside.
+        try:
+            job(OmegaConf.to_container(config, resolve=True, throw_on_missing=True))  # type: ignore[arg-type]
+        except Exception as error:  # noqa: BLE001 - raised again below
+            failures.append(error)
+        finally:
+            _remove_if_empty(Path(HydraConfig.get().runtime.output_dir))
+
+    sys.argv = [f"tfclass {name}", *arguments]
+    # For what goes wrong before the job: let the exception out instead of printing it and leaving with status 1.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        hydra.main(version_base="1.3", config_path="pkg://tfclass.conf", config_name=name)(task)()
+        if failures:
+            raise failures[0]
+    except (HydraException, OmegaConfBaseException) as error:
+        raise _one_line(error, name, kind) from error
+
+
+def _remove_if_empty(folder: Path) -> None:
+    # Hydra makes a folder for every job, also for one whose output goes elsewhere or that fails at once.
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+        folder.parent.rmdir()
+
+
+def _one_line(error: Exception, name: str, kind: type) -> TfclassError:
+    text = str(error)
+    match = _OVERRIDE.search(text)
+    if match:
+        return unknown_key(kind, match[1])
+    if isinstance(error, MissingConfigException) and error.options is not None:
+        group, _, option = str(error.missing_cfg_file).rpartition("/")
+        return ConfigError(group, repr(option), "one of " + ", ".join(error.options), key=group)
+    if "Missing mandatory value" in text:
+        key = text.split(": ", 1)[1].split()[0]
+        return ConfigError(key, "no value", "one to be given", f"add {key}=VALUE", key=key)
+    action = f"see tfclass {name} --help"
+    return ConfigError("configuration", " ".join(text.split()), action=action)

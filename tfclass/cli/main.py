@@ -1,0 +1,77 @@
+"""``tfclass``: the verbs, and how errors leave the program."""
+
+import logging
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from tfclass.cli import data, evaluate, model, predict, train
+from tfclass.errors import TfclassError
+
+app = typer.Typer(
+    name="tfclass",
+    help="Which proteins are transcription factors? FASTA in, one calibrated probability per protein out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+# Everything behind these verbs, --help included, is for Hydra.
+_HYDRA = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+
+app.command("predict")(predict.predict)
+app.command("train", context_settings=_HYDRA)(train.train)
+app.command("evaluate", context_settings=_HYDRA)(evaluate.evaluate)
+app.add_typer(data.app, name="data")
+app.add_typer(model.app, name="model")
+
+# typer exports only this leaf of its usage errors.
+_UsageError: type = typer.BadParameter.__mro__[1]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from tfclass import __version__
+
+        typer.echo(f"tfclass {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", envvar="TFCLASS_DEBUG", help="Show tracebacks.")] = False,
+) -> None:
+    os.environ["TFCLASS_DEBUG"] = "1" if debug else "0"
+
+
+def main() -> None:
+    """Run the command line; every expected failure is one line on stderr and an exit status."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    try:
+        sys.exit(app(standalone_mode=False))
+    except TfclassError as error:
+        if os.environ.get("TFCLASS_DEBUG") == "1":
+            raise
+        typer.echo(f"tfclass: {error}", err=True)
+        sys.exit(error.exit_code)
+    except Exception as error:
+        if not isinstance(error, _UsageError):
+            raise
+        _leave_with_usage(error)
+
+
+def _leave_with_usage(error: Exception) -> None:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "tfclass"
+    message = error.format_message()  # type: ignore[attr-defined]
+    if type(error).__name__ == "NoArgsIsHelpError":
+        typer.echo(message, err=True)
+    else:
+        typer.echo(f"{command}: {' '.join(message.split())}; see {command} --help", err=True)
+    sys.exit(2)

@@ -1,0 +1,207 @@
+"""What can be configured: one frozen dataclass per group in ``conf/``, checked in full before anything starts.
+
+Nothing here knows Hydra: the same classes are built from the JSON in a bundle, so a model never needs Hydra to be
+loaded. Networks are chosen by name, never by a class path, so a configuration cannot call code.
+"""
+
+import typing
+from collections.abc import Mapping
+from dataclasses import asdict, field, fields, is_dataclass
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from tfclass.errors import ConfigError
+
+_STRICT = ConfigDict(extra="forbid")
+
+Positive = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class CorpusConfig:
+    """Where the labelled proteins are, and which labels mean what."""
+
+    path: str
+    name: str = "corpus"
+    classes: tuple[str, ...] | None = ("nonTF", "TF")
+    aliases: dict[str, str] = field(default_factory=lambda: {"nonTF_hard": "nonTF"})
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class SplitConfig:
+    """How proteins are put into train, valid and test."""
+
+    policy: Literal["column", "cluster", "random"] = "column"
+    valid: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.1
+    test: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.1
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class StemConfig:
+    """What stands between the embedding and the encoder: nothing, or a convolution with max-pooling."""
+
+    name: Literal["none", "convolution"] = "convolution"
+    channels: Positive = 128
+    kernel: Positive = 11
+    pool: Positive = 3
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class ModelConfig:
+    """The network, by names and numbers; the names are resolved in `tfclass.networks.zoo`."""
+
+    name: str = "bilstm"
+    embedding_dim: Positive = 64
+    stem: StemConfig = field(default_factory=StemConfig)
+    hidden: Positive = 128
+    layers: Positive = 1
+    pooling: str = "attention"
+    dropout: Fraction = 0.3
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class TrainingConfig:
+    """How the network is trained."""
+
+    epochs: Positive = 20
+    max_residues: Positive = 16384
+    learning_rate: Rate = 2e-3
+    warmup_epochs: NonNegative = 0.5
+    weight_decay: NonNegative = 0.01
+    clip_norm: Rate = 1.0
+    class_weight: Literal["none", "balanced"] = "none"
+    residue_dropout: Fraction = 0.05
+    patience: Positive = 5
+    amp: bool = True
+    checkpoint_minutes: NonNegative = 10.0
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class EvaluationConfig:
+    """What is scored, and how sure the score is."""
+
+    split: str = "test"
+    n_bootstrap: Positive = 1000
+    confidence: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.95
+    n_calibration_bins: Positive = 15
+    baselines: bool = True
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class TrackingConfig:
+    """Where MLflow keeps its records; an empty `uri` means ``mlflow.db`` in the working directory."""
+
+    enabled: bool = True
+    uri: str = ""
+    experiment: str = "tfclass"
+    run_name: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class RuntimeConfig:
+    """The machine: device, threads, randomness."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: Annotated[int, Field(ge=0)] = 0
+    seed: int = 0
+    deterministic: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class TrainConfig:
+    """All of ``conf/train.yaml``."""
+
+    corpus: CorpusConfig
+    split: SplitConfig = field(default_factory=SplitConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+    run_dir: str
+    bundle: str = ""
+    resume: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class EvaluateConfig:
+    """All of ``conf/evaluate.yaml``."""
+
+    corpus: CorpusConfig
+    split: SplitConfig = field(default_factory=SplitConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+    bundle: str
+    report: str
+
+
+T = TypeVar("T")
+
+
+def from_mapping(kind: type[T], values: Mapping[str, Any], where: str = "") -> T:
+    """Build a configuration and check every key and value.
+
+    Parameters
+    ----------
+    kind : type
+        One of the dataclasses of this module.
+    values : mapping
+        Nested plain values, as from YAML or JSON.
+    where : str, optional
+        Prefix for the keys in messages.
+
+    Returns
+    -------
+    kind
+
+    Raises
+    ------
+    ConfigError
+        A key is unknown or missing, or a value is not allowed; only the first is named. ``facts["key"]`` is its path.
+
+    Examples
+    --------
+    >>> from_mapping(StemConfig, {"pool": 0}, where="model.stem")
+    Traceback (most recent call last):
+    tfclass.errors.ConfigError: model.stem.pool: found 0; expected greater than or equal to 1
+    """
+    try:
+        return TypeAdapter(kind).validate_python(dict(values))
+    except ValidationError as error:
+        raise _first_problem(kind, error, where) from None
+
+
+def to_mapping(config: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Give a configuration as nested plain values, ready for JSON."""
+    return asdict(config)
+
+
+def unknown_key(kind: type, key: str) -> ConfigError:
+    """Make the error for a dotted `key` that `kind` does not have; it lists the keys that are there."""
+    for name in key.split("."):
+        hints = typing.get_type_hints(kind)
+        if name not in hints or not is_dataclass(hints[name]):
+            break
+        kind = hints[name]
+    expected = "one of " + ", ".join(f.name for f in fields(kind))
+    return ConfigError(key, "an unknown key", expected, key=key)
+
+
+def _first_problem(kind: type, error: ValidationError, where: str) -> ConfigError:
+    problem = error.errors(include_url=False)[0]
+    path = ".".join(str(part) for part in problem["loc"])
+    key = f"{where}.{path}" if where else path
+    if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        return unknown_key(kind, path)
+    if problem["type"].startswith("missing"):
+        return ConfigError(key, "no value", "one to be given", f"add {key}=VALUE", key=key)
+    expected = problem["msg"].removeprefix("Input should be ")
+    return ConfigError(key, repr(problem["input"]), expected, key=key, value=problem["input"])

@@ -1,0 +1,1 @@
+"""Labelled proteins: tables, splits, the generated demo, batches."""

@@ -1,0 +1,61 @@
+"""The machine: device, threads, seeds, and a description of all of it for the record."""
+
+import os
+import platform
+from importlib import metadata
+from typing import Any
+
+import torch
+
+from tfclass.config import RuntimeConfig
+from tfclass.errors import ConfigError
+
+_REPORTED = ("tfclass", "torch", "numpy", "pandas", "scikit-learn", "biopython", "mlflow", "hydra-core", "safetensors")
+
+
+def prepare(config: RuntimeConfig) -> torch.device:
+    """Set threads, seeds and determinism, and choose the device.
+
+    Parameters
+    ----------
+    config : RuntimeConfig
+        `threads` 0 leaves torch's choice.
+
+    Returns
+    -------
+    torch.device
+
+    Raises
+    ------
+    ConfigError
+        CUDA is asked for and not there.
+    """
+    if config.deterministic:
+        # Read by cuBLAS when CUDA starts, hence before anything else.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    return choose_device(config.device)
+
+
+def choose_device(name: str) -> torch.device:
+    """Resolve ``auto``, ``cpu`` or ``cuda``; `ConfigError` when CUDA is asked for and not there."""
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise ConfigError("device", "'cuda', but no CUDA device is there", "cpu or auto", key="runtime.device")
+    return torch.device("cuda" if available and name != "cpu" else "cpu")
+
+
+def describe(device: torch.device) -> dict[str, Any]:
+    """List versions and hardware, as JSON values."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cpu_count": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "packages": {name: metadata.version(name) for name in _REPORTED},
+    }

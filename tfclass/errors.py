@@ -1,0 +1,86 @@
+"""The errors a user can meet. Each says, on one line, where, what was found, what was expected and what to do.
+
+The parts are kept as attributes, so that a program need not parse the sentence.
+
+Examples
+--------
+>>> error = TableError("proteins.tsv, row 3, column 'label'", "'TFF'", "one of TF, nonTF", row=3, column="label")
+>>> str(error)
+"proteins.tsv, row 3, column 'label': found 'TFF'; expected one of TF, nonTF"
+>>> error.facts["row"]
+3
+"""
+
+from typing import Any
+
+
+class TfclassError(Exception):
+    """Base of every error that tfclass raises on purpose.
+
+    Parameters
+    ----------
+    where : str
+        The file, record, table cell or configuration key concerned.
+    found : str
+        What was met there.
+    expected : str, optional
+        What should have been there.
+    action : str, optional
+        What the user can do about it.
+    **facts
+        Values for programs (``path``, ``line``, ``row``, ``record_id``, ...), kept in `facts`.
+    """
+
+    exit_code = 2
+
+    def __init__(self, where: str, found: str, expected: str = "", action: str = "", **facts: Any) -> None:  # noqa: ANN401
+        self.where, self.found, self.expected, self.action, self.facts = where, found, expected, action, facts
+        super().__init__(where, found, expected, action)
+
+    def __str__(self) -> str:
+        parts = [f"{self.where}: found {self.found}"]
+        parts += [f"expected {self.expected}"] if self.expected else []
+        parts += [self.action] if self.action else []
+        return " ".join("; ".join(parts).split())
+
+
+class FastaError(TfclassError):
+    """A FASTA input that cannot be read: missing, empty, damaged or not FASTA at all."""
+
+
+class ResidueError(TfclassError):
+    """A letter that is no residue letter, in a place where it cannot be skipped."""
+
+
+class TableError(TfclassError):
+    """A labelled table that cannot be used, down to the row and column."""
+
+
+class ConfigError(TfclassError):
+    """A configuration value or key that is not allowed, with its full path."""
+
+
+class BundleError(TfclassError):
+    """A model bundle that is incomplete, altered, or written by a newer tfclass."""
+
+
+class OutputError(TfclassError):
+    """An output that cannot be written."""
+
+
+class CheckpointError(TfclassError):
+    """A training checkpoint that is missing, damaged, or belongs to another configuration or corpus."""
+
+
+class TrackingError(TfclassError):
+    """An MLflow destination that cannot be used."""
+
+
+class NonFiniteLossError(TfclassError):
+    """The training loss became infinite or not a number; the optimiser was not moved by it."""
+
+    exit_code = 1
+
+
+class MissingExtraError(TfclassError):
+    """An optional dependency is not installed."""

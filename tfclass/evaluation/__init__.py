@@ -1,0 +1,1 @@
+"""Scores, calibration, thresholds, baselines and the figures that show them."""

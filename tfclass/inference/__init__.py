@@ -1,0 +1,1 @@
+"""Prediction: records in, one row per record out."""

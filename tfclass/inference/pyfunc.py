@@ -1,0 +1,47 @@
+"""The bundle as an MLflow model: a DataFrame with ``id`` and ``sequence`` in, the rows of ``tfclass predict`` out.
+
+MLflow stores this file itself ("models from code") beside the bundle and runs it when the model is loaded.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from mlflow.models import set_model
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
+
+from tfclass.inference.predictor import Prediction, Predictor
+from tfclass.sequence.fasta import Record
+
+
+class TfclassModel(PythonModel):
+    """The predictor behind MLflow's interface."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Load and verify the bundle."""
+        self.predictor = Predictor.load(Path(context.artifacts["bundle"]))
+
+    def predict(  # type: ignore[override]
+        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
+        """Score a table.
+
+        Parameters
+        ----------
+        context : PythonModelContext
+        model_input : DataFrame
+            Columns ``id`` and ``sequence``.
+        params : dict, optional
+            Not used.
+
+        Returns
+        -------
+        DataFrame
+            Columns of `Prediction`, one row per row given, in order.
+        """
+        rows = zip(model_input["id"].astype(str), model_input["sequence"].astype(str), strict=True)
+        predictions = self.predictor.predict(Record(name, name, sequence) for name, sequence in rows)
+        return pd.DataFrame(list(predictions), columns=list(Prediction._fields))
+
+
+set_model(TfclassModel())

@@ -1,0 +1,18 @@
+"""The networks.
+
+Every tensor name ends in its shape. The legend, used throughout:
+
+====  =====================================================
+``B``  sequences in the batch
+``L``  longest length in the batch (residues; steps after a pooling stem)
+``V``  vocabulary, padding included
+``E``  embedding
+``H``  hidden units per direction
+``F``  features per step that an encoder gives (2H for a bidirectional one)
+``G``  gates
+``C``  classes
+====  =====================================================
+
+So ``tokens_BL`` is an integer matrix, ``states_BLF`` what an encoder returns, ``logits_BC`` what the classifier
+returns. Padding is always on the right, and nothing a network returns may depend on how much of it there is.
+"""

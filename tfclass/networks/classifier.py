@@ -1,0 +1,63 @@
+"""The whole network: embedding, stem, encoder, pooling, head."""
+
+from torch import Tensor, nn
+
+from tfclass.networks.encoders import BiLSTM, length_mask
+from tfclass.networks.stems import ConvolutionStem, NoStem
+
+
+class Classifier(nn.Module):
+    """From tokens to one logit per class; two classes are treated like any number.
+
+    Parameters
+    ----------
+    embedding : nn.Embedding
+        Padding token 0 embeds as zero, and stays so.
+    stem : nn.Module
+        x_BLE, lengths_B -> x_BLE, lengths_B.
+    encoder : nn.Module
+        x_BLE, lengths_B -> states_BLF.
+    pooling : nn.Module
+        states_BLF, mask_BL -> pooled_BF.
+    n_classes : int
+        C.
+    dropout : float
+        On what the pooling gives.
+    """
+
+    def __init__(
+        self,
+        embedding: nn.Embedding,
+        stem: NoStem | ConvolutionStem,
+        encoder: BiLSTM,
+        pooling: nn.Module,
+        n_classes: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.stem = stem
+        self.encoder = encoder
+        self.pooling = pooling
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(encoder.out_features, n_classes)
+
+    def forward(self, tokens_BL: Tensor, lengths_B: Tensor) -> Tensor:
+        """Score a padded batch.
+
+        Parameters
+        ----------
+        tokens_BL : int64 tensor, shape (B, L)
+            0 on padding, which is on the right.
+        lengths_B : int64 tensor, shape (B,)
+            At least 1 each.
+
+        Returns
+        -------
+        float tensor, shape (B, C)
+            Logits.
+        """
+        x_BLE, lengths_B = self.stem(self.embedding(tokens_BL), lengths_B)
+        states_BLF = self.encoder(x_BLE, lengths_B)
+        pooled_BF = self.pooling(states_BLF, length_mask(lengths_B, states_BLF.shape[1]))
+        return self.head(self.dropout(pooled_BF))

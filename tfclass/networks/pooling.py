@@ -1,0 +1,101 @@
+"""Poolings: states_BLF, mask_BL -> pooled_BF. None of them reads a state on padding.
+
+References
+----------
+.. [1] Z. Lin et al., "A structured self-attentive sentence embedding", ICLR 2017, 10.48550/arXiv.1703.03130.
+"""
+
+import torch
+from torch import Tensor, nn
+
+
+class LastPooling(nn.Module):
+    """The state each direction ends with: forward at the last residue, backward at the first.
+
+    Parameters
+    ----------
+    features : int
+        F.
+    directions : int
+        1, or 2 when the second half of the features runs backward.
+    """
+
+    def __init__(self, features: int, directions: int) -> None:
+        super().__init__()
+        self.backward_from = features // directions if directions == 2 else features
+
+    def forward(self, states_BLF: Tensor, mask_BL: Tensor) -> Tensor:
+        """Pool over positions; see the module for shapes."""
+        last_B = mask_BL.sum(dim=1) - 1
+        ends_BF = states_BLF[torch.arange(len(last_B), device=last_B.device), last_B]
+        return torch.cat([ends_BF[:, : self.backward_from], states_BLF[:, 0, self.backward_from :]], dim=1)
+
+
+class MeanPooling(nn.Module):
+    """The mean over real positions.
+
+    Parameters
+    ----------
+    features, directions : int
+        Not needed; every pooling is built alike.
+    """
+
+    def __init__(self, features: int, directions: int) -> None:
+        super().__init__()
+
+    def forward(self, states_BLF: Tensor, mask_BL: Tensor) -> Tensor:
+        """Pool over positions; see the module for shapes."""
+        total_BF = states_BLF.masked_fill(~mask_BL[..., None], 0.0).sum(dim=1)
+        return total_BF / mask_BL.sum(dim=1, keepdim=True)
+
+
+class MaxPooling(nn.Module):
+    """The largest value of each feature over real positions.
+
+    Parameters
+    ----------
+    features, directions : int
+        Not needed; every pooling is built alike.
+    """
+
+    def __init__(self, features: int, directions: int) -> None:
+        super().__init__()
+
+    def forward(self, states_BLF: Tensor, mask_BL: Tensor) -> Tensor:
+        """Pool over positions; see the module for shapes."""
+        return states_BLF.masked_fill(~mask_BL[..., None], -torch.inf).amax(dim=1)
+
+
+class AttentionPooling(nn.Module):
+    r"""A weighted mean, the weights learned: :math:`a = \mathrm{softmax}(v^\top \tanh(W h_t + b))` [1]_.
+
+    Parameters
+    ----------
+    features : int
+        F.
+    directions : int
+        Not needed; every pooling is built alike.
+    """
+
+    def __init__(self, features: int, directions: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(features, features // 2 or 1)
+        self.score = nn.Linear(features // 2 or 1, 1, bias=False)
+
+    def weights(self, states_BLF: Tensor, mask_BL: Tensor) -> Tensor:
+        """Give the attention of each position.
+
+        Returns
+        -------
+        float tensor, shape (B, L)
+            Sums to 1 over a sequence, 0 on padding.
+        """
+        scores_BL = self.score(torch.tanh(self.project(states_BLF)))[..., 0]
+        return scores_BL.masked_fill(~mask_BL, -torch.inf).softmax(dim=1)
+
+    def forward(self, states_BLF: Tensor, mask_BL: Tensor) -> Tensor:
+        """Pool over positions; see the module for shapes."""
+        weights_BL = self.weights(states_BLF, mask_BL)
+        # A state on padding may be anything, and 0 * nan is nan.
+        states_BLF = states_BLF.masked_fill(~mask_BL[..., None], 0.0)
+        return torch.einsum("bl,blf->bf", weights_BL, states_BLF)

@@ -1,0 +1,1 @@
+"""FASTA files and residues: how text becomes records, and records become tokens."""

@@ -1,0 +1,101 @@
+"""What is done to a sequence before the network sees it, the same for training and prediction.
+
+Gene predictors end proteins with ``*``, alignments bring gaps, databases bring B, Z, U. None of that is a reason to
+lose a protein: it is mended by a fixed rule, and the rule is reported with the result.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tfclass.sequence.vocabulary import AMINO_ACIDS, GAP, ILLEGAL, STOP, Vocabulary
+
+_SHORTEST_NUCLEOTIDE = 30
+_NUCLEOTIDE_SHARE = 0.95
+
+
+class CleanSequence(NamedTuple):
+    """A sequence ready for the network, or the reason why it is not.
+
+    Attributes
+    ----------
+    tokens : ndarray of uint8, shape (L,)
+        Empty when the sequence cannot be used.
+    notes : tuple of str
+        What was done or noticed: ``stop_removed``, ``internal_stops=n``, ``gaps_removed=n``, ``nonstandard=n``,
+        ``looks_like_nucleotide``.
+    problem : str
+        Why the sequence cannot be used (``empty``, ``illegal '1' at 17``); empty when it can.
+    """
+
+    tokens: npt.NDArray[np.uint8]
+    notes: tuple[str, ...] = ()
+    problem: str = ""
+
+
+def clean(sequence: str, vocabulary: Vocabulary) -> CleanSequence:
+    """Apply the cleaning rules.
+
+    Parameters
+    ----------
+    sequence : str
+        Any text.
+    vocabulary : Vocabulary
+
+    Returns
+    -------
+    CleanSequence
+        Final ``*`` and gaps (``-``, ``.``) are removed, an internal ``*`` becomes X, any other character that is no
+        residue letter is a problem. Positions in a problem are 1-based in the sequence as given.
+
+    Examples
+    --------
+    >>> clean("MK-V*", Vocabulary()).notes
+    ('stop_removed', 'gaps_removed=1')
+    >>> clean("MK1V", Vocabulary()).problem
+    "illegal '1' at 3"
+    """
+    codes = vocabulary.codes(sequence)
+    notes: list[str] = []
+    if codes.size and codes.max() >= GAP:
+        if (codes == ILLEGAL).any():
+            position = int(np.argmax(codes == ILLEGAL))
+            return CleanSequence(codes[:0], (), f"illegal {ascii(sequence[position])} at {position + 1}")
+        codes, notes = _without_gaps_and_stops(codes, vocabulary)
+    if not codes.size:
+        return CleanSequence(codes, tuple(notes), "empty")
+    nonstandard = int((codes > len(AMINO_ACIDS)).sum())
+    if nonstandard:
+        notes.append(f"nonstandard={nonstandard}")
+    if _looks_like_nucleotide(codes, vocabulary):
+        notes.append("looks_like_nucleotide")
+    return CleanSequence(codes, tuple(notes))
+
+
+def _without_gaps_and_stops(
+    codes: npt.NDArray[np.uint8], vocabulary: Vocabulary
+) -> tuple[npt.NDArray[np.uint8], list[str]]:
+    notes = []
+    gaps = int((codes == GAP).sum())
+    codes = codes[codes != GAP]
+    residues = np.flatnonzero(codes != STOP)
+    end = int(residues[-1]) + 1 if residues.size else 0
+    if end < codes.size:
+        notes.append("stop_removed")
+        codes = codes[:end]
+    internal = int((codes == STOP).sum())
+    if internal:
+        notes.append(f"internal_stops={internal}")
+        codes = np.where(codes == STOP, np.uint8(vocabulary.unknown), codes)
+    if gaps:
+        notes.append(f"gaps_removed={gaps}")
+    return codes, notes
+
+
+def _looks_like_nucleotide(codes: npt.NDArray[np.uint8], vocabulary: Vocabulary) -> bool:
+    if codes.size < _SHORTEST_NUCLEOTIDE:
+        return False
+    counts = np.bincount(codes, minlength=vocabulary.size)
+    a, c, g, t, u, n = (int(counts[vocabulary.letters.index(letter) + 1]) for letter in "ACGTUN")
+    return min(a, c, g, t + u) > 0 and a + c + g + t + u + n >= _NUCLEOTIDE_SHARE * codes.size

@@ -1,0 +1,144 @@
+"""Checkpoints: everything that training needs to go on to the very numbers it would have reached.
+
+The only module that uses torch's own file format, and only with ``weights_only=True``: no code is run on loading.
+"""
+
+import pickle
+import zipfile
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tfclass.errors import CheckpointError
+from tfclass.files import whole_file
+
+NAME = "checkpoint.pt"
+
+
+@dataclass
+class Progress:
+    """Where training stands.
+
+    Attributes
+    ----------
+    epoch, step : int
+        The next batch to train on; both start at 0.
+    loss_sum, norm_sum, n_seen, seconds : float, float, int, float
+        Of the epoch so far: loss times proteins, gradient norm times batches, proteins, time in training steps.
+    best_epoch, best_score : int, float
+        The best validation average precision yet; epoch -1 before there is one.
+    best_weights : dict of str to tensor
+        The network at `best_epoch`, on the CPU.
+    history : list of dict of str to float
+        One entry per finished epoch: ``epoch, train_loss, gradient_norm, train_seconds, valid_loss, valid_ap,
+        learning_rate``.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    norm_sum: float = 0.0
+    n_seen: int = 0
+    seconds: float = 0.0
+    best_epoch: int = -1
+    best_score: float = float("-inf")
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def mean_loss(self) -> float:
+        """Training loss per protein in the epoch so far."""
+        return self.loss_sum / self.n_seen
+
+    def count(self, loss: float, gradient_norm: float, n_proteins: int, seconds: float) -> None:
+        """Record one training step."""
+        self.step += 1
+        self.loss_sum += loss * n_proteins
+        self.norm_sum += gradient_norm
+        self.n_seen += n_proteins
+        self.seconds += seconds
+
+    def end_epoch(self, **scores: float) -> None:
+        """Write the epoch's entry in the history and stand at the start of the next one."""
+        self.history.append(
+            {
+                "epoch": float(self.epoch),
+                "train_loss": self.mean_loss,
+                "gradient_norm": self.norm_sum / self.step,
+                "train_seconds": self.seconds,
+                **scores,
+            }
+        )
+        self.epoch, self.step = self.epoch + 1, 0
+        self.loss_sum, self.norm_sum, self.n_seen, self.seconds = 0.0, 0.0, 0, 0.0
+
+
+def save_checkpoint(
+    folder: Path,
+    fingerprint: str,
+    progress: Progress,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    """Write ``checkpoint.pt`` whole or not at all.
+
+    Parameters
+    ----------
+    folder : Path
+        Must exist.
+    fingerprint : str
+        Of configuration and corpus; must match on loading.
+    progress : Progress
+    model : Module
+    optimizer : Optimizer
+        Its state and the random generators' are kept too.
+    """
+    content = {
+        "fingerprint": fingerprint,
+        "progress": {f.name: getattr(progress, f.name) for f in fields(progress)},
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "rng": torch.get_rng_state(),
+        "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+    with whole_file(folder / NAME) as stream:
+        torch.save(content, stream)
+
+
+def load_checkpoint(folder: Path, fingerprint: str, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+    """Restore `model`, `optimizer` and the random generators; see `save_checkpoint`.
+
+    Returns
+    -------
+    Progress
+
+    Raises
+    ------
+    CheckpointError
+        There is none, it is damaged, or it belongs to another configuration or corpus.
+    """
+    path = folder / NAME
+    content = _read(path)
+    if content["fingerprint"] != fingerprint:
+        expected = "one made with this configuration and corpus"
+        action = "resume with the options of the interrupted run, or start a new one"
+        raise CheckpointError(str(path), "a checkpoint of another training", expected, action, path=str(path))
+    model.load_state_dict(content["model"])
+    optimizer.load_state_dict(content["optimizer"])
+    torch.set_rng_state(content["rng"])
+    if content["cuda_rng"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(content["cuda_rng"])
+    return Progress(**content["progress"])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        action = "name the folder of an interrupted run"
+        raise CheckpointError(str(path), "no checkpoint", action=action, path=str(path)) from None
+    except (RuntimeError, pickle.UnpicklingError, EOFError, zipfile.BadZipFile, OSError) as error:
+        raise CheckpointError(str(path), f"a damaged checkpoint ({error})", path=str(path)) from error

@@ -1,0 +1,293 @@
+"""The two jobs, whole: table to bundle, and bundle to report. The only module that sees every layer."""
+
+import hashlib
+import json
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from tfclass import __version__
+from tfclass.bundle.bundle import Bundle, find_bundle, load_bundle, save_bundle
+from tfclass.bundle.card import model_card
+from tfclass.config import CorpusConfig, EvaluateConfig, SplitConfig, TrainConfig, to_mapping
+from tfclass.corpus.split import assign_splits, select_split
+from tfclass.corpus.table import LabelledProteins, read_table
+from tfclass.environment import describe, prepare
+from tfclass.errors import CheckpointError, TableError
+from tfclass.evaluation.calibration import fit_temperature, max_mcc_threshold
+from tfclass.evaluation.metrics import Scored, all_metrics
+from tfclass.evaluation.report import Report, write_report
+from tfclass.files import make_folder, whole_file
+from tfclass.networks.classifier import Classifier
+from tfclass.networks.scoring import logits_of
+from tfclass.networks.zoo import build
+from tfclass.sequence.vocabulary import Vocabulary
+from tfclass.training.checkpoint import NAME as CHECKPOINT
+from tfclass.training.checkpoint import Progress
+from tfclass.training.loop import Hooks, Trainer, class_weights
+from tfclass.training.tracking import Tracker, tracked
+
+RUN_FILE = "run.json"
+
+
+class Trained(NamedTuple):
+    """What `train_and_package` made.
+
+    Attributes
+    ----------
+    bundle : Path
+    history : list of dict of str to float
+        One entry per epoch.
+    validation : dict of str to float
+        Metrics on the validation split, at the fitted temperature and threshold.
+    """
+
+    bundle: Path
+    history: list[dict[str, float]]
+    validation: dict[str, float]
+
+
+def train_and_package(config: TrainConfig, hooks: Hooks | None = None) -> Trained:
+    """Train a network on a labelled table and save it as a bundle.
+
+    The test split is not looked at. Everything is recorded in MLflow unless tracking is off.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        With `resume`, the run folder is that one, and the rest must be as it was.
+    hooks : Hooks, optional
+
+    Returns
+    -------
+    Trained
+
+    Raises
+    ------
+    TfclassError
+        The corpus, the configuration, the checkpoint or an output is at fault.
+    Interrupted
+        Training was stopped; ``run_dir`` has a checkpoint to resume from.
+    """
+    hooks = hooks or Hooks()
+    device = prepare(config.runtime)
+    vocabulary = Vocabulary()
+    proteins = _read(config.corpus, config.split, vocabulary)
+    parts = {name: select_split(proteins, name, config.corpus.path) for name in ("train", "valid")}
+    for name, part in parts.items():
+        _check_classes(part, name, config.corpus.path)
+    model = build(config.model, vocabulary, len(proteins.classes)).to(device)
+    run_dir = _run_dir(config)
+    started = _run_name(config)
+    tags = {
+        "job": "train",
+        "corpus": config.corpus.name,
+        "model": config.model.name,
+        "split": config.split.policy,
+        "device": device.type,
+    }
+    with tracked(config.tracking, started, tags, resume=_previous_run_id(run_dir)) as tracker:
+        _record_start(config, tracker, parts, model, device, run_dir, resumed=bool(config.resume))
+        trainer = Trainer(
+            model,
+            parts["train"],
+            parts["valid"],
+            config.training,
+            vocabulary=vocabulary,
+            seed=config.runtime.seed,
+            folder=run_dir,
+            fingerprint=_fingerprint(config, proteins),
+            hooks=_recording(hooks, tracker, int(parts["train"].lengths.sum())),
+        )
+        progress = trainer.run(resume=bool(config.resume))
+        trained = _package(config, trainer, progress, proteins, tracker)
+        tracker.model(trained.bundle)
+        tracker.metrics({f"valid_final_{name}": value for name, value in trained.validation.items()})
+    return trained
+
+
+def evaluate_bundle(config: EvaluateConfig) -> Report:
+    """Score a bundle on one split of a labelled table and write the report.
+
+    Parameters
+    ----------
+    config : EvaluateConfig
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    TfclassError
+        The bundle, the corpus or the report folder is at fault.
+    """
+    started = time.monotonic()
+    device = prepare(config.runtime)
+    bundle = load_bundle(find_bundle(config.bundle))
+    corpus = _with_classes(config.corpus, bundle)
+    proteins = _read(corpus, config.split, bundle.vocabulary)
+    test = select_split(proteins, config.evaluation.split, corpus.path)
+    model = bundle.model.to(device)
+    probability_NC = bundle.calibration.probability(logits_of(model, test.tokens, max_residues=16384))
+    scored = Scored(probability_NC, test.labels, bundle.threshold)
+    train_rows = (proteins.frame["split"] == "train").to_numpy()
+    train = proteins.select(train_rows) if config.evaluation.baselines and train_rows.any() else None
+    report = Report.make(config, bundle, proteins, test, scored, train, describe(device))
+    report.content["seconds"] = round(time.monotonic() - started, 1)
+    write_report(report, Path(config.report))
+    _record_evaluation(config, bundle, test, proteins.digest, report)
+    return report
+
+
+def _record_evaluation(
+    config: EvaluateConfig, bundle: Bundle, test: LabelledProteins, digest: str, report: Report
+) -> None:
+    name = f"evaluate {config.corpus.name} {config.evaluation.split}"
+    tags = {"job": "evaluate", "corpus": config.corpus.name, "model": bundle.config.name, "bundle": bundle.digest[:12]}
+    parent = str(bundle.provenance.get("mlflow_run_id", ""))
+    with tracked(config.tracking, name, tags, parent=parent) as tracker:
+        tracker.configuration({key: value for key, value in to_mapping(config).items() if key != "tracking"})
+        tracker.dataset(
+            test.frame,
+            source=config.corpus.path,
+            name=config.corpus.name,
+            context=config.evaluation.split,
+            digest=digest,
+        )
+        tracker.metrics(report.numbers())
+        for figure_name, figure in report.figures.items():
+            tracker.figure(figure, figure_name)
+        tracker.facts("report.json", report.content)
+
+
+def _read(corpus: CorpusConfig, split: SplitConfig, vocabulary: Vocabulary) -> LabelledProteins:
+    return assign_splits(read_table(corpus, vocabulary), split, corpus.path)
+
+
+def _with_classes(corpus: CorpusConfig, bundle: Bundle) -> CorpusConfig:
+    # The logits are in the bundle's order, whatever order a configuration names the classes in.
+    return CorpusConfig(**{**to_mapping(corpus), "classes": bundle.classes})
+
+
+def _check_classes(part: LabelledProteins, name: str, path: str) -> None:
+    present = np.unique(part.labels)
+    if len(present) < 2:
+        where = f"{path}, column 'label', split {name!r}"
+        found = f"one class only ({part.classes[int(present[0])]!r})"
+        raise TableError(where, found, "at least two", path=path, column="label")
+
+
+def _run_dir(config: TrainConfig) -> Path:
+    folder = Path(config.resume or config.run_dir)
+    make_folder(folder)
+    if not config.resume and (folder / CHECKPOINT).exists():
+        action = f"resume it with resume={folder}, or choose another run_dir"
+        raise CheckpointError(
+            str(folder), "a training that was here before", "an empty folder", action, path=str(folder)
+        )
+    return folder
+
+
+def _run_name(config: TrainConfig) -> str:
+    return f"{config.corpus.name} {config.model.name} {datetime.now():%Y-%m-%d %H:%M:%S}"
+
+
+def _fingerprint(config: TrainConfig, proteins: LabelledProteins) -> str:
+    training = {key: value for key, value in to_mapping(config.training).items() if key != "checkpoint_minutes"}
+    parts = [to_mapping(config.model), training, to_mapping(config.split), config.runtime.seed]
+    parts += [proteins.digest, proteins.classes]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _previous_run_id(run_dir: Path) -> str:
+    path = run_dir / RUN_FILE
+    return str(json.loads(path.read_text(encoding="utf-8")).get("mlflow_run_id", "")) if path.exists() else ""
+
+
+def _record_start(
+    config: TrainConfig,
+    tracker: Tracker,
+    parts: dict[str, LabelledProteins],
+    model: Classifier,
+    device: torch.device,
+    run_dir: Path,
+    *,
+    resumed: bool,
+) -> None:
+    if resumed:
+        return
+    content = {"mlflow_run_id": tracker.run_id, "config": to_mapping(config)}
+    with whole_file(run_dir / RUN_FILE) as stream:
+        stream.write(json.dumps(content, indent=1).encode())
+    tracker.configuration(to_mapping(config))
+    tracker.facts("environment.json", describe(device))
+    contexts = {"train": "training", "valid": "validation"}
+    for name, part in parts.items():
+        tracker.dataset(
+            part.frame, source=config.corpus.path, name=config.corpus.name, context=contexts[name], digest=part.digest
+        )
+        tracker.metrics({f"n_{name}": len(part.labels), f"residues_{name}": int(part.lengths.sum())})
+    tracker.metrics({"parameters": sum(p.numel() for p in model.parameters())})
+
+
+def _recording(hooks: Hooks, tracker: Tracker, residues: int) -> Hooks:
+    def on_epoch(entry: dict[str, float]) -> None:
+        speed = {"train_residues_per_second": residues / max(entry["train_seconds"], 1e-9)}
+        values = {key: value for key, value in entry.items() if key != "epoch"}
+        tracker.metrics(values | speed, step=int(entry["epoch"]) + 1)
+        hooks.on_epoch(entry)
+
+    return hooks._replace(on_epoch=on_epoch)
+
+
+def _package(
+    config: TrainConfig, trainer: Trainer, progress: Progress, proteins: LabelledProteins, tracker: Tracker
+) -> Trained:
+    validation = trainer.validation
+    logits_NC = logits_of(trainer.model, validation.tokens, config.training.max_residues)
+    weight_C = class_weights(trainer.training, config.training).numpy().astype(float)
+    calibration = fit_temperature(logits_NC, validation.labels, weight_C)
+    probability_NC = calibration.probability(logits_NC)
+    binary = len(proteins.classes) == 2
+    threshold = max_mcc_threshold(probability_NC[:, 1], validation.labels == 1) if binary else None
+    scores = all_metrics(Scored(probability_NC, validation.labels, threshold), config.evaluation.n_calibration_bins)
+    provenance: dict[str, Any] = {
+        "tfclass_version": __version__,
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "corpus": {"name": config.corpus.name, "sha256": proteins.digest, "split": config.split.policy},
+        "n_train": len(trainer.training.labels),
+        "n_valid": len(validation.labels),
+        "class_counts_train": dict(zip(proteins.classes, _counts(trainer.training), strict=True)),
+        "best_epoch": progress.best_epoch + 1,
+        "epochs_run": len(progress.history),
+        "validation": {name: _json_number(value) for name, value in scores.items()},
+        "training": to_mapping(config.training) | {"seed": config.runtime.seed},
+        "mlflow_run_id": tracker.run_id,
+    }
+    name = f"{config.corpus.name}-{config.model.name}"
+    bundle = Bundle(
+        name,
+        trainer.model,
+        config.model,
+        trainer.vocabulary,
+        proteins.classes,
+        calibration,
+        threshold,
+        provenance,
+    )
+    folder = Path(config.bundle) if config.bundle else Path(config.resume or config.run_dir) / "bundle"
+    save_bundle(bundle, folder, model_card(bundle))
+    return Trained(folder, progress.history, scores)
+
+
+def _counts(proteins: LabelledProteins) -> list[int]:
+    return np.bincount(proteins.labels, minlength=len(proteins.classes)).tolist()
+
+
+def _json_number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
