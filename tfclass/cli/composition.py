@@ -39,7 +39,6 @@ def run_with_hydra(name: str, kind: type, job: Callable[[Mapping[str, Any]], obj
     ConfigError
         A key or group is unknown, a value cannot be read, or one is missing.
     """
-
     failures: list[Exception] = []
 
     def task(config: DictConfig) -> None:
@@ -80,7 +79,7 @@ def _one_line(error: Exception, name: str, kind: type) -> TfclassError:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
         return ConfigError(group, repr(option), "one of " + ", ".join(error.options), key=group)
     if "Missing mandatory value" in text:
-        key = text.split(": ", 1)[1].split()[0]
+        key = str(getattr(error, "full_key", None) or text.split(": ", 1)[1].split()[0])
         return ConfigError(key, "no value", "one to be given", f"add {key}=VALUE", key=key)
     action = f"see tfclass {name} --help"
     return ConfigError("configuration", " ".join(text.split()), action=action)

@@ -1,0 +1,78 @@
+"""What many tests share: a small corpus, a small bundle, the command line run as a user runs it."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tfclass.bundle.bundle import Bundle, save_bundle
+from tfclass.bundle.calibration import Calibration
+from tfclass.config import ModelConfig, StemConfig
+from tfclass.corpus.demo import generate_demo
+from tfclass.networks.zoo import build
+from tfclass.sequence.vocabulary import Vocabulary
+
+# A network small enough to train in a test, with every part of the real one.
+SMALL = ModelConfig(embedding_dim=8, stem=StemConfig(channels=12, kernel=5, pool=2), hidden=6, dropout=0.1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    # Two busy thread pools on two cores wait for each other; tests are small anyway.
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def vocabulary():
+    return Vocabulary()
+
+
+@pytest.fixture(scope="session")
+def demo_table(tmp_path_factory):
+    """A few hundred generated proteins in a TSV file."""
+    path = tmp_path_factory.mktemp("corpus") / "demo.tsv"
+    generate_demo(n_clusters=150, seed=1).to_csv(path, sep="\t", index=False)
+    return path
+
+
+@pytest.fixture(scope="session")
+def small_bundle(vocabulary):
+    """An untrained binary bundle, not saved."""
+    torch.manual_seed(0)
+    model = build(SMALL, vocabulary, n_classes=2).eval()
+    return Bundle("small", model, SMALL, vocabulary, ("nonTF", "TF"), Calibration(1.5, (0.0, 0.0)), 0.5, {})
+
+
+@pytest.fixture(scope="session")
+def small_bundle_folder(small_bundle, tmp_path_factory):
+    """The same, saved; not to be changed by a test."""
+    folder = tmp_path_factory.mktemp("bundles") / "small"
+    save_bundle(replace(small_bundle), folder, card="# small\n")
+    return folder
+
+
+class Finished:
+    """What a command left: its status and what it wrote."""
+
+    def __init__(self, process: subprocess.CompletedProcess[bytes]) -> None:
+        self.status = process.returncode
+        self.out = process.stdout.decode("utf-8", "surrogateescape")
+        self.err = process.stderr.decode("utf-8", "surrogateescape")
+
+
+@pytest.fixture
+def tfclass(tmp_path):
+    """Run ``tfclass`` in a process of its own, in an empty folder."""
+
+    def run(*arguments: object, stdin: bytes = b"", cwd: Path = tmp_path, **environment: str) -> Finished:
+        command = [sys.executable, "-c", "from tfclass.cli.main import main; main()", *map(str, arguments)]
+        variables = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", **environment}
+        variables.pop("MLFLOW_TRACKING_URI", None)
+        process = subprocess.run(command, input=stdin, capture_output=True, cwd=cwd, env=variables, timeout=300)
+        return Finished(process)
+
+    return run
