@@ -184,14 +184,15 @@ def to_mapping(config: Any) -> dict[str, Any]:  # noqa: ANN401
     return asdict(config)
 
 
-def unknown_key(kind: type, key: str) -> ConfigError:
-    """Make the error for a dotted `key` that `kind` does not have; it lists the keys that are there."""
-    for name in key.split("."):
+def unknown_key(kind: type, path: str, where: str = "") -> ConfigError:
+    """Make the error for a dotted `path` that `kind` does not have; it lists the keys that are there."""
+    for name in path.split("."):
         hints = typing.get_type_hints(kind)
         if name not in hints or not is_dataclass(hints[name]):
             break
         kind = hints[name]
     expected = "one of " + ", ".join(f.name for f in fields(kind))
+    key = f"{where}.{path}" if where else path
     return ConfigError(key, "an unknown key", expected, key=key)
 
 
@@ -200,7 +201,7 @@ def _first_problem(kind: type, error: ValidationError, where: str) -> ConfigErro
     path = ".".join(str(part) for part in problem["loc"])
     key = f"{where}.{path}" if where else path
     if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        return unknown_key(kind, path)
+        return unknown_key(kind, path, where)
     if problem["type"].startswith("missing"):
         return ConfigError(key, "no value", "one to be given", f"add {key}=VALUE", key=key)
     expected = problem["msg"].removeprefix("Input should be ")

@@ -11,7 +11,10 @@ Examples
 3
 """
 
+import re
 from typing import Any
+
+_LINE_BREAKS = re.compile(r"\s*[\r\n]\s*")
 
 
 class TfclassError(Exception):
@@ -41,7 +44,8 @@ class TfclassError(Exception):
         parts = [f"{self.where}: found {self.found}"]
         parts += [f"expected {self.expected}"] if self.expected else []
         parts += [self.action] if self.action else []
-        return " ".join("; ".join(parts).split())
+        # A library's message may run over lines; a path may well hold two spaces.
+        return _LINE_BREAKS.sub(" ", "; ".join(parts))
 
 
 class FastaError(TfclassError):

@@ -26,7 +26,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     Parameters
     ----------
     path : Path
-        Its folder must exist.
+        Its folder must exist. A pipe or a device is written to as it is.
 
     Yields
     ------
@@ -38,14 +38,21 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         The folder is missing, or cannot be written to, or is full. Nothing is left behind.
     """
     name = ""
+    # What a symbolic link points to is replaced, not the link.
+    target = path.resolve() if path.is_symlink() else path
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as stream:
+        if target.exists() and not target.is_file() and not target.is_dir():
+            # A pipe or a device (/dev/stdout) can only be written to; a rename would put a file in its place.
+            with target.open("wb") as stream:
+                yield stream
+            return
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as stream:
             name = stream.name
             yield cast(BinaryIO, stream)
             stream.flush()
             os.fsync(stream.fileno())
         os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
+        os.replace(name, target)
     except OSError as error:
         _forget(name)
         raise _cannot_write(path, error) from error
@@ -55,13 +62,15 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def whole_folder(path: Path, marker: str) -> Iterator[Path]:
     """Make a folder that replaces `path` only when the block ends without an error.
 
     Parameters
     ----------
     path : Path
-        Missing parents are made; what stood there before is removed once the new folder is complete.
+        Missing parents are made; an older folder of the same kind is removed once the new one is complete.
+    marker : str
+        The file that tells a folder of this kind; see `check_replaceable`.
 
     Yields
     ------
@@ -71,8 +80,9 @@ def whole_folder(path: Path) -> Iterator[Path]:
     Raises
     ------
     OutputError
-        It cannot be written.
+        It cannot be written, or something else stands there.
     """
+    check_replaceable(path, marker)
     building = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,20 +97,52 @@ def whole_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(building, ignore_errors=True)
 
 
+def check_replaceable(path: Path, marker: str) -> None:
+    """Make sure that replacing `path` destroys nothing of another kind.
+
+    Parameters
+    ----------
+    path : Path
+    marker : str
+        The file that tells a folder of the kind that is to be written.
+
+    Raises
+    ------
+    OutputError
+        `path` is a file, or a folder with content but without `marker`.
+    """
+    if not path.exists() or (path / marker).exists():
+        return
+    if not path.is_dir() or any(path.iterdir()):
+        found = f"something there that has no {marker}, and would be lost"
+        raise OutputError(str(path), found, "an empty or missing folder", "choose another", path=str(path))
+
+
 def _take_place(building: Path, path: Path) -> None:
     if not path.exists():
         os.rename(building, path)
         return
     # Two renames: a folder cannot be replaced in one step, but both states on the way are whole folders.
     aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
-    os.rename(path, aside / path.name)
-    os.rename(building, path)
-    shutil.rmtree(aside, ignore_errors=True)
+    old = aside / "old"
+    try:
+        os.rename(path, old)
+        os.rename(building, path)
+    except BaseException:
+        if not path.exists():
+            os.rename(old, path)
+        raise
+    finally:
+        # Should even the way back be barred, the old folder is kept where it is.
+        if path.exists():
+            shutil.rmtree(aside, ignore_errors=True)
 
 
 def _cannot_write(path: Path, error: OSError) -> OutputError:
     reason = error.strerror or str(error)
-    return OutputError(str(path), f"it cannot be written ({reason})", action="check the folder", path=str(path))
+    return OutputError(
+        str(path), f"a place that cannot be written ({reason})", action="check the folder", path=str(path)
+    )
 
 
 def _forget(name: str) -> None:

@@ -10,15 +10,16 @@ import json
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import pydantic.dataclasses
 import safetensors.torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 
 from tfclass.bundle.calibration import Calibration
-from tfclass.config import ModelConfig, from_mapping
-from tfclass.errors import BundleError
+from tfclass.config import ModelConfig
+from tfclass.errors import BundleError, ConfigError
 from tfclass.files import whole_folder
 from tfclass.networks.classifier import Classifier
 from tfclass.networks.zoo import build
@@ -62,6 +63,22 @@ class Bundle:
     digest: str = ""
 
 
+@pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class _Description:
+    """The content of ``bundle.json``."""
+
+    schema_version: int
+    name: str
+    classes: Annotated[tuple[str, ...], Field(min_length=2)]
+    letters: Annotated[str, Field(pattern="^[A-Z]*X[A-Z]*$")]
+    model: ModelConfig
+    calibration: Calibration
+    threshold: float | None
+    provenance: dict[str, Any]
+    files: dict[str, str]
+    sha256: str
+
+
 def save_bundle(bundle: Bundle, folder: Path, card: str) -> str:
     """Write a bundle; a bundle already there is replaced once the new one is complete.
 
@@ -96,11 +113,10 @@ def save_bundle(bundle: Bundle, folder: Path, card: str) -> str:
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }
     digest = _digest(description)
-    with whole_folder(folder) as building:
+    with whole_folder(folder, DESCRIPTION) as building:
         for name, content in files.items():
             (building / name).write_bytes(content)
-        text = json.dumps({**description, "sha256": digest}, indent=1, allow_nan=False)
-        (building / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
+        (building / DESCRIPTION).write_bytes(_text({**description, "sha256": digest}))
     return digest
 
 
@@ -121,25 +137,28 @@ def load_bundle(folder: Path) -> Bundle:
         A file is missing or altered, the schema is newer than this tfclass, or the parts do not fit together.
     """
     description = _read_description(folder)
-    contents = {name: _read_verified(folder / name, sha256) for name, sha256 in description["files"].items()}
+    contents = {name: _read_verified(folder / name, sha256) for name, sha256 in description.files.items()}
+    where = str(folder / DESCRIPTION)
+    if WEIGHTS not in contents:
+        raise BundleError(where, f"no checksum of {WEIGHTS}", "one", path=where)
+    if len(description.calibration.log_weight_C) != len(description.classes):
+        raise BundleError(where, "a calibration for other classes", "one weight per class", path=where)
+    vocabulary = Vocabulary(description.letters)
     try:
-        config = from_mapping(ModelConfig, description["model"], where="model")
-        vocabulary = Vocabulary(description["letters"])
-        calibration = TypeAdapter(Calibration).validate_python(description["calibration"])
-        model = build(config, vocabulary, len(description["classes"]))
+        model = build(description.model, vocabulary, len(description.classes))
         model.load_state_dict(safetensors.torch.load(contents[WEIGHTS]))
-    except (KeyError, ValidationError, SafetensorError, RuntimeError) as error:
+    except (ConfigError, SafetensorError, RuntimeError) as error:
         raise BundleError(str(folder), f"parts that do not fit together ({error})", path=str(folder)) from error
     return Bundle(
-        description["name"],
+        description.name,
         model.eval(),
-        config,
+        description.model,
         vocabulary,
-        tuple(description["classes"]),
-        calibration,
-        description["threshold"],
-        description["provenance"],
-        description["sha256"],
+        description.classes,
+        description.calibration,
+        description.threshold,
+        description.provenance,
+        description.sha256,
     )
 
 
@@ -166,16 +185,18 @@ def find_bundle(name: str) -> Path:
     raise BundleError(name, "no such model", f"a folder with a bundle, or a shipped name ({known})", path=name)
 
 
-def _read_description(folder: Path) -> dict[str, Any]:
+def _read_description(folder: Path) -> _Description:
     path = folder / DESCRIPTION
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
+        description = json.loads(content.decode())
+        as_written = _text(description)
     except FileNotFoundError:
         action = "name the folder that `tfclass train` wrote"
         raise BundleError(str(folder), f"no {DESCRIPTION}", "a model bundle", action, path=str(path)) from None
     except OSError as error:
         raise BundleError(str(path), f"a file that cannot be read ({error.strerror})", path=str(path)) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(str(path), f"damaged JSON ({error})", action="restore the bundle", path=str(path)) from error
     version = description.get("schema_version") if isinstance(description, dict) else None
     if not isinstance(version, int) or version < 1:
@@ -183,10 +204,18 @@ def _read_description(folder: Path) -> dict[str, Any]:
     if version > SCHEMA_VERSION:
         expected = f"at most {SCHEMA_VERSION}"
         raise BundleError(str(path), f"schema version {version}", expected, "upgrade tfclass", path=str(path))
-    if description.get("sha256") != _digest({k: v for k, v in description.items() if k != "sha256"}):
+    digest = _digest({key: value for key, value in description.items() if key != "sha256"})
+    # Two texts can mean the same (1e-5 and 1E-5), so the bytes are compared as well.
+    if description.get("sha256") != digest or content != as_written:
         found = "content that does not match its own checksum"
         raise BundleError(str(path), found, action="restore the bundle; it was altered", path=str(path))
-    return description
+    try:
+        return TypeAdapter(_Description).validate_python(description)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        where = f"{path}, {'.'.join(map(str, problem['loc']))}"
+        found = f"what is not allowed ({problem['msg']})"
+        raise BundleError(where, found, "a description written by tfclass", path=str(path)) from None
 
 
 def _read_verified(path: Path, sha256: str) -> bytes:
@@ -200,6 +229,10 @@ def _read_verified(path: Path, sha256: str) -> bytes:
         found = "content that does not match its checksum"
         raise BundleError(str(path), found, action="restore the bundle; it was altered", path=str(path))
     return content
+
+
+def _text(description: object) -> bytes:
+    return (json.dumps(description, indent=1, allow_nan=False) + "\n").encode()
 
 
 def _digest(description: dict[str, Any]) -> str:

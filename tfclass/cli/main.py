@@ -54,7 +54,7 @@ def main() -> None:
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     try:
-        sys.exit(app(standalone_mode=False))
+        sys.exit(app(prog_name="tfclass", standalone_mode=False))
     except TfclassError as error:
         if os.environ.get("TFCLASS_DEBUG") == "1":
             raise

@@ -6,7 +6,7 @@ import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TextIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal, TextIO
 
 import typer
 
@@ -46,6 +46,7 @@ def predict(
     from tfclass.inference.predictor import Predictor
     from tfclass.sequence.fasta import read_fasta
 
+    _keep_apart(output, fasta)
     chosen = prepare(RuntimeConfig(device=device, threads=threads))
     predictor = Predictor(load_bundle(find_bundle(model)), threshold=threshold, device=chosen)
     tally = _Tally()
@@ -61,6 +62,16 @@ def predict(
     if strict and tally.skipped:
         typer.echo(f"tfclass: {tally.skipped} of {tally.records} records skipped (--strict)", err=True)
         raise typer.Exit(1)
+
+
+def _keep_apart(output: Path | None, fasta: list[str]) -> None:
+    from tfclass.errors import OutputError
+
+    if output is None or not output.is_file():
+        return
+    for source in fasta:
+        if Path(source).exists() and output.samefile(source):
+            raise OutputError(str(output), "an input file", "a file of its own", "choose another name for -o")
 
 
 class _Tally:
@@ -88,19 +99,26 @@ def _first_fetched(rows: Iterable["Prediction"]) -> Iterator["Prediction"]:
 
 @contextlib.contextmanager
 def _opened(output: Path | None) -> Iterator[TextIO]:
-    if output is None:
-        stream = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", errors="surrogateescape", newline="\n")
-        yield stream
-        stream.flush()
-        stream.detach()
-        return
     from tfclass.files import whole_file
 
-    with whole_file(output) as binary:
+    with _standard_output() if output is None else whole_file(output) as binary:
         stream = io.TextIOWrapper(binary, encoding="utf-8", errors="surrogateescape", newline="\n")
         yield stream
         stream.flush()
         stream.detach()
+
+
+@contextlib.contextmanager
+def _standard_output() -> Iterator[BinaryIO]:
+    from tfclass.errors import OutputError
+
+    try:
+        yield sys.stdout.buffer
+    except BrokenPipeError:
+        # The reader (`head`) has seen enough: typer ends the program without a word.
+        raise
+    except OSError as error:
+        raise OutputError("standard output", f"a place that cannot be written ({error.strerror})") from error
 
 
 @contextlib.contextmanager

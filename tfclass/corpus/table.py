@@ -4,15 +4,18 @@ Every row is checked before anything is trained on it; the first fault is named 
 those of an editor or spreadsheet: the header is row 1.
 """
 
+import csv
 import hashlib
+import io
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow
 
+from tfclass.compression import DAMAGED, decompressed
 from tfclass.config import CorpusConfig
 from tfclass.errors import TableError
 from tfclass.sequence.cleaning import clean
@@ -20,6 +23,9 @@ from tfclass.sequence.vocabulary import Vocabulary
 
 _NEEDED = ("id", "sequence", "label")
 _FIRST_ROW = 2
+_SEPARATORS = {".tsv": "\t", ".csv": ","}
+_PACKED = (".gz", ".bz2", ".xz", ".zst")
+_UNREADABLE = (*DAMAGED, OSError, UnicodeDecodeError, csv.Error, pyarrow.ArrowException)
 
 
 class LabelledProteins(NamedTuple):
@@ -73,8 +79,9 @@ def read_table(config: CorpusConfig, vocabulary: Vocabulary) -> LabelledProteins
     Raises
     ------
     TableError
-        The file cannot be read; a column is missing; an id is empty or used twice; a label is unknown; a sequence is
-        empty or has an illegal character; fewer than two classes are there.
+        The file cannot be read; a row has more or fewer fields than the header; a column is missing; an id is empty
+        or used twice; a label is unknown; a sequence is empty or has an illegal character; a cluster is empty; fewer
+        than two classes are there.
     """
     frame = _read(config.path)
     _check_columns(frame, config.path)
@@ -82,36 +89,53 @@ def read_table(config: CorpusConfig, vocabulary: Vocabulary) -> LabelledProteins
     frame["label"] = frame["label"].replace(dict(config.aliases))
     classes = _check_labels(frame, config)
     tokens = _tokens(frame, config.path, vocabulary)
-    if "cluster" not in frame:
-        frame["cluster"] = frame["id"]
+    _fill_clusters(frame, config.path)
     labels = frame["label"].map({name: i for i, name in enumerate(classes)}).to_numpy(dtype=np.int64)
     return LabelledProteins(frame, tokens, labels, classes, _digest(frame))
 
 
 def _read(path: str) -> pd.DataFrame:
     name = Path(path)
-    kind = next((s for s in reversed(name.suffixes) if s in (".tsv", ".csv", ".parquet")), None)
-    if kind is None:
+    packed = name.suffix.lower() in _PACKED
+    kind = Path(name.stem if packed else name).suffix.lower()
+    if kind not in (*_SEPARATORS, ".parquet"):
         raise TableError(path, f"a name ending in {name.suffix!r}", ".tsv, .csv or .parquet", path=path)
     try:
         if kind == ".parquet":
-            return pd.read_parquet(path).astype(str)
-        # Everything is text: a protein may well be called NA, and an id may look like a number.
-        separator = "\t" if kind == ".tsv" else ","
-        return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, na_filter=False)
+            frame = pd.read_parquet(path)
+            return frame.astype(str).mask(frame.isna(), "")
+        with name.open("rb") as stream:
+            text = io.TextIOWrapper(decompressed(stream), encoding="utf-8-sig", newline="")
+            return _read_text(text, _SEPARATORS[kind], path)
     except FileNotFoundError:
         raise TableError(path, "no such file", action="check corpus.path", path=path) from None
-    except (OSError, EOFError, UnicodeDecodeError, pyarrow.ArrowException, pd.errors.ParserError) as error:
+    except _UNREADABLE as error:
         raise TableError(path, f"a table that cannot be read ({error})", path=path) from error
-    except pd.errors.EmptyDataError:
-        raise TableError(path, "an empty file", "a header and at least one row", path=path) from None
+
+
+def _read_text(text: TextIO, separator: str, path: str) -> pd.DataFrame:
+    # Not pandas' reader: it fills short rows, takes a field too many for an index, and a protein called NA for none.
+    rows = list(csv.reader(text, delimiter=separator, strict=True))
+    while rows and not rows[-1]:
+        rows.pop()
+    if not rows:
+        raise TableError(path, "an empty file", "a header and at least one row", path=path)
+    header = rows[0]
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(header):
+            where, expected = f"{path}, row {number}", f"{len(header)} as in the header"
+            raise TableError(where, f"{len(row)} fields", expected, path=path, row=number)
+    return pd.DataFrame(rows[1:], columns=header, dtype=str)
 
 
 def _check_columns(frame: pd.DataFrame, path: str) -> None:
     for column in _NEEDED:
         if column not in frame:
-            found = "only " + ", ".join(map(repr, frame.columns))
+            found = "only " + ", ".join(map(repr, frame.columns)) if len(frame.columns) else "no column"
             raise TableError(path, found, f"a column {column!r}", path=path, column=column)
+    twice = frame.columns[frame.columns.duplicated()]
+    if len(twice):
+        raise TableError(path, f"more than one column {twice[0]!r}", "each once", path=path, column=twice[0])
     if frame.empty:
         raise TableError(path, "a header and no row", "at least one protein", path=path)
 
@@ -128,7 +152,7 @@ def _check_ids(frame: pd.DataFrame, path: str) -> None:
 
 
 def _check_labels(frame: pd.DataFrame, config: CorpusConfig) -> tuple[str, ...]:
-    present = sorted(set(frame["label"]))
+    present = sorted(set(frame["label"]) - {""})
     classes = tuple(present) if config.classes is None else tuple(config.classes)
     unknown = np.flatnonzero(~frame["label"].isin(classes) | (frame["label"] == ""))
     if unknown.size:
@@ -140,6 +164,16 @@ def _check_labels(frame: pd.DataFrame, config: CorpusConfig) -> tuple[str, ...]:
         found = f"one class only ({present[0]!r})"
         raise TableError(f"{config.path}, column 'label'", found, "at least two", path=config.path, column="label")
     return classes
+
+
+def _fill_clusters(frame: pd.DataFrame, path: str) -> None:
+    if "cluster" not in frame:
+        frame["cluster"] = frame["id"]
+    # Left alone, all proteins without one would be a single huge cluster.
+    empty = np.flatnonzero(frame["cluster"] == "")
+    if empty.size:
+        action = "a protein with no relatives is a cluster of its own"
+        raise _cell(path, int(empty[0]), "cluster", "an empty cluster", "a name", action)
 
 
 def _tokens(frame: pd.DataFrame, path: str, vocabulary: Vocabulary) -> list[npt.NDArray[np.uint8]]:

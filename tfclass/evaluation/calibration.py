@@ -74,9 +74,16 @@ def max_mcc_threshold(probability_N: Floats, positive_N: npt.NDArray[np.bool_]) 
     n, positives = float(len(order)), float(positive_N.sum())
     spread_N = called_N * (n - called_N) * positives * (n - positives)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mcc_N = np.where(spread_N > 0, (hits_N * n - called_N * positives) / np.sqrt(spread_N), -1.0)
-    # A cut is only possible where the probability changes.
+        mcc_N = np.where(spread_N > 0, (hits_N * n - called_N * positives) / np.sqrt(spread_N), 0.0)
+    # A cut is only possible where the probability changes, and below them all.
     following_N = np.append(sorted_N[1:], 0.0)
-    mcc_N[sorted_N == following_N] = -2.0
+    mcc_N[:-1][sorted_N[:-1] == following_N[:-1]] = -2.0
     best = len(mcc_N) - 1 - int(np.argmax(mcc_N[::-1]))
-    return float(round((sorted_N[best] + following_N[best]) / 2, 6))
+    return _between(float(following_N[best]), float(sorted_N[best]))
+
+
+def _between(low: float, high: float) -> float:
+    # As short as can be read, but never so short that it leaves the gap: confident scores lie close together.
+    middle = (low + high) / 2
+    candidates = [*(round(middle, digits) for digits in range(6, 18)), middle]
+    return next((cut for cut in candidates if low < cut < high), high)

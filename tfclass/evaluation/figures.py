@@ -30,14 +30,16 @@ def evaluation_figures(
     Returns
     -------
     dict of str to Figure
-        By file name without suffix: ``calibration`` and ``confusion``, and in a binary task
-        ``precision_recall``, ``roc`` and ``scores``.
+        By file name without suffix: ``calibration`` and ``confusion``; in a binary task also ``scores`` and, where
+        both classes have members, ``precision_recall`` and ``roc``.
     """
     figures = {"calibration": _calibration(scored, metrics["ece"], n_bins), "confusion": _confusion(scored, classes)}
     if len(classes) == 2:
+        figures["scores"] = _scores(scored, classes)
+    # With one class alone there is no trade-off to draw.
+    if len(classes) == 2 and len(np.unique(scored.labels_N)) == 2:
         figures["precision_recall"] = _precision_recall(scored, classes, metrics["average_precision"])
         figures["roc"] = _roc(scored, classes, metrics["auroc"])
-        figures["scores"] = _scores(scored, classes)
     return figures
 
 

@@ -59,7 +59,7 @@ def average_precision(scores_NC: Floats, labels_N: Ints, weights_N: Floats | Non
     Parameters
     ----------
     scores_NC : ndarray of float64, shape (N, C)
-        Probabilities or logits.
+        Whatever ranks the proteins of a class: probabilities, or logarithms of them.
     labels_N : ndarray of int64, shape (N,)
     weights_N : ndarray of float64, shape (N,), optional
 
@@ -80,8 +80,7 @@ def _per_class(metric: Callable[..., float], scores_NC: Floats, labels_N: Ints, 
     n_classes = scores_NC.shape[1]
     weights_N = np.ones(len(labels_N)) if weights_N is None else weights_N
     counted = labels_N[weights_N > 0]
-    # In a binary task the difference ranks like the probability, and logits serve as well.
-    columns = {1: scores_NC[:, 1] - scores_NC[:, 0]} if n_classes == 2 else dict(enumerate(scores_NC.T))
+    columns = {1: scores_NC[:, 1]} if n_classes == 2 else dict(enumerate(scores_NC.T))
     values = [
         metric(labels_N == c, column, sample_weight=weights_N)
         for c, column in columns.items()
@@ -134,7 +133,7 @@ def all_metrics(scored: Scored, n_bins: int, weights_N: Floats | None = None) ->
     -------
     dict of str to float
         ``average_precision, auroc, mcc, f1, precision, recall, brier, ece``; the middle ones are macro means in a
-        multi-class task. NaN where undefined.
+        multi-class task. NaN where undefined; precision, recall and F1 are so in a binary task without a positive.
     """
     labels_N, calls_N = scored.labels_N, scored.calls_N
     n_classes = scored.probability_NC.shape[1]
@@ -181,6 +180,9 @@ def _precision_recall_f1(confusion_CC: Floats) -> tuple[float, float, float]:
     hits_C, true_C, called_C = np.diag(confusion_CC), confusion_CC.sum(axis=1), confusion_CC.sum(axis=0)
     counted = (true_C + called_C) > 0
     if len(confusion_CC) == 2:
+        if not true_C[1]:
+            # There was nothing to find, which is no failure to find it.
+            return float("nan"), float("nan"), float("nan")
         counted = np.array([False, True])
     with np.errstate(invalid="ignore", divide="ignore"):
         precision_C = np.where(called_C > 0, hits_C / called_C, 0.0)

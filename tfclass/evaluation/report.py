@@ -21,6 +21,7 @@ from tfclass.evaluation.metrics import Estimate, Scored, cluster_bootstrap
 from tfclass.files import whole_folder
 
 SCHEMA_VERSION = 1
+CONTENT = "report.json"
 
 
 @dataclass(frozen=True)
@@ -119,9 +120,9 @@ def write_report(report: Report, folder: Path) -> None:
     OutputError
         It cannot be written.
     """
-    with whole_folder(folder) as building:
+    with whole_folder(folder, CONTENT) as building:
         text = json.dumps(report.content, indent=1, allow_nan=False)
-        (building / "report.json").write_text(text + "\n", encoding="utf-8")
+        (building / CONTENT).write_text(text + "\n", encoding="utf-8")
         report.predictions.to_csv(building / "predictions.tsv", sep="\t", index=False, float_format="%.6f")
         (building / "figures").mkdir()
         for name, figure in report.figures.items():

@@ -27,5 +27,6 @@ WRITERS: dict[str, Callable[[Iterable[Prediction], TextIO], None]] = {"tsv": wri
 
 def _cells(row: Prediction) -> list[str]:
     probability = "" if row.probability is None else f"{row.probability:.6f}"
-    threshold = "" if row.threshold is None else f"{row.threshold:.6g}"
+    # In full: a rounded threshold could contradict the label beside it.
+    threshold = "" if row.threshold is None else str(row.threshold)
     return [row.id, str(row.length), row.label, probability, threshold, row.status, row.notes]

@@ -57,6 +57,7 @@ def clean(sequence: str, vocabulary: Vocabulary) -> CleanSequence:
     "illegal '1' at 3"
     """
     codes = vocabulary.codes(sequence)
+    nonstandard = int(((codes > len(AMINO_ACIDS)) & (codes < GAP)).sum())
     notes: list[str] = []
     if codes.size and codes.max() >= GAP:
         if (codes == ILLEGAL).any():
@@ -65,7 +66,6 @@ def clean(sequence: str, vocabulary: Vocabulary) -> CleanSequence:
         codes, notes = _without_gaps_and_stops(codes, vocabulary)
     if not codes.size:
         return CleanSequence(codes, tuple(notes), "empty")
-    nonstandard = int((codes > len(AMINO_ACIDS)).sum())
     if nonstandard:
         notes.append(f"nonstandard={nonstandard}")
     if _looks_like_nucleotide(codes, vocabulary):

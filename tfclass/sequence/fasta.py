@@ -4,33 +4,19 @@ Compression is recognised by the first bytes, never by the file name. Parsing is
 the input, and refuses what is not FASTA before Biopython would pass over it in silence.
 """
 
-import bz2
-import gzip
 import io
 import itertools
-import lzma
 import sys
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TextIO, cast
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
 from Bio.SeqIO.FastaIO import SimpleFastaParser
 
+from tfclass.compression import DAMAGED, decompressed
 from tfclass.errors import FastaError
 
-_OPENERS = {
-    b"\x1f\x8b": ("gzip", gzip.open),
-    b"BZh": ("bzip2", bz2.open),
-    b"\xfd7zXZ\x00": ("xz", lzma.open),
-    b"\x28\xb5\x2f\xfd": ("zstd", zstd.open),
-}
 _LOOKS_LIKE = {
     "@": "what looks like a FASTQ file",
     "%PDF": "a PDF document",
@@ -68,7 +54,8 @@ def read_fasta(source: str | Path | BinaryIO) -> Iterator[Record]:
     Parameters
     ----------
     source : str, Path or binary file
-        A path, ``"-"`` for standard input, or an open binary stream. Plain, gzip, bzip2, xz or zstd.
+        A path, ``"-"`` for standard input, or an open binary stream, which is left open. Plain, gzip, bzip2, xz or
+        zstd.
 
     Yields
     ------
@@ -87,7 +74,7 @@ def read_fasta(source: str | Path | BinaryIO) -> Iterator[Record]:
     """
     name = _name_of(source)
     with _one_line_errors(name), _opened(source) as stream:
-        text = io.TextIOWrapper(_decompressed(stream), encoding="utf-8-sig", errors="surrogateescape")
+        text = io.TextIOWrapper(decompressed(stream), encoding="utf-8-sig", errors="surrogateescape")
         lines = _from_first_header(text, name)
         records = (
             Record((title.split(None, 1) or [""])[0], title, sequence)
@@ -114,15 +101,6 @@ def _opened(source: str | Path | BinaryIO) -> Iterator[BinaryIO]:
             yield stream
 
 
-def _decompressed(stream: BinaryIO) -> BinaryIO:
-    buffered = stream if hasattr(stream, "peek") else io.BufferedReader(cast(io.RawIOBase, stream))
-    start = buffered.peek(6)  # type: ignore[attr-defined]
-    for magic, (_, opener) in _OPENERS.items():
-        if start.startswith(magic):
-            return cast(BinaryIO, opener(cast(BinaryIO, buffered), "rb"))
-    return cast(BinaryIO, buffered)
-
-
 @contextmanager
 def _one_line_errors(name: str) -> Iterator[None]:
     try:
@@ -133,11 +111,12 @@ def _one_line_errors(name: str) -> Iterator[None]:
         raise FastaError(name, "a directory", "a FASTA file", "name the files inside it", path=name) from None
     except PermissionError:
         raise FastaError(name, "no permission to read it", action="change its permissions", path=name) from None
-    except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zstd.ZstdError) as error:
+    except (*DAMAGED, OSError) as error:
+        # gzip and bz2 report damage as an OSError too; only those of the system have a number.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise FastaError(name, f"an input that cannot be read ({error.strerror})", path=name) from error
         found = f"compressed data that is cut short or damaged ({error})"
         raise FastaError(name, found, action="copy or download the file again", path=name) from error
-    except OSError as error:
-        raise FastaError(name, f"an input that cannot be read ({error})", path=name) from error
 
 
 def _from_first_header(text: Iterable[str], name: str) -> Iterator[str]:

@@ -159,24 +159,25 @@ class Trainer:
         labels_B = torch.from_numpy(self.training.labels[rows]).to(self.device)
         loss = F.cross_entropy(logits_BC.float(), labels_B, weight=self.weight_C)
         value = loss.item()
-        if not math.isfinite(value):
-            self._refuse(value, step, rows)
+        self._check_finite("loss", value, step, rows)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad()
         loss.backward()
-        gradient_norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        gradient_norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm))
+        self._check_finite("gradient norm", gradient_norm, step, rows)
         self.optimizer.step()
-        return value, float(gradient_norm)
+        return value, gradient_norm
 
     def _validate(self) -> None:
         labels_N = self.validation.labels
         logits_NC = logits_of(self.model, self.validation.tokens, self.config.max_residues)
-        score = average_precision(logits_NC, labels_N)
+        log_probability_NC = torch.log_softmax(torch.from_numpy(logits_NC), dim=1)
+        score = average_precision(log_probability_NC.numpy(), labels_N)
         if score > self.progress.best_score:
             self.progress.best_epoch, self.progress.best_score = self.progress.epoch, score
             self.progress.best_weights = {k: v.detach().cpu().clone() for k, v in self.model.state_dict().items()}
-        loss = F.cross_entropy(torch.from_numpy(logits_NC), torch.from_numpy(labels_N))
+        loss = F.nll_loss(log_probability_NC, torch.from_numpy(labels_N))
         rate = self.optimizer.param_groups[0]["lr"]
         self.progress.end_epoch(valid_loss=float(loss), valid_ap=score, learning_rate=float(rate))
 
@@ -187,10 +188,12 @@ class Trainer:
     def _save(self) -> None:
         save_checkpoint(self.folder, self.fingerprint, self.progress, self.model, self.optimizer)
 
-    def _refuse(self, value: float, step: int, rows: npt.NDArray[np.int64]) -> None:
+    def _check_finite(self, what: str, value: float, step: int, rows: npt.NDArray[np.int64]) -> None:
+        if math.isfinite(value):
+            return
         epoch, first = self.progress.epoch, self.training.frame["id"].iloc[int(rows[0])]
         where = f"training, epoch {epoch + 1}, batch {step + 1}"
-        found = f"a loss of {value} (batch of {len(rows)} that begins with protein {first!r})"
+        found = f"a {what} of {value} (batch of {len(rows)} that begins with protein {first!r})"
         action = "the last good checkpoint is kept; try a lower training.learning_rate or training.clip_norm"
         raise NonFiniteLossError(where, found, "a finite one", action, epoch=epoch, step=step, record_id=first)
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _PARAMS_PER_CALL = 100
+# The UI opens an experiment without this on its pages for language-model traces.
+_KIND = {"mlflow.experimentKind": "custom_model_development"}
 _EXAMPLE = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
 _PYFUNC = Path(__file__).parents[1] / "inference" / "pyfunc.py"
 
@@ -210,7 +212,7 @@ def _experiment(name: str, uri: str) -> str:
     # MLflow's own default is relative to wherever the UI is started; a server chooses for itself.
     local = uri.startswith("sqlite:")
     folder = Path(uri.removeprefix("sqlite:///")).resolve().parent / "mlartifacts"
-    return mlflow.create_experiment(name, artifact_location=folder.as_uri() if local else None)
+    return mlflow.create_experiment(name, artifact_location=folder.as_uri() if local else None, tags=_KIND)
 
 
 def _exists(run_id: str) -> bool:

@@ -1,8 +1,7 @@
-"""The two jobs, whole: table to bundle, and bundle to report. The only module that sees every layer."""
+"""Table to bundle."""
 
 import hashlib
 import json
-import time
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,17 +10,16 @@ import numpy as np
 import torch
 
 from tfclass import __version__
-from tfclass.bundle.bundle import Bundle, find_bundle, load_bundle, save_bundle
+from tfclass.bundle.bundle import DESCRIPTION, Bundle, save_bundle
 from tfclass.bundle.card import model_card
-from tfclass.config import CorpusConfig, EvaluateConfig, SplitConfig, TrainConfig, to_mapping
+from tfclass.config import TrainConfig, to_mapping
 from tfclass.corpus.split import assign_splits, select_split
 from tfclass.corpus.table import LabelledProteins, read_table
 from tfclass.environment import describe, prepare
 from tfclass.errors import CheckpointError, TableError
 from tfclass.evaluation.calibration import fit_temperature, max_mcc_threshold
 from tfclass.evaluation.metrics import Scored, all_metrics
-from tfclass.evaluation.report import Report, write_report
-from tfclass.files import make_folder, whole_file
+from tfclass.files import check_replaceable, make_folder, whole_file
 from tfclass.networks.classifier import Classifier
 from tfclass.networks.scoring import logits_of
 from tfclass.networks.zoo import build
@@ -75,8 +73,10 @@ def train_and_package(config: TrainConfig, hooks: Hooks | None = None) -> Traine
     """
     hooks = hooks or Hooks()
     device = prepare(config.runtime)
+    # What can be refused is refused now, not after hours of training.
+    check_replaceable(_bundle_folder(config), DESCRIPTION)
     vocabulary = Vocabulary()
-    proteins = _read(config.corpus, config.split, vocabulary)
+    proteins = assign_splits(read_table(config.corpus, vocabulary), config.split, config.corpus.path)
     parts = {name: select_split(proteins, name, config.corpus.path) for name in ("train", "valid")}
     for name, part in parts.items():
         _check_classes(part, name, config.corpus.path)
@@ -110,70 +110,6 @@ def train_and_package(config: TrainConfig, hooks: Hooks | None = None) -> Traine
     return trained
 
 
-def evaluate_bundle(config: EvaluateConfig) -> Report:
-    """Score a bundle on one split of a labelled table and write the report.
-
-    Parameters
-    ----------
-    config : EvaluateConfig
-
-    Returns
-    -------
-    Report
-
-    Raises
-    ------
-    TfclassError
-        The bundle, the corpus or the report folder is at fault.
-    """
-    started = time.monotonic()
-    device = prepare(config.runtime)
-    bundle = load_bundle(find_bundle(config.bundle))
-    corpus = _with_classes(config.corpus, bundle)
-    proteins = _read(corpus, config.split, bundle.vocabulary)
-    test = select_split(proteins, config.evaluation.split, corpus.path)
-    model = bundle.model.to(device)
-    probability_NC = bundle.calibration.probability(logits_of(model, test.tokens, max_residues=16384))
-    scored = Scored(probability_NC, test.labels, bundle.threshold)
-    train_rows = (proteins.frame["split"] == "train").to_numpy()
-    train = proteins.select(train_rows) if config.evaluation.baselines and train_rows.any() else None
-    report = Report.make(config, bundle, proteins, test, scored, train, describe(device))
-    report.content["seconds"] = round(time.monotonic() - started, 1)
-    write_report(report, Path(config.report))
-    _record_evaluation(config, bundle, test, proteins.digest, report)
-    return report
-
-
-def _record_evaluation(
-    config: EvaluateConfig, bundle: Bundle, test: LabelledProteins, digest: str, report: Report
-) -> None:
-    name = f"evaluate {config.corpus.name} {config.evaluation.split}"
-    tags = {"job": "evaluate", "corpus": config.corpus.name, "model": bundle.config.name, "bundle": bundle.digest[:12]}
-    parent = str(bundle.provenance.get("mlflow_run_id", ""))
-    with tracked(config.tracking, name, tags, parent=parent) as tracker:
-        tracker.configuration({key: value for key, value in to_mapping(config).items() if key != "tracking"})
-        tracker.dataset(
-            test.frame,
-            source=config.corpus.path,
-            name=config.corpus.name,
-            context=config.evaluation.split,
-            digest=digest,
-        )
-        tracker.metrics(report.numbers())
-        for figure_name, figure in report.figures.items():
-            tracker.figure(figure, figure_name)
-        tracker.facts("report.json", report.content)
-
-
-def _read(corpus: CorpusConfig, split: SplitConfig, vocabulary: Vocabulary) -> LabelledProteins:
-    return assign_splits(read_table(corpus, vocabulary), split, corpus.path)
-
-
-def _with_classes(corpus: CorpusConfig, bundle: Bundle) -> CorpusConfig:
-    # The logits are in the bundle's order, whatever order a configuration names the classes in.
-    return CorpusConfig(**{**to_mapping(corpus), "classes": bundle.classes})
-
-
 def _check_classes(part: LabelledProteins, name: str, path: str) -> None:
     present = np.unique(part.labels)
     if len(present) < 2:
@@ -191,6 +127,10 @@ def _run_dir(config: TrainConfig) -> Path:
             str(folder), "a training that was here before", "an empty folder", action, path=str(folder)
         )
     return folder
+
+
+def _bundle_folder(config: TrainConfig) -> Path:
+    return Path(config.bundle or Path(config.resume or config.run_dir) / "bundle")
 
 
 def _run_name(config: TrainConfig) -> str:
@@ -228,8 +168,10 @@ def _record_start(
     tracker.facts("environment.json", describe(device))
     contexts = {"train": "training", "valid": "validation"}
     for name, part in parts.items():
+        # MLflow takes data sets of one name and digest for one, and the digest is the whole table's.
+        data_name = f"{config.corpus.name} {name}"
         tracker.dataset(
-            part.frame, source=config.corpus.path, name=config.corpus.name, context=contexts[name], digest=part.digest
+            part.frame, source=config.corpus.path, name=data_name, context=contexts[name], digest=part.digest
         )
         tracker.metrics({f"n_{name}": len(part.labels), f"residues_{name}": int(part.lengths.sum())})
     tracker.metrics({"parameters": sum(p.numel() for p in model.parameters())})
@@ -280,7 +222,7 @@ def _package(
         threshold,
         provenance,
     )
-    folder = Path(config.bundle) if config.bundle else Path(config.resume or config.run_dir) / "bundle"
+    folder = _bundle_folder(config)
     save_bundle(bundle, folder, model_card(bundle))
     return Trained(folder, progress.history, scores)
 

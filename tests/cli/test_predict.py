@@ -1,0 +1,337 @@
+"""``tfclass predict`` as a user meets it: a process, its streams, its files, its exit status."""
+
+import gzip
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import softmax
+
+LETTERS = "ACDEFGHIKLMNPQRSTVWYBJOUXZ"
+HEADER = "id\tlength\tlabel\tprobability\tthreshold\tstatus\tnotes"
+ODD = (
+    b">empty\n"
+    b">sp|P1|A first protein\r\nMKVLAG\r\nHWMKV\r\n"
+    b">illegal\nMK1VLA\n"
+    b">lower\nmkvlaghwmkv\n"
+    b">stop\nMKVLAGHWMKV*\n"
+    b">gaps\nMKV-LAG..HWMKV\n"
+    b">seleno\nMKVULAG\n"
+    b">one\nM\n"
+    b">twice\nMMMMMMWW\n"
+    b">twice\nAAAAAACC\n"
+    b">caf\xe9 latin\nMKWWWW\n"
+    b">\nGGGGHHHH\n"
+    b">last\nMKV"
+)
+# What must come out: id, residues scored (None: skipped), characters, notes.
+ODD_ROWS = [
+    ("empty", None, 0, "empty"),
+    ("sp|P1|A", "MKVLAGHWMKV", 11, ""),
+    ("illegal", None, 6, "illegal '1' at 3"),
+    ("lower", "MKVLAGHWMKV", 11, ""),
+    ("stop", "MKVLAGHWMKV", 11, "stop_removed"),
+    ("gaps", "MKVLAGHWMKV", 11, "gaps_removed=3"),
+    ("seleno", "MKVULAG", 7, "nonstandard=1"),
+    ("one", "M", 1, ""),
+    ("twice", "MMMMMMWW", 8, ""),
+    ("twice", "AAAAAACC", 8, ""),
+    ("caf\udce9", "MKWWWW", 6, ""),
+    ("", "GGGGHHHH", 8, ""),
+    ("last", "MKV", 3, ""),
+]
+
+
+@pytest.fixture
+def probability(small_bundle):
+    """The probability of one residue sequence, with torch and SciPy only."""
+
+    def of(sequence):
+        tokens = torch.tensor([[LETTERS.index(letter) + 1 for letter in sequence]])
+        with torch.no_grad():
+            logits = small_bundle.model.eval()(tokens, torch.tensor([len(sequence)]))[0].double().numpy()
+        return softmax(logits / small_bundle.calibration.temperature)[1]
+
+    return of
+
+
+@pytest.fixture
+def odd(tmp_path):
+    (tmp_path / "odd.fasta").write_bytes(ODD)
+    return "odd.fasta"
+
+
+def cells(text):
+    header, *rows = text.removesuffix("\n").split("\n")
+    assert header == HEADER
+    return [row.split("\t") for row in rows]
+
+
+def assert_one_line(finished, message, status=2):
+    assert (finished.status, finished.out, finished.err) == (status, "", f"tfclass: {message}\n")
+
+
+class TestRows:
+    def test_every_odd_record_has_its_row(self, tfclass, odd, small_bundle_folder, probability):
+        finished = tfclass("predict", odd, "--model", small_bundle_folder, "--threshold", "0.5")
+        assert (finished.status, finished.err) == (0, f"13 records: {count_called(finished.out)} called, 2 skipped\n")
+        rows = cells(finished.out)
+        assert len(rows) == len(ODD_ROWS)
+        for row, (name, scored, length, notes) in zip(rows, ODD_ROWS, strict=True):
+            assert (row[0], row[1], row[4], row[6]) == (name, str(length), "0.5", notes)
+            if scored is None:
+                assert (row[2], row[3], row[5]) == ("", "", "skipped")
+            else:
+                assert float(row[3]) == pytest.approx(probability(scored), abs=1.01e-6)
+                assert row[2] == ("TF" if float(row[3]) >= 0.5 else "nonTF")
+                assert (row[5], len(row[3].split(".")[1])) == ("ok", 6)
+
+    def test_json_lines_and_tsv_hold_the_same_values(self, tfclass, odd, small_bundle_folder):
+        as_json = tfclass("predict", odd, "--model", small_bundle_folder, "--format", "jsonl", "--quiet")
+        as_tsv = tfclass("predict", odd, "--model", small_bundle_folder, "--quiet")
+        assert (as_json.status, as_tsv.status, as_json.err, as_tsv.err) == (0, 0, "", "")
+        objects = [json.loads(line) for line in as_json.out.splitlines()]
+        assert [
+            [
+                o["id"],
+                str(o["length"]),
+                o["label"],
+                "" if o["probability"] is None else f"{o['probability']:.6f}",
+                str(o["threshold"]),
+                o["status"],
+                o["notes"],
+            ]
+            for o in objects
+        ] == cells(as_tsv.out)
+
+    def test_several_inputs_and_standard_input_follow_each_other(self, tfclass, tmp_path, small_bundle_folder):
+        braces = "odd {0} {name} %s  name.fasta"
+        (tmp_path / braces).write_bytes(b">a\nMKV\n")
+        (tmp_path / "second").write_bytes(gzip.compress(b">a\nMKV\n>b\n"))
+        arguments = ("predict", braces, "-", "second", "--model", small_bundle_folder)
+        finished = tfclass(*arguments, stdin=b">c\nMMM\n")
+        assert finished.status == 0
+        assert [row[0] for row in cells(finished.out)] == ["a", "c", "a", "b"]
+
+    def test_only_tf_keeps_the_rows_at_or_above_the_threshold(self, tfclass, odd, small_bundle_folder, probability):
+        scores = [probability(scored) for _, scored, *_ in ODD_ROWS if scored]
+        threshold = float(np.median(np.unique(np.round(scores, 6)))) + 3e-6
+        arguments = ("predict", odd, "--model", small_bundle_folder, "--threshold", threshold, "--only-tf")
+        finished = tfclass(*arguments)
+        expected = [name for name, scored, *_ in ODD_ROWS if scored and probability(scored) >= threshold]
+        assert 0 < len(expected) < len(scores)
+        rows = cells(finished.out)
+        assert [row[0] for row in rows] == expected
+        assert {(row[2], row[4]) for row in rows} == {("TF", str(threshold))}
+        assert finished.err == f"13 records: {len(expected)} called, 2 skipped\n"
+
+
+def count_called(text):
+    return sum(row[2] == "TF" for row in cells(text))
+
+
+class TestOutput:
+    def test_a_strict_run_fails_only_after_every_row_is_in_the_file(self, tfclass, odd, small_bundle_folder, tmp_path):
+        (tmp_path / "out.tsv").write_text("what stood here before")
+        finished = tfclass("predict", odd, "--model", small_bundle_folder, "-o", "out.tsv", "--quiet", "--strict")
+        assert (finished.status, finished.out) == (1, "")
+        assert finished.err == "tfclass: 2 of 13 records skipped (--strict)\n"
+        text = (tmp_path / "out.tsv").read_bytes().decode("utf-8", "surrogateescape")
+        assert [row[0] for row in cells(text)] == [name for name, *_ in ODD_ROWS]
+        assert sorted(path.name for path in tmp_path.iterdir()) == [odd, "out.tsv"]
+        umask = os.umask(0)
+        os.umask(umask)
+        assert stat.S_IMODE((tmp_path / "out.tsv").stat().st_mode) == 0o666 & ~umask
+
+    def test_a_missing_output_folder_is_one_line(self, tfclass, odd, small_bundle_folder):
+        finished = tfclass("predict", odd, "--model", small_bundle_folder, "-o", "none/out.tsv")
+        assert_one_line(
+            finished,
+            "none/out.tsv: found a place that cannot be written (No such file or directory); check the folder",
+        )
+
+    def test_a_pipe_is_written_to_and_stays_a_pipe(self, tfclass, odd, small_bundle_folder, tmp_path):
+        pipe, received = tmp_path / "pipe", []
+        os.mkfifo(pipe)
+        reader = threading.Thread(target=lambda: received.append(pipe.read_bytes()), daemon=True)
+        reader.start()
+        finished = tfclass("predict", odd, "--model", small_bundle_folder, "-o", "pipe")
+        assert finished.status == 0
+        assert pipe.is_fifo()
+        reader.join(timeout=30)
+        assert received[0].count(b"\n") == 14
+
+    @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+    def test_a_full_standard_output_is_one_line(self, tmp_path, odd, small_bundle_folder):
+        with open("/dev/full", "wb") as full:
+            process = start(tmp_path, odd, "--model", small_bundle_folder, stdout=full)
+            _, error = process.communicate(timeout=120)
+        assert process.returncode == 2
+        assert error == b"tfclass: standard output: found a place that cannot be written (No space left on device)\n"
+
+    def test_a_reader_that_has_seen_enough_ends_it_without_a_word(self, tmp_path, small_bundle_folder):
+        (tmp_path / "many.fasta").write_bytes(b">a\nMKV\n" * 20_000)
+        process = start(tmp_path, "many.fasta", "--model", small_bundle_folder)
+        assert process.stdout.readline().decode() == HEADER + "\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(timeout=120) != 0
+
+    def test_an_interrupted_run_leaves_no_file(self, tmp_path, small_bundle_folder):
+        process = start(tmp_path, "-", "--model", small_bundle_folder, "-o", "out.tsv")
+        process.stdin.write(b">a\nMKV\n")
+        process.stdin.flush()
+        wait_until(lambda: list(tmp_path.glob(".out.tsv.*")))
+        process.send_signal(signal.SIGINT)
+        out, error = process.communicate(timeout=120)
+        assert (process.returncode, out) == (130, b"")
+        assert b"Traceback" not in error
+        assert list(tmp_path.iterdir()) == []
+
+
+def start(folder, *arguments, stdout=subprocess.PIPE):
+    command = [sys.executable, "-c", "from tfclass.cli.main import main; main()", "predict", *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    streams = {"stdin": subprocess.PIPE, "stdout": stdout, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=folder, env=environment, **streams)
+
+
+def wait_until(happened, seconds=60):
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.05)
+
+
+FASTA_EXPECTED = "expected a FASTA header starting with '>'"
+CUT_SHORT = "Compressed file ended before the end-of-stream marker was reached"
+BAD_INPUTS = {
+    "a missing file": (None, ": found no such file; check the path"),
+    "an empty file": (b"", ": found no records; expected at least one FASTA record; is the file complete?"),
+    "a FASTQ file": (b"@r\nACGT\n+\nIIII\n", f", line 1: found what looks like a FASTQ file; {FASTA_EXPECTED}"),
+    "a web page": (b"<html>", f", line 1: found what looks like an HTML or XML page; {FASTA_EXPECTED}"),
+    "headers without sequences": (
+        b">a\n>b\n",
+        ": found 2 headers without a sequence; expected at least one record with residues; is the file complete?",
+    ),
+    "a gzip file cut short": (
+        gzip.compress(ODD)[:-5],
+        f": found compressed data that is cut short or damaged ({CUT_SHORT}); copy or download the file again",
+    ),
+}
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(("content", "message"), BAD_INPUTS.values(), ids=BAD_INPUTS)
+    def test_it_is_one_line_and_no_file(self, tfclass, tmp_path, small_bundle_folder, content, message):
+        # A good input before it does not let half a result out.
+        (tmp_path / "good.fasta").write_bytes(b">a\nMKV\n")
+        name = "bad {0} %s.fasta"
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        before = sorted(tmp_path.iterdir())
+        finished = tfclass("predict", "good.fasta", name, "--model", small_bundle_folder, "-o", "out.tsv")
+        assert_one_line(finished, name + message)
+        assert sorted(tmp_path.iterdir()) == before
+
+    def test_a_folder_leaves_standard_output_empty(self, tfclass, tmp_path, small_bundle_folder):
+        (tmp_path / "folder").mkdir()
+        finished = tfclass("predict", "folder", "--model", small_bundle_folder, "--only-tf")
+        assert_one_line(finished, "folder: found a directory; expected a FASTA file; name the files inside it")
+
+    def test_standard_input_named_twice_is_one_line(self, tfclass, small_bundle_folder):
+        finished = tfclass("predict", "-", "-", "--model", small_bundle_folder, stdin=b">a\nMKV\n")
+        expected = "standard input: found no records; expected at least one FASTA record; is the file complete?"
+        assert_one_line(finished, expected)
+
+
+class TestBadModel:
+    def test_a_missing_model_is_named_and_the_known_ones_are_listed(self, tfclass, odd):
+        finished = tfclass("predict", odd, "--model", "none")
+        assert finished.err.startswith("tfclass: none: found no such model; expected a folder with a bundle, or a ship")
+        assert (finished.status, finished.out, finished.err.count("\n")) == (2, "", 1)
+
+    @pytest.mark.parametrize("name", ["model.safetensors", "bundle.json"])
+    def test_an_altered_model_is_refused_by_the_name_of_the_file(
+        self, tfclass, odd, tmp_path, small_bundle_folder, name
+    ):
+        shutil.copytree(small_bundle_folder, tmp_path / "altered")
+        path = tmp_path / "altered" / name
+        content = bytearray(path.read_bytes())
+        where = content.index(b"0.5") + 2 if name == "bundle.json" else len(content) - 1
+        content[where] ^= 1
+        path.write_bytes(content)
+        finished = tfclass("predict", odd, "--model", "altered")
+        its = "its own checksum" if name == "bundle.json" else "its checksum"
+        assert_one_line(
+            finished,
+            f"altered/{name}: found content that does not match {its}; restore the bundle; it was altered",
+        )
+
+
+class TestUsage:
+    @pytest.mark.parametrize(
+        ("arguments", "expected"),
+        [
+            (["--nonesuch", "in.fasta"], "No such option: --nonesuch"),
+            (["--format", "xml", "in.fasta"], "Invalid value for '--format'"),
+            ([], "Missing argument"),
+        ],
+        ids=["an unknown option", "an unknown format", "no input"],
+    )
+    def test_wrong_usage_is_one_line(self, tfclass, arguments, expected):
+        finished = tfclass("predict", *arguments)
+        assert finished.err.startswith(f"tfclass predict: {expected}")
+        assert finished.err.endswith("; see tfclass predict --help\n")
+        assert (finished.status, finished.out, finished.err.count("\n")) == (2, "", 1)
+
+    def test_a_threshold_that_is_no_probability_is_one_line(self, tfclass, odd, small_bundle_folder):
+        finished = tfclass("predict", odd, "--model", small_bundle_folder, "--threshold", "50")
+        assert_one_line(finished, "threshold: found 50.0; expected a probability between 0 and 1")
+
+    @pytest.mark.parametrize(
+        "code",
+        [
+            "import tfclass",
+            "import tfclass.cli.main as m; sys.argv = ['tfclass', '--help']; call(m.main)",
+            "import tfclass.cli.main as m; sys.argv = ['tfclass', 'predict', '--help']; call(m.main)",
+        ],
+        ids=["import tfclass", "tfclass --help", "tfclass predict --help"],
+    )
+    def test_nobody_waits_for_torch_before_it_is_needed(self, code, tmp_path):
+        script = (
+            "import sys\n"
+            "def call(main):\n"
+            "    try:\n"
+            "        main()\n"
+            "    except SystemExit as end:\n"
+            "        assert not end.code, end.code\n"
+            f"{code}\n"
+            "sys.exit('torch' in sys.modules)\n"
+        )
+        process = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, timeout=120)
+        assert (process.returncode, process.stderr) == (0, b"")
+        assert ("help" in code) == (b"Usage: tfclass" in process.stdout)
+
+
+def test_an_input_is_never_overwritten_and_a_link_is_followed(tfclass, small_bundle_folder, tmp_path):
+    (tmp_path / "in.fasta").write_text(">a\nMKV\n")
+    refused = tfclass("predict", "in.fasta", "-o", "in.fasta", "--model", small_bundle_folder)
+    assert refused.status == 2
+    assert refused.err == (
+        "tfclass: in.fasta: found an input file; expected a file of its own; choose another name for -o\n"
+    )
+    assert (tmp_path / "in.fasta").read_text() == ">a\nMKV\n"
+    (tmp_path / "link.tsv").symlink_to("target.tsv")
+    assert tfclass("predict", "in.fasta", "-o", "link.tsv", "--model", small_bundle_folder).status == 0
+    assert (tmp_path / "link.tsv").is_symlink()
+    assert (tmp_path / "target.tsv").read_text().startswith("id\tlength")

@@ -1,0 +1,146 @@
+"""``tfclass train`` and ``tfclass evaluate`` as a user runs them: overrides, errors, interruption, sweeps."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import safetensors.torch
+import torch
+
+QUICK = [
+    *("training.epochs=3", "training.max_residues=1024", "model.hidden=6", "model.embedding_dim=8"),
+    *("model.stem.channels=8", "tracking=off", "runtime.device=cpu", "runtime.threads=1"),
+]
+
+
+@pytest.fixture
+def corpus(demo_table):
+    return f"corpus.path={demo_table}"
+
+
+def weights(bundle):
+    return safetensors.torch.load_file(bundle / "model.safetensors")
+
+
+def start(arguments, cwd):
+    command = [sys.executable, "-c", "from tfclass.cli.main import main; main()", *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, cwd=cwd, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def wait_for(condition, process):
+    for _ in range(1200):
+        if condition() or process.poll() is not None:
+            return
+        time.sleep(0.05)
+    raise TimeoutError("the training did not get there")
+
+
+def test_train_then_evaluate_then_resume_nothing(tfclass, corpus, tmp_path):
+    trained = tfclass("train", corpus, *QUICK, "bundle=model")
+    assert (trained.status, trained.out) == (0, "")
+    assert "validation: loss" in trained.err
+    assert trained.err.endswith("bundle: model\n")
+    evaluated = tfclass(
+        "evaluate", corpus, "bundle=model", "report=report", "tracking=off", "evaluation.n_bootstrap=10"
+    )
+    assert evaluated.status == 0
+    assert evaluated.err == "report: report\n"
+    assert "average precision" in evaluated.out
+    content = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert f"{content['metrics']['mcc']['value']:.4f}" in evaluated.out
+    # The evaluation's own empty run folder is not left lying about.
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["demo-bilstm"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "kill -9"])
+def test_an_interrupted_training_resumes_to_the_same_weights(tfclass, corpus, tmp_path, number):
+    options = [corpus, *QUICK, "training.epochs=12", "training.checkpoint_minutes=0"]
+    assert tfclass("train", *options, "bundle=whole").status == 0
+    process = start(["train", *options, "hydra.run.dir=stopped"], tmp_path)
+    wait_for((tmp_path / "stopped" / "checkpoint.pt").exists, process)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    if number == signal.SIGINT:
+        assert process.returncode == 130
+        last = errors.decode().splitlines()[-1]
+        assert last.startswith("tfclass: interrupted; go on with: tfclass train resume=")
+        assert last.endswith("/stopped")
+    assert not (tmp_path / "stopped" / "bundle").exists()
+    resumed = tfclass("train", "resume=stopped")
+    assert resumed.status == 0, resumed.err
+    left, right = weights(tmp_path / "whole"), weights(tmp_path / "stopped" / "bundle")
+    assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_resuming_takes_no_other_option_and_needs_a_run(tfclass, corpus, tmp_path):
+    nothing = tfclass("train", "resume=nowhere")
+    assert nothing.status == 2
+    expected = "tfclass: nowhere: found no readable run.json; name the folder of an interrupted run\n"
+    assert nothing.err == expected
+    both = tfclass("train", "resume=nowhere", "training.epochs=3")
+    assert both.status == 2
+    assert both.err.startswith("tfclass: resume: found it together with training.epochs=3; expected no other option")
+
+
+def test_a_sweep_trains_every_combination_in_a_folder_of_its_own(tfclass, corpus, tmp_path):
+    swept = tfclass("train", "-m", corpus, *QUICK, "training.epochs=1", "model.pooling=max,mean")
+    assert swept.status == 0, swept.err
+    found = sorted(path.parent.name for path in (tmp_path / "runs" / "demo-sweep").rglob("bundle"))
+    assert found == ["0", "1"]
+    poolings = {
+        json.loads(path.read_text())["model"]["pooling"] for path in (tmp_path / "runs").rglob("bundle/bundle.json")
+    }
+    assert poolings == {"max", "mean"}
+
+
+def test_the_configuration_can_be_seen_without_training(tfclass, tmp_path):
+    shown = tfclass("train", "--cfg", "job", "model=bilstm_residues", "training.epochs=7")
+    assert shown.status == 0
+    assert "epochs: 7" in shown.out
+    assert "stem:\n    name: none" in shown.out
+    assert list(tmp_path.iterdir()) == []
+
+
+KEYS = "epochs, max_residues, learning_rate, warmup_epochs, weight_decay, clip_norm, class_weight, residue_dropout"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "training.lr=1"], f"training.lr: found an unknown key; expected one of {KEYS}"),
+        (["train", "+training.lr=1"], f"training.lr: found an unknown key; expected one of {KEYS}"),
+        (["train", "model=lstn"], "model: found 'lstn'; expected one of bilstm, bilstm_residues"),
+        (["train", "training.epochs=0"], "training.epochs: found 0; expected greater than or equal to 1"),
+        (["train", "training.clip_norm=nan"], "training.clip_norm: found nan; expected "),
+        (["train", "model.pooling=sum"], "model.pooling: found 'sum'; expected one of attention, last, max, mean"),
+        (["train", "corpus=table"], "corpus.path: found no value; expected one to be given; add corpus.path=VALUE"),
+        (["train", "corpus.path=no.tsv"], "no.tsv: found no such file; check corpus.path"),
+        (["train", "training.epochs=["], "configuration: found "),
+        (
+            ["train", "tracking.uri=file:./mlruns"],
+            "tracking.uri: found 'file:./mlruns'; expected a database or a server",
+        ),
+        (["evaluate"], "bundle: found no value; expected one to be given; add bundle=VALUE"),
+        (["evaluate", "bundle=nowhere"], "nowhere: found no such model; expected a folder with a bundle"),
+    ],
+    ids=lambda part: " ".join(part) if isinstance(part, list) else "",
+)
+def test_what_is_wrong_is_said_on_one_line_and_nothing_is_left(tfclass, tmp_path, demo_table, arguments, message):
+    if not any(a.startswith(("corpus", "model=")) for a in arguments):
+        arguments = [*arguments, f"corpus.path={demo_table}"]
+    failed = tfclass(*arguments)
+    assert failed.status == 2
+    assert failed.err.startswith(f"tfclass: {message}"), failed.err
+    assert failed.err.count("\n") == 1
+    assert failed.out == ""
+    assert not list(tmp_path.rglob("*.pt"))
+    assert not list(tmp_path.rglob("bundle*"))
+
+
+def test_a_traceback_is_shown_on_request_only(tfclass):
+    assert "Traceback" in tfclass("--debug", "train", "corpus.path=no.tsv").err

@@ -1,0 +1,87 @@
+"""What every network keeps, whatever its stem, encoder and pooling."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from tests.conftest import SMALL
+from tfclass.config import StemConfig
+from tfclass.corpus.batching import collate
+from tfclass.networks.scoring import evaluating, logits_of
+from tfclass.networks.zoo import ENCODERS, POOLINGS, build
+
+STEMS = {"residues": StemConfig(name="none"), "convolution": SMALL.stem}
+CASES = [(e, p, s) for e in sorted(ENCODERS) for p in sorted(POOLINGS) for s in STEMS]
+
+
+@pytest.fixture(params=CASES, ids=lambda case: "-".join(case))
+def network(request, vocabulary):
+    encoder, pooling, stem = request.param
+    torch.manual_seed(3)
+    config = replace(SMALL, name=encoder, pooling=pooling, stem=STEMS[stem], layers=2, dropout=0.5)
+    return build(config, vocabulary, n_classes=3)
+
+
+@pytest.fixture
+def proteins():
+    rng = np.random.default_rng(0)
+    return [rng.integers(1, 27, size=length).astype(np.uint8) for length in (17, 1, 40, 8, 3, 2)]
+
+
+def score(network, sequences, extra_padding=0):
+    batch = collate(sequences)
+    with evaluating(network), torch.inference_mode():
+        return network(F.pad(batch.tokens_BL, (0, extra_padding)), batch.lengths_B)
+
+
+def test_padding_changes_nothing(network, proteins):
+    torch.testing.assert_close(score(network, proteins, 29), score(network, proteins), atol=1e-5, rtol=1e-5)
+
+
+def test_company_in_the_batch_changes_nothing(network, proteins):
+    alone = torch.cat([score(network, [protein]) for protein in proteins])
+    torch.testing.assert_close(score(network, proteins), alone, atol=1e-5, rtol=1e-5)
+
+
+def test_order_in_the_batch_changes_nothing(network, proteins):
+    backwards = score(network, proteins[::-1]).flip(0)
+    torch.testing.assert_close(score(network, proteins), backwards, atol=1e-5, rtol=1e-5)
+
+
+def test_budget_of_a_batch_changes_nothing_and_input_order_is_kept(network, proteins):
+    together, one_by_one = (logits_of(network, proteins, budget) for budget in (10_000, 1))
+    np.testing.assert_allclose(together, one_by_one, atol=1e-5, rtol=1e-5)
+
+
+def test_order_of_residues_matters(network, proteins):
+    forward, reversed_ = score(network, [proteins[2]]), score(network, [proteins[2][::-1]])
+    assert not torch.allclose(forward, reversed_, atol=1e-6)
+
+
+def test_gradients_reach_every_parameter(network, proteins):
+    batch = collate(proteins)
+    network.eval()
+    network(batch.tokens_BL, batch.lengths_B).square().sum().backward()
+    without = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert without == []
+
+
+def test_scoring_restores_the_mode_of_every_module_and_repeats_exactly(network, proteins):
+    network.train()
+    network.pooling.eval()
+    before = [module.training for module in network.modules()]
+    first, second = (logits_of(network, proteins, 64) for _ in range(2))
+    assert [module.training for module in network.modules()] == before
+    np.testing.assert_array_equal(first, second)
+
+
+def test_a_protein_of_35000_residues_is_scored_whole(network):
+    rng = np.random.default_rng(1)
+    titin = rng.integers(1, 21, size=35_000).astype(np.uint8)
+    changed = titin.copy()
+    changed[-1] = changed[-1] % 20 + 1
+    logits_NC = logits_of(network, [titin, changed], 16_384)
+    assert np.isfinite(logits_NC).all()

@@ -1,0 +1,136 @@
+"""Splits: whole clusters, stratified, seeded, and honest about what is missing."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tfclass.config import SplitConfig
+from tfclass.corpus.split import assign_splits, select_split
+from tfclass.corpus.table import LabelledProteins
+from tfclass.errors import TableError
+
+
+def proteins(clusters, labels, **columns) -> LabelledProteins:
+    labels = np.asarray(labels, dtype=np.int64)
+    ids = [f"p{i}" for i in range(len(labels))]
+    names = np.array(["nonTF", "TF"])[labels]
+    frame = pd.DataFrame({"id": ids, "sequence": "M", "label": names, "cluster": list(clusters), **columns})
+    return LabelledProteins(frame, [np.ones(1, np.uint8)] * len(labels), labels, ("nonTF", "TF"), "digest")
+
+
+def many(seed=0, n_clusters=400):
+    """Clusters of one to four proteins, a quarter of them positive."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(1, 5, size=n_clusters)
+    clusters = np.repeat([f"c{i}" for i in range(n_clusters)], sizes)
+    return proteins(clusters, np.repeat(np.arange(n_clusters) % 4 == 0, sizes))
+
+
+def test_the_column_policy_keeps_the_column_as_it_is():
+    given_splits = ["train", "odd", "test", "train"]
+    split = assign_splits(proteins("abcd", [0, 1, 0, 1], split=given_splits), SplitConfig(policy="column"), "t.tsv")
+    assert split.frame["split"].tolist() == given_splits
+
+
+def test_the_column_policy_refuses_a_table_without_the_column():
+    with pytest.raises(TableError) as caught:
+        assign_splits(proteins("aabb", [0, 0, 1, 1]), SplitConfig(policy="column"), "t.tsv")
+    assert str(caught.value) == (
+        "t.tsv: found no column 'split'; expected one with train, valid, test; "
+        "add one, or use split=cluster or split=random"
+    )
+    assert caught.value.facts == {"path": "t.tsv", "column": "split"}
+
+
+def test_the_cluster_policy_refuses_a_table_where_every_protein_is_its_own_cluster():
+    with pytest.raises(TableError) as caught:
+        assign_splits(proteins(["p0", "p1"], [0, 1]), SplitConfig(policy="cluster"), "t.tsv")
+    assert str(caught.value) == (
+        "t.tsv: found no column 'cluster'; expected one; add one (for example from MMseqs2), or say split=random"
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    members=st.lists(st.tuples(st.integers(0, 30), st.booleans()), min_size=1, max_size=150),
+    valid=st.floats(0.05, 0.45),
+    test=st.floats(0.05, 0.45),
+    seed=st.integers(0, 9),
+)
+def test_no_cluster_is_ever_cut_even_when_its_labels_are_mixed(members, valid, test, seed):
+    clusters, labels = zip(*members, strict=True)
+    table = proteins([f"c{c}" for c in clusters], labels)
+    split = assign_splits(table, SplitConfig(policy="cluster", valid=valid, test=test, seed=seed), "t.tsv")
+    assert split.frame.groupby("cluster")["split"].nunique().max() == 1
+    assert set(split.frame["split"]) <= {"train", "valid", "test"}
+    assert split.frame.drop(columns="split").equals(table.frame)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 9), min_size=2, max_size=60),
+    valid=st.floats(0.05, 0.45),
+    test=st.floats(0.05, 0.45),
+)
+def test_shares_are_reached_to_within_one_cluster_of_each_class(sizes, valid, test):
+    labels_of = np.arange(len(sizes)) % 2
+    table = proteins(np.repeat([f"c{i}" for i in range(len(sizes))], sizes), np.repeat(labels_of, sizes))
+    split = assign_splits(table, SplitConfig(policy="cluster", valid=valid, test=test), "t.tsv").frame["split"]
+    for label in (0, 1):
+        own = split[table.labels == label]
+        slack = max(size for size, its in zip(sizes, labels_of, strict=True) if its == label) / len(own) + 1e-9
+        assert test - slack <= (own == "test").mean() <= test + 1e-9
+        assert valid - slack <= (own == "valid").mean() <= valid + slack
+
+
+@pytest.mark.parametrize("policy", ["cluster", "random"])
+def test_both_classes_have_the_configured_shares(policy):
+    table = many()
+    split = assign_splits(table, SplitConfig(policy=policy, valid=0.1, test=0.2), "t.tsv").frame["split"]
+    for label in (0, 1):
+        shares = split[table.labels == label].value_counts(normalize=True)
+        assert shares["test"] == pytest.approx(0.2, abs=0.03)
+        assert shares["valid"] == pytest.approx(0.1, abs=0.03)
+
+
+def test_the_random_policy_cuts_clusters_and_so_leaks_homologues():
+    split = assign_splits(many(), SplitConfig(policy="random"), "t.tsv").frame
+    assert (split.groupby("cluster")["split"].nunique() > 1).mean() > 0.1
+
+
+@pytest.mark.parametrize("policy", ["cluster", "random"])
+def test_the_seed_alone_decides(policy):
+    def splits(seed):
+        return assign_splits(many(), SplitConfig(policy=policy, seed=seed), "t.tsv").frame["split"].tolist()
+
+    assert splits(3) == splits(3)
+    assert splits(3) != splits(4)
+
+
+def test_the_order_of_the_rows_does_not_change_a_cluster_split():
+    table = many()
+    rows = np.random.default_rng(0).permutation(len(table.labels))
+    shuffled = table._replace(frame=table.frame.iloc[rows], labels=table.labels[rows])
+    config = SplitConfig(policy="cluster")
+    before = assign_splits(table, config, "t.tsv").frame.set_index("id")["split"]
+    after = assign_splits(shuffled, config, "t.tsv").frame.set_index("id")["split"]
+    assert after.loc[before.index].equals(before)
+
+
+def test_selecting_a_split_takes_its_proteins_alone():
+    table = proteins("abcd", [0, 1, 0, 1], split=["train", "test", "test", "train"])
+    part = select_split(table, "test", "t.tsv")
+    assert part.frame["id"].tolist() == ["p1", "p2"]
+    assert part.labels.tolist() == [1, 0]
+    assert len(part.tokens) == 2
+
+
+def test_selecting_an_absent_split_lists_those_that_exist():
+    table = proteins("abcd", [0, 1, 0, 1], split=["train", "valid", "valid", "train"])
+    with pytest.raises(TableError) as caught:
+        select_split(table, "test", "t.tsv")
+    assert (
+        str(caught.value) == "t.tsv, column 'split': found no row with 'test'; expected some (there are: train, valid)"
+    )

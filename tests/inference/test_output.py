@@ -1,0 +1,115 @@
+"""Rows as TSV and as JSON lines."""
+
+import csv
+import io
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfclass.inference.output import COLUMNS, WRITERS, write_jsonl, write_tsv
+from tfclass.inference.predictor import Prediction
+
+SCORED = Prediction("sp|P1", 120, "TF", 0.5, 0.25, "ok", "stop_removed;nonstandard=1")
+SKIPPED = Prediction("b", 3, "", None, 0.25, "skipped", "illegal '1' at 3")
+ONE_OF_SEVERAL = Prediction("c", 7, "homeo", 1.0, None, "ok", "")
+BYTES = Prediction(b"caf\xe9".decode("utf-8", "surrogateescape"), 3, "nonTF", 1e-6, 0.25, "ok", "")
+
+predictions = st.builds(
+    Prediction,
+    id=st.text(st.characters(exclude_categories=["Z", "Cc"])),
+    length=st.integers(0, 40_000),
+    label=st.sampled_from(["TF", "nonTF", ""]),
+    probability=st.none() | st.integers(0, 10**6).map(lambda n: n / 10**6),
+    threshold=st.none() | st.floats(0, 1),
+    status=st.sampled_from(["ok", "skipped"]),
+    notes=st.sampled_from(["", "empty", "illegal '\\t' at 2", "stop_removed;gaps_removed=3"]),
+)
+
+
+def written(write, rows):
+    stream = io.StringIO(newline="\n")
+    write(iter(rows), stream)
+    return stream.getvalue()
+
+
+def test_the_formats_are_those_of_the_command_line():
+    assert set(WRITERS) == {"tsv", "jsonl"}
+
+
+def test_tsv_has_these_columns_and_leaves_absent_numbers_empty():
+    assert written(write_tsv, [SCORED, SKIPPED, ONE_OF_SEVERAL]) == (
+        "id\tlength\tlabel\tprobability\tthreshold\tstatus\tnotes\n"
+        "sp|P1\t120\tTF\t0.500000\t0.25\tok\tstop_removed;nonstandard=1\n"
+        "b\t3\t\t\t0.25\tskipped\tillegal '1' at 3\n"
+        "c\t7\thomeo\t1.000000\t\tok\t\n"
+    )
+
+
+def test_a_small_probability_is_written_without_an_exponent():
+    assert "\t0.000001\t" in written(write_tsv, [BYTES])
+
+
+def test_no_rows_give_a_header_in_tsv_and_nothing_in_json_lines():
+    assert written(write_tsv, []) == "\t".join(COLUMNS) + "\n"
+    assert written(write_jsonl, []) == ""
+
+
+def test_json_lines_have_null_for_absent_numbers():
+    assert [json.loads(line) for line in written(write_jsonl, [SKIPPED, ONE_OF_SEVERAL]).splitlines()] == [
+        {
+            "id": "b",
+            "length": 3,
+            "label": "",
+            "probability": None,
+            "threshold": 0.25,
+            "status": "skipped",
+            "notes": "illegal '1' at 3",
+        },
+        {
+            "id": "c",
+            "length": 7,
+            "label": "homeo",
+            "probability": 1.0,
+            "threshold": None,
+            "status": "ok",
+            "notes": "",
+        },
+    ]
+
+
+def test_id_bytes_that_are_not_utf8_come_out_as_they_went_in():
+    binary = io.BytesIO()
+    stream = io.TextIOWrapper(binary, encoding="utf-8", errors="surrogateescape")
+    write_tsv([BYTES], stream)
+    stream.flush()
+    assert binary.getvalue().splitlines()[1].startswith(b"caf\xe9\t3\t")
+    assert json.loads(written(write_jsonl, [BYTES]))["id"].encode("utf-8", "surrogateescape") == b"caf\xe9"
+
+
+@given(st.lists(predictions))
+def test_json_lines_read_back_as_the_same_rows(rows):
+    lines = written(write_jsonl, rows).split("\n")[:-1]
+    assert [Prediction(**json.loads(line)) for line in lines] == rows
+
+
+@given(st.lists(predictions))
+def test_tsv_reads_back_as_the_same_rows(rows):
+    def number(cell):
+        return float(cell) if cell else None
+
+    text = io.StringIO(written(write_tsv, rows), newline="\n")
+    table = csv.DictReader(text, delimiter="\t", quoting=csv.QUOTE_NONE)
+    back = [
+        Prediction(
+            r["id"],
+            int(r["length"]),
+            r["label"],
+            number(r["probability"]),
+            number(r["threshold"]),
+            r["status"],
+            r["notes"],
+        )
+        for r in table
+    ]
+    assert back == rows

@@ -1,0 +1,254 @@
+"""One row per record, in order, whatever the record, its neighbours and the batch they fall into."""
+
+import copy
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import softmax
+
+from tfclass.bundle.bundle import Bundle
+from tfclass.bundle.calibration import Calibration
+from tfclass.errors import ConfigError
+from tfclass.inference import predictor as module
+from tfclass.inference.output import write_tsv
+from tfclass.inference.predictor import Predictor
+from tfclass.networks.zoo import build
+from tfclass.sequence.fasta import Record
+
+LETTERS = "ACDEFGHIKLMNPQRSTVWYBJOUXZ"
+# Two numbers rounded to six decimals may fall on either side of a half.
+ROUNDING = 1.01e-6
+sequences = st.text("ACDEFGHIKLMNPQRSTVWYXU*-1", max_size=40)
+records_of_any_kind = st.lists(
+    st.builds(lambda name, sequence: Record(name, name, sequence), st.sampled_from(["a", "b", ""]), sequences),
+    max_size=12,
+)
+
+
+@pytest.fixture(scope="module")
+def bundle(small_bundle):
+    """The small bundle with its probabilities spread out, and a threshold in their middle."""
+    spread = replace(small_bundle, calibration=Calibration(0.2, (0.0, 0.0)))
+    proteins = Predictor(spread).predict(random_records(200, np.random.default_rng(0)))
+    return replace(spread, threshold=float(np.median([row.probability for row in proteins])))
+
+
+@pytest.fixture(scope="module")
+def three_classes(small_bundle, vocabulary):
+    torch.manual_seed(1)
+    model = build(small_bundle.config, vocabulary, n_classes=3).eval()
+    calibration = Calibration(0.1, (0.0, 0.1, -0.1))
+    return Bundle("three", model, small_bundle.config, vocabulary, ("zinc", "homeo", "other"), calibration, None, {})
+
+
+def random_records(n, rng):
+    lengths = rng.integers(1, 60, n)
+    return [Record(f"p{i}", "", "".join(rng.choice(list(LETTERS), length))) for i, length in enumerate(lengths)]
+
+
+def alone(bundle, sequence):
+    """Probabilities of one residue sequence, with torch and SciPy only."""
+    tokens = torch.tensor([[LETTERS.index(letter) + 1 for letter in sequence]])
+    with torch.no_grad():
+        logits = bundle.model.eval()(tokens, torch.tensor([len(sequence)]))[0].double().numpy()
+    return softmax((logits - np.array(bundle.calibration.log_weight_C)) / bundle.calibration.temperature)
+
+
+def assert_same_rows(rows, expected):
+    def but_probability(row):
+        return row._replace(probability=None)
+
+    # A label may differ where the probability is the threshold.
+    assert [but_probability(row)._replace(label="") for row in rows] == [
+        but_probability(row)._replace(label="") for row in expected
+    ]
+    ours, theirs = ([np.nan if r.probability is None else r.probability for r in rs] for rs in (rows, expected))
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=ROUNDING)
+
+
+class TestRows:
+    @given(records_of_any_kind)
+    @settings(deadline=None)
+    def test_every_record_has_one_row_in_its_place(self, bundle, records):
+        rows = list(Predictor(bundle).predict(iter(records)))
+        assert [row.id for row in rows] == [record.id for record in records]
+        for record, row in zip(records, rows, strict=True):
+            usable = "1" not in record.sequence and record.sequence.strip("*-")
+            assert row.status == ("ok" if usable else "skipped")
+            assert (row.probability is None) == (row.label == "") == (not usable)
+
+    def test_no_records_give_no_rows(self, bundle):
+        assert list(Predictor(bundle).predict([])) == []
+
+    def test_only_bad_records_give_only_skipped_rows(self, bundle):
+        rows = list(Predictor(bundle, threshold=0.25).predict([Record("a", "a", ""), Record("b", "b", "*M1")]))
+        assert rows == [
+            ("a", 0, "", None, 0.25, "skipped", "empty"),
+            ("b", 3, "", None, 0.25, "skipped", "illegal '1' at 3"),
+        ]
+
+    def test_the_notes_tell_what_was_done_and_the_length_what_was_scored(self, bundle):
+        [row] = Predictor(bundle).predict([Record("a", "a", "MU--K*V*")])
+        assert row.length == 5
+        assert row.notes == "stop_removed;internal_stops=1;gaps_removed=2;nonstandard=1"
+
+    def test_the_notes_of_a_skipped_record_end_with_the_reason(self, bundle):
+        [row] = Predictor(bundle).predict([Record("a", "a", "--*")])
+        assert (row.length, row.notes) == (3, "stop_removed;gaps_removed=2;empty")
+
+    def test_probabilities_are_those_of_torch_and_scipy_for_each_sequence_alone(self, bundle):
+        records = random_records(40, np.random.default_rng(2))
+        rows = list(Predictor(bundle).predict(records))
+        expected = [alone(bundle, record.sequence)[1] for record in records]
+        np.testing.assert_allclose([row.probability for row in rows], expected, rtol=0, atol=ROUNDING)
+        assert {row.label for row in rows} == {"TF", "nonTF"}
+
+    def test_lower_case_and_repaired_sequences_score_as_what_they_are_repaired_to(self, bundle):
+        odd, plain = ["mkvlag", "MKVLAG*", "MK-VL.AG"], "MKVLAG"
+        rows = list(Predictor(bundle).predict([Record("a", "a", sequence) for sequence in [*odd, plain]]))
+        assert len({(row.length, row.label, row.probability) for row in rows}) == 1
+
+
+class TestIndependence:
+    @given(records_of_any_kind, st.randoms(), st.integers(1, 400), st.integers(1, 5))
+    @settings(deadline=None, max_examples=50)
+    def test_batch_order_window_and_neighbours_change_nothing(self, bundle, records, random, max_residues, window):
+        expected = [row for record in records for row in Predictor(bundle).predict([record])]
+        order = random.sample(range(len(records)), len(records))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "_WINDOW_RECORDS", window)
+            shuffled = list(Predictor(bundle, max_residues=max_residues).predict(records[i] for i in order))
+        assert_same_rows(shuffled, [expected[i] for i in order])
+
+    def test_a_window_bounded_by_residues_changes_nothing(self, bundle, monkeypatch):
+        records = random_records(60, np.random.default_rng(3))
+        expected = list(Predictor(bundle).predict(records))
+        monkeypatch.setattr(module, "_WINDOW_RESIDUES", 100)
+        assert_same_rows(list(Predictor(bundle).predict(records)), expected)
+
+    def test_a_short_protein_beside_a_long_one_scores_as_alone(self, bundle):
+        short, long = Record("s", "s", "MKV"), Record("l", "l", "MKVLAGHW" * 500)
+        beside = list(Predictor(bundle, max_residues=10**6).predict([short, long]))
+        assert_same_rows(beside, [row for r in (short, long) for row in Predictor(bundle).predict([r])])
+
+
+class TestLengths:
+    def test_one_residue_is_scored(self, bundle):
+        [row] = Predictor(bundle).predict([Record("a", "a", "M")])
+        assert row.length == 1
+        assert row.probability == pytest.approx(alone(bundle, "M")[1], abs=ROUNDING)
+
+    def test_35000_residues_are_all_scored(self, bundle):
+        rng = np.random.default_rng(4)
+        sequence = "".join(rng.choice(list(LETTERS[:20]), 35_000))
+        changed_at_the_end = sequence[:-1] + ("A" if sequence[-1] != "A" else "W")
+        logits = []
+        with torch.no_grad():
+            for text in (sequence, changed_at_the_end):
+                tokens = torch.tensor([[LETTERS.index(letter) + 1 for letter in text]])
+                logits.append(bundle.model(tokens, torch.tensor([35_000])))
+        [row] = Predictor(bundle).predict([Record("titin", "titin", sequence)])
+        assert (row.length, row.status) == (35_000, "ok")
+        assert row.probability == pytest.approx(softmax(logits[0][0].double().numpy() / 0.2)[1], abs=ROUNDING)
+        assert not torch.equal(logits[0], logits[1])
+
+
+class TestModelIsLeftAlone:
+    @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+    def test_every_module_keeps_its_mode(self, bundle, training):
+        mine = replace(bundle, model=copy.deepcopy(bundle.model).train(training))
+        mine.model.head.train(not training)
+        before = [m.training for m in mine.model.modules()]
+        list(Predictor(mine).predict([Record("a", "a", "MKV")]))
+        assert [m.training for m in mine.model.modules()] == before
+
+    def test_a_model_in_training_mode_is_scored_without_dropout(self, bundle):
+        mine = replace(bundle, model=copy.deepcopy(bundle.model).train())
+        records = random_records(5, np.random.default_rng(5))
+        assert_same_rows(list(Predictor(mine).predict(records)), list(Predictor(bundle).predict(records)))
+
+    def test_weights_device_and_gradients_are_untouched(self, bundle):
+        mine = replace(bundle, model=copy.deepcopy(bundle.model))
+        list(Predictor(mine).predict([Record("a", "a", "MKV")]))
+        for ours, before in zip(mine.model.parameters(), bundle.model.parameters(), strict=True):
+            assert ours.device.type == "cpu"
+            assert ours.grad is None
+            assert torch.equal(ours, before)
+
+
+class TestThreshold:
+    @given(st.floats(0.0, 1.0))
+    @settings(deadline=None)
+    def test_a_threshold_of_the_users_decides_the_label(self, bundle, threshold):
+        [row] = Predictor(bundle, threshold=threshold).predict([Record("a", "a", "MKV")])
+        assert row.threshold == threshold
+        assert row.label == ("TF" if row.probability >= threshold else "nonTF")
+
+    @given(st.integers(-20, 20))
+    @settings(deadline=None)
+    def test_the_printed_label_agrees_with_the_printed_probability_and_threshold(self, bundle, tenths):
+        record = Record("a", "a", "MKVLAG")
+        [own] = Predictor(bundle).predict([record])
+        close = Predictor(bundle, threshold=own.probability + tenths * 1e-7)
+        lines = Lines()
+        write_tsv(close.predict([record]), lines)
+        _, _, label, probability, threshold, *_ = lines[1].split("\t")
+        assert label == ("TF" if float(probability) >= float(threshold) else "nonTF")
+
+    @pytest.mark.parametrize("threshold", [-0.1, 1.5, float("nan")])
+    def test_a_threshold_that_is_no_probability_is_refused(self, bundle, threshold):
+        with pytest.raises(ConfigError) as caught:
+            Predictor(bundle, threshold=threshold)
+        assert str(caught.value) == f"threshold: found {threshold}; expected a probability between 0 and 1"
+
+
+class Lines(list):
+    """A text stream that keeps its lines."""
+
+    def write(self, text):
+        self.append(text.rstrip("\n"))
+
+
+class TestSeveralClasses:
+    def test_the_likeliest_class_is_called_without_a_threshold(self, three_classes):
+        records = random_records(60, np.random.default_rng(6))
+        rows = list(Predictor(three_classes).predict(records))
+        expected_NC = np.array([alone(three_classes, record.sequence) for record in records])
+        assert [row.label for row in rows] == [three_classes.classes[i] for i in expected_NC.argmax(axis=1)]
+        np.testing.assert_allclose([r.probability for r in rows], expected_NC.max(axis=1), rtol=0, atol=ROUNDING)
+        assert {row.threshold for row in rows} == {None}
+        assert len({row.label for row in rows}) > 1
+
+    def test_a_threshold_is_refused(self, three_classes):
+        with pytest.raises(ConfigError) as caught:
+            Predictor(three_classes, threshold=0.5)
+        expected = "threshold: found 0.5; expected none: the likeliest of several classes is called"
+        assert str(caught.value) == expected
+
+
+class TestLaziness:
+    def test_an_endless_input_gives_rows(self, bundle):
+        read = itertools.count()
+        endless = (Record(str(next(read)), "", "MKVLAGHWMK") for _ in itertools.repeat(None))
+        rows = list(itertools.islice(Predictor(bundle).predict(endless), 3))
+        assert [row.id for row in rows] == ["0", "1", "2"]
+        assert next(read) <= module._WINDOW_RECORDS
+
+    def test_no_record_is_read_before_the_first_row_is_asked_for(self, bundle):
+        read = []
+        records = (read.append(r) or r for r in [Record("a", "a", "MKV")])
+        rows = Predictor(bundle).predict(records)
+        assert read == []
+        assert next(rows).id == "a"
+
+    def test_a_window_closes_at_its_number_of_residues(self, bundle, monkeypatch):
+        monkeypatch.setattr(module, "_WINDOW_RESIDUES", 25)
+        read = itertools.count()
+        endless = (Record(str(next(read)), "", "MKVLAGHWMK") for _ in itertools.repeat(None))
+        next(Predictor(bundle).predict(endless))
+        assert next(read) == 3

@@ -1,0 +1,50 @@
+"""The shipped model on real proteins, where they are at hand."""
+
+import csv
+import gzip
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, matthews_corrcoef
+
+from tfclass.bundle.bundle import shipped
+from tfclass.config import CorpusConfig
+from tfclass.corpus.table import read_table
+from tfclass.inference.predictor import Predictor
+from tfclass.sequence.fasta import Record
+
+FOLDER = os.environ.get("TFCLASS_REAL_DATA")
+pytestmark = pytest.mark.skipif(not FOLDER, reason="TFCLASS_REAL_DATA does not name a folder of real proteins")
+
+
+def rows(name):
+    with gzip.open(Path(FOLDER or "") / name, "rt", encoding="utf-8") as stream:
+        yield from csv.DictReader(stream, delimiter="\t")
+
+
+def test_the_shipped_model_finds_the_transcription_factors_of_e_coli():
+    proteins = list(rows("ecoli_proteome.tsv.gz"))
+    records = [Record(row["id"], row["id"], row["sequence"]) for row in proteins]
+    predictions = list(Predictor.load().predict(records))
+    assert [p.id for p in predictions] == [row["id"] for row in proteins]
+    truth = np.array([row["label"] == "TF" for row in proteins])
+    probability = np.array([p.probability for p in predictions])
+    # Prevalence 6.4 %: chance is an average precision of 0.064.
+    assert average_precision_score(truth, probability) > ECOLI_AP
+    assert matthews_corrcoef(truth, [p.label == "TF" for p in predictions]) > ECOLI_MCC
+
+
+def test_the_labelled_table_is_read_and_the_shipped_model_was_trained_on_it(vocabulary):
+    proteins = read_table(CorpusConfig(path=str(Path(FOLDER or "") / "corpus.tsv.gz")), vocabulary)
+    assert np.bincount(proteins.labels).tolist() == [31_806, 14_458]
+    assert int(proteins.lengths.sum()) > 21_000_000
+    provenance = Predictor.load().bundle.provenance
+    assert provenance["corpus"]["sha256"] == proteins.digest
+
+
+def test_every_shipped_model_is_whole():
+    assert "tf-bilstm" in shipped()
+    for folder in shipped().values():
+        assert Predictor.load(folder).bundle.threshold is not None

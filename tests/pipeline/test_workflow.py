@@ -1,0 +1,197 @@
+"""Table to bundle to report to prediction, the whole way, with nothing replaced."""
+
+import json
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import safetensors.torch
+import torch
+from sklearn.metrics import average_precision_score, matthews_corrcoef
+
+from tests.conftest import SMALL
+from tfclass.bundle.bundle import load_bundle
+from tfclass.config import (
+    CorpusConfig,
+    EvaluateConfig,
+    EvaluationConfig,
+    RuntimeConfig,
+    SplitConfig,
+    TrackingConfig,
+    TrainConfig,
+    TrainingConfig,
+)
+from tfclass.errors import CheckpointError, TableError
+from tfclass.inference.predictor import Predictor
+from tfclass.sequence.fasta import Record
+from tfclass.workflow import evaluate_bundle, train_and_package
+
+QUICK = TrainingConfig(epochs=4, max_residues=2048, learning_rate=0.01)
+OFF = TrackingConfig(enabled=False)
+ONE_THREAD = RuntimeConfig(device="cpu", threads=1)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def train_config(table, folder, **changes):
+    options = {
+        "corpus": CorpusConfig(path=str(table), name="demo"),
+        "model": SMALL,
+        "training": QUICK,
+        "tracking": OFF,
+        "runtime": ONE_THREAD,
+        "run_dir": str(folder / "run"),
+    }
+    return TrainConfig(**(options | changes))
+
+
+def evaluate_config(table, bundle, folder, **changes):
+    options = {
+        "corpus": CorpusConfig(path=str(table), name="demo"),
+        "evaluation": EvaluationConfig(n_bootstrap=20),
+        "tracking": OFF,
+        "runtime": ONE_THREAD,
+        "bundle": str(bundle),
+        "report": str(folder / "report"),
+    }
+    return EvaluateConfig(**(options | changes))
+
+
+def test_training_and_evaluation_agree_with_prediction_and_scikit_learn(demo_table, folder):
+    trained = train_and_package(train_config(demo_table, folder))
+    report = evaluate_bundle(evaluate_config(demo_table, trained.bundle, folder))
+    frame = pd.read_csv(demo_table, sep="\t")
+    test = frame[frame["split"] == "test"]
+    rows = list(
+        Predictor.load(trained.bundle).predict(Record(i, i, s) for i, s in zip(test.id, test.sequence, strict=True))
+    )
+    probability = np.array([row.probability for row in rows])
+    truth = (test.label == "TF").to_numpy()
+    called = np.array([row.label == "TF" for row in rows])
+    metrics = {name: estimate["value"] for name, estimate in report.content["metrics"].items()}
+    assert metrics["average_precision"] == pytest.approx(average_precision_score(truth, probability), abs=1e-4)
+    assert metrics["mcc"] == pytest.approx(matthews_corrcoef(truth, called), abs=1e-9)
+    assert report.content["prevalence"] == pytest.approx(truth.mean())
+    assert report.content["corpus"]["same_as_in_training"] is True
+    written = json.loads((folder / "report" / "report.json").read_text())
+    assert written["metrics"] == report.content["metrics"]
+    saved = pd.read_csv(folder / "report" / "predictions.tsv", sep="\t")
+    np.testing.assert_allclose(saved["probability"], probability, atol=2e-6)
+    figures = {path.name for path in (folder / "report" / "figures").iterdir()}
+    assert figures == {f"{n}.png" for n in ("calibration", "confusion", "precision_recall", "roc", "scores")}
+
+
+def test_test_proteins_have_no_part_in_training(demo_table, folder):
+    frame = pd.read_csv(demo_table, sep="\t")
+    train_and_package(train_config(demo_table, folder, bundle=str(folder / "a"), run_dir=str(folder / "run_a")))
+    test = frame["split"] == "test"
+    frame.loc[test, "sequence"] = "MKV"
+    frame.loc[test, "label"] = np.where(frame.loc[test, "label"] == "TF", "nonTF", "TF")
+    frame.to_csv(folder / "other.tsv", sep="\t", index=False)
+    train_and_package(
+        train_config(folder / "other.tsv", folder, bundle=str(folder / "b"), run_dir=str(folder / "run_b"))
+    )
+    left, right = load_bundle(folder / "a"), load_bundle(folder / "b")
+    assert (left.calibration, left.threshold) == (right.calibration, right.threshold)
+    assert (folder / "a" / "model.safetensors").read_bytes() == (folder / "b" / "model.safetensors").read_bytes()
+
+
+def test_several_classes_go_the_same_way(demo_table, folder):
+    frame = pd.read_csv(demo_table, sep="\t")
+    frame["label"] = frame["family"].where(frame["family"].isin(["C2H2", "bZIP"]), "other")
+    frame.to_csv(folder / "families.tsv", sep="\t", index=False)
+    corpus = CorpusConfig(path=str(folder / "families.tsv"), name="families", classes=None)
+    trained = train_and_package(train_config("", folder, corpus=corpus))
+    report = evaluate_bundle(evaluate_config("", trained.bundle, folder, corpus=corpus))
+    bundle = load_bundle(trained.bundle)
+    assert bundle.classes == ("C2H2", "bZIP", "other")
+    assert bundle.threshold is None
+    assert set(report.content["class_counts"]) == set(bundle.classes)
+    (row,) = Predictor(bundle).predict([Record("a", "a", "MKVLA")])
+    assert row.label in bundle.classes
+    assert row.threshold is None
+
+
+def test_class_weights_are_undone_in_the_probabilities(demo_table, folder):
+    balanced = TrainingConfig(epochs=2, max_residues=2048, learning_rate=0.01, class_weight="balanced")
+    trained = train_and_package(train_config(demo_table, folder, training=balanced))
+    log_weight_C = load_bundle(trained.bundle).calibration.log_weight_C
+    frame = pd.read_csv(demo_table, sep="\t")
+    labels = frame.loc[frame["split"] == "train", "label"]
+    expected = [np.log(len(labels) / (2 * (labels == name).sum())) for name in ("nonTF", "TF")]
+    np.testing.assert_allclose(log_weight_C, expected, rtol=1e-6)
+
+
+def test_mlflow_shows_a_training_with_its_evaluation_below_it(demo_table, folder):
+    tracking = TrackingConfig(experiment="tested")
+    trained = train_and_package(train_config(demo_table, folder, tracking=tracking))
+    evaluate_bundle(evaluate_config(demo_table, trained.bundle, folder, tracking=tracking))
+    mlflow.set_tracking_uri(f"sqlite:///{folder.resolve()}/mlflow.db")
+    runs = mlflow.search_runs(experiment_names=["tested"], output_format="list")
+    evaluation, training = sorted(runs, key=lambda run: run.data.tags["job"])
+    assert evaluation.data.tags["mlflow.parentRunId"] == training.info.run_id
+    assert training.data.tags["corpus"] == "demo"
+    assert training.data.params["training.epochs"] == "4"
+    assert {d.tags[0].value for d in training.inputs.dataset_inputs} == {"training", "validation"}
+    client = mlflow.MlflowClient()
+    history = client.get_metric_history(training.info.run_id, "valid_ap")
+    assert [m.value for m in history] == [entry["valid_ap"] for entry in trained.history]
+    assert "test_average_precision" in evaluation.data.metrics
+    assert "test_composition_regression_average_precision" in evaluation.data.metrics
+    assert len(client.list_artifacts(evaluation.info.run_id, "figures")) == 5
+    assert load_bundle(trained.bundle).provenance["mlflow_run_id"] == training.info.run_id
+    model = mlflow.search_logged_models([training.info.experiment_id], output_format="list")[0]
+    answer = mlflow.pyfunc.load_model(model.model_uri).predict(pd.DataFrame({"id": ["x"], "sequence": ["MKVLA"]}))
+    (row,) = Predictor.load(trained.bundle).predict([Record("x", "x", "MKVLA")])
+    assert answer["probability"][0] == row.probability
+
+
+def test_a_run_folder_is_not_used_twice(demo_table, folder):
+    train_and_package(train_config(demo_table, folder))
+    with pytest.raises(CheckpointError, match="found a training that was here before; expected an empty folder"):
+        train_and_package(train_config(demo_table, folder))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f[f["split"] != "valid"], "column 'split': found no row with 'valid'; expected some (there are: "),
+        (
+            lambda f: f[(f["split"] != "train") | (f["label"] == "TF")],
+            "column 'label', split 'train': found one class only ('TF'); expected at least two",
+        ),
+        (lambda f: f.drop(columns="split"), "found no column 'split'; expected one with train, valid, test; add one"),
+    ],
+    ids=["no validation split", "one class in training", "no split column"],
+)
+def test_a_table_that_cannot_be_trained_on_says_why(demo_table, folder, change, message):
+    change(pd.read_csv(demo_table, sep="\t")).to_csv(folder / "bad.tsv", sep="\t", index=False)
+    with pytest.raises(TableError) as raised:
+        train_and_package(train_config(folder / "bad.tsv", folder))
+    assert message in str(raised.value)
+    assert not (folder / "run").exists()
+
+
+def test_clusters_can_be_dealt_out_instead_of_a_split_column(demo_table, folder):
+    pd.read_csv(demo_table, sep="\t").drop(columns="split").to_csv(folder / "t.tsv", sep="\t", index=False)
+    split = SplitConfig(policy="cluster", valid=0.2, test=0.2)
+    trained = train_and_package(train_config(folder / "t.tsv", folder, split=split))
+    report = evaluate_bundle(evaluate_config(folder / "t.tsv", trained.bundle, folder, split=split))
+    assert report.content["corpus"]["split_policy"] == "cluster"
+    assert 20 < report.content["n_proteins"] < 100
+
+
+def test_weights_are_the_same_on_every_run(demo_table, folder):
+    digests = []
+    for name in ("a", "b"):
+        torch.manual_seed(hash(name) % 1000)
+        trained = train_and_package(train_config(demo_table, folder, run_dir=str(folder / name)))
+        weights = safetensors.torch.load_file(trained.bundle / "model.safetensors")
+        digests.append({key: value.sum().item() for key, value in weights.items()})
+    assert digests[0] == digests[1]

@@ -1,0 +1,83 @@
+"""Every configuration file that ships composes and is accepted; wrong ones are named by key."""
+
+import json
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_module
+from omegaconf import OmegaConf, open_dict
+
+from tests.conftest import SMALL
+from tfclass.config import EvaluateConfig, ModelConfig, StemConfig, TrainConfig, from_mapping, to_mapping, unknown_key
+from tfclass.errors import ConfigError
+from tfclass.networks.zoo import build
+from tfclass.sequence.vocabulary import Vocabulary
+
+CONF = Path(__file__).parents[1] / "conf"
+GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and not path.name.startswith("_"))
+OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
+
+
+def composed(name, kind, *overrides):
+    with initialize_config_module("tfclass.conf", version_base="1.3"):
+        config = compose(name, list(overrides))
+    with open_dict(config):
+        for key in ("run_dir", "report"):
+            if key in config:
+                config[key] = "somewhere"
+    return from_mapping(kind, OmegaConf.to_container(config, resolve=True, throw_on_missing=True))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda part: part)
+def test_every_file_that_ships_trains(group, option):
+    needed = ["corpus.path=x.tsv"] if (group, option) == ("corpus", "table") else []
+    config = composed("train", TrainConfig, f"{group}={option}", *needed)
+    build(config.model, Vocabulary(), 2)
+    assert to_mapping(config)["run_dir"] == "somewhere"
+
+
+def test_every_file_that_ships_evaluates_where_it_applies():
+    for group, option in OPTIONS:
+        if group in ("corpus", "split", "evaluation", "tracking", "runtime"):
+            overrides = [f"{group}={option}", "bundle=b", "corpus.path=x.tsv"]
+            assert composed("evaluate", EvaluateConfig, *overrides).bundle == "b"
+
+
+def test_the_defaults_of_the_dataclasses_are_those_of_the_files():
+    from_files = composed("train", TrainConfig, "corpus=table", "corpus.path=x.tsv", "corpus.name=corpus")
+    in_code = from_mapping(TrainConfig, {"corpus": {"path": "x.tsv"}, "run_dir": "somewhere"})
+    assert to_mapping(from_files) == to_mapping(in_code)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"hiden": 3}, "model.hiden: found an unknown key; expected one of name, embedding_dim, stem, hidden"),
+        ({"hidden": 0}, "model.hidden: found 0; expected greater than or equal to 1"),
+        ({"hidden": "many"}, "model.hidden: found 'many'; expected a valid integer"),
+        ({"dropout": 1.0}, "model.dropout: found 1.0; expected less than 1"),
+        ({"stem": {"name": "conv"}}, "model.stem.name: found 'conv'; expected 'none' or 'convolution'"),
+        (
+            {"stem": {"width": 3}},
+            "model.stem.width: found an unknown key; expected one of name, channels, kernel, pool",
+        ),
+    ],
+    ids=["unknown key", "out of range", "not a number", "dropout of one", "not a choice", "unknown key below"],
+)
+def test_a_wrong_value_is_named_by_its_whole_path(values, message):
+    with pytest.raises(ConfigError) as raised:
+        from_mapping(ModelConfig, values, where="model")
+    assert str(raised.value).startswith(message)
+
+
+def test_an_unknown_group_lists_the_groups():
+    assert "expected one of corpus, split, model, training" in str(unknown_key(TrainConfig, "trainer.epochs"))
+
+
+def test_a_configuration_survives_json_and_cannot_be_changed():
+    again = from_mapping(ModelConfig, json.loads(json.dumps(to_mapping(SMALL))))
+    assert again == SMALL
+    with pytest.raises(FrozenInstanceError):
+        again.hidden = 3  # type: ignore[misc]
+    assert StemConfig().kernel == 11

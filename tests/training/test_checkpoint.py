@@ -1,0 +1,73 @@
+"""Checkpoints are whole, safe to load, and belong to one training."""
+
+import pytest
+import torch
+from torch import nn
+
+from tfclass.errors import CheckpointError
+from tfclass.training.checkpoint import NAME, Progress, load_checkpoint, save_checkpoint
+
+
+def save(folder, fingerprint="f"):
+    model = nn.Linear(2, 2)
+    optimizer = torch.optim.AdamW(model.parameters())
+    progress = Progress(epoch=3, step=2, best_epoch=1, best_score=0.5, best_weights={"w": torch.ones(2)})
+    save_checkpoint(folder, fingerprint, progress, model, optimizer)
+    return model, optimizer, progress
+
+
+def test_all_of_it_comes_back(tmp_path):
+    model, _, progress = save(tmp_path)
+    expected = torch.rand(3)
+    save(tmp_path)
+    model, _, progress = save(tmp_path)
+    torch.set_rng_state(torch.load(tmp_path / NAME, weights_only=True)["rng"])
+    expected = torch.rand(3)
+    other = nn.Linear(2, 2)
+    loaded = load_checkpoint(tmp_path, "f", other, torch.optim.AdamW(other.parameters()))
+    assert torch.equal(torch.rand(3), expected)
+    assert torch.equal(other.weight, model.weight)
+    assert (loaded.epoch, loaded.step, loaded.best_score) == (3, 2, 0.5)
+    assert torch.equal(loaded.best_weights["w"], progress.best_weights["w"])
+
+
+@pytest.mark.parametrize("kept", [0, 10, 500], ids=["empty", "a few bytes", "cut short"])
+def test_a_damaged_checkpoint_is_refused(tmp_path, kept):
+    model, optimizer, _ = save(tmp_path)
+    content = (tmp_path / NAME).read_bytes()
+    (tmp_path / NAME).write_bytes(content[:kept])
+    with pytest.raises(CheckpointError, match="found a damaged checkpoint"):
+        load_checkpoint(tmp_path, "f", model, optimizer)
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (print, ("this must not be printed",))
+
+    model, optimizer, _ = save(tmp_path)
+    torch.save({"fingerprint": Evil()}, tmp_path / NAME)
+    with pytest.raises(CheckpointError, match="found a damaged checkpoint"):
+        load_checkpoint(tmp_path, "f", model, optimizer)
+
+
+def test_a_missing_checkpoint_and_one_of_another_training_are_refused(tmp_path):
+    model, optimizer, _ = save(tmp_path)
+    with pytest.raises(CheckpointError, match="found a checkpoint of another training; expected one made with this"):
+        load_checkpoint(tmp_path, "other", model, optimizer)
+    with pytest.raises(CheckpointError, match="found no checkpoint; name the folder of an interrupted run"):
+        load_checkpoint(tmp_path / "nowhere", "f", model, optimizer)
+
+
+def test_a_failed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    save(tmp_path)
+    before = (tmp_path / NAME).read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(Exception, match="No space left on device"):
+        save(tmp_path)
+    assert (tmp_path / NAME).read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]

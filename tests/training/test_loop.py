@@ -1,0 +1,199 @@
+"""The promises of the training loop, each on a corpus that trains in a second."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from tests.conftest import SMALL
+from tfclass.config import CorpusConfig, TrainingConfig
+from tfclass.corpus.batching import collate
+from tfclass.corpus.table import read_table
+from tfclass.errors import NonFiniteLossError
+from tfclass.evaluation.metrics import average_precision
+from tfclass.networks.scoring import logits_of
+from tfclass.networks.zoo import build
+from tfclass.sequence.vocabulary import PAD
+from tfclass.training.checkpoint import NAME, Progress
+from tfclass.training.loop import Hooks, Interrupted, Trainer, class_weights, drop_residues, learning_rate
+
+QUICK = TrainingConfig(epochs=3, max_residues=2048, learning_rate=0.01, patience=10)
+
+
+@pytest.fixture(scope="module")
+def parts(demo_table, vocabulary):
+    proteins = read_table(CorpusConfig(path=str(demo_table)), vocabulary)
+    splits = proteins.frame["split"].to_numpy()
+    return proteins.select(splits == "train"), proteins.select(splits == "valid")
+
+
+@pytest.fixture
+def trainer(parts, vocabulary, tmp_path):
+    """Make trainers that start from the same weights; keyword arguments replace the defaults."""
+
+    def make(config=QUICK, model_config=SMALL, folder=tmp_path, hooks=None, **options):
+        torch.manual_seed(0)
+        model = build(model_config, vocabulary, 2)
+        train, valid = options.pop("parts", parts)
+        return Trainer(
+            model, train, valid, config, vocabulary=vocabulary, seed=5, folder=folder, hooks=hooks, **options
+        )
+
+    return make
+
+
+def without_times(history):
+    return [{key: value for key, value in entry.items() if key != "train_seconds"} for entry in history]
+
+
+def assert_same_training(left: Progress, right: Progress):
+    assert without_times(left.history) == without_times(right.history)
+    assert left.best_weights.keys() == right.best_weights.keys()
+    for name, weight in left.best_weights.items():
+        assert torch.equal(weight, right.best_weights[name]), name
+
+
+def test_same_seed_gives_the_same_numbers(trainer):
+    assert_same_training(trainer().run(), trainer().run())
+
+
+def test_validation_runs_in_evaluation_mode_and_training_mode_returns(trainer, parts):
+    modes = []
+    tested = trainer(model_config=replace(SMALL, dropout=0.9))
+    tested.model.pooling.register_forward_hook(lambda module, *_: modes.append(module.training))
+    history = tested.run().history
+    assert set(modes) == {True, False}
+    best = max(history, key=lambda entry: entry["valid_ap"])
+    logits_NC = logits_of(tested.model, parts[1].tokens, 512)
+    exact = F.cross_entropy(torch.from_numpy(logits_NC), torch.from_numpy(parts[1].labels))
+    assert best["valid_loss"] == pytest.approx(float(exact), abs=1e-6)
+
+
+def test_the_best_weights_are_restored_not_the_last(trainer, parts):
+    # A rate this high makes the last epoch worse than an earlier one.
+    tested = trainer(replace(QUICK, epochs=6, learning_rate=0.3, clip_norm=100.0, warmup_epochs=0.0))
+    progress = tested.run()
+    scores = [entry["valid_ap"] for entry in progress.history]
+    assert progress.best_epoch == int(np.argmax(scores))
+    assert progress.best_epoch < len(scores) - 1
+    restored = average_precision(logits_of(tested.model, parts[1].tokens, 2048), parts[1].labels)
+    assert restored == pytest.approx(max(scores), abs=1e-9)
+
+
+def test_training_stops_when_patience_is_spent(trainer):
+    # Next to no learning rate: nothing after the first epochs can be better.
+    progress = trainer(replace(QUICK, epochs=30, learning_rate=1e-12, patience=2)).run()
+    assert len(progress.history) == progress.best_epoch + 1 + 2
+
+
+@pytest.mark.parametrize("stop_after", [1, 4, 7], ids=lambda n: f"stopped after batch {n}")
+def test_an_interrupted_training_resumes_to_the_same_numbers(trainer, tmp_path, stop_after):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    whole = trainer(folder=tmp_path / "a").run()
+    steps = []
+    hooks = Hooks(on_step=lambda *step: steps.append(step), should_stop=lambda: len(steps) == stop_after)
+    with pytest.raises(Interrupted):
+        trainer(folder=tmp_path / "b", hooks=hooks).run()
+    torch.manual_seed(999)
+    resumed = trainer(folder=tmp_path / "b").run(resume=True)
+    assert_same_training(resumed, whole)
+
+
+def test_a_finished_training_resumes_to_nothing_more(trainer):
+    first = trainer().run()
+    steps = []
+    again = trainer(hooks=Hooks(on_step=lambda *step: steps.append(step))).run(resume=True)
+    assert steps == []
+    assert_same_training(first, again)
+
+
+def test_a_checkpoint_is_written_within_an_epoch_when_time_is_up(trainer, tmp_path):
+    seen = []
+    hooks = Hooks(on_step=lambda epoch, *_: seen.append((epoch, (tmp_path / NAME).exists())))
+    trainer(replace(QUICK, checkpoint_minutes=0.0), hooks=hooks).run()
+    assert seen[0] == (0, False)
+    assert seen[1] == (0, True)
+
+
+def test_a_non_finite_loss_stops_before_the_optimiser_moves(trainer, tmp_path):
+    def spoil(epoch, step, *_):
+        if (epoch, step) == (1, 2):
+            with torch.no_grad():
+                tested.model.head.bias.fill_(torch.nan)
+            spoilt.update({k: v.clone() for k, v in tested.model.state_dict().items()})
+
+    spoilt = {}
+    tested = trainer(hooks=Hooks(on_step=spoil))
+    with pytest.raises(NonFiniteLossError) as raised:
+        tested.run()
+    assert str(raised.value).startswith("training, epoch 2, batch 3: found a loss of nan (batch of ")
+    assert (raised.value.facts["epoch"], raised.value.facts["step"], raised.value.exit_code) == (1, 2, 1)
+    for name, weight in tested.model.state_dict().items():
+        torch.testing.assert_close(weight, spoilt[name], atol=0, rtol=0, equal_nan=True)
+    # The checkpoint is the last good one: going on from it gives what an unspoilt training gives.
+    resumed = trainer().run(resume=True)
+    (tmp_path / "fresh").mkdir()
+    assert_same_training(resumed, trainer(folder=tmp_path / "fresh").run())
+
+
+def test_a_non_finite_gradient_stops_before_the_optimiser_moves(trainer):
+    tested = trainer()
+    before = {k: v.clone() for k, v in tested.model.state_dict().items()}
+    tested.model.head.weight.register_hook(lambda gradient: gradient * torch.inf)
+    with pytest.raises(NonFiniteLossError, match="epoch 1, batch 1: found a gradient norm of (inf|nan)"):
+        tested.run()
+    for name, weight in tested.model.state_dict().items():
+        assert torch.equal(weight, before[name])
+
+
+def test_a_small_network_learns_32_proteins_by_heart(trainer, parts):
+    few = parts[0].select(np.arange(len(parts[0].labels)) < 32)
+    config = TrainingConfig(
+        epochs=60, max_residues=1024, learning_rate=0.02, residue_dropout=0.0, patience=60, weight_decay=0.0
+    )
+    progress = trainer(config, replace(SMALL, dropout=0.0), parts=(few, few)).run()
+    assert progress.history[-1]["train_loss"] < 0.01
+    assert progress.best_score == pytest.approx(1.0)
+
+
+def test_the_learning_rate_warms_up_then_follows_half_a_cosine():
+    config = TrainingConfig(epochs=10, learning_rate=0.4, warmup_epochs=2.0)
+    rates = [learning_rate(config, epoch) for epoch in (0.0, 1.0, 2.0, 6.0, 10.0)]
+    assert rates == pytest.approx([0.002, 0.2, 0.4, 0.2, 0.0])
+
+
+def test_balanced_weights_are_scikit_learns(parts):
+    from sklearn.utils.class_weight import compute_class_weight
+
+    expected = compute_class_weight("balanced", classes=np.array([0, 1]), y=parts[0].labels)
+    weights_C = class_weights(parts[0], TrainingConfig(class_weight="balanced"))
+    np.testing.assert_allclose(weights_C.numpy(), expected, rtol=1e-6)
+    assert class_weights(parts[0], TrainingConfig()).tolist() == [1.0, 1.0]
+
+
+def test_dropped_residues_become_x_at_the_rate_asked_and_padding_stays(vocabulary):
+    rng = np.random.default_rng(0)
+    batch = collate([rng.integers(1, 21, size=n).astype(np.uint8) for n in (4000, 100)])
+    dropped_BL = drop_residues(batch.tokens_BL, 0.25, vocabulary, [1, 2, 3])
+    assert torch.equal(dropped_BL == PAD, batch.tokens_BL == PAD)
+    changed_BL = dropped_BL != batch.tokens_BL
+    assert (dropped_BL[changed_BL] == vocabulary.unknown).all()
+    assert float(changed_BL.sum()) / 4100 == pytest.approx(0.25, abs=0.03)
+    assert torch.equal(drop_residues(batch.tokens_BL, 0.25, vocabulary, [1, 2, 3]), dropped_BL)
+    assert drop_residues(batch.tokens_BL, 0.0, vocabulary, [1]) is batch.tokens_BL
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_mixed_precision_gives_nearly_the_same_loss(trainer):
+    losses = []
+    for amp in (False, True):
+        tested = trainer(replace(QUICK, epochs=1, amp=amp, residue_dropout=0.0))
+        tested.model.cuda()
+        tested.device = torch.device("cuda")
+        tested.weight_C = tested.weight_C.cuda()
+        losses.append(tested.run().history[0]["train_loss"])
+    assert losses[1] == pytest.approx(losses[0], abs=0.02)

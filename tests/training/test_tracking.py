@@ -1,0 +1,135 @@
+"""What MLflow keeps, read back with MLflow's own client from a real SQLite store."""
+
+import mlflow
+import pandas as pd
+import pytest
+import yaml
+from matplotlib.figure import Figure
+
+from tfclass.config import TrackingConfig
+from tfclass.errors import TrackingError
+from tfclass.inference.predictor import Predictor
+from tfclass.sequence.fasta import Record
+from tfclass.training.tracking import flatten, tracked, tracking_uri
+
+FRAME = pd.DataFrame({"id": ["a", "b"], "sequence": ["MK", "MV"], "label": ["TF", "nonTF"], "cluster": ["a", "b"]})
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return TrackingConfig(experiment="tested")
+
+
+def client():
+    return mlflow.MlflowClient()
+
+
+def test_a_run_keeps_parameters_configuration_metrics_data_figures_and_files(config, tmp_path):
+    wide = {"model": {f"option{i}": i for i in range(250)}, "training": {"epochs": 3, "text": "x" * 5000}}
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "note.txt").write_text("kept")
+    with tracked(config, "first", {"corpus": "demo"}) as tracker:
+        tracker.configuration(wide)
+        tracker.dataset(FRAME, source="x.tsv", name="demo", context="training", digest="d" * 64)
+        tracker.metrics({"valid_ap": 0.5, "undefined": float("nan")}, step=1)
+        tracker.metrics({"valid_ap": 0.75}, step=2)
+        tracker.figure(Figure(), "roc")
+        tracker.folder(tmp_path / "files", "extra")
+    run = client().get_run(tracker.run_id)
+    assert run.info.run_name == "first"
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["corpus"] == "demo"
+    assert len(run.data.params) == 252
+    assert run.data.params["model.option249"] == "249"
+    assert yaml.safe_load(mlflow.artifacts.load_text(f"runs:/{tracker.run_id}/config.yaml")) == wide
+    assert run.data.metrics == {"valid_ap": 0.75}
+    assert [(m.step, m.value) for m in client().get_metric_history(tracker.run_id, "valid_ap")] == [(1, 0.5), (2, 0.75)]
+    (data,) = run.inputs.dataset_inputs
+    assert (data.dataset.name, data.dataset.digest, data.tags[0].value) == ("demo", "d" * 36, "training")
+    files = {f.path for folder in ("", "figures", "extra") for f in client().list_artifacts(tracker.run_id, folder)}
+    assert {"config.yaml", "figures/roc.png", "extra/note.txt"} <= files
+
+
+def test_store_and_artifacts_are_in_the_working_directory_under_absolute_paths(config, tmp_path):
+    with tracked(config, "first", {}) as tracker:
+        pass
+    assert tracking_uri(config) == f"sqlite:///{tmp_path.resolve()}/mlflow.db"
+    assert (tmp_path / "mlflow.db").exists()
+    assert client().get_run(tracker.run_id).info.artifact_uri.startswith(f"file://{tmp_path.resolve()}/mlartifacts/")
+
+
+def test_an_evaluation_is_the_child_of_its_training_where_that_is_known(config):
+    with tracked(config, "training", {}) as parent:
+        pass
+    with tracked(config, "evaluation", {}, parent=parent.run_id) as child:
+        pass
+    with tracked(config, "elsewhere", {}, parent="0" * 32) as orphan:
+        pass
+    assert client().get_run(child.run_id).data.tags["mlflow.parentRunId"] == parent.run_id
+    assert "mlflow.parentRunId" not in client().get_run(orphan.run_id).data.tags
+
+
+def test_a_resumed_training_goes_on_in_its_run(config):
+    with tracked(config, "training", {}) as first:
+        first.metrics({"valid_ap": 0.1}, step=1)
+    with tracked(config, "ignored", {}, resume=first.run_id) as again:
+        again.metrics({"valid_ap": 0.2}, step=2)
+    assert again.run_id == first.run_id
+    assert client().get_run(first.run_id).info.run_name == "training"
+    assert len(client().get_metric_history(first.run_id, "valid_ap")) == 2
+
+
+def test_a_failed_block_leaves_a_failed_run_and_none_open(config):
+    with pytest.raises(ValueError, match="broken"), tracked(config, "training", {}) as tracker:
+        raise ValueError("broken")
+    assert client().get_run(tracker.run_id).info.status == "FAILED"
+    assert mlflow.active_run() is None
+
+
+def test_the_logged_model_gives_the_predictors_rows(config, small_bundle_folder):
+    with tracked(config, "training", {}) as tracker:
+        tracker.model(small_bundle_folder)
+    experiment = client().get_run(tracker.run_id).info.experiment_id
+    (logged,) = mlflow.search_logged_models([experiment], output_format="list")
+    model = mlflow.pyfunc.load_model(logged.model_uri)
+    frame = pd.DataFrame({"id": ["a", "b", "c"], "sequence": ["MKVLA*", "MK1", "mkvuuw"]})
+    expected = Predictor.load(small_bundle_folder).predict(
+        Record(*row) for row in zip(frame["id"], frame["id"], frame["sequence"], strict=True)
+    )
+    assert list(model.predict(frame).astype(object).where(lambda f: f.notna(), None).itertuples(index=False)) == [
+        tuple(row) for row in expected
+    ]
+    files = {f.path for f in client().list_artifacts(tracker.run_id, "bundle")}
+    assert files == {f"bundle/{name}" for name in ("bundle.json", "model.safetensors", "MODEL_CARD.md")}
+
+
+def test_nothing_is_written_when_tracking_is_off(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with tracked(TrackingConfig(enabled=False), "training", {}) as tracker:
+        tracker.configuration({"a": 1})
+        tracker.metrics({"a": 1.0})
+        tracker.model(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("uri", ["file:./mlruns", "mlruns", "file:///tmp/mlruns"])
+def test_a_folder_as_a_store_is_refused_with_the_uri_to_use(uri, tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TrackingError) as raised:
+        tracking_uri(TrackingConfig(uri=uri))
+    expected = (
+        f"tracking.uri: found {uri!r}; expected a database or a server; use sqlite:///{tmp_path.resolve()}/mlflow.db"
+    )
+    assert str(raised.value) == expected
+
+
+def test_the_environment_variable_wins(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////elsewhere/m.db")
+    assert tracking_uri(TrackingConfig(uri="sqlite:///here.db")) == "sqlite:////elsewhere/m.db"
+
+
+def test_nested_values_become_dotted_keys():
+    assert flatten({"a": {"b": {"c": 1}, "d": [1, 2]}, "e": None}) == {"a.b.c": 1, "a.d": [1, 2], "e": None}

@@ -1,0 +1,68 @@
+"""Reading compressed streams: gzip, bzip2, xz and zstd, recognised by their first bytes and never by a name."""
+
+import bz2
+import gzip
+import io
+import lzma
+import sys
+import zlib
+from typing import Any, BinaryIO, cast
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+_OPENERS = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lzma.open,
+    b"\x28\xb5\x2f\xfd": zstd.open,
+}
+_LONGEST_MAGIC = max(map(len, _OPENERS))
+_BUFFER_BYTES = 1 << 16
+
+# What reading a cut or damaged stream raises, besides OSError.
+DAMAGED = (EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError)
+
+
+def decompressed(stream: BinaryIO) -> BinaryIO:
+    """Give the content of a stream, unpacked where it is packed.
+
+    Parameters
+    ----------
+    stream : binary file
+        Left open when the result is closed.
+
+    Returns
+    -------
+    binary file
+        Reading it raises one of `DAMAGED`, or OSError, where the packed data is cut short or damaged.
+    """
+    start = b""
+    while len(start) < _LONGEST_MAGIC and (more := stream.read(_LONGEST_MAGIC - len(start))):
+        start += more
+    whole = cast(BinaryIO, io.BufferedReader(_PutBack(start, stream), _BUFFER_BYTES))
+    for magic, opener in _OPENERS.items():
+        if start.startswith(magic):
+            return cast(BinaryIO, opener(whole, "rb"))
+    return whole
+
+
+class _PutBack(io.RawIOBase):
+    """The stream as it was before its first bytes were looked at; closing this leaves the stream open.
+
+    `peek` would not do: from a slow pipe it may return a single byte.
+    """
+
+    def __init__(self, start: bytes, stream: BinaryIO) -> None:
+        self._start, self._stream = start, stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:  # noqa: ANN401
+        part = self._start or self._stream.read(len(buffer)) or b""
+        part, self._start = part[: len(buffer)], part[len(buffer) :]
+        buffer[: len(part)] = part
+        return len(part)
