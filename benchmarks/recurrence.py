@@ -1,8 +1,8 @@
 """Is leaving out pack_padded_sequence worth it, and does it change anything?
 
 The encoder of tfclass (two plain LSTMs, the backward one on sequences reversed within their own lengths) against
-torch's packed bidirectional LSTM with the same weights, in one process, on batches of 64 sequences of 300 to 400 residues.
-Also the stems of `conf/model`: what a convolution with max-pooling ahead of the recurrence does to speed.
+torch's packed bidirectional LSTM with the same weights, in one process, on batches of 64 sequences of 300 to 400
+residues. Also the stems of `conf/model`: what a convolution with max-pooling ahead of the recurrence does to speed.
 
 Usage: python benchmarks/recurrence.py [--threads 2] [--repeats 5]
 """

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import log_softmax
 from sklearn import metrics as sk
 
 from tfclass.evaluation.metrics import (
@@ -87,13 +88,14 @@ def test_a_weight_is_the_same_as_repeating_the_row(n_classes):
         assert weighted[name] == pytest.approx(plain[name], **EXACT), name
 
 
-def test_logits_rank_like_the_probabilities_in_a_binary_task():
+def test_log_probabilities_rank_like_the_difference_of_the_logits():
     rng = np.random.default_rng(0)
     logits_NC = rng.normal(size=(300, 2))
     labels_N = (rng.random(300) < 0.3).astype(int)
     difference_N = logits_NC[:, 1] - logits_NC[:, 0]
-    assert average_precision(logits_NC, labels_N) == sk.average_precision_score(labels_N, difference_N)
-    assert auroc(logits_NC, labels_N) == sk.roc_auc_score(labels_N, difference_N)
+    log_probability_NC = log_softmax(logits_NC, axis=1)
+    assert average_precision(log_probability_NC, labels_N) == sk.average_precision_score(labels_N, difference_N)
+    assert auroc(log_probability_NC, labels_N) == sk.roc_auc_score(labels_N, difference_N)
 
 
 def slow_calibration_error(stated, happened, weights, n_bins):

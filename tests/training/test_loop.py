@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy.special import softmax
 
 from tests.conftest import SMALL
 from tfclass.config import CorpusConfig, TrainingConfig
@@ -78,7 +79,8 @@ def test_the_best_weights_are_restored_not_the_last(trainer, parts):
     scores = [entry["valid_ap"] for entry in progress.history]
     assert progress.best_epoch == int(np.argmax(scores))
     assert progress.best_epoch < len(scores) - 1
-    restored = average_precision(logits_of(tested.model, parts[1].tokens, 2048), parts[1].labels)
+    scores_NC = softmax(logits_of(tested.model, parts[1].tokens, 2048), axis=1)
+    restored = average_precision(scores_NC, parts[1].labels)
     assert restored == pytest.approx(max(scores), abs=1e-9)
 
 
