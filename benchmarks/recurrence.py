@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from tfclass.config import ModelConfig, StemConfig
-from tfclass.networks.encoders import BiLSTM, length_mask
+from tfclass.networks.encoders import Recurrent, length_mask
 from tfclass.networks.zoo import build
 from tfclass.sequence.vocabulary import Vocabulary
 
@@ -41,7 +41,7 @@ def main():
 def compare_with_packed(lengths_B: Tensor, repeats: int):
     """Speed of the encoder against the packed LSTM, and the largest difference between their numbers."""
     packed = nn.LSTM(E, H, batch_first=True, bidirectional=True)
-    ours = BiLSTM(E, H)
+    ours = Recurrent(lambda width, hidden: nn.LSTM(width, hidden, batch_first=True), E, H)
     for module, suffix in ((ours.forwards[0], ""), (ours.backwards[0], "_reverse")):
         for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"):
             getattr(module, name).data.copy_(getattr(packed, name + suffix).data)

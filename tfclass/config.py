@@ -61,6 +61,13 @@ class ModelConfig:
     stem: StemConfig = field(default_factory=StemConfig)
     hidden: Positive = 128
     layers: Positive = 1
+    directions: Literal[1, 2] | None = None
+    peephole: Literal["diagonal", "full"] = "diagonal"
+    forget_bias: float | None = None
+    residual: bool = False
+    layer_norm: bool = False
+    variational_dropout: bool = False
+    weight_dropout: Fraction = 0.0
     pooling: str = "attention"
     dropout: Fraction = 0.3
 

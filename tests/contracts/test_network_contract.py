@@ -14,14 +14,25 @@ from tfclass.networks.scoring import evaluating, logits_of
 from tfclass.networks.zoo import ENCODERS, POOLINGS, build
 
 STEMS = {"residues": StemConfig(name="none"), "convolution": SMALL.stem}
-CASES = [(e, p, s) for e in sorted(ENCODERS) for p in sorted(POOLINGS) for s in STEMS]
+# Every encoder with the default pooling, every pooling with the default encoder, and every option of recurrence.
+CASES = {
+    **{f"{name} on {stem}": {"name": name, "stem": STEMS[stem]} for name in sorted(ENCODERS) for stem in STEMS},
+    **{f"{name} pooling": {"pooling": name} for name in sorted(POOLINGS)},
+    "one direction, last pooling": {"name": "gru", "directions": 1, "pooling": "last"},
+    "full peepholes": {"name": "peephole_lstm", "peephole": "full"},
+    "forget bias": {"forget_bias": 1.0},
+    "residual": {"residual": True, "layers": 3},
+    "layer norm": {"layer_norm": True},
+    "variational dropout": {"variational_dropout": True},
+    "weight dropout": {"weight_dropout": 0.3},
+    "weight dropout of peepholes": {"name": "peephole_lstm", "weight_dropout": 0.3},
+}
 
 
-@pytest.fixture(params=CASES, ids=lambda case: "-".join(case))
+@pytest.fixture(params=CASES.values(), ids=CASES)
 def network(request, vocabulary):
-    encoder, pooling, stem = request.param
     torch.manual_seed(3)
-    config = replace(SMALL, name=encoder, pooling=pooling, stem=STEMS[stem], layers=2, dropout=0.5)
+    config = replace(SMALL, **{"layers": 2, "dropout": 0.5, **request.param})
     return build(config, vocabulary, n_classes=3)
 
 

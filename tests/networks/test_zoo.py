@@ -13,11 +13,20 @@ from tfclass.networks.zoo import build
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"name": "lstn"}, "model.name: found 'lstn'; expected one of bilstm"),
+        ({"name": "lstn"}, "model.name: found 'lstn'; expected one of bilstm, gru, lstm, peephole_lstm, rnn"),
         ({"pooling": "sum"}, "model.pooling: found 'sum'; expected one of attention, last, max, mean"),
         ({"stem": StemConfig(kernel=4)}, "model.stem.kernel: found 4; expected an odd width"),
+        (
+            {"name": "lstm", "directions": 2},
+            "model.directions: found 2 with model.name=lstm; expected 1; choose another model.name, or leave "
+            "model.directions out",
+        ),
+        (
+            {"name": "gru", "forget_bias": 1.0},
+            "model.forget_bias: found 1.0 with model.name=gru; expected null: it has no forget gate",
+        ),
     ],
-    ids=["unknown network", "unknown pooling", "even kernel"],
+    ids=["unknown network", "unknown pooling", "even kernel", "two directions of one", "forget bias of none"],
 )
 def test_what_cannot_be_built_names_the_key_and_what_is_allowed(change, message, vocabulary):
     with pytest.raises(ConfigError) as raised:

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from tfclass.networks.encoders import BiLSTM, length_mask
+from tfclass.networks.encoders import Recurrent, length_mask
 from tfclass.networks.stems import ConvolutionStem, NoStem
 
 
@@ -29,7 +29,7 @@ class Classifier(nn.Module):
         self,
         embedding: nn.Embedding,
         stem: NoStem | ConvolutionStem,
-        encoder: BiLSTM,
+        encoder: Recurrent,
         pooling: nn.Module,
         n_classes: int,
         dropout: float,

@@ -5,7 +5,11 @@ References
 .. [1] S. Hochreiter, J. Schmidhuber, "Long short-term memory", Neural Computation 9 (1997), 10.1162/neco.1997.9.8.1735.
 .. [2] A. Graves, J. Schmidhuber, "Framewise phoneme classification with bidirectional LSTM and other neural network
    architectures", Neural Networks 18 (2005), 10.1016/j.neunet.2005.06.042.
+.. [3] K. Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine translation",
+   EMNLP 2014, 10.48550/arXiv.1406.1078.
 """
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -51,35 +55,56 @@ def reverse(x_BLF: Tensor, index_BL: Tensor) -> Tensor:
     return x_BLF.gather(1, index_BL[..., None].expand_as(x_BLF))
 
 
-class BiLSTM(nn.Module):
-    """Bidirectional LSTM, any depth, without packing.
+class Recurrent(nn.Module):
+    """Recurrent layers in one or two directions, any depth, without packing.
 
-    Each direction is a plain ``nn.LSTM`` over the padded batch. The backward one reads every sequence reversed within
-    its own length, so that no state ever crosses padding on its way to a residue; its states are reversed back. The
-    numbers are those of a packed bidirectional ``nn.LSTM`` and far sooner there: packing leaves the fused CPU kernel
-    (``benchmarks/recurrence.py`` measures it).
+    Each direction of a layer is a plain one-direction module over the padded batch. The backward one reads every
+    sequence reversed within its own length, so that no state ever crosses padding on its way to a residue; its states
+    are reversed back. With ``nn.LSTM`` the numbers are those of a packed bidirectional ``nn.LSTM``, and far sooner there:
+    packing leaves the fused CPU kernel (``benchmarks/recurrence.py`` measures it).
 
     Parameters
     ----------
+    layer : callable
+        (in_features, hidden) -> module that maps x_BLE to (states_BLH, anything), batch first.
     in_features : int
         E.
     hidden : int
         H, per direction.
     layers : int
-        Stacked layers; each reads both directions of the one below.
-    dropout : float
-        Between layers.
+        Stacked; each reads all directions of the one below.
+    directions : int
+        1, forward only, or 2.
+    after : callable, optional
+        features -> module applied to the states that each layer gives, such as a normalisation.
+    between : callable, optional
+        features -> module applied to what one layer hands to the next, such as dropout.
+    residual : bool
+        From the second layer on, add what a layer reads to what it gives.
     """
 
-    directions = 2
-
-    def __init__(self, in_features: int, hidden: int, layers: int = 1, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        layer: Callable[[int, int], nn.Module],
+        in_features: int,
+        hidden: int,
+        *,
+        layers: int = 1,
+        directions: int = 2,
+        after: Callable[[int], nn.Module] | None = None,
+        between: Callable[[int], nn.Module] | None = None,
+        residual: bool = False,
+    ) -> None:
         super().__init__()
-        widths = [in_features] + [2 * hidden] * (layers - 1)
-        self.forwards = nn.ModuleList(nn.LSTM(width, hidden, batch_first=True) for width in widths)
-        self.backwards = nn.ModuleList(nn.LSTM(width, hidden, batch_first=True) for width in widths)
-        self.dropout = nn.Dropout(dropout)
-        self.out_features = 2 * hidden
+        self.out_features = directions * hidden
+        self.directions = directions
+        self.residual = residual
+        widths = [in_features] + [self.out_features] * (layers - 1)
+        self.forwards = nn.ModuleList(layer(width, hidden) for width in widths)
+        self.backwards = nn.ModuleList(layer(width, hidden) for width in widths if directions == 2)
+        as_it_is = lambda _: nn.Identity()  # noqa: E731
+        self.after = nn.ModuleList((after or as_it_is)(self.out_features) for _ in range(layers))
+        self.between = nn.ModuleList((between or as_it_is)(self.out_features) for _ in range(layers - 1))
 
     def forward(self, x_BLE: Tensor, lengths_B: Tensor) -> Tensor:
         """Encode a padded batch.
@@ -91,14 +116,21 @@ class BiLSTM(nn.Module):
 
         Returns
         -------
-        float tensor, shape (B, L, 2H)
+        float tensor, shape (B, L, directions * H)
             Forward states first. What stands on padding is unspecified; `pooling` masks it.
         """
         index_BL = reversal_index(lengths_B, x_BLE.shape[1])
-        states_BLF = x_BLE
-        for layer, (forwards, backwards) in enumerate(zip(self.forwards, self.backwards, strict=True)):
-            inputs_BLF = self.dropout(states_BLF) if layer else states_BLF
-            ahead_BLH, _ = forwards(inputs_BLF)
-            behind_BLH, _ = backwards(reverse(inputs_BLF, index_BL))
-            states_BLF = torch.cat([ahead_BLH, reverse(behind_BLH, index_BL)], dim=-1)
+        states_BLF = self._layer(0, x_BLE, index_BL)
+        for number, between in enumerate(self.between, start=1):
+            inputs_BLF = between(states_BLF)
+            states_BLF = self._layer(number, inputs_BLF, index_BL)
+            if self.residual:
+                states_BLF = states_BLF + inputs_BLF
         return states_BLF
+
+    def _layer(self, number: int, x_BLE: Tensor, index_BL: Tensor) -> Tensor:
+        states_BLF, _ = self.forwards[number](x_BLE)
+        if self.directions == 2:
+            behind_BLH, _ = self.backwards[number](reverse(x_BLE, index_BL))
+            states_BLF = torch.cat([states_BLF, reverse(behind_BLH, index_BL)], dim=-1)
+        return self.after[number](states_BLF)

@@ -1,17 +1,72 @@
 """Names to networks. A new encoder or pooling is one class and one line here."""
 
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
 from torch import nn
 
 from tfclass.config import ModelConfig
 from tfclass.errors import ConfigError
+from tfclass.networks.cells import LSTM
 from tfclass.networks.classifier import Classifier
-from tfclass.networks.encoders import BiLSTM
+from tfclass.networks.encoders import Recurrent
 from tfclass.networks.pooling import AttentionPooling, LastPooling, MaxPooling, MeanPooling
+from tfclass.networks.regularisation import VariationalDropout, WeightDropout, set_forget_bias
 from tfclass.networks.stems import ConvolutionStem, NoStem
 from tfclass.sequence.vocabulary import PAD, Vocabulary
 
-ENCODERS = {"bilstm": BiLSTM}
+_Layer = Callable[[int, int], nn.Module]
+
+
+def _torch_lstm(width: int, hidden: int) -> nn.Module:
+    return nn.LSTM(width, hidden, batch_first=True)
+
+
+def _recurrent(layer: _Layer, directions: int | None = None) -> Callable[[int, ModelConfig], Recurrent]:
+    """Make the builder of a recurrent encoder; `directions` is what its name promises, where it does."""
+
+    def build_encoder(in_features: int, config: ModelConfig) -> Recurrent:
+        if directions and config.directions not in (None, directions):
+            action = "choose another model.name, or leave model.directions out"
+            found = f"{config.directions} with model.name={config.name}"
+            raise ConfigError("model.directions", found, str(directions), action, key="model.directions")
+        return Recurrent(
+            lambda width, hidden: _regularised(layer(width, hidden), config),
+            in_features,
+            config.hidden,
+            layers=config.layers,
+            directions=directions or config.directions or 2,
+            after=nn.LayerNorm if config.layer_norm else None,
+            between=lambda _: (VariationalDropout if config.variational_dropout else nn.Dropout)(config.dropout),
+            residual=config.residual,
+        )
+
+    return build_encoder
+
+
+def _regularised(layer: nn.Module, config: ModelConfig) -> nn.Module:
+    if config.forget_bias is not None:
+        if not isinstance(layer, nn.LSTM | LSTM):
+            found = f"{config.forget_bias} with model.name={config.name}"
+            raise ConfigError("model.forget_bias", found, "null: it has no forget gate", key="model.forget_bias")
+        set_forget_bias(layer, config.forget_bias)
+    return WeightDropout(layer, config.weight_dropout) if config.weight_dropout else layer
+
+
+def _peephole(in_features: int, config: ModelConfig) -> Recurrent:
+    return _recurrent(lambda width, hidden: LSTM(width, hidden, config.peephole))(in_features, config)
+
+
+ENCODERS: dict[str, Callable[[int, ModelConfig], Recurrent]] = {
+    "bilstm": _recurrent(_torch_lstm, directions=2),
+    "lstm": _recurrent(_torch_lstm, directions=1),
+    "peephole_lstm": _peephole,
+    "gru": _recurrent(lambda width, hidden: nn.GRU(width, hidden, batch_first=True)),
+    "rnn": _recurrent(lambda width, hidden: nn.RNN(width, hidden, batch_first=True)),
+}
 POOLINGS = {"attention": AttentionPooling, "last": LastPooling, "max": MaxPooling, "mean": MeanPooling}
+
+T = TypeVar("T")
 
 
 def build(config: ModelConfig, vocabulary: Vocabulary, n_classes: int) -> Classifier:
@@ -33,13 +88,13 @@ def build(config: ModelConfig, vocabulary: Vocabulary, n_classes: int) -> Classi
     Raises
     ------
     ConfigError
-        An unknown name (the known ones are listed), or an even kernel.
+        An unknown name (the known ones are listed), or options that do not fit together.
     """
-    encoder_kind = _known(ENCODERS, config.name, "model.name")
+    make_encoder = _known(ENCODERS, config.name, "model.name")
     pooling_kind = _known(POOLINGS, config.pooling, "model.pooling")
     embedding = nn.Embedding(vocabulary.size, config.embedding_dim, padding_idx=PAD)
     stem = _stem(config)
-    encoder = encoder_kind(stem.out_features, config.hidden, config.layers, config.dropout)
+    encoder = make_encoder(stem.out_features, config)
     pooling = pooling_kind(encoder.out_features, encoder.directions)
     return Classifier(embedding, stem, encoder, pooling, n_classes, config.dropout)
 
@@ -53,7 +108,7 @@ def _stem(config: ModelConfig) -> NoStem | ConvolutionStem:
     return ConvolutionStem(config.embedding_dim, stem.channels, stem.kernel, stem.pool)
 
 
-def _known(kinds: dict[str, type], name: str, key: str) -> type:
+def _known(kinds: Mapping[str, T], name: str, key: str) -> T:
     if name not in kinds:
         raise ConfigError(key, repr(name), "one of " + ", ".join(sorted(kinds)), key=key, value=name)
     return kinds[name]
