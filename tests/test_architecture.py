@@ -20,6 +20,7 @@ LAYERS = {
     "training": 4,
     "evaluation": 4,
     "inference": 4,
+    "interpretation": 4,
     "workflow": 5,
     "cli": 6,
 }

@@ -60,7 +60,7 @@ class Recurrent(nn.Module):
 
     Each direction of a layer is a plain one-direction module over the padded batch. The backward one reads every
     sequence reversed within its own length, so that no state ever crosses padding on its way to a residue; its states
-    are reversed back. With ``nn.LSTM`` the numbers are those of a packed bidirectional ``nn.LSTM``, and far sooner there:
+    are reversed back. With ``nn.LSTM`` the numbers are those of a packed bidirectional one, and far sooner there:
     packing leaves the fused CPU kernel (``benchmarks/recurrence.py`` measures it).
 
     Parameters
