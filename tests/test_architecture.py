@@ -31,7 +31,7 @@ CONFINED = {
     "typer": ("cli",),
     "rich": ("cli",),
     "mlflow": ("training/tracking.py", "inference/pyfunc.py"),
-    "Bio": ("sequence/fasta.py",),
+    "Bio": ("sequence/fasta.py", "networks/embeddings.py"),
     "pickle": ("training/checkpoint.py",),
 }
 

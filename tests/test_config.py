@@ -53,14 +53,14 @@ def test_the_defaults_of_the_dataclasses_are_those_of_the_files():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"hiden": 3}, "model.hiden: found an unknown key; expected one of name, embedding_dim, stem, hidden"),
+        ({"hiden": 3}, "model.hiden: found an unknown key; expected one of name, embedding, embedding_dim, word"),
         ({"hidden": 0}, "model.hidden: found 0; expected greater than or equal to 1"),
         ({"hidden": "many"}, "model.hidden: found 'many'; expected a valid integer"),
         ({"dropout": 1.0}, "model.dropout: found 1.0; expected less than 1"),
-        ({"stem": {"name": "conv"}}, "model.stem.name: found 'conv'; expected 'none' or 'convolution'"),
+        ({"stem": {"name": "conv"}}, "model.stem.name: found 'conv'; expected 'none', 'convolution' or"),
         (
             {"stem": {"width": 3}},
-            "model.stem.width: found an unknown key; expected one of name, channels, kernel, pool",
+            "model.stem.width: found an unknown key; expected one of name, channels, kernel, stacks",
         ),
     ],
     ids=["unknown key", "out of range", "not a number", "dropout of one", "not a choice", "unknown key below"],

@@ -44,11 +44,12 @@ class SplitConfig:
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class StemConfig:
-    """What stands between the embedding and the encoder: nothing, or a convolution with max-pooling."""
+    """What stands between the embedding and the encoder: nothing, a convolution, or parallel stacks of them."""
 
-    name: Literal["none", "convolution"] = "convolution"
+    name: Literal["none", "convolution", "stacks"] = "convolution"
     channels: Positive = 128
     kernel: Positive = 11
+    stacks: tuple[tuple[Positive, ...], ...] = ((4, 4, 16), (12, 8, 4), (16, 4, 4))
     pool: Positive = 3
 
 
@@ -57,7 +58,9 @@ class ModelConfig:
     """The network, by names and numbers; the names are resolved in `tfclass.networks.zoo`."""
 
     name: str = "bilstm"
+    embedding: str = "learned"
     embedding_dim: Positive = 64
+    word: Annotated[int, Field(ge=1, le=4)] = 1
     stem: StemConfig = field(default_factory=StemConfig)
     hidden: Positive = 128
     layers: Positive = 1
@@ -69,6 +72,7 @@ class ModelConfig:
     variational_dropout: bool = False
     weight_dropout: Fraction = 0.0
     pooling: str = "attention"
+    head_hidden: Annotated[int, Field(ge=0)] = 0
     dropout: Fraction = 0.3
 
 

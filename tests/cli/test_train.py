@@ -114,7 +114,7 @@ KEYS = "epochs, max_residues, learning_rate, warmup_epochs, weight_decay, clip_n
     [
         (["train", "training.lr=1"], f"training.lr: found an unknown key; expected one of {KEYS}"),
         (["train", "+training.lr=1"], f"training.lr: found an unknown key; expected one of {KEYS}"),
-        (["train", "model=lstn"], "model: found 'lstn'; expected one of bilstm, bilstm_residues, gru, lstm"),
+        (["train", "model=lstn"], "model: found 'lstn'; expected one of bilstm, bilstm_residues, cnn"),
         (["train", "training.epochs=0"], "training.epochs: found 0; expected greater than or equal to 1"),
         (["train", "training.clip_norm=nan"], "training.clip_norm: found nan; expected "),
         (["train", "model.pooling=sum"], "model.pooling: found 'sum'; expected one of attention, last, max, mean"),

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from tfclass.networks.encoders import length_mask
-from tfclass.networks.stems import ConvolutionStem, NoStem
+from tfclass.networks.stems import ConvolutionLayer, ConvolutionStem, NoStem, StackStem
 
 
 @pytest.mark.parametrize("pool", [1, 2, 3, 7])
@@ -41,3 +41,49 @@ def test_no_stem_returns_its_arguments():
     out_BLE, out_B = NoStem(4)(x_BLE, lengths_B)
     assert out_BLE is x_BLE
     assert out_B is lengths_B
+
+
+def test_stacks_give_in_evaluation_what_each_sequence_gives_alone():
+    torch.manual_seed(0)
+    lengths = [10, 1, 7]
+    stem = StackStem(4, stacks=[[4, 4], [3]], channels=3, pool=2, dropout=0.5)
+    x_BLE = torch.randn(3, 10, 4) * length_mask(torch.tensor(lengths), 10)[..., None]
+    stem(x_BLE, torch.tensor(lengths))
+    stem.eval()
+    steps_BLF, _ = stem(x_BLE, torch.tensor(lengths))
+    for row, length in enumerate(lengths):
+        alone_BLF, _ = stem(x_BLE[row : row + 1, :length], torch.tensor([length]))
+        torch.testing.assert_close(steps_BLF[row, : alone_BLF.shape[1]], alone_BLF[0])
+
+
+def test_batch_statistics_are_those_of_real_positions_only():
+    torch.manual_seed(0)
+    layer = ConvolutionLayer(4, 3, kernel=1, dropout=0.0)
+    lengths_B = torch.tensor([9, 2])
+    mask_BL = length_mask(lengths_B, 9)
+    x_BLE = torch.randn(2, 9, 4) * mask_BL[..., None]
+    layer(x_BLE.transpose(1, 2), mask_BL)
+    convolved = layer.convolution(x_BLE.transpose(1, 2)).transpose(1, 2)[mask_BL]
+    # PyTorch moves running statistics a tenth of the way.
+    torch.testing.assert_close(layer.norm.running_mean, 0.1 * convolved.mean(dim=0))
+    torch.testing.assert_close(layer.norm.running_var, 0.9 + 0.1 * convolved.var(dim=0))
+
+
+def test_the_rivals_have_as_many_weights_as_published(vocabulary):
+    from hydra import compose, initialize_config_module
+    from omegaconf import OmegaConf
+
+    from tfclass.config import ModelConfig, from_mapping
+    from tfclass.networks.zoo import build
+
+    def convolution_weights(name):
+        with initialize_config_module("tfclass.conf", version_base="1.3"):
+            composed = compose("train", [f"model={name}"]).model
+        config = from_mapping(ModelConfig, OmegaConf.to_container(composed))  # type: ignore[arg-type]
+        stem = build(config, vocabulary, 2).stem
+        kernels = sorted(layer.convolution.kernel_size[0] for layer in stem.layers)
+        return kernels, stem.merge.convolution.weight.numel() + stem.merge.convolution.bias.numel()
+
+    # Their Keras summary counts 262,656 weights in the merge of four stacks of 128.
+    assert convolution_weights("cnn_bilstm") == ([4, 4, 4, 4, 4, 6, 6, 8, 12, 12, 16, 16], 262_656)
+    assert convolution_weights("cnn") == ([4, 4, 4, 4, 4, 8, 12, 16, 16], 384 * 384 + 384)

@@ -13,7 +13,7 @@ from tfclass.networks.zoo import build
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"name": "lstn"}, "model.name: found 'lstn'; expected one of bilstm, gru, lstm, peephole_lstm, rnn"),
+        ({"name": "lstn"}, "model.name: found 'lstn'; expected one of bilstm, gru, lstm, none, peephole_lstm, rnn"),
         ({"pooling": "sum"}, "model.pooling: found 'sum'; expected one of attention, last, max, mean"),
         ({"stem": StemConfig(kernel=4)}, "model.stem.kernel: found 4; expected an odd width"),
         (
@@ -25,8 +25,17 @@ from tfclass.networks.zoo import build
             {"name": "gru", "forget_bias": 1.0},
             "model.forget_bias: found 1.0 with model.name=gru; expected null: it has no forget gate",
         ),
+        (
+            {"embedding": "blosum"},
+            "model.embedding: found 'blosum'; expected one of blosum62, learned, one_hot, physicochemical",
+        ),
+        (
+            {"embedding": "one_hot", "word": 3},
+            "model.word: found 3 with model.embedding=one_hot; expected 1: only learned embeddings know words",
+        ),
     ],
-    ids=["unknown network", "unknown pooling", "even kernel", "two directions of one", "forget bias of none"],
+    ids=["unknown network", "unknown pooling", "even kernel", "two directions of one", "forget bias of none"]
+    + ["unknown embedding", "words of letters"],
 )
 def test_what_cannot_be_built_names_the_key_and_what_is_allowed(change, message, vocabulary):
     with pytest.raises(ConfigError) as raised:

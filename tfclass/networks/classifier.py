@@ -2,8 +2,9 @@
 
 from torch import Tensor, nn
 
-from tfclass.networks.encoders import Recurrent, length_mask
-from tfclass.networks.stems import ConvolutionStem, NoStem
+from tfclass.networks.embeddings import FixedEmbedding, WordEmbedding
+from tfclass.networks.encoders import NoEncoder, Recurrent, length_mask
+from tfclass.networks.stems import ConvolutionStem, NoStem, StackStem
 
 
 class Classifier(nn.Module):
@@ -11,8 +12,8 @@ class Classifier(nn.Module):
 
     Parameters
     ----------
-    embedding : nn.Embedding
-        Padding token 0 embeds as zero, and stays so.
+    embedding : nn.Module
+        tokens_BL -> x_BLE, zero on padding.
     stem : nn.Module
         x_BLE, lengths_B -> x_BLE, lengths_B.
     encoder : nn.Module
@@ -22,17 +23,20 @@ class Classifier(nn.Module):
     n_classes : int
         C.
     dropout : float
-        On what the pooling gives.
+        On what the pooling gives, and on the hidden layer.
+    hidden : int
+        Units of a hidden layer between pooling and output; 0 for none.
     """
 
     def __init__(
         self,
-        embedding: nn.Embedding,
-        stem: NoStem | ConvolutionStem,
-        encoder: Recurrent,
+        embedding: WordEmbedding | FixedEmbedding,
+        stem: NoStem | ConvolutionStem | StackStem,
+        encoder: NoEncoder | Recurrent,
         pooling: nn.Module,
         n_classes: int,
         dropout: float,
+        hidden: int = 0,
     ) -> None:
         super().__init__()
         self.embedding = embedding
@@ -40,7 +44,10 @@ class Classifier(nn.Module):
         self.encoder = encoder
         self.pooling = pooling
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(encoder.out_features, n_classes)
+        width = encoder.out_features
+        layers = [nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout)] if hidden else []
+        self.hidden = nn.Sequential(*layers)
+        self.head = nn.Linear(hidden or width, n_classes)
 
     def forward(self, tokens_BL: Tensor, lengths_B: Tensor) -> Tensor:
         """Score a padded batch.
@@ -60,4 +67,4 @@ class Classifier(nn.Module):
         x_BLE, lengths_B = self.stem(self.embedding(tokens_BL), lengths_B)
         states_BLF = self.encoder(x_BLE, lengths_B)
         pooled_BF = self.pooling(states_BLF, length_mask(lengths_B, states_BLF.shape[1]))
-        return self.head(self.dropout(pooled_BF))
+        return self.head(self.hidden(self.dropout(pooled_BF)))

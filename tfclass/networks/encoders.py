@@ -55,6 +55,26 @@ def reverse(x_BLF: Tensor, index_BL: Tensor) -> Tensor:
     return x_BLF.gather(1, index_BL[..., None].expand_as(x_BLF))
 
 
+class NoEncoder(nn.Module):
+    """Hand on what the stem gives: a convolutional network has no recurrence.
+
+    Parameters
+    ----------
+    in_features : int
+        E.
+    """
+
+    directions = 1
+
+    def __init__(self, in_features: int) -> None:
+        super().__init__()
+        self.out_features = in_features
+
+    def forward(self, x_BLE: Tensor, lengths_B: Tensor) -> Tensor:
+        """Return x_BLE."""
+        return x_BLE
+
+
 class Recurrent(nn.Module):
     """Recurrent layers in one or two directions, any depth, without packing.
 

@@ -1,4 +1,14 @@
-"""Stems: what shortens a sequence before the encoder reads it."""
+"""Stems: what finds short motifs, and shortens a sequence, before the encoder reads it.
+
+References
+----------
+.. [1] G. Kim et al., "DeepTFactor: a deep learning-based tool for the prediction of transcription factors", PNAS 118
+   (2021), 10.1073/pnas.2021171118.
+.. [2] L. Ledesma-Dominguez et al., "DeepReg: a deep learning hybrid model for predicting transcription factors in
+   eukaryotic and prokaryotic genomes", Scientific Reports 14 (2024), 10.1038/s41598-024-59487-5.
+"""
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -62,7 +72,101 @@ class ConvolutionStem(nn.Module):
             ``ceil(length / pool)``: the last, shorter window counts.
         """
         found_BFL = F.relu(self.convolution(x_BLE.transpose(1, 2)))
-        # Zero is the least a rectified filter gives, so padding never wins a window.
-        found_BFL = found_BFL * length_mask(lengths_B, x_BLE.shape[1])[:, None, :]
-        steps_BFL = F.max_pool1d(found_BFL, self.pool, ceil_mode=True)
-        return steps_BFL.transpose(1, 2), torch.div(lengths_B + self.pool - 1, self.pool, rounding_mode="floor")
+        return max_pooled(found_BFL * length_mask(lengths_B, x_BLE.shape[1])[:, None, :], lengths_B, self.pool)
+
+
+class StackStem(nn.Module):
+    """Parallel stacks of convolutions, merged by a 1x1 convolution, then max-pooled: the front of the field's networks.
+
+    DeepTFactor [1]_ has three stacks and takes the maximum of what they give; DeepReg [2]_ has four, pools by 2 and
+    goes on with a BiLSTM. Both pad to a fixed length there; here a convolution sees zeros beyond an end, so any length
+    will do.
+
+    Parameters
+    ----------
+    in_features : int
+        E.
+    stacks : sequence of sequences of int
+        Kernel widths, by stack and layer.
+    channels : int
+        Filters of every layer; the merge has this many for each stack.
+    pool : int
+        Residues per step handed to the encoder.
+    dropout : float
+        After every layer of a stack.
+    """
+
+    def __init__(
+        self, in_features: int, stacks: Sequence[Sequence[int]], channels: int, pool: int, dropout: float
+    ) -> None:
+        super().__init__()
+        layers = [
+            [
+                ConvolutionLayer(channels if depth else in_features, channels, kernel, dropout)
+                for depth, kernel in enumerate(stack)
+            ]
+            for stack in stacks
+        ]
+        self.stacks: list[list[ConvolutionLayer]] = layers
+        self.layers = nn.ModuleList(layer for stack in layers for layer in stack)
+        self.out_features = channels * len(stacks)
+        self.merge = ConvolutionLayer(self.out_features, self.out_features, 1, 0.0)
+        self.pool = pool
+
+    def forward(self, x_BLE: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
+        """Detect motifs and shorten; see `ConvolutionStem.forward` for shapes."""
+        mask_BL = length_mask(lengths_B, x_BLE.shape[1])
+        found = []
+        for stack in self.stacks:
+            found_BFL = x_BLE.transpose(1, 2)
+            for layer in stack:
+                found_BFL = layer(found_BFL, mask_BL)
+            found.append(found_BFL)
+        return max_pooled(self.merge(torch.cat(found, dim=1), mask_BL), lengths_B, self.pool)
+
+
+class ConvolutionLayer(nn.Module):
+    """Convolution, batch normalisation over real positions only, ReLU, dropout; the length stays.
+
+    Parameters
+    ----------
+    in_features, channels : int
+    kernel : int
+        Any width; of an even one the longer half lies ahead.
+    dropout : float
+    """
+
+    def __init__(self, in_features: int, channels: int, kernel: int, dropout: float) -> None:
+        super().__init__()
+        self.margins = ((kernel - 1) // 2, kernel // 2)
+        self.convolution = nn.Conv1d(in_features, channels, kernel)
+        self.norm = nn.BatchNorm1d(channels)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x_BFL: Tensor, mask_BL: Tensor) -> Tensor:
+        """Apply the layer; zero on padding, as the next convolution sees past a sequence's end."""
+        found_BLF = self.convolution(F.pad(x_BFL, self.margins)).transpose(1, 2)
+        out_BLF = torch.zeros_like(found_BLF)
+        # Padding would count in the mean and variance, more of it in a batch of unlike lengths.
+        out_BLF[mask_BL] = self.dropout(F.relu(self.norm(found_BLF[mask_BL])))
+        return out_BLF.transpose(1, 2)
+
+
+def max_pooled(found_BFL: Tensor, lengths_B: Tensor, pool: int) -> tuple[Tensor, Tensor]:
+    """Max-pool rectified filters, zero on padding.
+
+    Parameters
+    ----------
+    found_BFL : float tensor, shape (B, F, L)
+        None negative, so that padding never wins a window.
+    lengths_B : int64 tensor, shape (B,)
+    pool : int
+
+    Returns
+    -------
+    steps_BLF : float tensor, shape (B, ceil(L / pool), F)
+    lengths_B : int64 tensor, shape (B,)
+        ``ceil(length / pool)``: the last, shorter window counts.
+    """
+    steps_BFL = F.max_pool1d(found_BFL, pool, ceil_mode=True)
+    return steps_BFL.transpose(1, 2), torch.div(lengths_B + pool - 1, pool, rounding_mode="floor")

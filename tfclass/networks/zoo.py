@@ -9,11 +9,12 @@ from tfclass.config import ModelConfig
 from tfclass.errors import ConfigError
 from tfclass.networks.cells import LSTM
 from tfclass.networks.classifier import Classifier
-from tfclass.networks.encoders import Recurrent
+from tfclass.networks.embeddings import FixedEmbedding, WordEmbedding, blosum62, one_hot, physicochemical
+from tfclass.networks.encoders import NoEncoder, Recurrent
 from tfclass.networks.pooling import AttentionPooling, LastPooling, MaxPooling, MeanPooling
 from tfclass.networks.regularisation import VariationalDropout, WeightDropout, set_forget_bias
-from tfclass.networks.stems import ConvolutionStem, NoStem
-from tfclass.sequence.vocabulary import PAD, Vocabulary
+from tfclass.networks.stems import ConvolutionStem, NoStem, StackStem
+from tfclass.sequence.vocabulary import Vocabulary
 
 _Layer = Callable[[int, int], nn.Module]
 
@@ -57,7 +58,14 @@ def _peephole(in_features: int, config: ModelConfig) -> Recurrent:
     return _recurrent(lambda width, hidden: LSTM(width, hidden, config.peephole))(in_features, config)
 
 
-ENCODERS: dict[str, Callable[[int, ModelConfig], Recurrent]] = {
+EMBEDDINGS: dict[str, Callable[[ModelConfig, Vocabulary], WordEmbedding | FixedEmbedding]] = {
+    "learned": lambda config, vocabulary: WordEmbedding(vocabulary, config.embedding_dim, config.word),
+    "one_hot": lambda config, vocabulary: FixedEmbedding(one_hot(vocabulary), config.embedding_dim),
+    "blosum62": lambda config, vocabulary: FixedEmbedding(blosum62(vocabulary), config.embedding_dim),
+    "physicochemical": lambda config, vocabulary: FixedEmbedding(physicochemical(vocabulary), config.embedding_dim),
+}
+ENCODERS: dict[str, Callable[[int, ModelConfig], NoEncoder | Recurrent]] = {
+    "none": lambda in_features, _: NoEncoder(in_features),
     "bilstm": _recurrent(_torch_lstm, directions=2),
     "lstm": _recurrent(_torch_lstm, directions=1),
     "peephole_lstm": _peephole,
@@ -92,17 +100,22 @@ def build(config: ModelConfig, vocabulary: Vocabulary, n_classes: int) -> Classi
     """
     make_encoder = _known(ENCODERS, config.name, "model.name")
     pooling_kind = _known(POOLINGS, config.pooling, "model.pooling")
-    embedding = nn.Embedding(vocabulary.size, config.embedding_dim, padding_idx=PAD)
+    if config.word > 1 and config.embedding != "learned":
+        found = f"{config.word} with model.embedding={config.embedding}"
+        raise ConfigError("model.word", found, "1: only learned embeddings know words", key="model.word")
+    embedding = _known(EMBEDDINGS, config.embedding, "model.embedding")(config, vocabulary)
     stem = _stem(config)
     encoder = make_encoder(stem.out_features, config)
     pooling = pooling_kind(encoder.out_features, encoder.directions)
-    return Classifier(embedding, stem, encoder, pooling, n_classes, config.dropout)
+    return Classifier(embedding, stem, encoder, pooling, n_classes, config.dropout, config.head_hidden)
 
 
-def _stem(config: ModelConfig) -> NoStem | ConvolutionStem:
+def _stem(config: ModelConfig) -> NoStem | ConvolutionStem | StackStem:
     stem = config.stem
     if stem.name == "none":
         return NoStem(config.embedding_dim)
+    if stem.name == "stacks":
+        return StackStem(config.embedding_dim, stem.stacks, stem.channels, stem.pool, config.dropout)
     if stem.kernel % 2 == 0:
         raise ConfigError("model.stem.kernel", str(stem.kernel), "an odd width", key="model.stem.kernel")
     return ConvolutionStem(config.embedding_dim, stem.channels, stem.kernel, stem.pool)
