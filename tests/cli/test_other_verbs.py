@@ -48,6 +48,20 @@ def test_verify_tells_a_whole_bundle_from_an_altered_one(tfclass, small_bundle_f
         assert refused.err.strip().endswith(expected)
 
 
+def test_export_copies_a_model_under_another_name_and_with_another_card(tfclass, small_bundle_folder, tmp_path):
+    (tmp_path / "card.md").write_text("# Another card\n")
+    done = tfclass("model", "export", small_bundle_folder, "copy", "--name", "copied", "--card", "card.md")
+    assert done.status == 0
+    assert tfclass("model", "show", "copy").out.startswith("# Another card")
+    weights = "model.safetensors"
+    assert (tmp_path / "copy" / weights).read_bytes() == (small_bundle_folder / weights).read_bytes()
+    assert '"name": "copied"' in (tmp_path / "copy" / "bundle.json").read_text()
+    missing = tfclass("model", "export", small_bundle_folder, "other", "--card", "no.md")
+    assert missing.status == 2
+    assert missing.err.startswith("tfclass: no.md: found a card that cannot be read")
+    assert not (tmp_path / "other").exists()
+
+
 def test_version_and_usage(tfclass):
     assert tfclass("--version").out.startswith("tfclass 0.")
     unknown = tfclass("classify")

@@ -1,10 +1,11 @@
 """``tfclass model``: what models there are, what they are, whether they are whole."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="List, show and verify models.", no_args_is_help=True)
+app = typer.Typer(help="List, show, verify and export models.", no_args_is_help=True)
 
 Model = Annotated[str, typer.Argument(help="A bundle folder, or the name of a shipped model.")]
 
@@ -37,3 +38,27 @@ def verify(model: Model) -> None:
     folder = find_bundle(model)
     bundle = load_bundle(folder)
     typer.echo(f"{folder}: whole (sha256 {bundle.digest})")
+
+
+@app.command()
+def export(
+    model: Model,
+    folder: Annotated[Path, typer.Argument(help="Where the copy goes.")],
+    name: Annotated[str, typer.Option(help="Another name for the copy.")] = "",
+    card: Annotated[Path | None, typer.Option(help="A Markdown file instead of the model's card.")] = None,
+) -> None:
+    """Copy a model, under another name or with another card; weights and calibration stay."""
+    from dataclasses import replace
+
+    from tfclass.bundle.bundle import CARD, find_bundle, load_bundle, save_bundle
+    from tfclass.errors import BundleError
+
+    source = find_bundle(model)
+    bundle = load_bundle(source)
+    path = card or source / CARD
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BundleError(str(path), f"a card that cannot be read ({error})", path=str(path)) from None
+    digest = save_bundle(replace(bundle, name=name or bundle.name), folder, text)
+    typer.echo(f"{folder}: written (sha256 {digest})", err=True)

@@ -10,6 +10,8 @@ References
    10.1126/science.185.4154.862: polarity and volume.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -90,7 +92,8 @@ def blosum62(vocabulary: Vocabulary) -> Tensor:
     """Give each token its row of BLOSUM62 [1]_ in units of 4 (half-bits by 4); shape (V, 20)."""
     from Bio.Align import substitution_matrices
 
-    matrix = substitution_matrices.load("BLOSUM62")
+    # The type stub says list.
+    matrix: Any = substitution_matrices.load("BLOSUM62")
     rows = np.array([[matrix[letter][other] / 4 for other in AMINO_ACIDS] for letter in AMINO_ACIDS], dtype=np.float32)
     return _with_meanings(torch.from_numpy(rows), vocabulary)
 
