@@ -14,6 +14,15 @@ myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 napoleon_google_docstring = False
+napoleon_use_ivar = True
 exclude_patterns = ["_build"]
 # Each module lists its own references from [1]; on one page the labels would clash.
 suppress_warnings = ["docutils", "ref.footnote", "ref.citation"]
+
+
+def setup(app):
+    # Fields of named tuples are described under Attributes; Python's own text for them says nothing.
+    def skip(_app, _what, _name, member, skipped, _options):
+        return skipped or str(getattr(member, "__doc__", "")).startswith("Alias for field number")
+
+    app.connect("autodoc-skip-member", skip)

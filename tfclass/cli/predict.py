@@ -12,7 +12,6 @@ import typer
 
 if TYPE_CHECKING:
     from tfclass.inference.predictor import Prediction
-    from tfclass.sequence.fasta import Record
 
 # Declared here, not imported from tfclass.bundle: help and usage errors must not wait for torch.
 DEFAULT_MODEL = "tf-bilstm"
@@ -51,8 +50,8 @@ def predict(
     predictor = Predictor(load_bundle(find_bundle(model)), threshold=threshold, device=chosen)
     tally = _Tally()
     with _progress(quiet) as advance:
-        records = _counted(itertools.chain.from_iterable(read_fasta(source) for source in fasta), advance)
-        rows = tally.count(predictor.predict(records))
+        records = itertools.chain.from_iterable(read_fasta(source) for source in fasta)
+        rows = tally.count(predictor.predict(records), advance)
         if only_tf:
             rows = (row for row in rows if _is_called(row))
         with _opened(output) as stream:
@@ -78,8 +77,9 @@ class _Tally:
     def __init__(self) -> None:
         self.records = self.skipped = self.called = 0
 
-    def count(self, rows: Iterable["Prediction"]) -> Iterator["Prediction"]:
+    def count(self, rows: Iterable["Prediction"], advance: Callable[[], object]) -> Iterator["Prediction"]:
         for row in rows:
+            advance()
             self.records += 1
             self.skipped += row.status == "skipped"
             self.called += _is_called(row)
@@ -127,15 +127,9 @@ def _progress(quiet: bool) -> Iterator[Callable[[], object]]:
         yield lambda: None
         return
     from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} records"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("records read")
+        task = bar.add_task("", total=None)
         yield lambda: bar.advance(task)
-
-
-def _counted(records: Iterable["Record"], advance: Callable[[], object]) -> Iterator["Record"]:
-    for record in records:
-        advance()
-        yield record
