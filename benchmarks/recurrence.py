@@ -2,7 +2,7 @@
 
 The encoder of tfclass (two plain LSTMs, the backward one on sequences reversed within their own lengths) against
 torch's packed bidirectional LSTM with the same weights, in one process, on batches of 64 sequences of 300 to 400
-residues. Also the stems of `conf/model`: what a convolution with max-pooling ahead of the recurrence does to speed.
+residues. Also what a convolution with max-pooling ahead of the recurrence does to speed, and what other cells cost.
 
 Usage: python benchmarks/recurrence.py [--threads 2] [--repeats 5]
 """
@@ -25,7 +25,7 @@ SHORTEST, LONGEST = 300, 400
 
 
 def main():
-    """Print both tables."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5, help="timed runs of each; the fastest counts")
@@ -35,7 +35,12 @@ def main():
     lengths_B = torch.randint(SHORTEST, LONGEST + 1, (B,))
     print(f"B {B}, L {SHORTEST}-{LONGEST}, E {E}, H {H}, {options.threads} threads, torch {torch.__version__}\n")
     compare_with_packed(lengths_B, options.repeats)
-    compare_stems(lengths_B, options.repeats)
+    none = StemConfig(name="none")
+    stems = {"bilstm_residues": ModelConfig(stem=none), "bilstm (convolution, pool 3)": ModelConfig()}
+    compare_models("stem", stems, lengths_B, options.repeats)
+    names = ("bilstm", "peephole_lstm", "gru", "rnn")
+    cells = {f"{name}, no stem": ModelConfig(name=name, stem=none) for name in names}
+    compare_models("cell", cells, lengths_B, options.repeats)
 
 
 def compare_with_packed(lengths_B: Tensor, repeats: int):
@@ -75,25 +80,25 @@ def compare_with_packed(lengths_B: Tensor, repeats: int):
     print(f"input gradient {difference(gradient_p, gradient_o):.1e} (of {float(gradient_p.abs().max()):.1e})\n")
 
 
-def compare_stems(lengths_B: Tensor, repeats: int):
-    """Speed of the whole classifier with and without the convolution stem."""
+def compare_models(title: str, models: dict[str, ModelConfig], lengths_B: Tensor, repeats: int):
+    """Speed of whole classifiers; the ratio of each is to the first."""
     residues = int(lengths_B.sum())
     tokens_BL = torch.randint(1, 21, (B, int(lengths_B.max())))
     tokens_BL[~length_mask(lengths_B, tokens_BL.shape[1])] = 0
-    stems = {"bilstm_residues": StemConfig(name="none"), "bilstm (convolution, pool 3)": StemConfig()}
-    rates = []
-    print(f"{'model':<30}{'training, residues/s':>22}{'inference, residues/s':>23}")
-    for name, stem in stems.items():
-        model = build(ModelConfig(stem=stem), Vocabulary(), n_classes=2)
+    print(f"{title:<30}{'training, residues/s':>22}{'ratio':>7}{'inference, residues/s':>23}{'ratio':>7}")
+    first = None
+    for name, config in models.items():
+        model = build(config, Vocabulary(), n_classes=2)
 
         def score(tokens_BL: Tensor, model: nn.Module = model) -> Tensor:
             return model(tokens_BL, lengths_B)
 
         training = residues / fastest(lambda s=score: s(tokens_BL).sum().backward(), repeats)
         inference = residues / fastest(lambda s=score: infer(s, tokens_BL), repeats)
-        rates.append((training, inference))
-        print(f"{name:<30}{training:>22,.0f}{inference:>23,.0f}")
-    print(f"{'ratio':<30}{rates[1][0] / rates[0][0]:>21.1f}x{rates[1][1] / rates[0][1]:>22.1f}x")
+        first = first or (training, inference)
+        ratios = f"{training / first[0]:>6.2f}x", f"{inference / first[1]:>6.2f}x"
+        print(f"{name:<30}{training:>22,.0f}{ratios[0]}{inference:>23,.0f}{ratios[1]}")
+    print()
 
 
 def train_step(module: nn.Module, run: Callable[[Tensor], Tensor], x_BLE: Tensor) -> tuple[Tensor, Tensor]:
