@@ -8,8 +8,10 @@ Usage: python benchmarks/recurrence.py [--threads 2] [--repeats 5]
 """
 
 import argparse
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +22,8 @@ from tfclass.networks.encoders import Recurrent, length_mask
 from tfclass.networks.zoo import build
 from tfclass.sequence.vocabulary import Vocabulary
 
-B, E, H = 64, 64, 128
+# E is what the convolution stem of the default model hands on.
+B, E, H = 64, 128, 128
 SHORTEST, LONGEST = 300, 400
 
 
@@ -28,13 +31,13 @@ def main():
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=5, help="timed runs of each; the fastest counts")
+    parser.add_argument("--repeats", type=int, default=5, help="timed runs of each; the median counts")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     lengths_B = torch.randint(SHORTEST, LONGEST + 1, (B,))
     print(f"B {B}, L {SHORTEST}-{LONGEST}, E {E}, H {H}, {options.threads} threads, torch {torch.__version__}\n")
-    compare_with_packed(lengths_B, options.repeats)
+    compare_with_packed(lengths_B, options.repeats, options.threads)
     none = StemConfig(name="none")
     stems = {"bilstm_residues": ModelConfig(stem=none), "bilstm (convolution, pool 3)": ModelConfig()}
     compare_models("stem", stems, lengths_B, options.repeats)
@@ -43,7 +46,7 @@ def main():
     compare_models("cell", cells, lengths_B, options.repeats)
 
 
-def compare_with_packed(lengths_B: Tensor, repeats: int):
+def compare_with_packed(lengths_B: Tensor, repeats: int, threads: int):
     """Speed of the encoder against the packed LSTM, and the largest difference between their numbers."""
     packed = nn.LSTM(E, H, batch_first=True, bidirectional=True)
     ours = Recurrent(lambda width, hidden: nn.LSTM(width, hidden, batch_first=True), E, H)
@@ -54,54 +57,65 @@ def compare_with_packed(lengths_B: Tensor, repeats: int):
     x_BLE = torch.randn(B, longest, E)
     mask_BL1 = length_mask(lengths_B, longest)[..., None]
 
-    def run_packed(x_BLE: Tensor) -> Tensor:
+    def run_packed(x_BLE: Tensor, lengths_B: Tensor = lengths_B) -> Tensor:
         sequences = pack_padded_sequence(x_BLE, lengths_B, batch_first=True, enforce_sorted=False)
         return pad_packed_sequence(packed(sequences)[0], batch_first=True, total_length=longest)[0]
 
-    def run_ours(x_BLE: Tensor) -> Tensor:
-        return ours(x_BLE, lengths_B) * mask_BL1
+    def run_ours(x_BLE: Tensor, lengths_B: Tensor = lengths_B) -> Tensor:
+        return ours(x_BLE, lengths_B)
 
     residues = int(lengths_B.sum())
-    rates = {}
-    numbers = {}
-    for name, module, run in (("packed nn.LSTM", packed, run_packed), ("without packing", ours, run_ours)):
-        rates[name] = (
-            residues / fastest(lambda m=module, r=run: train_step(m, r, x_BLE), repeats),
-            residues / fastest(lambda r=run: infer(r, x_BLE), repeats),
-        )
-        numbers[name] = train_step(module, run, x_BLE)
-    print(f"{'encoder':<18}{'training, residues/s':>22}{'inference, residues/s':>23}")
-    for name, (training, inference) in rates.items():
-        print(f"{name:<18}{training:>22,.0f}{inference:>23,.0f}")
-    (train_p, infer_p), (train_o, infer_o) = rates.values()
-    print(f"{'ratio':<18}{train_o / train_p:>21.1f}x{infer_o / infer_p:>22.1f}x")
-    (states_p, gradient_p), (states_o, gradient_o) = numbers.values()
+    names = {"packed nn.LSTM": (packed, run_packed), "without packing": (ours, run_ours)}
+    seconds = median_seconds([lambda m=m, r=r: train_step(m, r, x_BLE) for m, r in names.values()], repeats)
+    print_rates("training", names, residues, seconds)
+
+    parts = list(zip(x_BLE.chunk(threads), lengths_B.chunk(threads), strict=True))
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+
+        def in_single_threads(run: Callable[[Tensor, Tensor], Tensor]) -> None:
+            for done in [pool.submit(infer, run, *part) for part in parts]:
+                done.result()
+
+        # tfclass scores a batch on each core (networks/scoring.py); torch by itself shares one batch among all cores.
+        calls = {
+            "packed nn.LSTM, as torch runs it": lambda: infer(run_packed, x_BLE, lengths_B),
+            "packed nn.LSTM, a part on each core": lambda: in_single_threads(run_packed),
+            "without packing, as torch runs it": lambda: infer(run_ours, x_BLE, lengths_B),
+            "without packing, a part on each core": lambda: in_single_threads(run_ours),
+        }
+        seconds = median_seconds(list(calls.values()), 4 * repeats)
+    torch.set_num_threads(threads)
+    print_rates("inference", calls, residues, seconds)
+
+    # What a state on padding is, nobody reads; packing makes it zero.
+    (states_p, gradient_p), (states_o, gradient_o) = (
+        train_step(module, lambda x, run=run: run(x) * mask_BL1, x_BLE) for module, run in names.values()
+    )
     print(f"largest difference: states {difference(states_p, states_o):.1e}, ", end="")
     print(f"input gradient {difference(gradient_p, gradient_o):.1e} (of {float(gradient_p.abs().max()):.1e})\n")
 
 
-def compare_models(title: str, models: dict[str, ModelConfig], lengths_B: Tensor, repeats: int):
-    """Speed of whole classifiers; the ratio of each is to the first."""
-    residues = int(lengths_B.sum())
-    tokens_BL = torch.randint(1, 21, (B, int(lengths_B.max())))
-    tokens_BL[~length_mask(lengths_B, tokens_BL.shape[1])] = 0
-    print(f"{title:<30}{'training, residues/s':>22}{'ratio':>7}{'inference, residues/s':>23}{'ratio':>7}")
-    first = None
-    for name, config in models.items():
-        model = build(config, Vocabulary(), n_classes=2)
-
-        def score(tokens_BL: Tensor, model: nn.Module = model) -> Tensor:
-            return model(tokens_BL, lengths_B)
-
-        training = residues / fastest(lambda s=score: s(tokens_BL).sum().backward(), repeats)
-        inference = residues / fastest(lambda s=score: infer(s, tokens_BL), repeats)
-        first = first or (training, inference)
-        ratios = f"{training / first[0]:>6.2f}x", f"{inference / first[1]:>6.2f}x"
-        print(f"{name:<30}{training:>22,.0f}{ratios[0]}{inference:>23,.0f}{ratios[1]}")
+def print_rates(title: str, names: Iterable[str], residues: int, seconds: list[float]):
+    """Print a line for each name; the ratio is to the first."""
+    print(f"{title:<38}{'residues/s':>12}{'ratio':>8}")
+    for name, taken in zip(names, seconds, strict=True):
+        print(f"{name:<38}{residues / taken:>12,.0f}{seconds[0] / taken:>7.1f}x")
     print()
 
 
-def train_step(module: nn.Module, run: Callable[[Tensor], Tensor], x_BLE: Tensor) -> tuple[Tensor, Tensor]:
+def compare_models(title: str, models: dict[str, ModelConfig], lengths_B: Tensor, repeats: int):
+    """Speed of whole classifiers."""
+    residues = int(lengths_B.sum())
+    tokens_BL = torch.randint(1, 21, (B, int(lengths_B.max())))
+    tokens_BL[~length_mask(lengths_B, tokens_BL.shape[1])] = 0
+    built = [build(config, Vocabulary(), n_classes=2) for config in models.values()]
+    training = [lambda m=m: m(tokens_BL, lengths_B).sum().backward() for m in built]
+    print_rates(f"{title}, training", models, residues, median_seconds(training, repeats))
+    inference = [lambda m=m: infer(m, tokens_BL, lengths_B) for m in built]
+    print_rates(f"{title}, inference", models, residues, median_seconds(inference, 4 * repeats))
+
+
+def train_step(module: nn.Module, run: Callable[..., Tensor], x_BLE: Tensor) -> tuple[Tensor, Tensor]:
     """Forward and backward; the states and the gradient with respect to the input."""
     module.zero_grad()
     x_BLE = x_BLE.clone().requires_grad_()
@@ -112,20 +126,21 @@ def train_step(module: nn.Module, run: Callable[[Tensor], Tensor], x_BLE: Tensor
 
 
 @torch.inference_mode()
-def infer(run: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+def infer(run: Callable[[Tensor, Tensor], Tensor], x: Tensor, lengths_B: Tensor) -> Tensor:
     """Forward without gradients."""
-    return run(x)
+    return run(x, lengths_B)
 
 
-def fastest(call: Callable[[], object], repeats: int) -> float:
-    """Seconds of the fastest of several calls, after one to warm up."""
-    call()
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - started)
-    return min(times)
+def median_seconds(calls: Sequence[Callable[[], object]], repeats: int) -> list[float]:
+    """Median seconds of each call, after one to warm up; they take turns, so that a slow spell meets all of them."""
+    times: list[list[float]] = [[] for _ in calls]
+    for turn in range(repeats + 1):
+        for call, taken in zip(calls, times, strict=True):
+            started = time.perf_counter()
+            call()
+            if turn:
+                taken.append(time.perf_counter() - started)
+    return [statistics.median(taken) for taken in times]
 
 
 def difference(left: Tensor, right: Tensor) -> float:

@@ -1,7 +1,8 @@
 """Logits for any number of sequences: batched by length, restored to their order, the network left as it was found."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -30,11 +31,35 @@ def logits_of(model: Classifier, tokens: Sequence[npt.NDArray[np.uint8]], max_re
     """
     device = next(model.parameters()).device
     logits_NC = np.empty((len(tokens), model.head.out_features))
-    with evaluating(model), torch.inference_mode():
-        for rows in longest_first_batches([len(t) for t in tokens], max_residues):
-            batch = collate([tokens[i] for i in rows]).to(device)
+
+    def score(rows: npt.NDArray[np.int64]) -> None:
+        batch = collate([tokens[i] for i in rows]).to(device)
+        with torch.inference_mode():
             logits_NC[rows] = model(batch.tokens_BL, batch.lengths_B).double().cpu().numpy()
+
+    batches = longest_first_batches([len(t) for t in tokens], max_residues)
+    with evaluating(model):
+        if device.type == "cpu" and len(batches) >= torch.get_num_threads() > 1:
+            _in_single_threads(score, batches)
+        else:
+            for rows in batches:
+                score(rows)
     return logits_NC
+
+
+def _in_single_threads(score: Callable[[npt.NDArray[np.int64]], None], batches: list[npt.NDArray[np.int64]]) -> None:
+    """Score a batch on each core instead of one batch on all cores.
+
+    A recurrent step is too small to be shared well among cores (``benchmarks/recurrence.py``).
+    """
+    n_threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            for done in [pool.submit(score, rows) for rows in batches]:
+                done.result()
+    finally:
+        # The number is a thread's own, but the last one set is what later threads begin with.
+        torch.set_num_threads(n_threads)
 
 
 @contextlib.contextmanager
