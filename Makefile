@@ -57,7 +57,8 @@ eval: $(BUNDLE)/bundle.json ## Evaluate the model on the test split; trains firs
 predict: $(BUNDLE)/bundle.json ## Predict FASTA=FILE with the model
 	$(BIN)/tfclass predict $(FASTA) --model $(BUNDLE) $(ARGS)
 
-ui: $(VENV)/.installed ## Open the MLflow UI on http://127.0.0.1:5000 (PORT=...)
+ui: $(VENV)/.installed ## Serve the MLflow UI on this machine, port 5000 (PORT=...)
+	@echo "open http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning"
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(CURDIR)/mlflow.db --port $(PORT)
 
 demo: $(REPORT)/report.json ## Everything once: set up, generate, train, evaluate, predict

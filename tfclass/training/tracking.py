@@ -34,6 +34,9 @@ class Tracker:
     def configuration(self, config: Mapping[str, Any]) -> None:
         """Record a nested configuration, flattened as parameters and whole as a file."""
 
+    def parameters(self, values: Mapping[str, object]) -> None:
+        """Record what is fixed for the run, such as sizes."""
+
     def facts(self, name: str, content: Mapping[str, Any]) -> None:
         """Record a JSON document under a file name."""
 
@@ -62,10 +65,15 @@ class MlflowTracker(Tracker):
     def configuration(self, config: Mapping[str, Any]) -> None:  # noqa: D102 - inherited
         import mlflow
 
-        flat = list(flatten(config).items())
+        self.parameters(flatten(config))
+        mlflow.log_dict(dict(config), "config.yaml")
+
+    def parameters(self, values: Mapping[str, object]) -> None:  # noqa: D102 - inherited
+        import mlflow
+
+        flat = list(values.items())
         for start in range(0, len(flat), _PARAMS_PER_CALL):
             mlflow.log_params(dict(flat[start : start + _PARAMS_PER_CALL]))
-        mlflow.log_dict(dict(config), "config.yaml")
 
     def facts(self, name: str, content: Mapping[str, Any]) -> None:  # noqa: D102 - inherited
         import mlflow

@@ -134,7 +134,7 @@ def _bundle_folder(config: TrainConfig) -> Path:
 
 
 def _run_name(config: TrainConfig) -> str:
-    return f"{config.corpus.name} {config.model.name} {datetime.now():%Y-%m-%d %H:%M:%S}"
+    return f"{config.corpus.name} {config.model.name} {datetime.now():%H%M%S}"
 
 
 def _fingerprint(config: TrainConfig, proteins: LabelledProteins) -> str:
@@ -173,8 +173,8 @@ def _record_start(
         tracker.dataset(
             part.frame, source=config.corpus.path, name=data_name, context=contexts[name], digest=part.digest
         )
-        tracker.metrics({f"n_{name}": len(part.labels), f"residues_{name}": int(part.lengths.sum())})
-    tracker.metrics({"parameters": sum(p.numel() for p in model.parameters())})
+        tracker.parameters({f"n_{name}": len(part.labels), f"residues_{name}": int(part.lengths.sum())})
+    tracker.parameters({"n_weights": sum(p.numel() for p in model.parameters())})
 
 
 def _recording(hooks: Hooks, tracker: Tracker, residues: int) -> Hooks:
