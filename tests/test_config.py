@@ -23,7 +23,7 @@ def composed(name, kind, *overrides):
     with initialize_config_module("tfclass.conf", version_base="1.3"):
         config = compose(name, list(overrides))
     with open_dict(config):
-        for key in ("run_dir", "report"):
+        for key in ("run_dir", "report", "name"):
             if key in config:
                 config[key] = "somewhere"
     return from_mapping(kind, OmegaConf.to_container(config, resolve=True, throw_on_missing=True))  # type: ignore[arg-type]
@@ -46,7 +46,7 @@ def test_every_file_that_ships_evaluates_where_it_applies():
 
 def test_the_defaults_of_the_dataclasses_are_those_of_the_files():
     from_files = composed("train", TrainConfig, "corpus=table", "corpus.path=x.tsv", "corpus.name=corpus")
-    in_code = from_mapping(TrainConfig, {"corpus": {"path": "x.tsv"}, "run_dir": "somewhere"})
+    in_code = from_mapping(TrainConfig, {"corpus": {"path": "x.tsv"}, "run_dir": "somewhere", "name": "somewhere"})
     assert to_mapping(from_files) == to_mapping(in_code)
 
 

@@ -41,9 +41,10 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     # What a symbolic link points to is replaced, not the link.
     target = path.resolve() if path.is_symlink() else path
     try:
-        if target.exists() and not target.is_file() and not target.is_dir():
-            # A pipe or a device (/dev/stdout) can only be written to; a rename would put a file in its place.
-            with target.open("wb") as stream:
+        if path.parent == Path("/dev") or (target.exists() and not target.is_file() and not target.is_dir()):
+            # A pipe or a device can only be written to; a rename would put a file in its place, or, where /dev/stdout
+            # leads to a log, throw away what the log holds.
+            with path.open("ab") as stream:
                 yield stream
             return
         with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as stream:
@@ -109,11 +110,14 @@ def check_replaceable(path: Path, marker: str) -> None:
     Raises
     ------
     OutputError
-        `path` is a file, or a folder with content but without `marker`.
+        `path` is a file, or a folder with content but without `marker`, or cannot be written beside.
     """
-    if not path.exists() or (path / marker).exists():
-        return
-    if not path.is_dir() or any(path.iterdir()):
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.").cleanup()
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    if path.exists() and not (path / marker).exists() and (not path.is_dir() or any(path.iterdir())):
         found = f"something there that has no {marker}, and would be lost"
         raise OutputError(str(path), found, "an empty or missing folder", "choose another", path=str(path))
 

@@ -88,7 +88,7 @@ def test_resuming_takes_no_other_option_and_needs_a_run(tfclass, corpus, tmp_pat
 
 
 def test_a_sweep_trains_every_combination_in_a_folder_of_its_own(tfclass, corpus, tmp_path):
-    swept = tfclass("train", "-m", corpus, *QUICK, "training.epochs=1", "model.pooling=max,mean")
+    swept = tfclass("train", corpus, *QUICK, "training.epochs=1", "model.pooling=max,mean", "-m")
     assert swept.status == 0, swept.err
     found = sorted(path.parent.name for path in (tmp_path / "runs" / "demo-sweep").rglob("bundle"))
     assert found == ["0", "1"]

@@ -1,5 +1,8 @@
 """What MLflow keeps, read back with MLflow's own client from a real SQLite store."""
 
+import subprocess
+import sys
+
 import mlflow
 import pandas as pd
 import pytest
@@ -133,3 +136,16 @@ def test_the_environment_variable_wins(monkeypatch):
 
 def test_nested_values_become_dotted_keys():
     assert flatten({"a": {"b": {"c": 1}, "d": [1, 2]}, "e": None}) == {"a.b.c": 1, "a.d": [1, 2], "e": None}
+
+
+def test_processes_that_meet_an_empty_folder_all_get_their_run(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    code = (
+        "from tfclass.training.tracking import *\n"
+        "with tracked(TrackingConfig(experiment='tested'), 'training', {}) as tracker: tracker.metrics({'a': 1.0})"
+    )
+    started = [subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path) for _ in range(3)]
+    assert [process.wait(timeout=120) for process in started] == [0, 0, 0]
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path.resolve()}/mlflow.db")
+    runs = mlflow.search_runs(experiment_names=["tested"], output_format="list")
+    assert [run.data.metrics for run in runs] == [{"a": 1.0}] * 3

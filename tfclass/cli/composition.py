@@ -52,7 +52,9 @@ def run_with_hydra(name: str, kind: type, job: Callable[[Mapping[str, Any]], obj
         finally:
             _remove_if_empty(Path(HydraConfig.get().runtime.output_dir))
 
-    sys.argv = [f"tfclass {name}", *arguments]
+    # Hydra takes its flags ahead of the overrides only; a sweep is naturally asked for at the end of the line.
+    sweep = [a for a in arguments if a in ("-m", "--multirun")][:1]
+    sys.argv = [f"tfclass {name}", *sweep, *(a for a in arguments if a not in ("-m", "--multirun"))]
     # For what goes wrong before the job: let the exception out instead of printing it and leaving with status 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:

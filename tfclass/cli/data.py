@@ -52,3 +52,6 @@ def check(
     )
     typer.echo(summary.to_string())
     typer.echo(f"sha256 {proteins.digest}")
+    missing = [name for name in ("train", "valid", "test") if "split" in frame and name not in set(frame["split"])]
+    if missing:
+        typer.echo(f"note: no protein in split {', '.join(missing)}; training needs train and valid", err=True)

@@ -165,7 +165,8 @@ def tracked(
 
     try:
         mlflow.set_tracking_uri(uri)
-        experiment_id = _experiment(config.experiment, uri)
+        with _one_at_a_time(uri):
+            experiment_id = _experiment(config.experiment, uri)
         run = mlflow.start_run(
             run_id=resume if _exists(resume) else None,
             parent_run_id=parent if _exists(parent) else None,
@@ -209,6 +210,15 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in values.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return flat
+
+
+def _one_at_a_time(uri: str) -> contextlib.AbstractContextManager[object]:
+    """Hold a lock while a new SQLite store gets its tables: two processes that both make them break each other."""
+    if not uri.startswith("sqlite:///"):
+        return contextlib.nullcontext()
+    from filelock import FileLock
+
+    return FileLock(f"{uri.removeprefix('sqlite:///')}.lock")
 
 
 def _experiment(name: str, uri: str) -> str:

@@ -134,7 +134,11 @@ def _bundle_folder(config: TrainConfig) -> Path:
 
 
 def _run_name(config: TrainConfig) -> str:
-    return f"{config.corpus.name} {config.model.name} {datetime.now():%H%M%S}"
+    return f"{_name(config)} {datetime.now():%H%M%S}"
+
+
+def _name(config: TrainConfig) -> str:
+    return config.name or f"{config.corpus.name}-{config.model.name}"
 
 
 def _fingerprint(config: TrainConfig, proteins: LabelledProteins) -> str:
@@ -161,7 +165,10 @@ def _record_start(
 ) -> None:
     if resumed:
         return
-    content = {"mlflow_run_id": tracker.run_id, "config": to_mapping(config)}
+    # Resuming may happen from another folder.
+    saved = to_mapping(config) | {"bundle": str(_bundle_folder(config).resolve())}
+    saved["corpus"] |= {"path": str(Path(config.corpus.path).resolve())}
+    content = {"mlflow_run_id": tracker.run_id, "config": saved}
     with whole_file(run_dir / RUN_FILE) as stream:
         stream.write(json.dumps(content, indent=1).encode())
     tracker.configuration(to_mapping(config))
@@ -211,9 +218,8 @@ def _package(
         "training": to_mapping(config.training) | {"seed": config.runtime.seed},
         "mlflow_run_id": tracker.run_id,
     }
-    name = f"{config.corpus.name}-{config.model.name}"
     bundle = Bundle(
-        name,
+        _name(config),
         trainer.model,
         config.model,
         trainer.vocabulary,
