@@ -73,14 +73,14 @@ def train_and_package(config: TrainConfig, hooks: Hooks | None = None) -> Traine
     """
     hooks = hooks or Hooks()
     device = prepare(config.runtime)
-    # What can be refused is refused now, not after hours of training.
-    check_replaceable(_bundle_folder(config), DESCRIPTION)
     vocabulary = Vocabulary()
     proteins = assign_splits(read_table(config.corpus, vocabulary), config.split, config.corpus.path)
     parts = {name: select_split(proteins, name, config.corpus.path) for name in ("train", "valid")}
     for name, part in parts.items():
         _check_classes(part, name, config.corpus.path)
     model = build(config.model, vocabulary, len(proteins.classes)).to(device)
+    # What can be refused is refused now, not after hours of training.
+    check_replaceable(_bundle_folder(config), DESCRIPTION)
     run_dir = _run_dir(config)
     started = _run_name(config)
     tags = {
@@ -166,8 +166,9 @@ def _record_start(
     if resumed:
         return
     # Resuming may happen from another folder.
-    saved = to_mapping(config) | {"bundle": str(_bundle_folder(config).resolve())}
-    saved["corpus"] |= {"path": str(Path(config.corpus.path).resolve())}
+    saved = to_mapping(config)
+    saved["bundle"] = str(_bundle_folder(config).resolve())
+    saved["corpus"]["path"] = str(Path(config.corpus.path).resolve())
     content = {"mlflow_run_id": tracker.run_id, "config": saved}
     with whole_file(run_dir / RUN_FILE) as stream:
         stream.write(json.dumps(content, indent=1).encode())
