@@ -86,7 +86,6 @@ def whole_folder(path: Path, marker: str) -> Iterator[Path]:
     check_replaceable(path, marker)
     building = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         building = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
         yield building
         os.chmod(building, 0o777 & ~_umask())

@@ -91,7 +91,7 @@ def test_names_and_provenance_may_hold_any_text(small_bundle, tmp_path):
     assert (loaded.name, loaded.provenance) == ("モデル", facts)
 
 
-def refused(folder, name) -> str:
+def check_refused(folder, name) -> str:
     """Check that the bundle is refused, in one line that names the file."""
     with pytest.raises(BundleError) as caught:
         load_bundle(folder)
@@ -114,7 +114,7 @@ def test_a_flipped_bit_is_refused_anywhere_in(name, folder):
     for position in positions:
         for mask in (0x01, 0x04, 0x20):
             flip(path, original, position, mask)
-            refused(folder, name)
+            check_refused(folder, name)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -123,7 +123,7 @@ def test_a_changed_byte_is_refused_wherever_it_is(folder, name, share, mask):
     path = folder / name
     original = path.read_bytes()
     flip(path, original, int(share * len(original)), mask)
-    refused(folder, name)
+    check_refused(folder, name)
     path.write_bytes(original)
 
 
@@ -131,7 +131,7 @@ def test_a_changed_byte_is_refused_wherever_it_is(folder, name, share, mask):
 @pytest.mark.parametrize("harm", [lambda c: c[:-1], lambda c: c + b"\n", lambda _: b""], ids=["shorter", "longer", "0"])
 def test_another_length_is_refused_of(harm, name, folder):
     (folder / name).write_bytes(harm((folder / name).read_bytes()))
-    refused(folder, name)
+    check_refused(folder, name)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_a_description_that_means_the_same_but_was_touched_is_refused(old, new, 
     content = path.read_bytes()
     assert old in content
     path.write_bytes(content.replace(old, new))
-    assert "does not match its own checksum" in refused(folder, "bundle.json")
+    assert "does not match its own checksum" in check_refused(folder, "bundle.json")
 
 
 @pytest.mark.parametrize("name", ["MODEL_CARD.md", "model.safetensors"])
@@ -193,7 +193,7 @@ def test_a_newer_schema_asks_for_a_newer_tfclass(folder):
 )
 def test_a_description_is_refused_that_is(content, message, folder):
     (folder / "bundle.json").write_bytes(content)
-    assert message in refused(folder, "bundle.json")
+    assert message in check_refused(folder, "bundle.json")
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_a_description_is_refused_that_is(content, message, folder):
 )
 def test_a_description_with_right_checksums_and_wrong_parts_is_refused(values, message, folder):
     change(folder, **values)
-    assert message in refused(folder, "bundle.json")
+    assert message in check_refused(folder, "bundle.json")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from tfclass.evaluation.metrics import Estimate, Scored, stated_and_happened
+from tfclass.evaluation.metrics import Estimate, Scored, calibration_bins, stated_and_happened
 
 _BLUE, _ORANGE, _GREY = "#1f5fa8", "#d9822b", "#8a8a8a"
 
@@ -84,7 +84,7 @@ def _roc(scored: Scored, classes: Sequence[str], estimate: Estimate) -> Figure:
 def _calibration(scored: Scored, estimate: Estimate, n_bins: int) -> Figure:
     figure, axes = _axes("Reliability", "stated probability", "observed frequency")
     stated_N, happened_N = stated_and_happened(scored)
-    bins_N = np.minimum((stated_N * n_bins).astype(int), n_bins - 1)
+    bins_N = calibration_bins(stated_N, n_bins)
     count = np.bincount(bins_N, minlength=n_bins)
     filled = count > 0
     stated = np.bincount(bins_N, stated_N, n_bins)[filled] / count[filled]

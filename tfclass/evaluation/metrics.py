@@ -107,9 +107,14 @@ def expected_calibration_error(scored: Scored, n_bins: int, weights_N: Floats | 
     """
     stated_N, happened_N = stated_and_happened(scored)
     weights_N = np.ones(len(stated_N)) if weights_N is None else weights_N
-    bins_N = np.minimum((stated_N * n_bins).astype(int), n_bins - 1)
+    bins_N = calibration_bins(stated_N, n_bins)
     gap = np.bincount(bins_N, weights_N * (stated_N - happened_N), n_bins)
     return float(np.abs(gap).sum() / weights_N.sum())
+
+
+def calibration_bins(stated_N: Floats, n_bins: int) -> Ints:
+    """Give the number of the equal-width bin of each probability, shape (N,); 1 falls into the last bin."""
+    return np.minimum((stated_N * n_bins).astype(np.int64), n_bins - 1)
 
 
 def stated_and_happened(scored: Scored) -> tuple[Floats, Floats]:

@@ -8,7 +8,7 @@ import torch
 
 from tfclass.bundle.bundle import DEFAULT, Bundle, find_bundle, load_bundle
 from tfclass.errors import ConfigError
-from tfclass.networks.scoring import logits_of
+from tfclass.networks.scoring import MAX_RESIDUES, logits_of
 from tfclass.sequence.cleaning import CleanSequence, clean
 from tfclass.sequence.fasta import Record
 
@@ -81,7 +81,7 @@ class Predictor:
         *,
         threshold: float | None = None,
         device: torch.device | None = None,
-        max_residues: int = 16384,
+        max_residues: int = MAX_RESIDUES,
     ) -> None:
         self.bundle = bundle
         self.binary = len(bundle.classes) == 2

@@ -11,6 +11,9 @@ import torch
 from tfclass.corpus.batching import collate, longest_first_batches
 from tfclass.networks.classifier import Classifier
 
+# Padded residues in a batch, where nothing else is asked for.
+MAX_RESIDUES = 16384
+
 
 def logits_of(model: Classifier, tokens: Sequence[npt.NDArray[np.uint8]], max_residues: int) -> npt.NDArray[np.float64]:
     """Score sequences in evaluation mode, without gradients.

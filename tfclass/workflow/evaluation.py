@@ -11,7 +11,7 @@ from tfclass.environment import describe, prepare
 from tfclass.evaluation.metrics import Scored
 from tfclass.evaluation.report import CONTENT, Report, write_report
 from tfclass.files import check_replaceable
-from tfclass.networks.scoring import logits_of
+from tfclass.networks.scoring import MAX_RESIDUES, logits_of
 from tfclass.training.tracking import tracked
 
 
@@ -39,7 +39,7 @@ def evaluate_bundle(config: EvaluateConfig) -> Report:
     proteins = assign_splits(read_table(corpus, bundle.vocabulary), config.split, corpus.path)
     test = select_split(proteins, config.evaluation.split, corpus.path)
     model = bundle.model.to(device)
-    probability_NC = bundle.calibration.probability(logits_of(model, test.tokens, max_residues=16384))
+    probability_NC = bundle.calibration.probability(logits_of(model, test.tokens, MAX_RESIDUES))
     scored = Scored(probability_NC, test.labels, bundle.threshold)
     train_rows = (proteins.frame["split"] == "train").to_numpy()
     train = proteins.select(train_rows) if config.evaluation.baselines and train_rows.any() else None
