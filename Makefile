@@ -37,10 +37,10 @@ REPORT := reports/$(NAME)-$(MODEL)
 TRAIN = $(BIN)/tfclass train $(TRAIN_ARGS) model=$(MODEL) bundle=$(BUNDLE) $(ARGS)
 EVALUATE = $(BIN)/tfclass evaluate $(CORPUS_ARGS) bundle=$(BUNDLE) report=$(REPORT) $(ARGS)
 
-.PHONY: help setup data train eval predict ui demo test lint bench docs clean
+.PHONY: help setup data train eval predict zoo long-range ui demo test lint bench docs clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  Options: CORPUS=demo|FILE  MODEL=bilstm  ARGS='key=value ...'  FASTA=FILE  (see the top of the Makefile)"
 
@@ -56,6 +56,12 @@ eval: $(BUNDLE)/bundle.json ## Evaluate the model on the test split; trains firs
 
 predict: $(BUNDLE)/bundle.json ## Predict FASTA=FILE with the model
 	$(BIN)/tfclass predict $(FASTA) --model $(BUNDLE) $(ARGS)
+
+zoo: $(VENV)/.installed $(TABLE) ## Train every network with the same budget; one table (ARGS='training.minutes=10')
+	$(BIN)/tfclass zoo $(CORPUS_ARGS) $(ARGS)
+
+long-range: $(VENV)/.installed ## What each recurrent network remembers over 10 to 1000 residues; figures into docs/
+	$(BIN)/python benchmarks/long_range.py
 
 ui: $(VENV)/.installed ## Serve the MLflow UI on this machine, port 5000 (PORT=...)
 	@echo "open http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning"

@@ -2,9 +2,10 @@
 
 The encoder of tfclass (two plain LSTMs, the backward one on sequences reversed within their own lengths) against
 torch's packed bidirectional LSTM with the same weights, in one process, on batches of 64 sequences of 300 to 400
-residues. Also what a convolution with max-pooling ahead of the recurrence does to speed, and what other cells cost.
+steps: reading embedded residues, as `bilstm_residues` does, and reading vectors as wide as a convolution stem hands on.
+Also what a convolution with max-pooling ahead of the recurrence does to speed, and what other cells cost.
 
-Usage: python benchmarks/recurrence.py [--threads 2] [--repeats 5]
+Usage: python benchmarks/recurrence.py [--threads 2] [--repeats 3]
 """
 
 import argparse
@@ -22,22 +23,25 @@ from tfclass.networks.encoders import Recurrent, length_mask
 from tfclass.networks.zoo import build
 from tfclass.sequence.vocabulary import Vocabulary
 
-# E is what the convolution stem of the default model hands on.
-B, E, H = 64, 128, 128
+B, H = 64, 128
 SHORTEST, LONGEST = 300, 400
+# E: of embedded residues, and of what the convolution stem of the default model hands on.
+WIDTHS = {"residues": 64, "stem": 128}
 
 
 def main():
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=5, help="timed runs of each; the median counts")
+    parser.add_argument("--repeats", type=int, default=3, help="timed runs of each; the median counts")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    lengths_B = torch.randint(SHORTEST, LONGEST + 1, (B,))
-    print(f"B {B}, L {SHORTEST}-{LONGEST}, E {E}, H {H}, {options.threads} threads, torch {torch.__version__}\n")
-    compare_with_packed(lengths_B, options.repeats, options.threads)
+    # Longest first, as `corpus.batching` hands them on.
+    lengths_B = torch.randint(SHORTEST, LONGEST + 1, (B,)).sort(descending=True).values
+    print(f"B {B}, L {SHORTEST}-{LONGEST}, H {H}, {options.threads} threads, torch {torch.__version__}\n")
+    for name, width in WIDTHS.items():
+        compare_with_packed(f"{name}, E {width}", width, lengths_B, options.repeats, options.threads)
     none = StemConfig(name="none")
     stems = {"bilstm_residues": ModelConfig(stem=none), "bilstm (convolution, pool 3)": ModelConfig()}
     compare_models("stem", stems, lengths_B, options.repeats)
@@ -46,20 +50,20 @@ def main():
     compare_models("cell", cells, lengths_B, options.repeats)
 
 
-def compare_with_packed(lengths_B: Tensor, repeats: int, threads: int):
+def compare_with_packed(title: str, width: int, lengths_B: Tensor, repeats: int, threads: int):
     """Speed of the encoder against the packed LSTM, and the largest difference between their numbers."""
-    packed = nn.LSTM(E, H, batch_first=True, bidirectional=True)
-    ours = Recurrent(lambda width, hidden: nn.LSTM(width, hidden, batch_first=True), E, H)
+    packed = nn.LSTM(width, H, batch_first=True, bidirectional=True)
+    ours = Recurrent(lambda width, hidden: nn.LSTM(width, hidden, batch_first=True), width, H)
     for module, suffix in ((ours.forwards[0], ""), (ours.backwards[0], "_reverse")):
         for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"):
             getattr(module, name).data.copy_(getattr(packed, name + suffix).data)
     longest = int(lengths_B.max())
-    x_BLE = torch.randn(B, longest, E)
+    x_BLE = torch.randn(B, longest, width)
     mask_BL1 = length_mask(lengths_B, longest)[..., None]
 
     def run_packed(x_BLE: Tensor, lengths_B: Tensor = lengths_B) -> Tensor:
-        sequences = pack_padded_sequence(x_BLE, lengths_B, batch_first=True, enforce_sorted=False)
-        return pad_packed_sequence(packed(sequences)[0], batch_first=True, total_length=longest)[0]
+        sequences = pack_padded_sequence(x_BLE, lengths_B, batch_first=True)
+        return pad_packed_sequence(packed(sequences)[0], batch_first=True, total_length=x_BLE.shape[1])[0]
 
     def run_ours(x_BLE: Tensor, lengths_B: Tensor = lengths_B) -> Tensor:
         return ours(x_BLE, lengths_B)
@@ -67,9 +71,12 @@ def compare_with_packed(lengths_B: Tensor, repeats: int, threads: int):
     residues = int(lengths_B.sum())
     names = {"packed nn.LSTM": (packed, run_packed), "without packing": (ours, run_ours)}
     seconds = median_seconds([lambda m=m, r=r: train_step(m, r, x_BLE) for m, r in names.values()], repeats)
-    print_rates("training", names, residues, seconds)
+    print_rates(f"{title}, training", names, residues, seconds)
 
-    parts = list(zip(x_BLE.chunk(threads), lengths_B.chunk(threads), strict=True))
+    parts = [
+        (x[:, : int(lengths.max())], lengths)
+        for x, lengths in zip(x_BLE.chunk(threads), lengths_B.chunk(threads), strict=True)
+    ]
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
 
         def in_single_threads(run: Callable[[Tensor, Tensor], Tensor]) -> None:
@@ -83,9 +90,9 @@ def compare_with_packed(lengths_B: Tensor, repeats: int, threads: int):
             "without packing, as torch runs it": lambda: infer(run_ours, x_BLE, lengths_B),
             "without packing, a part on each core": lambda: in_single_threads(run_ours),
         }
-        seconds = median_seconds(list(calls.values()), 4 * repeats)
+        seconds = median_seconds(list(calls.values()), 5 * repeats)
     torch.set_num_threads(threads)
-    print_rates("inference", calls, residues, seconds)
+    print_rates(f"{title}, inference", calls, residues, seconds)
 
     # What a state on padding is, nobody reads; packing makes it zero.
     (states_p, gradient_p), (states_o, gradient_o) = (
@@ -112,7 +119,7 @@ def compare_models(title: str, models: dict[str, ModelConfig], lengths_B: Tensor
     training = [lambda m=m: m(tokens_BL, lengths_B).sum().backward() for m in built]
     print_rates(f"{title}, training", models, residues, median_seconds(training, repeats))
     inference = [lambda m=m: infer(m, tokens_BL, lengths_B) for m in built]
-    print_rates(f"{title}, inference", models, residues, median_seconds(inference, 4 * repeats))
+    print_rates(f"{title}, inference", models, residues, median_seconds(inference, 5 * repeats))
 
 
 def train_step(module: nn.Module, run: Callable[..., Tensor], x_BLE: Tensor) -> tuple[Tensor, Tensor]:
@@ -132,14 +139,18 @@ def infer(run: Callable[[Tensor, Tensor], Tensor], x: Tensor, lengths_B: Tensor)
 
 
 def median_seconds(calls: Sequence[Callable[[], object]], repeats: int) -> list[float]:
-    """Median seconds of each call, after one to warm up; they take turns, so that a slow spell meets all of them."""
+    """Median seconds of each call.
+
+    They take turns, so that a slow spell meets all of them. Each timed call follows one of its own kind that is not
+    timed: threads of another kind keep spinning for a while after their work is done.
+    """
     times: list[list[float]] = [[] for _ in calls]
-    for turn in range(repeats + 1):
+    for _ in range(repeats):
         for call, taken in zip(calls, times, strict=True):
+            call()
             started = time.perf_counter()
             call()
-            if turn:
-                taken.append(time.perf_counter() - started)
+            taken.append(time.perf_counter() - started)
     return [statistics.median(taken) for taken in times]
 
 

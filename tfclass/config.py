@@ -77,10 +77,21 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
+class SkipgramConfig:
+    """How the words of ``model.embedding=skipgram`` get their first vectors."""
+
+    window: Positive = 5
+    negatives: Rate = 5.0
+    pairs: Positive = 20_000_000
+    learning_rate: Rate = 2e-3
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class TrainingConfig:
     """How the network is trained."""
 
     epochs: Positive = 20
+    minutes: Rate | None = None
     max_residues: Positive = 16384
     learning_rate: Rate = 2e-3
     warmup_epochs: NonNegative = 0.5
@@ -91,6 +102,7 @@ class TrainingConfig:
     patience: Positive = 5
     amp: bool = True
     checkpoint_minutes: NonNegative = 10.0
+    skipgram: SkipgramConfig = field(default_factory=SkipgramConfig)
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -140,6 +152,20 @@ class TrainConfig:
     run_dir: str
     bundle: str = ""
     resume: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class ZooConfig:
+    """All of ``conf/zoo.yaml``."""
+
+    corpus: CorpusConfig
+    split: SplitConfig = field(default_factory=SplitConfig)
+    models: dict[str, ModelConfig]
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+    run_dir: str
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)

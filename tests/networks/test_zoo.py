@@ -27,11 +27,12 @@ from tfclass.networks.zoo import build
         ),
         (
             {"embedding": "blosum"},
-            "model.embedding: found 'blosum'; expected one of blosum62, learned, one_hot, physicochemical",
+            "model.embedding: found 'blosum'; expected one of blosum62, learned, one_hot, physicochemical, skipgram",
         ),
         (
             {"embedding": "one_hot", "word": 3},
-            "model.word: found 3 with model.embedding=one_hot; expected 1: only learned embeddings know words",
+            "model.word: found 3 with model.embedding=one_hot; expected 1: only embeddings learned and skipgram know "
+            "words",
         ),
     ],
     ids=["unknown network", "unknown pooling", "even kernel", "two directions of one", "forget bias of none"]

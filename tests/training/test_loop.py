@@ -1,5 +1,6 @@
 """The promises of the training loop, each on a corpus that trains in a second."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -46,7 +47,8 @@ def trainer(parts, vocabulary, tmp_path):
 
 
 def without_times(history):
-    return [{key: value for key, value in entry.items() if key != "train_seconds"} for entry in history]
+    timed = ("train_seconds", "train_residues_per_second")
+    return [{key: value for key, value in entry.items() if key not in timed} for entry in history]
 
 
 def assert_same_training(left: Progress, right: Progress):
@@ -120,14 +122,41 @@ def test_a_checkpoint_is_written_within_an_epoch_when_time_is_up(trainer, tmp_pa
     assert seen[1] == (0, True)
 
 
+def test_a_limit_on_time_ends_training_within_an_epoch_and_anneals_by_the_clock(trainer, monkeypatch):
+    # A clock on which every training step takes a second, whatever the machine.
+    seconds = itertools.count()
+    monkeypatch.setattr("tfclass.training.loop.time.monotonic", lambda: next(seconds) / 2)
+    config = replace(QUICK, epochs=50, minutes=0.25, warmup_epochs=0.0, checkpoint_minutes=1e9)
+    shares = []
+    progress = trainer(config, hooks=Hooks(on_step=lambda _, done, __: shares.append(done))).run()
+    steps = [round(entry["train_seconds"] / progress.history[0]["train_seconds"], 2) for entry in progress.history]
+    assert sum(entry["train_seconds"] for entry in progress.history) >= 15
+    assert steps[-1] < 1, "the last epoch was cut short"
+    assert shares == sorted(shares)
+    assert shares[-1] >= 1 > shares[-2]
+    assert progress.history[-1]["learning_rate"] < 0.02 * config.learning_rate
+    assert progress.history[-1]["train_residues"] < progress.history[0]["train_residues"]
+
+
+def test_a_training_stopped_when_its_time_was_up_is_still_validated(trainer, monkeypatch):
+    config = replace(QUICK, minutes=1e-9)
+    with pytest.raises(Interrupted):
+        trainer(config, hooks=Hooks(should_stop=lambda: True)).run()
+    resumed = trainer(config).run(resume=True)
+    assert len(resumed.history) == 1
+    assert resumed.best_epoch == 0
+
+
 def test_a_non_finite_loss_stops_before_the_optimiser_moves(trainer, tmp_path):
-    def spoil(epoch, step, *_):
-        if (epoch, step) == (1, 2):
+    def spoil(epoch, *_):
+        if epoch == 1:
+            in_second_epoch.append(epoch)
+        if len(in_second_epoch) == 2:
             with torch.no_grad():
                 tested.model.head.bias.fill_(torch.nan)
             spoilt.update({k: v.clone() for k, v in tested.model.state_dict().items()})
 
-    spoilt = {}
+    spoilt, in_second_epoch = {}, []
     tested = trainer(hooks=Hooks(on_step=spoil))
     with pytest.raises(NonFiniteLossError) as raised:
         tested.run()

@@ -1,10 +1,13 @@
-"""What training and evaluation show: a progress bar on a terminal, a line per epoch, a table of scores."""
+"""What training and evaluation show, a bar, a line per epoch, tables of scores, and how they are stopped."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pandas as pd
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -24,11 +27,10 @@ def training_display(epochs: int) -> Iterator[Hooks]:
     console = Console(stderr=True, highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[loss]}"), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("epoch 1", total=epochs, loss="")
+        task = bar.add_task("epoch 1", total=1.0, loss="")
 
-        def on_step(epoch: int, step: int, steps: int, loss: float) -> None:
-            description = f"epoch {epoch + 1}/{epochs}"
-            bar.update(task, completed=epoch + step / steps, description=description, loss=f"loss {loss:.4f}")
+        def on_step(epoch: int, done: float, loss: float) -> None:
+            bar.update(task, completed=done, description=f"epoch {epoch + 1}/{epochs}", loss=f"loss {loss:.4f}")
 
         def on_epoch(entry: dict[str, float]) -> None:
             console.print(
@@ -38,6 +40,24 @@ def training_display(epochs: int) -> Iterator[Hooks]:
             )
 
         yield Hooks(on_step=on_step, on_epoch=on_epoch)
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[Any]:
+    """Turn the first Ctrl-C or SIGTERM into a request to stop after the batch; a second one stops at once."""
+    asked: list[int] = []
+
+    def ask(number: int, _: object) -> None:
+        asked.append(number)
+        typer.echo("stopping after this batch; once more to stop at once", err=True)
+        signal.signal(number, signal.default_int_handler)
+
+    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def print_report(content: dict[str, Any]) -> None:
@@ -56,9 +76,32 @@ def print_report(content: dict[str, Any]) -> None:
         interval = f"{_number(estimate['low'])} to {_number(estimate['high'])}"
         others = (_number(metrics[metric]["value"]) for metrics in baselines.values())
         table.add_row(metric.replace("_", " "), _number(estimate["value"]), interval, *others)
-    console = Console()
+    _show(table)
+
+
+def print_zoo(networks: pd.DataFrame, corpus: str, split: str) -> None:
+    """Print the table of `tfclass.workflow.run_zoo` on stdout."""
+    title = f"networks on {corpus}, {split} split"
+    if networks["prevalence"].notna().all():
+        title += f", {networks['prevalence'].iloc[0]:.1%} positive"
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column("network")
+    for heading in ("weights", "epochs", "residues/s, training", "prediction", "valid AP", "test AP", "test MCC"):
+        table.add_column(heading, justify="right")
+    for row in networks.to_dict("records"):
+        counts = (row["weights"], row["train_residues_per_second"], row["predict_residues_per_second"])
+        weights, training, prediction = (f"{count:,.0f}" for count in counts)
+        scores = (
+            f"{row[name]:.3f} [{row[f'{name}_low']:.3f}, {row[f'{name}_high']:.3f}]" for name in ("test_ap", "test_mcc")
+        )
+        valid = f"{row['valid_ap']:.3f}"
+        table.add_row(row["network"], weights, f"{row['epochs']:.2f}", training, prediction, valid, *scores)
+    _show(table)
+
+
+def _show(table: Table) -> None:
     # A pipe has no width of its own; a table may not be cut there.
-    console.print(table, width=None if console.is_terminal else 120)
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
 
 
 def _number(value: float | None) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tfclass.cli import data, evaluate, model, predict, train
+from tfclass.cli import data, evaluate, model, predict, train, zoo
 from tfclass.errors import TfclassError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ _HYDRA = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option
 app.command("predict")(predict.predict)
 app.command("train", context_settings=_HYDRA)(train.train)
 app.command("evaluate", context_settings=_HYDRA)(evaluate.evaluate)
+app.command("zoo", context_settings=_HYDRA)(zoo.zoo)
 app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")
 

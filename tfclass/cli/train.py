@@ -1,9 +1,7 @@
 """``tfclass train``: a labelled table in, a bundle out."""
 
 import json
-import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +17,13 @@ def train(context: typer.Context) -> None:
 
 
 def _job(values: Mapping[str, Any]) -> None:
-    from tfclass.cli.console import training_display
+    from tfclass.cli.console import stop_on_signal, training_display
     from tfclass.config import TrainConfig, from_mapping
     from tfclass.training.loop import Interrupted
     from tfclass.workflow import train_and_package
 
     config = from_mapping(TrainConfig, _resumed(values) if values.get("resume") else values)
-    with _stop_on_signal() as should_stop, training_display(config.training.epochs) as hooks:
+    with stop_on_signal() as should_stop, training_display(config.training.epochs) as hooks:
         try:
             trained = train_and_package(config, hooks._replace(should_stop=should_stop))
         except Interrupted:
@@ -53,21 +51,3 @@ def _resumed(values: Mapping[str, Any]) -> Mapping[str, Any]:
         action = "name the folder of an interrupted run"
         raise CheckpointError(str(folder), f"no readable {RUN_FILE}", action=action, path=str(folder)) from None
     return {**saved, "resume": str(folder)}
-
-
-@contextmanager
-def _stop_on_signal() -> Iterator[Any]:
-    """Turn the first Ctrl-C or SIGTERM into a request to stop after the batch; a second one stops at once."""
-    asked: list[int] = []
-
-    def ask(number: int, _: object) -> None:
-        asked.append(number)
-        typer.echo("stopping after this batch; once more to stop at once", err=True)
-        signal.signal(number, signal.default_int_handler)
-
-    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

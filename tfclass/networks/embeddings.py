@@ -53,12 +53,16 @@ class WordEmbedding(nn.Embedding):
 
     def forward(self, tokens_BL: Tensor) -> Tensor:  # type: ignore[override]
         """Embed a padded batch."""
+        return super().forward(self.words(tokens_BL))
+
+    def words(self, tokens_BL: Tensor) -> Tensor:
+        """Give the number of the word that begins at each position; int64, shape (B, L)."""
         length = tokens_BL.shape[1]
         padded_BL = F.pad(tokens_BL, (0, self.k - 1), value=PAD)
         words_BL = torch.zeros_like(tokens_BL)
         for place in range(self.k):
             words_BL = words_BL * self.size + padded_BL[:, place : place + length]
-        return super().forward(words_BL)
+        return words_BL
 
 
 class FixedEmbedding(nn.Module):

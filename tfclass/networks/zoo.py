@@ -58,8 +58,14 @@ def _peephole(in_features: int, config: ModelConfig) -> Recurrent:
     return _recurrent(lambda width, hidden: LSTM(width, hidden, config.peephole))(in_features, config)
 
 
+def _words(config: ModelConfig, vocabulary: Vocabulary) -> WordEmbedding:
+    return WordEmbedding(vocabulary, config.embedding_dim, config.word)
+
+
 EMBEDDINGS: dict[str, Callable[[ModelConfig, Vocabulary], WordEmbedding | FixedEmbedding]] = {
-    "learned": lambda config, vocabulary: WordEmbedding(vocabulary, config.embedding_dim, config.word),
+    "learned": _words,
+    # The same network; its first vectors are not drawn at random (`tfclass.training.skipgram`).
+    "skipgram": _words,
     "one_hot": lambda config, vocabulary: FixedEmbedding(one_hot(vocabulary), config.embedding_dim),
     "blosum62": lambda config, vocabulary: FixedEmbedding(blosum62(vocabulary), config.embedding_dim),
     "physicochemical": lambda config, vocabulary: FixedEmbedding(physicochemical(vocabulary), config.embedding_dim),
@@ -100,9 +106,10 @@ def build(config: ModelConfig, vocabulary: Vocabulary, n_classes: int) -> Classi
     """
     make_encoder = _known(ENCODERS, config.name, "model.name")
     pooling_kind = _known(POOLINGS, config.pooling, "model.pooling")
-    if config.word > 1 and config.embedding != "learned":
+    if config.word > 1 and EMBEDDINGS.get(config.embedding, _words) is not _words:
         found = f"{config.word} with model.embedding={config.embedding}"
-        raise ConfigError("model.word", found, "1: only learned embeddings know words", key="model.word")
+        expected = "1: only embeddings learned and skipgram know words"
+        raise ConfigError("model.word", found, expected, key="model.word")
     embedding = _known(EMBEDDINGS, config.embedding, "model.embedding")(config, vocabulary)
     stem = _stem(config)
     encoder = make_encoder(stem.out_features, config)

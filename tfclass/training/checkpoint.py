@@ -26,15 +26,16 @@ class Progress:
     ----------
     epoch, step : int
         The next batch to train on; both start at 0.
-    loss_sum, norm_sum, n_seen, seconds : float, float, int, float
-        Of the epoch so far: loss times proteins, gradient norm times batches, proteins, time in training steps.
+    loss_sum, norm_sum, n_seen, residues_seen, seconds : float, float, int, int, float
+        Of the epoch so far: loss times proteins, gradient norm times batches, proteins, their residues, time in
+        training steps.
     best_epoch, best_score : int, float
         The best validation average precision yet; epoch -1 before there is one.
     best_weights : dict of str to tensor
         The network at `best_epoch`, on the CPU.
     history : list of dict of str to float
-        One entry per finished epoch: ``epoch, train_loss, gradient_norm, train_seconds, valid_loss, valid_ap,
-        learning_rate``.
+        One entry per finished epoch: ``epoch, train_loss, gradient_norm, train_seconds, train_residues,
+        train_residues_per_second, valid_loss, valid_ap, learning_rate``.
     """
 
     epoch: int = 0
@@ -42,6 +43,7 @@ class Progress:
     loss_sum: float = 0.0
     norm_sum: float = 0.0
     n_seen: int = 0
+    residues_seen: int = 0
     seconds: float = 0.0
     best_epoch: int = -1
     best_score: float = float("-inf")
@@ -53,12 +55,18 @@ class Progress:
         """Training loss per protein in the epoch so far."""
         return self.loss_sum / self.n_seen
 
-    def count(self, loss: float, gradient_norm: float, n_proteins: int, seconds: float) -> None:
+    @property
+    def seconds_in_all(self) -> float:
+        """Time in training steps, of all epochs."""
+        return self.seconds + sum(entry["train_seconds"] for entry in self.history)
+
+    def count(self, loss: float, gradient_norm: float, n_proteins: int, n_residues: int, seconds: float) -> None:
         """Record one training step."""
         self.step += 1
         self.loss_sum += loss * n_proteins
         self.norm_sum += gradient_norm
         self.n_seen += n_proteins
+        self.residues_seen += n_residues
         self.seconds += seconds
 
     def end_epoch(self, **scores: float) -> None:
@@ -69,11 +77,13 @@ class Progress:
                 "train_loss": self.mean_loss,
                 "gradient_norm": self.norm_sum / self.step,
                 "train_seconds": self.seconds,
+                "train_residues": float(self.residues_seen),
+                "train_residues_per_second": self.residues_seen / max(self.seconds, 1e-9),
                 **scores,
             }
         )
         self.epoch, self.step = self.epoch + 1, 0
-        self.loss_sum, self.norm_sum, self.n_seen, self.seconds = 0.0, 0.0, 0, 0.0
+        self.loss_sum, self.norm_sum, self.n_seen, self.residues_seen, self.seconds = 0.0, 0.0, 0, 0, 0.0
 
 
 def save_checkpoint(

@@ -39,14 +39,14 @@ class Hooks(NamedTuple):
     Attributes
     ----------
     on_step : callable
-        Called with (epoch, step, steps in the epoch, training loss) after each batch.
+        Called with (epoch, share of the whole training that is done, training loss) after each batch.
     on_epoch : callable
         Called with the epoch's entry of the history.
     should_stop : callable
         Asked after each batch; when true, a checkpoint is written and `Interrupted` raised.
     """
 
-    on_step: Callable[[int, int, int, float], None] = lambda *_: None
+    on_step: Callable[[int, float, float], None] = lambda *_: None
     on_epoch: Callable[[dict[str, float]], None] = lambda _: None
     should_stop: Callable[[], bool] = lambda: False
 
@@ -121,7 +121,7 @@ class Trainer:
         """
         if resume:
             self.progress = load_checkpoint(self.folder, self.fingerprint, self.model, self.optimizer)
-        while self.progress.epoch < self.config.epochs and not self._has_stalled():
+        while self.progress.epoch < self.config.epochs and not self._has_stalled() and not self._out_of_time():
             self._train_epoch()
             self._validate()
             self._save()
@@ -136,11 +136,15 @@ class Trainer:
         batches = shuffled_batches(self.training.lengths, self.config.max_residues, rng)
         saved_at = time.monotonic()
         for step in range(progress.step, len(batches)):
+            if self._time_used() >= 1:
+                break
             started = time.monotonic()
-            rate = learning_rate(self.config, progress.epoch + step / len(batches))
-            loss, gradient_norm = self._train_step(batches[step], step, rate)
-            progress.count(loss, gradient_norm, len(batches[step]), time.monotonic() - started)
-            self.hooks.on_step(progress.epoch, progress.step, len(batches), progress.mean_loss)
+            rows = batches[step]
+            rate = learning_rate(self.config, self._share_done(len(batches)) * self.config.epochs)
+            loss, gradient_norm = self._train_step(rows, step, rate)
+            residues = int(self.training.lengths[rows].sum())
+            progress.count(loss, gradient_norm, len(rows), residues, time.monotonic() - started)
+            self.hooks.on_step(progress.epoch, self._share_done(len(batches)), progress.mean_loss)
             stop = self.hooks.should_stop()
             if stop or time.monotonic() - saved_at > 60 * self.config.checkpoint_minutes:
                 self._save()
@@ -184,6 +188,19 @@ class Trainer:
     def _has_stalled(self) -> bool:
         since_best = self.progress.epoch - 1 - self.progress.best_epoch
         return self.progress.best_epoch >= 0 and since_best >= self.config.patience
+
+    def _share_done(self, steps: int) -> float:
+        """Share of the whole training, by the clock where `config.minutes` limits it, else by epochs of `steps`."""
+        epochs = (self.progress.epoch + self.progress.step / steps) / self.config.epochs
+        return self._time_used() if self.config.minutes else epochs
+
+    def _time_used(self) -> float:
+        """Share of `config.minutes` that is used up; 0 without a limit."""
+        return self.progress.seconds_in_all / (60 * self.config.minutes) if self.config.minutes else 0.0
+
+    def _out_of_time(self) -> bool:
+        # An epoch that has begun is still validated.
+        return self._time_used() >= 1 and self.progress.step == 0
 
     def _save(self) -> None:
         save_checkpoint(self.folder, self.fingerprint, self.progress, self.model, self.optimizer)

@@ -39,11 +39,14 @@ def evaluate_bundle(config: EvaluateConfig) -> Report:
     proteins = assign_splits(read_table(corpus, bundle.vocabulary), config.split, corpus.path)
     test = select_split(proteins, config.evaluation.split, corpus.path)
     model = bundle.model.to(device)
+    scoring_started = time.monotonic()
     probability_NC = bundle.calibration.probability(logits_of(model, test.tokens, MAX_RESIDUES))
+    scoring_seconds = time.monotonic() - scoring_started
     scored = Scored(probability_NC, test.labels, bundle.threshold)
     train_rows = (proteins.frame["split"] == "train").to_numpy()
     train = proteins.select(train_rows) if config.evaluation.baselines and train_rows.any() else None
     report = Report.make(config, bundle, proteins, test, scored, train, describe(device))
+    report.content["residues_per_second"] = round(int(test.lengths.sum()) / max(scoring_seconds, 1e-9), 1)
     report.content["seconds"] = round(time.monotonic() - started, 1)
     write_report(report, Path(config.report))
     _record_evaluation(config, bundle, test, proteins.digest, report)

@@ -27,6 +27,7 @@ from tfclass.sequence.vocabulary import Vocabulary
 from tfclass.training.checkpoint import NAME as CHECKPOINT
 from tfclass.training.checkpoint import Progress
 from tfclass.training.loop import Hooks, Trainer, class_weights
+from tfclass.training.skipgram import pretrain_words
 from tfclass.training.tracking import Tracker, tracked
 
 RUN_FILE = "run.json"
@@ -49,7 +50,7 @@ class Trained(NamedTuple):
     validation: dict[str, float]
 
 
-def train_and_package(config: TrainConfig, hooks: Hooks | None = None) -> Trained:
+def train_and_package(config: TrainConfig, hooks: Hooks | None = None, parent: str = "") -> Trained:
     """Train a network on a labelled table and save it as a bundle.
 
     The test split is not looked at. Everything is recorded in MLflow unless tracking is off.
@@ -59,6 +60,8 @@ def train_and_package(config: TrainConfig, hooks: Hooks | None = None) -> Traine
     config : TrainConfig
         With `resume`, the run folder is that one, and the rest must be as it was.
     hooks : Hooks, optional
+    parent : str, optional
+        Id of the MLflow run to show this one under.
 
     Returns
     -------
@@ -90,7 +93,7 @@ def train_and_package(config: TrainConfig, hooks: Hooks | None = None) -> Traine
         "split": config.split.policy,
         "device": device.type,
     }
-    with tracked(config.tracking, started, tags, resume=_previous_run_id(run_dir)) as tracker:
+    with tracked(config.tracking, started, tags, resume=_previous_run_id(run_dir), parent=parent) as tracker:
         _record_start(config, tracker, parts, model, device, run_dir, resumed=bool(config.resume))
         trainer = Trainer(
             model,
@@ -101,8 +104,10 @@ def train_and_package(config: TrainConfig, hooks: Hooks | None = None) -> Traine
             seed=config.runtime.seed,
             folder=run_dir,
             fingerprint=_fingerprint(config, proteins),
-            hooks=_recording(hooks, tracker, int(parts["train"].lengths.sum())),
+            hooks=_recording(hooks, tracker),
         )
+        if config.model.embedding == "skipgram" and not config.resume:
+            pretrain_words(model.embedding, parts["train"].tokens, config.training.skipgram, config.runtime.seed)  # type: ignore[arg-type]
         progress = trainer.run(resume=bool(config.resume))
         trained = _package(config, trainer, progress, proteins, tracker)
         tracker.model(trained.bundle)
@@ -185,11 +190,10 @@ def _record_start(
     tracker.parameters({"n_weights": sum(p.numel() for p in model.parameters())})
 
 
-def _recording(hooks: Hooks, tracker: Tracker, residues: int) -> Hooks:
+def _recording(hooks: Hooks, tracker: Tracker) -> Hooks:
     def on_epoch(entry: dict[str, float]) -> None:
-        speed = {"train_residues_per_second": residues / max(entry["train_seconds"], 1e-9)}
         values = {key: value for key, value in entry.items() if key != "epoch"}
-        tracker.metrics(values | speed, step=int(entry["epoch"]) + 1)
+        tracker.metrics(values, step=int(entry["epoch"]) + 1)
         hooks.on_epoch(entry)
 
     return hooks._replace(on_epoch=on_epoch)
@@ -212,6 +216,9 @@ def _package(
         "corpus": {"name": config.corpus.name, "sha256": proteins.digest, "split": config.split.policy},
         "n_train": len(trainer.training.labels),
         "n_valid": len(validation.labels),
+        "residues_train": int(trainer.training.lengths.sum()),
+        "train_residues": int(sum(entry["train_residues"] for entry in progress.history)),
+        "train_seconds": round(progress.seconds_in_all, 3),
         "class_counts_train": dict(zip(proteins.classes, _counts(trainer.training), strict=True)),
         "best_epoch": progress.best_epoch + 1,
         "epochs_run": len(progress.history),

@@ -1,0 +1,124 @@
+"""Every network on one corpus: the table, what MLflow shows, and going on after an interruption."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+
+from tests.conftest import SMALL
+from tests.test_config import composed
+from tfclass.bundle.bundle import load_bundle
+from tfclass.config import (
+    CorpusConfig,
+    EvaluationConfig,
+    RuntimeConfig,
+    SkipgramConfig,
+    TrackingConfig,
+    TrainingConfig,
+    ZooConfig,
+)
+from tfclass.errors import ConfigError
+from tfclass.networks.zoo import build
+from tfclass.sequence.vocabulary import Vocabulary
+from tfclass.training.loop import Hooks, Interrupted
+from tfclass.workflow import run_zoo
+
+OFF = TrackingConfig(enabled=False)
+MODELS = {"bilstm": SMALL, "words": replace(SMALL, name="gru", embedding="skipgram", word=2)}
+
+
+def config(table, folder, **changes):
+    options = {
+        "corpus": CorpusConfig(path=str(table), name="demo"),
+        "models": MODELS,
+        "training": TrainingConfig(epochs=2, max_residues=2048, skipgram=SkipgramConfig(pairs=5000)),
+        "evaluation": EvaluationConfig(n_bootstrap=10, baselines=False),
+        "tracking": OFF,
+        "runtime": RuntimeConfig(device="cpu", threads=1),
+        "run_dir": str(folder / "zoo"),
+    }
+    return ZooConfig(**(options | changes))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_shipped_zoo_has_every_network_that_has_a_file_and_a_limit_on_time():
+    shipped = composed("zoo", ZooConfig)
+    files = {path.stem for path in (Path(__file__).parents[2] / "conf" / "model").glob("*.yaml")}
+    assert set(shipped.models) == files
+    assert shipped.training.minutes is not None
+    for model in shipped.models.values():
+        build(model, Vocabulary(), 2)
+
+
+def test_the_table_is_what_bundles_and_reports_say_and_mlflow_has_a_family_of_runs(demo_table, folder):
+    uri = f"sqlite:///{folder}/store.db"
+    zoo = config(demo_table, folder, tracking=TrackingConfig(uri=uri, experiment="zoo"))
+    table = run_zoo(zoo)
+    assert set(table["network"]) == set(MODELS)
+    assert table["valid_ap"].is_monotonic_decreasing
+    written = pd.read_csv(folder / "zoo" / "zoo.tsv", sep="\t")
+    assert written["network"].tolist() == table["network"].tolist()
+    for row in table.to_dict("records"):
+        report = json.loads((folder / "zoo" / row["network"] / "report" / "report.json").read_text())
+        assert row["test_ap"] == report["metrics"]["average_precision"]["value"]
+        assert row["prevalence"] == report["prevalence"]
+        bundle = load_bundle(folder / "zoo" / row["network"] / "bundle")
+        assert row["weights"] == sum(p.numel() for p in bundle.model.parameters())
+        assert row["epochs"] == pytest.approx(2.0)
+    client = mlflow.MlflowClient(uri)
+    runs = client.search_runs([client.get_experiment_by_name("zoo").experiment_id])  # type: ignore[union-attr]
+    by_job = {job: [run for run in runs if run.data.tags["job"] == job] for job in ("zoo", "train", "evaluate")}
+    assert [len(by_job[job]) for job in ("zoo", "train", "evaluate")] == [1, 2, 2]
+    parent = by_job["zoo"][0]
+    assert {run.data.tags["mlflow.parentRunId"] for run in by_job["train"]} == {parent.info.run_id}
+    trained = {run.info.run_id for run in by_job["train"]}
+    assert {run.data.tags["mlflow.parentRunId"] for run in by_job["evaluate"]} == trained
+    row = table.iloc[0]
+    assert parent.data.metrics[f"{row['network']}_test_ap"] == pytest.approx(row["test_ap"])
+
+
+def test_what_was_interrupted_goes_on_and_what_is_finished_stays(demo_table, folder):
+    undisturbed = run_zoo(config(demo_table, folder, run_dir=str(folder / "undisturbed")))
+    steps = []
+
+    def hooks_of(name):
+        on_step = lambda *step: steps.append(name)  # noqa: E731
+        return Hooks(on_step=on_step, should_stop=lambda: steps.count("words") == 3)
+
+    with pytest.raises(Interrupted):
+        run_zoo(config(demo_table, folder), hooks_of)
+    n_bilstm = steps.count("bilstm")
+    again = run_zoo(config(demo_table, folder), lambda name: hooks_of(name)._replace(should_stop=lambda: False))
+    assert steps.count("bilstm") == n_bilstm > 0
+    scores = ["network", "weights", "epochs", "valid_ap", "test_ap", "test_mcc"]
+    pd.testing.assert_frame_equal(again[scores], undisturbed[scores])
+
+
+def test_a_folder_of_another_zoo_is_refused(demo_table, folder):
+    run_zoo(config(demo_table, folder, models={"bilstm": SMALL}))
+    other = config(demo_table, folder, models={"bilstm": replace(SMALL, hidden=5)})
+    with pytest.raises(
+        ConfigError, match="trained with other model options; expected the same; choose another run_dir"
+    ):
+        run_zoo(other)
+
+
+def test_words_are_learned_from_the_training_split_alone(demo_table, folder):
+    frame = pd.read_csv(demo_table, sep="\t")
+    test = frame["split"] == "test"
+    frame.loc[test, "sequence"] = frame.loc[test, "sequence"].str[::-1]
+    frame.to_csv(folder / "other.tsv", sep="\t", index=False)
+    weights = []
+    for name, path in (("a", demo_table), ("b", folder / "other.tsv")):
+        run_zoo(config(path, folder, models={"words": MODELS["words"]}, run_dir=str(folder / name)))
+        weights.append((folder / name / "words" / "bundle" / "model.safetensors").read_bytes())
+    assert weights[0] == weights[1]

@@ -1,0 +1,96 @@
+"""Skip-gram against brute force, NumPy in float64, and a language whose meaning is known."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import expit
+
+from tfclass.config import SkipgramConfig
+from tfclass.networks.embeddings import WordEmbedding
+from tfclass.training.skipgram import WordStream, pretrain_words, skipgram_loss, skipgram_vectors
+
+
+@pytest.fixture
+def embedding(vocabulary):
+    def make(k, dim=8):
+        torch.manual_seed(0)
+        return WordEmbedding(vocabulary, dim, k)
+
+    return make
+
+
+def allowed_pairs(proteins, k, window):
+    pairs = set()
+    for protein in proteins:
+        words = [int("".join(f"{t:02d}" for t in protein[i : i + k])) for i in range(len(protein) - k + 1)]
+        for place, word in enumerate(words):
+            for step in range(1, window + 1):
+                pairs |= {
+                    (word, words[other]) for other in (place - k * step, place + k * step) if 0 <= other < len(words)
+                }
+    return pairs
+
+
+@pytest.mark.parametrize("k", [1, 2, 3], ids=lambda k: f"words of {k}")
+def test_pairs_are_all_those_of_a_loop_and_no_others(k, embedding):
+    rng = np.random.default_rng(3)
+    proteins = [rng.integers(1, 27, length).astype(np.uint8) for length in (9, 1, 2, 14, 3)]
+    stream = WordStream(embedding(k), proteins, window=2)
+    words, near = stream.pairs(rng, 20_000)
+
+    def letters(word):
+        return int("".join(f"{word // 27**place % 27:02d}" for place in reversed(range(k))))
+
+    drawn = {(letters(word), letters(other)) for word, other in zip(words.tolist(), near.tolist(), strict=True)}
+    assert drawn == allowed_pairs([protein.tolist() for protein in proteins], k, window=2)
+
+
+def test_loss_equals_the_equation_in_numpy():
+    rng = np.random.default_rng(0)
+    words, near, drawn = (rng.normal(size=(n, 5)) for n in (6, 6, 4))
+    good = np.log(expit((words * near).sum(axis=1)))
+    bad = np.log(expit(-words @ drawn.T)).mean(axis=1)
+    ours = skipgram_loss(*(torch.from_numpy(part) for part in (words, near, drawn)), negatives=3.0)
+    assert float(ours) == pytest.approx(-(good + 3 * bad).mean(), rel=1e-12)
+
+
+def test_words_that_stand_in_the_same_places_get_like_vectors(embedding):
+    # A language of two topics: its proteins speak of one or the other, never of both.
+    rng = np.random.default_rng(1)
+    topics = ([1, 2, 3, 4], [5, 6, 7, 8])
+    proteins = [rng.choice(topics[i % 2], 60).astype(np.uint8) for i in range(60)]
+    config = SkipgramConfig(window=3, pairs=200_000, learning_rate=0.02)
+    vectors = skipgram_vectors(WordStream(embedding(1), proteins, 3), 27, 8, config, seed=0)
+    unit = torch.nn.functional.normalize(vectors[1:9] - vectors[1:9].mean(dim=0), dim=1)
+    similarity = (unit @ unit.T).numpy()
+    same = np.kron(np.eye(2), np.ones((4, 4))).astype(bool)
+    assert similarity[same].min() > 0.9 > 0 > similarity[~same].max()
+
+
+def test_only_words_that_were_seen_change_and_they_are_as_wide_as_fresh_ones(embedding):
+    target = embedding(2)
+    before = target.weight.detach().clone()
+    protein = np.array([1, 2, 3, 1, 2, 2, 1, 3, 3, 2, 1] * 3, dtype=np.uint8)
+    pretrain_words(target, [protein], SkipgramConfig(pairs=20_000), seed=0)
+    seen = sorted({int(a) * 27 + int(b) for a, b in zip(protein[:-1], protein[1:], strict=True)})
+    unseen = sorted(set(range(27**2)) - set(seen))
+    assert torch.equal(target.weight[unseen], before[unseen])
+    learned = target.weight[seen].detach()
+    torch.testing.assert_close(learned.mean(dim=0), torch.zeros(8), atol=1e-5, rtol=0)
+    assert 0.5 < float(learned.std()) < 1.5
+    assert target.weight.requires_grad
+
+
+def test_proteins_shorter_than_a_word_teach_nothing_and_harm_nothing(embedding):
+    target = embedding(3)
+    before = target.weight.detach().clone()
+    pretrain_words(target, [np.array([4], dtype=np.uint8), np.array([4, 5], dtype=np.uint8)], SkipgramConfig(), seed=0)
+    assert torch.equal(target.weight, before)
+
+
+def test_same_seed_gives_the_same_vectors(embedding):
+    proteins = [np.random.default_rng(0).integers(1, 21, 80).astype(np.uint8)]
+    left, right = embedding(2), embedding(2)
+    for target in (left, right):
+        pretrain_words(target, proteins, SkipgramConfig(pairs=10_000), seed=4)
+    assert torch.equal(left.weight, right.weight)

@@ -1,0 +1,140 @@
+r"""Skip-gram: vectors for words of residues, learned from which words stand near each other.
+
+The vectors of [1]_ by negative sampling, on words of k residues as in [2]_: a protein is read in each of its k frames,
+so the words around a word do not overlap it and cannot give it away. A word :math:`w` and a word :math:`c` near it
+should score high, and :math:`w` with words :math:`n` drawn at random low:
+
+.. math::
+
+   -\log \sigma(u_c^\top v_w) - K \, \mathbb{E}_n \log \sigma(-u_n^\top v_w)
+
+References
+----------
+.. [1] T. Mikolov et al., "Distributed representations of words and phrases and their compositionality", NeurIPS 2013,
+   10.48550/arXiv.1310.4546.
+.. [2] E. Asgari, M. Mofrad, "Continuous distributed representation of biological sequences for deep proteomics and
+   genomics", PLoS ONE 10 (2015), 10.1371/journal.pone.0141287.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tfclass.config import SkipgramConfig
+from tfclass.networks.embeddings import WordEmbedding
+from tfclass.sequence.vocabulary import PAD
+
+_BATCH = 8192
+# Drawn anew for each batch and shared by its pairs, which makes their scores one matrix product.
+_DRAWN = 128
+
+
+def pretrain_words(
+    embedding: WordEmbedding, tokens: Sequence[npt.NDArray[np.uint8]], config: SkipgramConfig, seed: int
+) -> None:
+    """Set an embedding to the vectors that skip-gram learns.
+
+    Parameters
+    ----------
+    embedding : WordEmbedding
+        Changed in place: every word seen in `tokens` gets its vector, shifted and scaled together to mean 0 and
+        variance 1, which is how wide fresh embeddings are; the others keep what they have.
+    tokens : sequence of ndarray of uint8, each of shape (L,)
+        Proteins to learn from; of a corpus, the training split only.
+    config : SkipgramConfig
+    seed : int
+    """
+    stream = WordStream(embedding, tokens, config.window)
+    if not len(stream.places):
+        return
+    vectors_WE = skipgram_vectors(stream, embedding.num_embeddings, embedding.embedding_dim, config, seed)
+    seen = torch.from_numpy(np.unique(stream.words[stream.places]))
+    vectors_WE = vectors_WE[seen]
+    scaled_WE = (vectors_WE - vectors_WE.mean(dim=0)) / vectors_WE.std().clamp_min(1e-6)
+    with torch.no_grad():
+        embedding.weight[seen.to(embedding.weight.device)] = scaled_WE.to(embedding.weight)
+
+
+class WordStream:
+    """All words of a set of proteins in one row, and the words near each.
+
+    Parameters
+    ----------
+    embedding : WordEmbedding
+        Says what a word is and which number it has.
+    tokens : sequence of ndarray of uint8, each of shape (L,)
+    window : int
+        Words on either side that are near.
+
+    Attributes
+    ----------
+    words : ndarray of int64, shape (N,)
+        Number of the word that begins at each residue; proteins stand one behind the other.
+    protein : ndarray of int64, shape (N,)
+        Which protein each residue is of; -1 where no whole word begins.
+    places : ndarray of int64, shape (M,)
+        Where a whole word begins.
+    """
+
+    def __init__(self, embedding: WordEmbedding, tokens: Sequence[npt.NDArray[np.uint8]], window: int) -> None:
+        self.k, self.window = embedding.k, window
+        gap = np.full(self.k - 1, PAD, dtype=np.uint8)
+        row = np.concatenate([part for sequence in tokens for part in (sequence, gap)])
+        self.words = embedding.words(torch.from_numpy(row)[None].long())[0].numpy()
+        lengths = np.array([len(sequence) for sequence in tokens])
+        self.protein = np.repeat(np.arange(len(tokens)), lengths + self.k - 1)
+        whole = np.lib.stride_tricks.sliding_window_view(np.concatenate([row, gap]), self.k).all(axis=1)
+        self.protein[~whole] = -1
+        self.places = np.flatnonzero(whole)
+
+    def pairs(self, rng: np.random.Generator, size: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Draw words and a word near each.
+
+        Returns
+        -------
+        words, near : ndarray of int64, shape (at most `size`,)
+            A draw that leaves its protein is dropped.
+        """
+        places = rng.choice(self.places, size)
+        steps = rng.integers(1, self.window + 1, size) * rng.choice([-self.k, self.k], size)
+        near = places + steps
+        within = (near >= 0) & (near < len(self.words))
+        places, near = places[within], near[within]
+        same = self.protein[near] == self.protein[places]
+        return self.words[places[same]], self.words[near[same]]
+
+
+def skipgram_vectors(stream: WordStream, n_words: int, dim: int, config: SkipgramConfig, seed: int) -> Tensor:
+    """Learn a vector for every word.
+
+    Returns
+    -------
+    float32 tensor, shape (n_words, dim)
+    """
+    rng = np.random.default_rng(seed)
+    generator = torch.Generator().manual_seed(seed)
+    near = nn.Embedding.from_pretrained(torch.zeros(n_words, dim), freeze=False, sparse=True)
+    small_WE = (torch.rand(n_words, dim, generator=generator) - 0.5) / dim
+    vectors = nn.Embedding.from_pretrained(small_WE, freeze=False, sparse=True)
+    optimizer = torch.optim.SparseAdam([*vectors.parameters(), *near.parameters()], lr=config.learning_rate)
+    # Frequent words are drawn less often than they occur [1]_.
+    share = torch.from_numpy(np.bincount(stream.words[stream.places], minlength=n_words) ** 0.75)
+    for _ in range(-(-config.pairs // _BATCH)):
+        words, contexts = (torch.from_numpy(drawn) for drawn in stream.pairs(rng, _BATCH))
+        negatives = torch.multinomial(share, _DRAWN, replacement=True, generator=generator)
+        loss = skipgram_loss(vectors(words), near(contexts), near(negatives), config.negatives)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return vectors.weight.detach()
+
+
+def skipgram_loss(words_BE: Tensor, near_BE: Tensor, drawn_NE: Tensor, negatives: float) -> Tensor:
+    """Mean over pairs of the loss of this module's equation, with K = `negatives`."""
+    good_B = F.logsigmoid((words_BE * near_BE).sum(dim=1))
+    bad_B = F.logsigmoid(-words_BE @ drawn_NE.T).mean(dim=1)
+    return -(good_B + negatives * bad_B).mean()

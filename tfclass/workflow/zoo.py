@@ -1,0 +1,141 @@
+"""Every network on one corpus with the same budget, and one table."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tfclass.bundle.bundle import load_bundle
+from tfclass.config import EvaluateConfig, TrainConfig, ZooConfig, to_mapping
+from tfclass.errors import ConfigError
+from tfclass.files import make_folder, whole_file
+from tfclass.training.checkpoint import NAME as CHECKPOINT
+from tfclass.training.loop import Hooks
+from tfclass.training.tracking import tracked
+from tfclass.workflow.evaluation import evaluate_bundle
+from tfclass.workflow.training import RUN_FILE, train_and_package
+
+TABLE = "zoo.tsv"
+
+
+def run_zoo(config: ZooConfig, hooks_of: Callable[[str], Hooks] = lambda _: Hooks()) -> pd.DataFrame:
+    """Train and evaluate every network of the configuration, one after the other.
+
+    What is finished in ``run_dir`` is not done again, and what was interrupted goes on. In MLflow one run is the parent
+    of all trainings.
+
+    Parameters
+    ----------
+    config : ZooConfig
+    hooks_of : callable, optional
+        Name of a network -> hooks of its training.
+
+    Returns
+    -------
+    DataFrame
+        One row for each network, best validation average precision first: ``network, weights, epochs,
+        train_residues_per_second, predict_residues_per_second, valid_ap, prevalence``, and value, ``_low`` and
+        ``_high`` of ``test_ap`` and ``test_mcc``. The same is in ``zoo.tsv``.
+
+    Raises
+    ------
+    TfclassError
+        As `train_and_package` and `evaluate_bundle`; or ``run_dir`` holds a network trained with other options.
+    Interrupted
+        A training was stopped; calling again goes on.
+    """
+    folder = Path(config.run_dir)
+    make_folder(folder)
+    record = folder / RUN_FILE
+    previous = json.loads(record.read_text(encoding="utf-8"))["mlflow_run_id"] if record.exists() else ""
+    for name in config.models:
+        _check_same(folder / name, _train_config(config, name, folder / name))
+    title = f"zoo {config.corpus.name}"
+    tags = {"job": "zoo", "corpus": config.corpus.name, "split": config.split.policy}
+    with tracked(config.tracking, title, tags, resume=previous) as tracker:
+        parent = tracker.run_id
+        if parent != previous:
+            tracker.facts("config.json", to_mapping(config))
+        with whole_file(record) as stream:
+            stream.write(json.dumps({"mlflow_run_id": parent}).encode())
+    # MLflow takes one running run at a time; the parent is opened again for the table.
+    rows = [_row(config, name, folder / name, hooks_of(name), parent) for name in config.models]
+    table = pd.DataFrame(rows).sort_values("valid_ap", ascending=False, ignore_index=True)
+    with whole_file(folder / TABLE) as stream:
+        stream.write(table.to_csv(sep="\t", index=False, float_format="%.6g").encode())
+    with tracked(config.tracking, title, tags, resume=parent) as tracker:
+        tracker.facts("zoo.json", {"networks": table.to_dict("records")})
+        for row in rows:
+            tracker.metrics({f"{row['network']}_{key}": row[key] for key in ("valid_ap", "test_ap", "test_mcc")})
+    return table
+
+
+def _train_config(config: ZooConfig, name: str, folder: Path) -> TrainConfig:
+    return TrainConfig(
+        corpus=config.corpus,
+        split=config.split,
+        model=config.models[name],
+        training=config.training,
+        evaluation=config.evaluation,
+        tracking=config.tracking,
+        runtime=config.runtime,
+        name=f"{config.corpus.name}-{name}",
+        run_dir=str(folder),
+        bundle=str(folder / "bundle"),
+    )
+
+
+def _check_same(folder: Path, config: TrainConfig) -> None:
+    path = folder / RUN_FILE
+    if not path.exists():
+        return
+    before, now = json.loads(path.read_text(encoding="utf-8"))["config"], _plain(config)
+    for key in ("split", "model", "training", "runtime"):
+        if before[key] != now[key]:
+            action = "choose another run_dir, or remove this folder"
+            raise ConfigError("run_dir", f"{folder}, trained with other {key} options", "the same", action, key=key)
+
+
+def _plain(config: TrainConfig) -> dict[str, Any]:
+    # JSON knows no tuples.
+    return json.loads(json.dumps(to_mapping(config)))
+
+
+def _row(config: ZooConfig, name: str, folder: Path, hooks: Hooks, parent: str) -> dict[str, Any]:
+    bundle_folder, report_file = folder / "bundle", folder / "report" / "report.json"
+    train = _train_config(config, name, folder)
+    if not bundle_folder.exists():
+        resume = str(folder) if (folder / CHECKPOINT).exists() else ""
+        train_and_package(replace(train, resume=resume), hooks, parent=parent)
+    if not report_file.exists():
+        evaluate_bundle(
+            EvaluateConfig(
+                corpus=config.corpus,
+                split=config.split,
+                evaluation=config.evaluation,
+                tracking=config.tracking,
+                runtime=config.runtime,
+                bundle=str(bundle_folder),
+                report=str(report_file.parent),
+            )
+        )
+    bundle = load_bundle(bundle_folder)
+    trained, report = bundle.provenance, json.loads(report_file.read_text(encoding="utf-8"))
+    return {
+        "network": name,
+        "weights": sum(p.numel() for p in bundle.model.parameters()),
+        "epochs": trained["train_residues"] / trained["residues_train"],
+        "train_residues_per_second": trained["train_residues"] / max(trained["train_seconds"], 1e-9),
+        "predict_residues_per_second": report["residues_per_second"],
+        "valid_ap": trained["validation"]["average_precision"],
+        "prevalence": report["prevalence"],
+        **_with_interval("test_ap", report["metrics"]["average_precision"]),
+        **_with_interval("test_mcc", report["metrics"].get("mcc", dict.fromkeys(("value", "low", "high")))),
+    }
+
+
+def _with_interval(name: str, estimate: dict[str, float]) -> dict[str, float]:
+    return {name: estimate["value"], f"{name}_low": estimate["low"], f"{name}_high": estimate["high"]}
