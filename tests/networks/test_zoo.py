@@ -26,6 +26,10 @@ from tfclass.networks.zoo import build
             "model.forget_bias: found 1.0 with model.name=gru; expected null: it has no forget gate",
         ),
         (
+            {"residual": True},
+            "model.residual: found true with model.layers=1; expected at least two layers: it acts between them",
+        ),
+        (
             {"embedding": "blosum"},
             "model.embedding: found 'blosum'; expected one of blosum62, learned, one_hot, physicochemical, skipgram",
         ),
@@ -36,7 +40,7 @@ from tfclass.networks.zoo import build
         ),
     ],
     ids=["unknown network", "unknown pooling", "even kernel", "two directions of one", "forget bias of none"]
-    + ["unknown embedding", "words of letters"],
+    + ["a residual of one layer", "unknown embedding", "words of letters"],
 )
 def test_what_cannot_be_built_names_the_key_and_what_is_allowed(change, message, vocabulary):
     with pytest.raises(ConfigError) as raised:

@@ -31,6 +31,10 @@ def _recurrent(layer: _Layer, directions: int | None = None) -> Callable[[int, M
             action = "choose another model.name, or leave model.directions out"
             found = f"{config.directions} with model.name={config.name}"
             raise ConfigError("model.directions", found, str(directions), action, key="model.directions")
+        for option in ("residual", "variational_dropout"):
+            if getattr(config, option) and config.layers < 2:
+                key, found = f"model.{option}", f"true with model.layers={config.layers}"
+                raise ConfigError(key, found, "at least two layers: it acts between them", key=key)
         return Recurrent(
             lambda width, hidden: _regularised(layer(width, hidden), config),
             in_features,
