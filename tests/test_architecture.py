@@ -30,6 +30,8 @@ CONFINED = {
     "omegaconf": ("cli",),
     "typer": ("cli",),
     "rich": ("cli",),
+    "dask": ("inference/engines.py",),
+    "distributed": ("inference/engines.py",),
     "mlflow": ("training/tracking.py", "inference/pyfunc.py"),
     "Bio": ("sequence/fasta.py", "networks/embeddings.py"),
     "pickle": ("training/checkpoint.py",),

@@ -86,5 +86,17 @@ class NonFiniteLossError(TfclassError):
     exit_code = 1
 
 
+class MemoryLimitError(TfclassError):
+    """One protein alone needs more memory than there is."""
+
+    exit_code = 1
+
+
+class WorkerError(TfclassError):
+    """A process that was to do part of the work died."""
+
+    exit_code = 1
+
+
 class MissingExtraError(TfclassError):
     """An optional dependency is not installed."""

@@ -12,9 +12,12 @@ import threading
 import time
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from scipy.special import softmax
+
+from tfclass import __version__
 
 LETTERS = "ACDEFGHIKLMNPQRSTVWYBJOUXZ"
 HEADER = "id\tlength\tlabel\tprobability\tthreshold\tstatus\tnotes"
@@ -44,7 +47,7 @@ ODD_ROWS = [
     ("seleno", "MKVULAG", 7, "nonstandard=1"),
     ("one", "M", 1, ""),
     ("twice", "MMMMMMWW", 8, ""),
-    ("twice", "AAAAAACC", 8, ""),
+    ("twice", "AAAAAACC", 8, "duplicate_id"),
     ("caf\udce9", "MKWWWW", 6, ""),
     ("", "GGGGHHHH", 8, ""),
     ("last", "MKV", 3, ""),
@@ -133,6 +136,37 @@ class TestRows:
         assert [row[0] for row in rows] == expected
         assert {(row[2], row[4]) for row in rows} == {("TF", str(threshold))}
         assert finished.err == f"13 records: {len(expected)} called, 2 skipped\n"
+
+    @pytest.mark.parametrize("count", [1, 2, 3, 20])
+    def test_shards_hold_every_record_once(self, tfclass, odd, small_bundle_folder, count):
+        model = ("--model", small_bundle_folder)
+        whole = cells(tfclass("predict", odd, *model).out)
+        for index in range(1, min(count, 4) + 1):
+            shard = cells(tfclass("predict", odd, *model, "--shard", f"{index}/{count}").out)
+            # Which id came before is a matter of the shard.
+            assert [row[:6] for row in shard] == [row[:6] for row in whole[index - 1 :: count]]
+
+    def test_a_rule_for_the_threshold_is_told_in_every_row(self, tfclass, odd):
+        own, strict = (tfclass("predict", odd, "--threshold", rule) for rule in ("max-mcc", "fdr=0.01"))
+        assert {row[4] for row in cells(own.out)} == {"0.732544"}
+        assert float(cells(strict.out)[0][4]) > 0.9
+
+    def test_the_name_of_the_output_says_the_format(self, tfclass, odd, small_bundle_folder, tmp_path):
+        model = ("--model", small_bundle_folder)
+        as_tsv = cells(tfclass("predict", odd, *model, "--header").out.split("\n", 1)[1])
+        assert tfclass("predict", odd, *model, "-o", "rows.parquet").status == 0
+        table = pq.read_table(tmp_path / "rows.parquet")
+        assert table.column("length").to_pylist() == [int(row[1]) for row in as_tsv]
+        assert table.column("notes").to_pylist() == [row[6] for row in as_tsv]
+        description = json.loads((small_bundle_folder / "bundle.json").read_text())
+        assert table.schema.metadata[b"sha256"].decode() == description["sha256"]
+        assert tfclass("predict", odd, *model, "-o", "rows.jsonl").status == 0
+        assert json.loads((tmp_path / "rows.jsonl").read_text().splitlines()[0])["id"] == "empty"
+
+    def test_a_header_line_names_version_and_model(self, tfclass, odd, small_bundle_folder):
+        line = tfclass("predict", odd, "--model", small_bundle_folder, "--header").out.split("\n", 1)[0]
+        description = json.loads((small_bundle_folder / "bundle.json").read_text())
+        assert line.startswith(f"# tfclass={__version__}; model=small; sha256={description['sha256']}; threshold=0.5")
 
 
 def count_called(text):
@@ -285,8 +319,14 @@ class TestUsage:
             (["--nonesuch", "in.fasta"], "No such option: --nonesuch"),
             (["--format", "xml", "in.fasta"], "Invalid value for '--format'"),
             ([], "Missing argument"),
+            (["in.fasta", "--shard", "0/4"], "Invalid value for --shard: '0/4' is not I/N with I from 1 to N"),
+            (["in.fasta", "--shard", "half"], "Invalid value for --shard: 'half' is not I/N with I from 1 to N"),
+            (["in.fasta", "--resume"], "Invalid value for --resume: needs -o FILE or --parts DIR"),
+            (["in.fasta", "--engine", "dask"], "Invalid value for --engine: needs --parts DIR, or --resume with -o"),
+            (["in.fasta", "--workers", "0"], "Invalid value for '--workers'"),
         ],
-        ids=["an unknown option", "an unknown format", "no input"],
+        ids=["an unknown option", "an unknown format", "no input", "a shard of none", "a shard in words"]
+        + ["going on with standard output", "an engine without parts", "no workers"],
     )
     def test_wrong_usage_is_one_line(self, tfclass, arguments, expected):
         finished = tfclass("predict", *arguments)
@@ -296,7 +336,9 @@ class TestUsage:
 
     def test_a_threshold_that_is_no_probability_is_one_line(self, tfclass, odd, small_bundle_folder):
         finished = tfclass("predict", odd, "--model", small_bundle_folder, "--threshold", "50")
-        assert_one_line(finished, "threshold: found 50.0; expected a probability between 0 and 1")
+        assert_one_line(
+            finished, "threshold: found '50'; expected a probability between 0 and 1, max-mcc, fdr=X or recall=X"
+        )
 
     @pytest.mark.parametrize(
         "code",

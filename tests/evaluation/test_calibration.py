@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax, softmax
-from sklearn.metrics import log_loss, matthews_corrcoef
+from sklearn.metrics import log_loss, matthews_corrcoef, precision_recall_curve, precision_score, recall_score
 
 from tfclass.bundle.calibration import Calibration
-from tfclass.evaluation.calibration import fit_temperature, max_mcc_threshold
+from tfclass.evaluation.calibration import fit_temperature, max_mcc_threshold, operating_points
 
 # scikit-learn's own remark on inputs with one label, which are meant here.
 pytestmark = pytest.mark.filterwarnings("ignore:A single label was found")
@@ -154,3 +154,26 @@ def test_degenerate_scores_still_give_a_threshold_between_0_and_1(p_N, positive_
     called = np.array(p_N) >= threshold
     best = best_by_brute_force(np.array(p_N), np.array(positive_N))
     assert matthews_corrcoef(positive_N, called) == pytest.approx(best)
+
+
+@given(st.integers(2, 200), st.integers(0, 10**6))
+def test_operating_points_are_scikit_learns_and_none_of_them_is_dominated(n, seed):
+    rng = np.random.default_rng(seed)
+    positive = rng.random(n) < 0.4
+    positive[0] = True
+    probability = np.round(rng.random(n), 2)
+    points = operating_points(probability, positive)
+    for point in points:
+        called = probability >= point.threshold
+        assert point.recall == pytest.approx(recall_score(positive, called))
+        assert 1 - point.fdr == pytest.approx(precision_score(positive, called, zero_division=1.0))
+    precision, recall, _ = precision_recall_curve(positive, probability)
+    reached = recall > 0
+    assert points[0].recall == 1.0
+    assert points[-1].fdr == pytest.approx(1 - precision[reached].max())
+    pairs = list(zip(points, points[1:], strict=False))
+    assert all(a.threshold < b.threshold and a.fdr > b.fdr and a.recall >= b.recall for a, b in pairs)
+
+
+def test_without_positives_there_are_no_operating_points():
+    assert operating_points(np.array([0.2, 0.4]), np.array([False, False])) == ()

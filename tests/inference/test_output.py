@@ -4,10 +4,12 @@ import csv
 import io
 import json
 
+import pandas as pd
+import pyarrow.parquet as pq
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfclass.inference.output import COLUMNS, WRITERS, write_jsonl, write_tsv
+from tfclass.inference.output import COLUMNS, WRITERS, write_jsonl, write_parquet, write_tsv
 from tfclass.inference.predictor import Prediction
 
 SCORED = Prediction("sp|P1", 120, "TF", 0.5, 0.25, "ok", "stop_removed;nonstandard=1")
@@ -17,7 +19,7 @@ BYTES = Prediction(b"caf\xe9".decode("utf-8", "surrogateescape"), 3, "nonTF", 1e
 
 predictions = st.builds(
     Prediction,
-    id=st.text(st.characters(exclude_categories=["Z", "Cc"])),
+    id=st.text(st.characters(exclude_categories=["Z", "Cc", "Cs"])),
     length=st.integers(0, 40_000),
     label=st.sampled_from(["TF", "nonTF", ""]),
     probability=st.none() | st.integers(0, 10**6).map(lambda n: n / 10**6),
@@ -28,13 +30,13 @@ predictions = st.builds(
 
 
 def written(write, rows):
-    stream = io.StringIO(newline="\n")
+    stream = io.BytesIO()
     write(iter(rows), stream)
-    return stream.getvalue()
+    return stream.getvalue().decode("utf-8", "surrogateescape")
 
 
 def test_the_formats_are_those_of_the_command_line():
-    assert set(WRITERS) == {"tsv", "jsonl"}
+    assert set(WRITERS) == {"tsv", "jsonl", "parquet"}
 
 
 def test_tsv_has_these_columns_and_leaves_absent_numbers_empty():
@@ -80,9 +82,7 @@ def test_json_lines_have_null_for_absent_numbers():
 
 def test_id_bytes_that_are_not_utf8_come_out_as_they_went_in():
     binary = io.BytesIO()
-    stream = io.TextIOWrapper(binary, encoding="utf-8", errors="surrogateescape")
-    write_tsv([BYTES], stream)
-    stream.flush()
+    write_tsv([BYTES], binary)
     assert binary.getvalue().splitlines()[1].startswith(b"caf\xe9\t3\t")
     assert json.loads(written(write_jsonl, [BYTES]))["id"].encode("utf-8", "surrogateescape") == b"caf\xe9"
 
@@ -113,3 +113,27 @@ def test_tsv_reads_back_as_the_same_rows(rows):
         for r in table
     ]
     assert back == rows
+
+
+@given(st.lists(predictions))
+def test_parquet_reads_back_in_pandas_as_the_same_rows(rows):
+    stream = io.BytesIO()
+    write_parquet(iter(rows), stream, {"model": "tf"})
+    table = pq.read_table(io.BytesIO(stream.getvalue()))
+    assert [Prediction(**row) for row in table.to_pylist()] == rows
+    assert table.schema.metadata[b"model"] == b"tf"
+    assert list(pd.read_parquet(io.BytesIO(stream.getvalue())).columns) == list(COLUMNS)
+
+
+def test_parquet_shows_bytes_that_are_not_utf8_as_the_sign_for_it():
+    stream = io.BytesIO()
+    write_parquet([BYTES], stream)
+    assert pq.read_table(io.BytesIO(stream.getvalue())).column("id").to_pylist() == ["caf\ufffd"]
+
+
+def test_tsv_can_begin_with_what_made_it():
+    stream = io.BytesIO()
+    write_tsv([SCORED], stream, {"tfclass": "1.0", "model": "tf"})
+    first, columns, _ = stream.getvalue().decode().splitlines()
+    assert first == "# tfclass=1.0; model=tf"
+    assert columns == "\t".join(COLUMNS)

@@ -1,7 +1,9 @@
 """One row per record, in order, whatever the record, its neighbours and the batch they fall into."""
 
 import copy
+import io
 import itertools
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -12,11 +14,12 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 from tfclass.bundle.bundle import Bundle
-from tfclass.bundle.calibration import Calibration
+from tfclass.bundle.calibration import Calibration, OperatingPoint
 from tfclass.errors import ConfigError
 from tfclass.inference import predictor as module
 from tfclass.inference.output import write_tsv
 from tfclass.inference.predictor import Predictor
+from tfclass.networks.scoring import logits_of
 from tfclass.networks.zoo import build
 from tfclass.sequence.fasta import Record
 
@@ -113,6 +116,56 @@ class TestRows:
         rows = list(Predictor(bundle).predict([Record("a", "a", sequence) for sequence in [*odd, plain]]))
         assert len({(row.length, row.label, row.probability) for row in rows}) == 1
 
+    @given(st.lists(st.sampled_from("abcdefgh"), max_size=60), st.integers(1, 7))
+    @settings(deadline=None)
+    def test_an_id_that_came_before_is_noted_and_kept(self, bundle, ids, window):
+        records = [Record(i, i, "") for i in ids]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "_WINDOW_RECORDS", window)
+            rows = list(Predictor(bundle).predict(records))
+        assert [row.id for row in rows] == ids
+        for place, row in enumerate(rows):
+            assert row.notes == ("duplicate_id;empty" if row.id in ids[:place] else "empty")
+
+    def test_what_is_the_same_is_scored_once(self, bundle, monkeypatch):
+        scored = []
+        monkeypatch.setattr(module, "logits_of", lambda *given: scored.append(len(given[1])) or logits_of(*given))
+        records = [Record(str(i), "", sequence) for i, sequence in enumerate(["MKV", "mkv*", "MKL", "M-KV", "", "MKL"])]
+        rows = list(Predictor(bundle).predict(records))
+        assert scored == [2]
+        assert rows[0].probability == rows[1].probability == rows[3].probability != rows[2].probability
+        assert rows[2].probability == rows[5].probability
+
+    @pytest.mark.parametrize(
+        ("rule", "expected"),
+        [
+            ("max-mcc", 0.5),
+            ("0.25", 0.25),
+            ("fdr=0.1", 0.6),
+            ("fdr=0.3", 0.2),
+            ("recall=0.8", 0.6),
+            ("recall=0.81", 0.2),
+        ],
+    )
+    def test_a_rule_chooses_among_the_operating_points(self, bundle, rule, expected):
+        points = (OperatingPoint(0.2, 0.3, 1.0), OperatingPoint(0.6, 0.1, 0.8))
+        chosen = Predictor(replace(bundle, threshold=0.5, operating_points=points), threshold=rule)
+        assert chosen.threshold == expected
+
+    @pytest.mark.parametrize(
+        ("rule", "message"),
+        [
+            ("fdr=0.05", "threshold: found fdr=0.05; expected at least fdr=0.1, the model's best"),
+            ("fdr=2", "threshold: found 'fdr=2'; expected a probability between 0 and 1, max-mcc, fdr=X or recall=X"),
+            ("best", "threshold: found 'best'; expected a probability between 0 and 1, max-mcc, fdr=X or recall=X"),
+            ("", "threshold: found ''; expected a probability between 0 and 1, max-mcc, fdr=X or recall=X"),
+        ],
+    )
+    def test_a_rule_that_cannot_be_kept_is_refused(self, bundle, rule, message):
+        with pytest.raises(ConfigError) as caught:
+            Predictor(replace(bundle, operating_points=(OperatingPoint(0.6, 0.1, 0.8),)), threshold=rule)
+        assert str(caught.value) == message
+
 
 class TestIndependence:
     @given(records_of_any_kind, st.randoms(), st.integers(1, 400), st.integers(1, 5))
@@ -123,7 +176,9 @@ class TestIndependence:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(module, "_WINDOW_RECORDS", window)
             shuffled = list(Predictor(bundle, max_residues=max_residues).predict(records[i] for i in order))
-        assert_same_rows(shuffled, [expected[i] for i in order])
+        # Which of two records with one id came first does depend on the order.
+        alone = [row._replace(notes=re.sub("^duplicate_id;?", "", row.notes)) for row in shuffled]
+        assert_same_rows(alone, [expected[i] for i in order])
 
     def test_a_window_bounded_by_residues_changes_nothing(self, bundle, monkeypatch):
         records = random_records(60, np.random.default_rng(3))
@@ -195,23 +250,19 @@ class TestThreshold:
         record = Record("a", "a", "MKVLAG")
         [own] = Predictor(bundle).predict([record])
         close = Predictor(bundle, threshold=own.probability + tenths * 1e-7)
-        lines = Lines()
-        write_tsv(close.predict([record]), lines)
-        _, _, label, probability, threshold, *_ = lines[1].split("\t")
+        written = io.BytesIO()
+        write_tsv(close.predict([record]), written)
+        _, _, label, probability, threshold, *_ = written.getvalue().decode().splitlines()[1].split("\t")
         assert label == ("TF" if float(probability) >= float(threshold) else "nonTF")
 
     @pytest.mark.parametrize("threshold", [-0.1, 1.5, float("nan")])
     def test_a_threshold_that_is_no_probability_is_refused(self, bundle, threshold):
         with pytest.raises(ConfigError) as caught:
             Predictor(bundle, threshold=threshold)
-        assert str(caught.value) == f"threshold: found {threshold}; expected a probability between 0 and 1"
-
-
-class Lines(list):
-    """A text stream that keeps its lines."""
-
-    def write(self, text):
-        self.append(text.rstrip("\n"))
+        assert (
+            str(caught.value)
+            == f"threshold: found '{threshold}'; expected a probability between 0 and 1, max-mcc, fdr=X or recall=X"
+        )
 
 
 class TestSeveralClasses:

@@ -17,7 +17,7 @@ import safetensors.torch
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 
-from tfclass.bundle.calibration import Calibration
+from tfclass.bundle.calibration import Calibration, OperatingPoint
 from tfclass.config import ModelConfig
 from tfclass.errors import BundleError, ConfigError
 from tfclass.files import whole_folder
@@ -46,6 +46,8 @@ class Bundle:
     calibration : Calibration
     threshold : float or None
         Least probability of the positive class that is called; None in a multi-class task.
+    operating_points : tuple of OperatingPoint
+        What other thresholds did on validation; empty in a multi-class task.
     provenance : dict
         Where it came from: corpus and its digest, configuration, validation scores, MLflow run. JSON values only.
     digest : str
@@ -60,6 +62,7 @@ class Bundle:
     calibration: Calibration
     threshold: float | None
     provenance: dict[str, Any]
+    operating_points: tuple[OperatingPoint, ...] = ()
     digest: str = ""
 
 
@@ -77,6 +80,7 @@ class _Description:
     provenance: dict[str, Any]
     files: dict[str, str]
     sha256: str
+    operating_points: tuple[OperatingPoint, ...] = ()
 
 
 def save_bundle(bundle: Bundle, folder: Path, card: str) -> str:
@@ -109,6 +113,7 @@ def save_bundle(bundle: Bundle, folder: Path, card: str) -> str:
         "model": asdict(bundle.config),
         "calibration": asdict(bundle.calibration),
         "threshold": bundle.threshold,
+        "operating_points": [list(point) for point in bundle.operating_points],
         "provenance": bundle.provenance,
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }
@@ -158,6 +163,7 @@ def load_bundle(folder: Path) -> Bundle:
         description.calibration,
         description.threshold,
         description.provenance,
+        description.operating_points,
         description.sha256,
     )
 

@@ -34,16 +34,22 @@ _UsageError: type = typer.BadParameter.__mro__[1]
 
 def _version(asked: bool) -> None:
     if asked:
+        import platform
+
+        import torch
+
         from tfclass import __version__
 
+        cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else "no CUDA device"
         typer.echo(f"tfclass {__version__}")
+        typer.echo(f"Python {platform.python_version()}, torch {torch.__version__}, {cuda}, {os.cpu_count()} cores")
         raise typer.Exit
 
 
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print versions and device, and exit.")
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", envvar="TFCLASS_DEBUG", help="Show tracebacks.")] = False,
 ) -> None:

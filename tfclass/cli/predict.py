@@ -1,66 +1,178 @@
 """``tfclass predict``: FASTA in, one row per record out."""
 
 import contextlib
-import io
 import itertools
+import re
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal, TextIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
 
 import typer
 
 if TYPE_CHECKING:
-    from tfclass.inference.predictor import Prediction
+    from tfclass.inference.predictor import Prediction, Predictor
+    from tfclass.sequence.fasta import Record
 
 # Declared here, not imported from tfclass.bundle: help and usage errors must not wait for torch.
 DEFAULT_MODEL = "tf-bilstm"
 
 
+Inputs = Annotated[list[str], typer.Argument(metavar="FASTA...", help="Plain or compressed; - is standard input.")]
+Output = Annotated[Path | None, typer.Option("-o", "--output", help="Where rows go, instead of standard output.")]
+Format = Annotated[
+    Literal["tsv", "jsonl", "parquet"] | None,
+    typer.Option("--format", help="How rows are written; by default as the name of -o ends, else tsv."),
+]
+Model = Annotated[str, typer.Option(help="A bundle folder, or the name of a shipped model.")]
+Threshold = Annotated[
+    str | None, typer.Option(help="Probability from which a protein is called; or max-mcc, fdr=X, recall=X.")
+]
+OnlyTf = Annotated[bool, typer.Option("--only-tf", help="Only rows called TF.")]
+Header = Annotated[bool, typer.Option("--header", help="Begin TSV with a # line: version, model, its digest.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if any record was skipped.")]
+Shard = Annotated[str, typer.Option(metavar="I/N", help="Only records I, I+N, I+2N, ... of the input.")]
+Resume = Annotated[bool, typer.Option("--resume", help="With -o: after an interruption, the same command goes on.")]
+Parts = Annotated[Path | None, typer.Option(help="Keep finished parts (Parquet) here; a rerun does only the rest.")]
+Engine = Annotated[
+    Literal["none", "process", "dask"], typer.Option(help="Where parts are computed; needs --parts or --resume.")
+]
+Workers = Annotated[int, typer.Option(min=1, help="Workers of the engine.")]
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs.")]
+Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves the choice to torch.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr but errors.")]
+
+
 def predict(
-    fasta: Annotated[list[str], typer.Argument(help="FASTA files, plain or compressed; - is standard input.")],
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Where the rows go, instead of standard output.")
-    ] = None,
-    output_format: Annotated[Literal["tsv", "jsonl"], typer.Option("--format", help="How rows are written.")] = "tsv",
-    model: Annotated[str, typer.Option(help="A bundle folder, or the name of a shipped model.")] = DEFAULT_MODEL,
-    threshold: Annotated[
-        float | None, typer.Option(help="Probability from which a protein is called, instead of the model's own.")
-    ] = None,
-    only_tf: Annotated[bool, typer.Option("--only-tf", help="Only rows called TF.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any record was skipped.")] = False,
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs.")] = "auto",
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves the choice to torch.")] = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr but errors.")] = False,
+    fasta: Inputs,
+    output: Output = None,
+    output_format: Format = None,
+    model: Model = DEFAULT_MODEL,
+    threshold: Threshold = None,
+    only_tf: OnlyTf = False,
+    header: Header = False,
+    strict: Strict = False,
+    shard: Shard = "1/1",
+    resume: Resume = False,
+    parts: Parts = None,
+    engine: Engine = "none",
+    workers: Workers = 2,
+    device: Device = "auto",
+    threads: Threads = 0,
+    quiet: Quiet = False,
 ) -> None:
     """Predict which proteins are transcription factors.
 
     Every record gives one row, in input order, whatever its length. Rows go to standard output, all else to standard
     error.
     """
-    from tfclass.bundle.bundle import find_bundle, load_bundle
-    from tfclass.config import RuntimeConfig
-    from tfclass.environment import prepare
-    from tfclass.inference.output import WRITERS
-    from tfclass.inference.predictor import Predictor
-    from tfclass.sequence.fasta import read_fasta
-
     _keep_apart(output, fasta)
-    chosen = prepare(RuntimeConfig(device=device, threads=threads))
-    predictor = Predictor(load_bundle(find_bundle(model)), threshold=threshold, device=chosen)
+    name = _format(output_format, output)
+    folder = _parts_folder(parts, output, resume=resume, engine=engine)
+    records = _sharded(fasta, shard)
+    predictor, bundle_folder = _predictor(model, threshold, device, threads)
+    facts = _facts(predictor) if header or name == "parquet" else None
     tally = _Tally()
     with _progress(quiet) as advance:
-        records = itertools.chain.from_iterable(read_fasta(source) for source in fasta)
-        rows = tally.count(predictor.predict(records), advance)
-        if only_tf:
-            rows = (row for row in rows if _is_called(row))
-        with _opened(output) as stream:
-            WRITERS[output_format](_first_fetched(rows), stream)
+        if folder is None:
+            rows = predictor.predict(records)
+        else:
+            rows = _in_parts(predictor, records, bundle_folder, folder, engine, workers, threads)
+        rows = tally.count(rows, advance)
+        _write(filter(_is_called, rows) if only_tf else rows, name, output, facts)
+    if folder is not None and parts is None:
+        shutil.rmtree(folder)
     if not quiet:
         typer.echo(f"{tally.records} records: {tally.called} called, {tally.skipped} skipped", err=True)
     if strict and tally.skipped:
         typer.echo(f"tfclass: {tally.skipped} of {tally.records} records skipped (--strict)", err=True)
         raise typer.Exit(1)
+
+
+def _predictor(model: str, threshold: str | None, device: str, threads: int) -> "tuple[Predictor, Path]":
+    from tfclass.bundle.bundle import find_bundle, load_bundle
+    from tfclass.config import RuntimeConfig
+    from tfclass.environment import prepare
+    from tfclass.inference.predictor import Predictor
+
+    chosen = prepare(RuntimeConfig(device=device, threads=threads))  # type: ignore[arg-type]
+    folder = find_bundle(model)
+    return Predictor(load_bundle(folder), threshold=threshold, device=chosen), folder
+
+
+def _write(rows: "Iterator[Prediction]", name: str, output: Path | None, facts: dict[str, object] | None) -> None:
+    from tfclass.inference.output import WRITERS
+
+    with _opened(output) as stream:
+        WRITERS[name](_first_fetched(rows), stream, facts)
+
+
+def _format(asked: str | None, output: Path | None) -> str:
+    suffix = output.suffix.removeprefix(".") if output else ""
+    name = asked or (suffix if suffix in ("tsv", "jsonl", "parquet") else "tsv")
+    if name == "parquet" and output is None and sys.stdout.isatty():
+        raise typer.BadParameter("Parquet is not for a terminal; name a file with -o", param_hint="--format")
+    return name
+
+
+def _parts_folder(parts: Path | None, output: Path | None, *, resume: bool, engine: str) -> Path | None:
+    if parts is None and resume:
+        if output is None:
+            raise typer.BadParameter(
+                "needs -o FILE or --parts DIR: standard output cannot be gone on with", param_hint="--resume"
+            )
+        return output.with_name(f"{output.name}.parts")
+    if parts is None and engine != "none":
+        raise typer.BadParameter("needs --parts DIR, or --resume with -o FILE", param_hint="--engine")
+    return parts
+
+
+def _sharded(fasta: list[str], shard: str) -> "Iterator[Record]":
+    from tfclass.sequence.fasta import read_fasta
+
+    match = re.fullmatch(r"([0-9]+)/([0-9]+)", shard)
+    index, count = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= index <= count:
+        raise typer.BadParameter(f"{shard!r} is not I/N with I from 1 to N, such as 3/8", param_hint="--shard")
+    records = itertools.chain.from_iterable(read_fasta(source) for source in fasta)
+    return itertools.islice(records, index - 1, None, count)
+
+
+def _facts(predictor: "Predictor") -> dict[str, object]:
+    from tfclass import __version__
+
+    bundle = predictor.bundle
+    return {
+        "tfclass": __version__,
+        "model": bundle.name,
+        "sha256": bundle.digest,
+        "threshold": predictor.threshold,
+        "classes": ",".join(bundle.classes),
+    }
+
+
+def _in_parts(
+    predictor: "Predictor",
+    records: "Iterable[Record]",
+    bundle_folder: Path,
+    folder: Path,
+    engine: str,
+    workers: int,
+    threads: int,
+) -> "Iterator[Prediction]":
+    import torch
+
+    from tfclass.inference.bulk import Job, predict_in_parts
+    from tfclass.inference.engines import executor_of
+
+    alone = engine == "none"
+    # Two pools of threads on the same cores wait for each other.
+    each = threads if alone else threads or max(1, torch.get_num_threads() // workers)
+    device = str(next(predictor.bundle.model.parameters()).device)
+    job = Job(str(bundle_folder.resolve()), predictor.bundle.digest, predictor.threshold, device, each)
+    with executor_of(engine, workers) as executor:
+        yield from predict_in_parts(records, job, folder, executor, in_flight=0 if alone else 2 * workers)
 
 
 def _keep_apart(output: Path | None, fasta: list[str]) -> None:
@@ -97,15 +209,10 @@ def _first_fetched(rows: Iterable["Prediction"]) -> Iterator["Prediction"]:
     return itertools.chain(first, rows)
 
 
-@contextlib.contextmanager
-def _opened(output: Path | None) -> Iterator[TextIO]:
+def _opened(output: Path | None) -> contextlib.AbstractContextManager[BinaryIO]:
     from tfclass.files import whole_file
 
-    with _standard_output() if output is None else whole_file(output) as binary:
-        stream = io.TextIOWrapper(binary, encoding="utf-8", errors="surrogateescape", newline="\n")
-        yield stream
-        stream.flush()
-        stream.detach()
+    return _standard_output() if output is None else whole_file(output)
 
 
 @contextlib.contextmanager
@@ -114,6 +221,7 @@ def _standard_output() -> Iterator[BinaryIO]:
 
     try:
         yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
     except BrokenPipeError:
         # The reader (`head`) has seen enough: typer ends the program without a word.
         raise

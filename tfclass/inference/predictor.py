@@ -4,10 +4,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from tfclass.bundle.bundle import DEFAULT, Bundle, find_bundle, load_bundle
+from tfclass.bundle.calibration import choose_threshold
 from tfclass.errors import ConfigError
+from tfclass.inference.duplicates import SeenIds
 from tfclass.networks.scoring import MAX_RESIDUES, logits_of
 from tfclass.sequence.cleaning import CleanSequence, clean
 from tfclass.sequence.fasta import Record
@@ -56,8 +60,8 @@ class Predictor:
     ----------
     bundle : Bundle
         Its model is used on `device`, and left there in the mode it had.
-    threshold : float, optional
-        Instead of the model's own.
+    threshold : float or str, optional
+        Instead of the model's own; see `choose_threshold` for the rules.
     device : torch.device, optional
         The CPU by default.
     max_residues : int
@@ -66,7 +70,7 @@ class Predictor:
     Raises
     ------
     ConfigError
-        A threshold for a multi-class model, or one outside 0 to 1.
+        A threshold for a multi-class model, or one that `choose_threshold` refuses.
 
     Examples
     --------
@@ -79,18 +83,18 @@ class Predictor:
         self,
         bundle: Bundle,
         *,
-        threshold: float | None = None,
+        threshold: float | str | None = None,
         device: torch.device | None = None,
         max_residues: int = MAX_RESIDUES,
     ) -> None:
         self.bundle = bundle
         self.binary = len(bundle.classes) == 2
-        self.threshold = bundle.threshold if threshold is None else _checked(threshold, self.binary)
+        self.threshold = bundle.threshold if threshold is None else _chosen(threshold, bundle)
         self.max_residues = max_residues
         bundle.model.to(device or torch.device("cpu"))
 
     @classmethod
-    def load(cls, model: str | Path = DEFAULT, *, threshold: float | None = None) -> "Predictor":
+    def load(cls, model: str | Path = DEFAULT, *, threshold: float | str | None = None) -> "Predictor":
         """Load a model by folder or by shipped name; see `find_bundle` and `load_bundle` for errors."""
         return cls(load_bundle(find_bundle(str(model))), threshold=threshold)
 
@@ -107,20 +111,45 @@ class Predictor:
         Prediction
             One per record, in the same order.
         """
-        for window in _windows(records):
-            yield from self._predict_window(window)
+        seen = SeenIds()
+        for window in windows(records):
+            yield from self.predict_window(window, seen.add([record.id for record in window]))
 
-    def _predict_window(self, window: list[Record]) -> Iterator[Prediction]:
+    def predict_window(self, window: list[Record], repeated: list[bool]) -> Iterator[Prediction]:
+        """Score records at once; see `predict`.
+
+        Parameters
+        ----------
+        window : list of Record
+        repeated : list of bool
+            Which of them have an id that an earlier record of the input had.
+
+        Yields
+        ------
+        Prediction
+        """
         cleaned = [clean(record.sequence, self.bundle.vocabulary) for record in window]
-        usable = [sequence.tokens for sequence in cleaned if not sequence.problem]
-        logits_NC = logits_of(self.bundle.model, usable, self.max_residues)
-        probability_NC = iter(self.bundle.calibration.probability(logits_NC))
-        for record, sequence in zip(window, cleaned, strict=True):
-            yield self._row(record, sequence, None if sequence.problem else next(probability_NC))
+        # Genomes and metagenomes repeat themselves; what is the same is scored once.
+        places: dict[bytes, int] = {}
+        distinct: list[npt.NDArray[np.uint8]] = []
+        for sequence in cleaned:
+            if not sequence.problem and places.setdefault(sequence.tokens.tobytes(), len(distinct)) == len(distinct):
+                distinct.append(sequence.tokens)
+        logits_NC = logits_of(self.bundle.model, distinct, self.max_residues)
+        probability_NC = self.bundle.calibration.probability(logits_NC)
+        for record, sequence, again in zip(window, cleaned, repeated, strict=True):
+            scored = None if sequence.problem else probability_NC[places[sequence.tokens.tobytes()]]
+            yield self._row(record, sequence, ("duplicate_id",) if again else (), scored)
 
-    def _row(self, record: Record, sequence: CleanSequence, probability_C: Iterable[float] | None) -> Prediction:
+    def _row(
+        self,
+        record: Record,
+        sequence: CleanSequence,
+        first_notes: tuple[str, ...],
+        probability_C: Iterable[float] | None,
+    ) -> Prediction:
+        notes = ";".join((*first_notes, *sequence.notes, *([sequence.problem] if sequence.problem else [])))
         if probability_C is None:
-            notes = ";".join((*sequence.notes, sequence.problem))
             return Prediction(record.id, len(record.sequence), "", None, self.threshold, "skipped", notes)
         probabilities = [round(float(p), 6) for p in probability_C]
         # The call is made on the number that is shown, so that a reader can repeat it.
@@ -130,11 +159,12 @@ class Predictor:
             else max(range(len(probabilities)), key=probabilities.__getitem__)
         )
         shown = probabilities[1] if self.binary else probabilities[called]
-        label, notes = self.bundle.classes[called], ";".join(sequence.notes)
+        label = self.bundle.classes[called]
         return Prediction(record.id, len(sequence.tokens), label, shown, self.threshold, "ok", notes)
 
 
-def _windows(records: Iterable[Record]) -> Iterator[list[Record]]:
+def windows(records: Iterable[Record]) -> Iterator[list[Record]]:
+    """Cut records into lists that are scored at once: as many as fit a fixed number of residues."""
     window: list[Record] = []
     residues = 0
     for record in records:
@@ -147,9 +177,7 @@ def _windows(records: Iterable[Record]) -> Iterator[list[Record]]:
         yield window
 
 
-def _checked(threshold: float, binary: bool) -> float:
-    if not binary:
+def _chosen(threshold: float | str, bundle: Bundle) -> float:
+    if bundle.threshold is None:
         raise ConfigError("threshold", str(threshold), "none: the likeliest of several classes is called")
-    if not 0.0 <= threshold <= 1.0:
-        raise ConfigError("threshold", str(threshold), "a probability between 0 and 1")
-    return threshold
+    return choose_threshold(threshold, bundle.threshold, bundle.operating_points)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 
 from tfclass.corpus.batching import collate, longest_first_batches
+from tfclass.errors import MemoryLimitError
 from tfclass.networks.classifier import Classifier
 
 # Padded residues in a batch, where nothing else is asked for.
@@ -31,23 +32,47 @@ def logits_of(model: Classifier, tokens: Sequence[npt.NDArray[np.uint8]], max_re
     -------
     ndarray of float64, shape (N, C)
         In the order given.
+
+    Raises
+    ------
+    MemoryLimitError
+        A single protein is too long for the memory. A batch that is too large is scored in smaller ones.
     """
     device = next(model.parameters()).device
     logits_NC = np.empty((len(tokens), model.head.out_features))
 
     def score(rows: npt.NDArray[np.int64]) -> None:
-        batch = collate([tokens[i] for i in rows]).to(device)
-        with torch.inference_mode():
-            logits_NC[rows] = model(batch.tokens_BL, batch.lengths_B).double().cpu().numpy()
+        try:
+            batch = collate([tokens[i] for i in rows]).to(device)
+            with torch.inference_mode():
+                logits_NC[rows] = model(batch.tokens_BL, batch.lengths_B).double().cpu().numpy()
+        except RuntimeError as error:
+            if not _out_of_memory(error):
+                raise
+            if len(rows) == 1:
+                found = f"a protein of {len(tokens[rows[0]])} residues, too long for the memory of {device}"
+                raise MemoryLimitError("scoring", found, action="use a machine with more, or --device cpu") from None
+            too_many.append(rows)
+
+    too_many: list[npt.NDArray[np.int64]] = []
 
     batches = longest_first_batches([len(t) for t in tokens], max_residues)
     with evaluating(model):
-        if device.type == "cpu" and len(batches) >= torch.get_num_threads() > 1:
-            _in_single_threads(score, batches)
-        else:
-            for rows in batches:
-                score(rows)
+        while batches:
+            if device.type == "cpu" and len(batches) >= torch.get_num_threads() > 1:
+                _in_single_threads(score, batches)
+            else:
+                for rows in batches:
+                    score(rows)
+            # What did not fit into memory is tried again in halves.
+            batches = [half for rows in too_many for half in np.array_split(rows, 2)]
+            too_many.clear()
     return logits_NC
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    # On the CPU torch has no class of its own for it.
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _in_single_threads(score: Callable[[npt.NDArray[np.int64]], None], batches: list[npt.NDArray[np.int64]]) -> None:

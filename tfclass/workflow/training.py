@@ -17,7 +17,7 @@ from tfclass.corpus.split import assign_splits, select_split
 from tfclass.corpus.table import LabelledProteins, read_table
 from tfclass.environment import describe, prepare
 from tfclass.errors import CheckpointError, TableError
-from tfclass.evaluation.calibration import fit_temperature, max_mcc_threshold
+from tfclass.evaluation.calibration import fit_temperature, max_mcc_threshold, operating_points
 from tfclass.evaluation.metrics import Scored, all_metrics
 from tfclass.files import check_replaceable, make_folder, whole_file
 from tfclass.networks.classifier import Classifier
@@ -208,7 +208,8 @@ def _package(
     calibration = fit_temperature(logits_NC, validation.labels, weight_C)
     probability_NC = calibration.probability(logits_NC)
     binary = len(proteins.classes) == 2
-    threshold = max_mcc_threshold(probability_NC[:, 1], validation.labels == 1) if binary else None
+    positive_N = validation.labels == 1
+    threshold = max_mcc_threshold(probability_NC[:, 1], positive_N) if binary else None
     scores = all_metrics(Scored(probability_NC, validation.labels, threshold), config.evaluation.n_calibration_bins)
     provenance: dict[str, Any] = {
         "tfclass_version": __version__,
@@ -235,6 +236,7 @@ def _package(
         calibration,
         threshold,
         provenance,
+        operating_points(probability_NC[:, 1], positive_N) if binary else (),
     )
     folder = _bundle_folder(config)
     save_bundle(bundle, folder, model_card(bundle))

@@ -1,0 +1,209 @@
+"""How fast is prediction, against the field's networks run as published, and against what the cores can do at most?
+
+The same proteins, cores and process: the *E. coli* proteome and 5,000 proteins of the labelled corpus (from the folder
+that TFCLASS_REAL_DATA names; else the generated demo corpus). The rivals read what they read as published: 1000
+positions, dense one-hot, padded or cut, 128 proteins at a time. They are slow, so they are timed on a sample.
+
+Usage: python benchmarks/predict.py [--threads 2] [--sample 256] [--proteins 100000]
+"""
+
+import argparse
+import gzip
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tfclass.corpus.demo import generate_demo
+from tfclass.inference.predictor import Predictor
+from tfclass.sequence.fasta import Record
+from tfclass.sequence.vocabulary import AMINO_ACIDS
+
+POSITIONS, BATCH = 1000, 128
+LETTERS = f"{AMINO_ACIDS}X"
+COMMAND = [sys.executable, "-c", "from tfclass.cli.main import main; main()", "predict", "--quiet"]
+
+
+def main():
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--sample", type=int, default=2 * BATCH, help="proteins that the rivals are timed on")
+    parser.add_argument("--proteins", type=int, default=100_000, help="generated proteins for time and memory")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    print(f"{options.threads} threads, torch {torch.__version__}\n")
+    for name, sequences in proteins().items():
+        compare(name, sequences, options.sample)
+    compare_with_peak()
+    start_up()
+    for count in sorted({10_000, options.proteins}):
+        generated(count, options.threads)
+
+
+def proteins() -> dict[str, list[str]]:
+    """Give the protein sets by name."""
+    folder = os.environ.get("TFCLASS_REAL_DATA")
+    if not folder:
+        return {"demo corpus": generate_demo(n_clusters=1500, seed=0)["sequence"].tolist()}
+    ecoli = pd.read_csv(Path(folder) / "ecoli_proteome.tsv.gz", sep="\t")["sequence"].tolist()
+    corpus = pd.read_csv(Path(folder) / "corpus.tsv.gz", sep="\t")["sequence"]
+    return {"E. coli": ecoli, "corpus, 5,000": corpus.sample(5000, random_state=0).tolist()}
+
+
+def compare(name: str, sequences: list[str], sample: int):
+    """Proteins per second of tfclass, and of the rivals on a sample of the same proteins."""
+    residues = sum(map(len, sequences))
+    print(f"{name}: {len(sequences):,} proteins, {residues:,} residues")
+    print(f"{'':<44}{'proteins/s':>11}{'residues/s':>12}{'ratio':>8}")
+    predictor = Predictor.load()
+    records = [Record(str(i), "", sequence) for i, sequence in enumerate(sequences)]
+    list(predictor.predict(records[:200]))
+    started = time.perf_counter()
+    list(predictor.predict(records))
+    ours = len(sequences) / (time.perf_counter() - started)
+    print(f"{'tfclass, the shipped network':<44}{ours:>11,.0f}{ours * residues / len(sequences):>12,.0f}{1:>7.1f}x")
+    drawn = [sequences[i] for i in np.random.default_rng(0).permutation(len(sequences))[:sample]]
+    for rival, network in {"DeepTFactor's": DeepTFactor(), "DeepReg's": DeepReg()}.items():
+        started = time.perf_counter()
+        score_as_published(network, drawn)
+        theirs = len(drawn) / (time.perf_counter() - started)
+        print(f"{rival + ' network, as published':<44}{theirs:>11,.1f}{'':>12}{ours / theirs:>7.1f}x")
+    print()
+
+
+@torch.inference_mode()
+def score_as_published(network: nn.Module, sequences: list[str]) -> Tensor:
+    """Encode each protein densely, stack, score; 128 at a time."""
+    network.eval()
+    scores = []
+    for start in range(0, len(sequences), BATCH):
+        dense = np.zeros((len(sequences[start : start + BATCH]), POSITIONS, len(LETTERS)), dtype=np.float32)
+        for row, sequence in zip(dense, sequences[start : start + BATCH], strict=True):
+            for position, letter in enumerate(sequence[:POSITIONS]):
+                row[position, LETTERS.find(letter)] = 1.0
+        scores.append(network(torch.from_numpy(dense).transpose(1, 2)))
+    return torch.cat(scores)
+
+
+class Stacks(nn.Module):
+    """Parallel stacks of three convolutions without padding, cut to one length, merged by a 1x1 convolution."""
+
+    def __init__(self, kernels: list[tuple[int, int, int]]) -> None:
+        super().__init__()
+        self.stacks = nn.ModuleList(
+            nn.Sequential(
+                *[
+                    part
+                    for i, kernel in enumerate(stack)
+                    for part in (nn.Conv1d(128 if i else len(LETTERS), 128, kernel), nn.BatchNorm1d(128), nn.ReLU())
+                ]
+            )
+            for stack in kernels
+        )
+        width = 128 * len(kernels)
+        self.merge = nn.Sequential(nn.Conv1d(width, width, 1), nn.BatchNorm1d(width), nn.ReLU())
+
+    def forward(self, x_BEL: Tensor) -> Tensor:
+        """Give (B, 128 per stack, length that the shortest stack leaves)."""
+        found = [stack(x_BEL) for stack in self.stacks]
+        shortest = min(each.shape[2] for each in found)
+        return self.merge(torch.cat([each[:, :, :shortest] for each in found], dim=1))
+
+
+class DeepTFactor(nn.Module):
+    """Three stacks, their maximum, two dense layers (10.1073/pnas.2021171118)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stacks = Stacks([(4, 4, 16), (12, 8, 4), (16, 4, 4)])
+        self.head = nn.Sequential(nn.Linear(384, 512), nn.BatchNorm1d(512), nn.ReLU(), nn.Linear(512, 1))
+
+    def forward(self, x_BEL: Tensor) -> Tensor:
+        """Score."""
+        return self.head(self.stacks(x_BEL).amax(dim=2))
+
+
+class DeepReg(nn.Module):
+    """Four stacks, pooling by 2, a BiLSTM of 128 each way, a dense layer (10.1038/s41598-024-59487-5)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stacks = Stacks([(4, 4, 16), (12, 8, 4), (16, 4, 4), (6, 6, 12)])
+        self.lstm = nn.LSTM(512, 128, batch_first=True, bidirectional=True)
+        self.attention = nn.Linear(256, 1)
+        self.head = nn.Linear(256, 1)
+
+    def forward(self, x_BEL: Tensor) -> Tensor:
+        """Score."""
+        states_BLF, _ = self.lstm(F.max_pool1d(self.stacks(x_BEL), 2).transpose(1, 2))
+        return self.head((states_BLF * self.attention(states_BLF).softmax(dim=1)).sum(dim=1))
+
+
+def compare_with_peak():
+    """Floating-point operations of the shipped network per second, against a large matrix product."""
+    predictor = Predictor.load()
+    config = predictor.bundle.config
+    stem, hidden = config.stem, config.hidden
+    convolution = 2 * config.embedding_dim * stem.channels * stem.kernel
+    recurrence = 2 * 8 * hidden * (stem.channels + hidden) / stem.pool
+    rng = np.random.default_rng(0)
+    records = [Record("", "", "".join(rng.choice(list(AMINO_ACIDS), 350))) for _ in range(3000)]
+    matrix = torch.randn(3000, 3000)
+    rates = []
+    for _ in range(5):
+        started = time.perf_counter()
+        torch.mm(matrix, matrix)
+        peak = 2 * 3000**3 / (time.perf_counter() - started)
+        started = time.perf_counter()
+        list(predictor.predict(records))
+        rates.append((350 * len(records) * (convolution + recurrence) / (time.perf_counter() - started), peak))
+    ours, peak = np.median(rates, axis=0) / 1e9
+    print(f"network {ours:,.0f} GFLOP/s ({(convolution + recurrence) / 1e3:,.0f} kFLOP per residue)", end=", ")
+    print(f"matrix product {peak:,.0f} GFLOP/s: {ours / peak:.0%}\n")
+
+
+def start_up():
+    """Seconds from start to the row of one protein, and of the imports in it."""
+    fasta = b">one\nMKVLAGHWMKV\n"
+    for name, command in {
+        "python, import torch": [sys.executable, "-c", "import torch"],
+        "tfclass predict, one protein": [*COMMAND, "-"],
+    }.items():
+        started = time.perf_counter()
+        subprocess.run(command, input=fasta, stdout=subprocess.DEVNULL, check=True)
+        print(f"{name:<44}{time.perf_counter() - started:>10.1f} s")
+    print()
+
+
+def generated(count: int, threads: int):
+    """Time and peak memory of the command on generated proteins of 300 residues."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "generated.fasta.gz"
+        rng = np.random.default_rng(0)
+        letters = np.frombuffer(AMINO_ACIDS.encode(), dtype=np.uint8)
+        with gzip.open(path, "wb", compresslevel=1) as stream:
+            for start in range(0, count, 10_000):
+                rows = letters[rng.integers(0, 20, (min(10_000, count - start), 300))]
+                stream.write(b"".join(b">p%d\n%b\n" % (start + i, row.tobytes()) for i, row in enumerate(rows)))
+        started = time.perf_counter()
+        command = [*COMMAND, str(path), "--threads", str(threads), "-o", str(Path(folder) / "rows.tsv")]
+        process = subprocess.Popen(command)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        assert status == 0, f"tfclass predict failed with {status}"
+        peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        rate = f"{300 * count / seconds:,.0f} residues/s"
+        print(f"{count:>9,} generated proteins: {seconds:,.0f} s, {rate}, peak memory {peak / 1e6:,.0f} MB")
+
+
+if __name__ == "__main__":
+    main()

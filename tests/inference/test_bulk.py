@@ -1,0 +1,220 @@
+"""Parts: the rows of an undisturbed run, whatever the engine, the chunks, and what was killed on the way."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from tfclass.bundle.bundle import load_bundle
+from tfclass.errors import BundleError, MissingExtraError, OutputError
+from tfclass.inference import bulk, engines
+from tfclass.inference.bulk import InProcess, Job, chunks, predict_in_parts
+from tfclass.inference.duplicates import SeenIds
+from tfclass.inference.predictor import Predictor
+from tfclass.sequence.fasta import Record
+
+
+@pytest.fixture(scope="module")
+def records():
+    rng = np.random.default_rng(0)
+    letters = np.array(list("ACDEFGHIKLMNPQRSTVWYX*-1"))
+    odds = np.array([1.0] * 21 + [0.01, 0.01, 0.005])
+    lengths = rng.integers(0, 120, 300)
+    sequences = ["".join(rng.choice(letters, n, p=odds / odds.sum())) for n in lengths]
+    return [Record(f"p{i % 290}", f"p{i % 290}", sequence) for i, sequence in enumerate(sequences)]
+
+
+@pytest.fixture
+def job(small_bundle_folder):
+    return Job(str(small_bundle_folder), load_bundle(small_bundle_folder).digest, 0.5)
+
+
+@pytest.fixture(autouse=True)
+def _small_windows(monkeypatch):
+    # Chunks are whole windows; with the real ones a test would need millions of residues.
+    monkeypatch.setattr("tfclass.inference.predictor._WINDOW_RECORDS", 7)
+
+
+def in_parts(records, job, folder, **options):
+    options = {"executor": InProcess(), "chunk_residues": 1500, **options}
+    return list(predict_in_parts(iter(records), job, folder, **options))
+
+
+def parts_of(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_rows_and_parts_hold_what_the_predictor_says(records, job, small_bundle_folder, tmp_path):
+    expected = list(Predictor.load(small_bundle_folder, threshold=0.5).predict(records))
+    assert in_parts(records, job, tmp_path / "parts") == expected
+    stored = pq.read_table(tmp_path / "parts").to_pylist()
+    assert [tuple(row.values()) for row in stored] == [tuple(row) for row in expected]
+    assert len(parts_of(tmp_path / "parts")) > 5
+
+
+@pytest.mark.parametrize("in_flight", [0, 1, 5])
+def test_workers_that_finish_in_any_order_change_nothing(records, job, tmp_path, in_flight):
+    with ThreadPoolExecutor(3) as pool:
+        rows = in_parts(records, job, tmp_path / "a", executor=pool, in_flight=in_flight)
+    assert rows == in_parts(records, job, tmp_path / "b")
+
+
+def test_what_is_finished_is_not_done_again(records, job, tmp_path, monkeypatch):
+    expected = in_parts(records, job, tmp_path)
+    before = {name: (tmp_path / name).stat().st_mtime_ns for name in parts_of(tmp_path)}
+    (tmp_path / "part-00002.parquet").write_bytes(b"cut short")
+    assert in_parts(records, job, tmp_path) == expected
+    after = {name: (tmp_path / name).stat().st_mtime_ns for name in parts_of(tmp_path)}
+    assert [name for name in before if before[name] != after[name]] == ["part-00002.parquet"]
+
+
+@pytest.mark.parametrize(
+    "change", [{"threshold": 0.4}, {"digest": "another"}], ids=["another threshold", "another model"]
+)
+def test_parts_of_another_job_are_not_taken_for_this_one(records, job, tmp_path, change, monkeypatch):
+    in_parts(records, job, tmp_path)
+    done = []
+    monkeypatch.setattr(bulk, "score_chunk", lambda job, chunk, path: done.append(path))
+    other = Job(**{"folder": job.folder, "digest": job.digest, "threshold": job.threshold, **change})
+    in_parts(records, other, tmp_path)
+    assert len(done) == len(parts_of(tmp_path))
+
+
+def test_parts_of_a_longer_input_do_not_stay_behind(records, job, tmp_path):
+    in_parts(records, job, tmp_path)
+    (tmp_path / "notes.txt").write_text("mine")
+    rows = in_parts(records[:50], job, tmp_path)
+    stored = [name for name in parts_of(tmp_path) if name.startswith("part-")]
+    assert sum(pq.read_metadata(tmp_path / name).num_rows for name in stored) == len(rows) == 50
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_no_more_than_asked_is_read_ahead(records, job, tmp_path):
+    read = []
+    rows = predict_in_parts(
+        (read.append(record) or record for record in records),
+        job,
+        tmp_path,
+        InProcess(),
+        in_flight=0,
+        chunk_residues=1500,
+    )
+    next(rows)
+    first = next(chunks(iter(records), 1500))
+    assert len(read) == len(first.records)
+
+
+def test_a_model_that_changes_on_the_way_is_refused(records, job, tmp_path):
+    other = Job(job.folder, "0" * 64)
+    with pytest.raises(BundleError, match="another model than the one this prediction began with"):
+        in_parts(records, other, tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(records, job, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError):
+        in_parts(records, job, tmp_path / "file" / "parts")
+
+
+def test_seen_ids_agree_with_a_set():
+    rng = np.random.default_rng(1)
+    seen, known = SeenIds(), set()
+    for _ in range(60):
+        ids = [str(n) for n in rng.integers(0, 2000, rng.integers(0, 90))]
+        expected = []
+        for one in ids:
+            expected.append(one in known)
+            known.add(one)
+        assert seen.add(ids) == expected
+    assert len(seen._runs) < 12
+
+
+def test_dask_that_is_not_installed_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'tfclass\[hpc\]'"), engines.executor_of("dask", 1):
+        pass
+
+
+# The command line in the tests' small windows and chunks, run by its own interpreter so that it can be killed.
+COMMAND = """
+import sys
+from tfclass.inference import bulk, predictor
+if __name__ == "__main__":
+    predictor._WINDOW_RECORDS, bulk.CHUNK_RESIDUES = 20, 4000
+    bulk.predict_in_parts.__kwdefaults__["chunk_residues"] = 4000
+    from tfclass.cli.main import main
+    main()
+"""
+
+
+@pytest.fixture
+def command(tmp_path, records, small_bundle_folder):
+    script, fasta = tmp_path / "command.py", tmp_path / "in.fasta"
+    script.write_text(COMMAND)
+    fasta.write_text("".join(f">{record.id}\n{record.sequence}\n" for record in records * 3))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def start(*arguments):
+        line = [sys.executable, str(script), "predict", str(fasta), "--model", str(small_bundle_folder), *arguments]
+        return subprocess.Popen(line, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    return start
+
+
+def finish(process):
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err.decode()
+
+
+def test_killed_at_random_moments_it_goes_on_and_ends_with_the_same_file(command, tmp_path):
+    assert finish(command("-o", "whole.tsv"))[0] == 0
+    dice = random.Random(3)
+    for _ in range(20):
+        process = command("-o", "out.tsv", "--resume")
+        time.sleep(dice.uniform(0.5, 4.0))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        if (tmp_path / "out.tsv").exists():
+            break
+        for part in (tmp_path / "out.tsv.parts").glob("part-*.parquet"):
+            pq.read_table(part)
+    status, _, err = finish(command("-o", "out.tsv", "--resume"))
+    assert (status, err) == (0, "900 records: " + err.split(": ", 1)[1])
+    assert (tmp_path / "out.tsv").read_bytes() == (tmp_path / "whole.tsv").read_bytes()
+    assert not (tmp_path / "out.tsv.parts").exists()
+
+
+def test_processes_give_the_same_rows_and_a_killed_worker_is_one_line(command, tmp_path):
+    import psutil
+
+    assert finish(command("-o", "whole.jsonl"))[0] == 0
+    process = command("-o", "out.jsonl", "--engine", "process", "--workers", "2", "--parts", "parts")
+    parent = psutil.Process(process.pid)
+    for _ in range(600):
+        workers = [child for child in parent.children() if "spawn_main" in " ".join(child.cmdline())]
+        if workers or process.poll() is not None:
+            break
+        time.sleep(0.02)
+    workers[0].kill()
+    status, _, err = finish(process)
+    assert status == 1
+    assert err.startswith("tfclass: --engine process: found a worker that died")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "out.jsonl").exists()
+    status, out, _ = finish(command("--format", "jsonl", "--engine", "process", "--parts", "parts"))
+    assert (status, out) == (0, (tmp_path / "whole.jsonl").read_bytes())
+
+
+def test_dask_gives_the_same_rows(command, tmp_path):
+    pytest.importorskip("distributed", reason="the extra hpc is not installed")
+    assert finish(command("-o", "whole.tsv"))[0] == 0
+    status, out, err = finish(command("--engine", "dask", "--workers", "2", "--parts", "parts"))
+    assert status == 0, err
+    assert out == (tmp_path / "whole.tsv").read_bytes()

@@ -1,0 +1,70 @@
+"""Scoring when memory runs out: smaller batches, the same numbers."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tests.conftest import SMALL
+from tfclass.errors import MemoryLimitError
+from tfclass.networks.scoring import logits_of
+from tfclass.networks.zoo import build
+
+
+@pytest.fixture
+def model(vocabulary):
+    torch.manual_seed(0)
+    return build(replace(SMALL, dropout=0.0), vocabulary, 2)
+
+
+@pytest.fixture
+def proteins():
+    rng = np.random.default_rng(0)
+    return [rng.integers(1, 27, length).astype(np.uint8) for length in rng.integers(1, 60, 50)]
+
+
+def small_memory(model, limit, error):
+    """Let the model fail on more than `limit` padded residues; gives the sizes that it was asked for."""
+    asked = []
+
+    def check(_, arguments):
+        asked.append(arguments[0].numel())
+        if asked[-1] > limit:
+            raise error
+
+    model.register_forward_pre_hook(check)
+    return asked
+
+
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory: 1 GB")],
+    ids=["on a GPU", "on the CPU"],
+)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_batch_too_large_for_memory_is_halved_until_it_fits(model, proteins, error, threads):
+    expected = logits_of(model, proteins, 4000)
+    asked = small_memory(model, 300, error)
+    torch.set_num_threads(threads)
+    try:
+        found = logits_of(model, proteins, 4000)
+    finally:
+        torch.set_num_threads(1)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert max(asked) > 300
+    assert sum(size <= 300 for size in asked) > 5
+
+
+def test_a_protein_too_long_by_itself_is_one_line(model, proteins):
+    small_memory(model, 30, torch.OutOfMemoryError("CUDA out of memory"))
+    with pytest.raises(
+        MemoryLimitError, match=r"a protein of \d+ residues, too long for the memory of cpu; use a machine"
+    ):
+        logits_of(model, proteins, 100)
+
+
+def test_another_failure_is_not_taken_for_lack_of_memory(model, proteins):
+    small_memory(model, 30, RuntimeError("shape mismatch"))
+    with pytest.raises(RuntimeError, match="shape mismatch"):
+        logits_of(model, proteins, 100)
