@@ -32,7 +32,7 @@ CONFINED = {
     "rich": ("cli",),
     "dask": ("inference/engines.py",),
     "distributed": ("inference/engines.py",),
-    "mlflow": ("training/tracking.py", "inference/pyfunc.py"),
+    "mlflow": ("training/tracking.py", "inference/pyfunc.py", "inference/registry.py"),
     "Bio": ("sequence/fasta.py", "networks/embeddings.py"),
     "pickle": ("training/checkpoint.py",),
 }

@@ -300,3 +300,24 @@ def test_memory_does_not_grow_with_the_input():
         tracemalloc.stop()
     assert n_residues == 80 * 25 * 50 * 1000
     assert peak < 2_000_000
+
+
+def test_an_address_is_read_through_fsspec():
+    import fsspec
+
+    with fsspec.open("memory://proteins.fasta.gz", "wb") as stream:
+        stream.write(gzip.compress(b">a\nMKV\n"))
+    assert [record.sequence for record in read_fasta("memory://proteins.fasta.gz")] == ["MKV"]
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("nonesuch://a/b.fasta", "nonesuch://a/b.fasta: found an address that cannot be opened"),
+        ("memory://missing.fasta", "memory://missing.fasta: found no such file"),
+    ],
+)
+def test_an_address_that_cannot_be_read_is_one_line(address, message):
+    with pytest.raises(FastaError) as caught:
+        list(read_fasta(address))
+    assert str(caught.value).startswith(message)

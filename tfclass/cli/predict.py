@@ -25,7 +25,7 @@ Format = Annotated[
     Literal["tsv", "jsonl", "parquet"] | None,
     typer.Option("--format", help="How rows are written; by default as the name of -o ends, else tsv."),
 ]
-Model = Annotated[str, typer.Option(help="A bundle folder, or the name of a shipped model.")]
+Model = Annotated[str, typer.Option(help="A bundle folder, a shipped model's name, or models:/NAME@ALIAS of MLflow.")]
 Threshold = Annotated[
     str | None, typer.Option(help="Probability from which a protein is called; or max-mcc, fdr=X, recall=X.")
 ]
@@ -91,13 +91,14 @@ def predict(
 
 
 def _predictor(model: str, threshold: str | None, device: str, threads: int) -> "tuple[Predictor, Path]":
-    from tfclass.bundle.bundle import find_bundle, load_bundle
+    from tfclass.bundle.bundle import load_bundle
     from tfclass.config import RuntimeConfig
     from tfclass.environment import prepare
     from tfclass.inference.predictor import Predictor
+    from tfclass.inference.registry import locate_model
 
     chosen = prepare(RuntimeConfig(device=device, threads=threads))  # type: ignore[arg-type]
-    folder = find_bundle(model)
+    folder = locate_model(model)
     return Predictor(load_bundle(folder), threshold=threshold, device=chosen), folder
 
 

@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tfclass.bundle.bundle import DEFAULT, Bundle, find_bundle, load_bundle
+from tfclass.bundle.bundle import DEFAULT, Bundle, load_bundle
 from tfclass.bundle.calibration import choose_threshold
 from tfclass.errors import ConfigError
 from tfclass.inference.duplicates import SeenIds
+from tfclass.inference.registry import locate_model
 from tfclass.networks.scoring import MAX_RESIDUES, logits_of
 from tfclass.sequence.cleaning import CleanSequence, clean
 from tfclass.sequence.fasta import Record
@@ -95,8 +96,8 @@ class Predictor:
 
     @classmethod
     def load(cls, model: str | Path = DEFAULT, *, threshold: float | str | None = None) -> "Predictor":
-        """Load a model by folder or by shipped name; see `find_bundle` and `load_bundle` for errors."""
-        return cls(load_bundle(find_bundle(str(model))), threshold=threshold)
+        """Load a model by folder, shipped name or MLflow address; see `locate_model` and `load_bundle` for errors."""
+        return cls(load_bundle(locate_model(str(model))), threshold=threshold)
 
     def predict(self, records: Iterable[Record]) -> Iterator[Prediction]:
         """Score records.

@@ -8,7 +8,7 @@ import io
 import itertools
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TextIO, cast
 
@@ -54,8 +54,8 @@ def read_fasta(source: str | Path | BinaryIO) -> Iterator[Record]:
     Parameters
     ----------
     source : str, Path or binary file
-        A path, ``"-"`` for standard input, or an open binary stream, which is left open. Plain, gzip, bzip2, xz or
-        zstd.
+        A path, ``"-"`` for standard input, an address such as ``s3://bucket/key`` (through fsspec and its driver), or
+        an open binary stream, which is left open. Plain, gzip, bzip2, xz or zstd.
 
     Yields
     ------
@@ -96,9 +96,23 @@ def _opened(source: str | Path | BinaryIO) -> Iterator[BinaryIO]:
         yield source
     elif source == "-":
         yield sys.stdin.buffer
+    elif "://" in str(source):
+        with _remote(str(source)) as stream:
+            yield stream
     else:
         with Path(source).open("rb") as stream:
             yield stream
+
+
+def _remote(url: str) -> AbstractContextManager[BinaryIO]:
+    """Open what is not a local path: ``s3://``, ``gs://`` and whatever else fsspec has a driver for."""
+    import fsspec
+
+    try:
+        return cast(AbstractContextManager[BinaryIO], fsspec.open(url, "rb"))
+    except (ImportError, ValueError) as error:
+        # fsspec says which package is missing.
+        raise FastaError(url, f"an address that cannot be opened ({error})", path=url) from error
 
 
 @contextmanager

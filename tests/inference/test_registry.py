@@ -1,0 +1,50 @@
+"""Models by MLflow address, from a real store."""
+
+import mlflow
+import pytest
+
+from tfclass.bundle.bundle import load_bundle
+from tfclass.config import TrackingConfig
+from tfclass.errors import BundleError
+from tfclass.inference.predictor import Predictor
+from tfclass.inference.registry import locate_model
+from tfclass.sequence.fasta import Record
+from tfclass.training.tracking import tracked
+
+
+@pytest.fixture(scope="module")
+def logged(small_bundle_folder, tmp_path_factory):
+    """A store with the small bundle logged and registered; its URI and the run."""
+    uri = f"sqlite:///{tmp_path_factory.mktemp('store') / 'mlflow.db'}"
+    with tracked(TrackingConfig(uri=uri), "a run", {}) as tracker:
+        tracker.model(small_bundle_folder)
+        run_id = tracker.run_id
+    client = mlflow.MlflowClient(uri)
+    client.create_registered_model("tfclass")
+    [model] = client.search_logged_models([client.get_run(run_id).info.experiment_id])
+    version = client.create_model_version("tfclass", model.artifact_location, run_id, model_id=model.model_id)
+    client.set_registered_model_alias("tfclass", "champion", version.version)
+    return uri, run_id
+
+
+@pytest.mark.parametrize("address", ["models:/tfclass@champion", "models:/tfclass/1", "runs:/RUN/bundle"])
+def test_an_address_is_the_bundle_that_was_logged(logged, address, small_bundle_folder, monkeypatch):
+    uri, run_id = logged
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    predictor = Predictor.load(address.replace("RUN", run_id))
+    assert predictor.bundle.digest == load_bundle(small_bundle_folder).digest
+    records = [Record("a", "a", "MKVLAG")]
+    assert list(predictor.predict(records)) == list(Predictor.load(small_bundle_folder).predict(records))
+
+
+def test_what_is_not_there_is_one_line(logged, monkeypatch, tmp_path):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", logged[0])
+    with pytest.raises(BundleError) as caught:
+        locate_model("models:/tfclass@nobody")
+    assert str(caught.value).startswith("models:/tfclass@nobody: found nothing to fetch from sqlite:///")
+    assert "\n" not in str(caught.value)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BundleError, match="found no MLflow store at sqlite:///"):
+        locate_model("models:/tfclass@champion")
+    assert list(tmp_path.iterdir()) == []
