@@ -68,3 +68,8 @@ def test_another_failure_is_not_taken_for_lack_of_memory(model, proteins):
     small_memory(model, 30, RuntimeError("shape mismatch"))
     with pytest.raises(RuntimeError, match="shape mismatch"):
         logits_of(model, proteins, 100)
+
+
+def test_bfloat16_moves_the_logits_a_little(model, proteins):
+    exact, coarse = (logits_of(model, proteins, 4000, precision) for precision in ("float32", "bf16"))
+    assert 0 < np.abs(exact - coarse).max() < 0.02

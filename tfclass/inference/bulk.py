@@ -23,6 +23,7 @@ from tfclass.files import make_folder, whole_file
 from tfclass.inference.duplicates import SeenIds
 from tfclass.inference.output import write_parquet
 from tfclass.inference.predictor import Prediction, Predictor, windows
+from tfclass.networks.scoring import Precision
 from tfclass.sequence.fasta import Record
 
 # Residues in a chunk: half a minute of work, a few megabytes to hand to a worker.
@@ -47,6 +48,8 @@ class Job:
     device : str
     threads : int
         Of each worker; 0 leaves the choice to torch.
+    precision : str
+        See `Predictor`.
     """
 
     folder: str
@@ -54,11 +57,12 @@ class Job:
     threshold: float | None = None
     device: str = "cpu"
     threads: int = 0
+    precision: Precision = "float32"
 
     @property
     def key(self) -> str:
         """Digest of what decides the rows."""
-        decides = [__version__, self.digest, self.threshold]
+        decides = [__version__, self.digest, self.threshold, self.precision]
         return hashlib.sha256(json.dumps(decides).encode()).hexdigest()
 
 
@@ -194,7 +198,7 @@ def _predictor(job: Job) -> Predictor:
     bundle = load_bundle(Path(job.folder))
     if bundle.digest != job.digest:
         raise BundleError(job.folder, "another model than the one this prediction began with", path=job.folder)
-    return Predictor(bundle, threshold=job.threshold, device=torch.device(job.device))
+    return Predictor(bundle, threshold=job.threshold, device=torch.device(job.device), precision=job.precision)
 
 
 def _chunk(number: int, records: list[Record], repeated: list[bool]) -> Chunk:

@@ -13,7 +13,7 @@ from tfclass.bundle.calibration import choose_threshold
 from tfclass.errors import ConfigError
 from tfclass.inference.duplicates import SeenIds
 from tfclass.inference.registry import locate_model
-from tfclass.networks.scoring import MAX_RESIDUES, logits_of
+from tfclass.networks.scoring import MAX_RESIDUES, Precision, logits_of
 from tfclass.sequence.cleaning import CleanSequence, clean
 from tfclass.sequence.fasta import Record
 
@@ -67,6 +67,8 @@ class Predictor:
         The CPU by default.
     max_residues : int
         Most padded residues in a batch.
+    precision : str
+        ``float32``, or ``bf16``: about twice as fast on processors that compute in bfloat16, slower on others.
 
     Raises
     ------
@@ -87,11 +89,13 @@ class Predictor:
         threshold: float | str | None = None,
         device: torch.device | None = None,
         max_residues: int = MAX_RESIDUES,
+        precision: Precision = "float32",
     ) -> None:
         self.bundle = bundle
         self.binary = len(bundle.classes) == 2
         self.threshold = bundle.threshold if threshold is None else _chosen(threshold, bundle)
         self.max_residues = max_residues
+        self.precision: Precision = precision
         bundle.model.to(device or torch.device("cpu"))
 
     @classmethod
@@ -136,7 +140,7 @@ class Predictor:
         for sequence in cleaned:
             if not sequence.problem and places.setdefault(sequence.tokens.tobytes(), len(distinct)) == len(distinct):
                 distinct.append(sequence.tokens)
-        logits_NC = logits_of(self.bundle.model, distinct, self.max_residues)
+        logits_NC = logits_of(self.bundle.model, distinct, self.max_residues, self.precision)
         probability_NC = self.bundle.calibration.probability(logits_NC)
         for record, sequence, again in zip(window, cleaned, repeated, strict=True):
             scored = None if sequence.problem else probability_NC[places[sequence.tokens.tobytes()]]

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +13,18 @@ from tfclass.corpus.batching import collate, longest_first_batches
 from tfclass.errors import MemoryLimitError
 from tfclass.networks.classifier import Classifier
 
+Precision = Literal["float32", "bf16"]
+
 # Padded residues in a batch, where nothing else is asked for.
 MAX_RESIDUES = 16384
 
 
-def logits_of(model: Classifier, tokens: Sequence[npt.NDArray[np.uint8]], max_residues: int) -> npt.NDArray[np.float64]:
+def logits_of(
+    model: Classifier,
+    tokens: Sequence[npt.NDArray[np.uint8]],
+    max_residues: int,
+    precision: Precision = "float32",
+) -> npt.NDArray[np.float64]:
     """Score sequences in evaluation mode, without gradients.
 
     Parameters
@@ -27,6 +35,8 @@ def logits_of(model: Classifier, tokens: Sequence[npt.NDArray[np.uint8]], max_re
         None empty.
     max_residues : int
         Most padded residues in a batch.
+    precision : str
+        Of the network's arithmetic: ``float32``, or ``bf16`` for matrix products in bfloat16.
 
     Returns
     -------
@@ -44,7 +54,8 @@ def logits_of(model: Classifier, tokens: Sequence[npt.NDArray[np.uint8]], max_re
     def score(rows: npt.NDArray[np.int64]) -> None:
         try:
             batch = collate([tokens[i] for i in rows]).to(device)
-            with torch.inference_mode():
+            reduced = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+            with torch.inference_mode(), reduced:
                 logits_NC[rows] = model(batch.tokens_BL, batch.lengths_B).double().cpu().numpy()
         except RuntimeError as error:
             if not _out_of_memory(error):
