@@ -39,7 +39,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     """
     name = ""
     # What a symbolic link points to is replaced, not the link.
-    target = path.resolve() if path.is_symlink() else path
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path
     try:
         if path.parent == Path("/dev") or (target.exists() and not target.is_file() and not target.is_dir()):
             # A pipe or a device can only be written to; a rename would put a file in its place, or, where /dev/stdout
@@ -54,6 +54,9 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             os.fsync(stream.fileno())
         os.chmod(name, 0o666 & ~_umask())
         os.replace(name, target)
+    except BrokenPipeError:
+        # The reader of a pipe has seen enough.
+        raise
     except OSError as error:
         _forget(name)
         raise _cannot_write(path, error) from error

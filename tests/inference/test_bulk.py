@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -15,7 +16,7 @@ import pytest
 from tfclass.bundle.bundle import load_bundle
 from tfclass.errors import BundleError, MissingExtraError, OutputError
 from tfclass.inference import bulk, engines
-from tfclass.inference.bulk import InProcess, Job, chunks, predict_in_parts
+from tfclass.inference.bulk import InProcess, Job, chunks, is_finished, predict_in_parts
 from tfclass.inference.duplicates import SeenIds
 from tfclass.inference.predictor import Predictor
 from tfclass.sequence.fasta import Record
@@ -76,15 +77,18 @@ def test_what_is_finished_is_not_done_again(records, job, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(
-    "change", [{"threshold": 0.4}, {"digest": "another"}], ids=["another threshold", "another model"]
+    "change",
+    [{"threshold": 0.4}, {"digest": "another"}, {"precision": "bf16"}],
+    ids=["another threshold", "another model", "another precision"],
 )
-def test_parts_of_another_job_are_not_taken_for_this_one(records, job, tmp_path, change, monkeypatch):
+def test_parts_of_another_job_are_not_taken_for_this_one(records, job, tmp_path, change):
     in_parts(records, job, tmp_path)
-    done = []
-    monkeypatch.setattr(bulk, "score_chunk", lambda job, chunk, path: done.append(path))
-    other = Job(**{"folder": job.folder, "digest": job.digest, "threshold": job.threshold, **change})
-    in_parts(records, other, tmp_path)
-    assert len(done) == len(parts_of(tmp_path))
+    first = next(chunks(iter(records), 1500))
+    part = tmp_path / "part-00000.parquet"
+    assert is_finished(part, first.digest, job)
+    assert not is_finished(part, first.digest, replace(job, **change))
+    assert not is_finished(part, "another", job)
+    assert not is_finished(tmp_path / "part-00001.parquet", first.digest, job)
 
 
 def test_parts_of_a_longer_input_do_not_stay_behind(records, job, tmp_path):
@@ -94,6 +98,60 @@ def test_parts_of_a_longer_input_do_not_stay_behind(records, job, tmp_path):
     stored = [name for name in parts_of(tmp_path) if name.startswith("part-")]
     assert sum(pq.read_metadata(tmp_path / name).num_rows for name in stored) == len(rows) == 50
     assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_another_run_in_the_same_folder_is_refused(records, job, tmp_path):
+    first = predict_in_parts(iter(records), job, tmp_path, InProcess(), in_flight=0, chunk_residues=1500)
+    next(first)
+    with pytest.raises(OutputError, match="found another run that uses it; expected a folder of its own"):
+        in_parts(records[:50], job, tmp_path)
+    assert len(list(first)) == len(records) - 1
+
+
+def test_a_part_that_was_exchanged_on_the_way_is_not_taken(records, job, tmp_path, monkeypatch):
+    def meddle(job, chunk, path):
+        score_chunk(job, chunk._replace(digest="another"), path)
+
+    score_chunk = bulk.score_chunk
+    monkeypatch.setattr(bulk, "score_chunk", meddle)
+    with pytest.raises(OutputError, match="found another run's part; expected that of this run"):
+        in_parts(records, job, tmp_path)
+
+
+def test_a_damaged_part_is_made_again(records, job, tmp_path):
+    expected = in_parts(records, job, tmp_path)
+    part = tmp_path / "part-00001.parquet"
+    content = part.read_bytes()
+    dice = random.Random(1)
+    for _ in range(40):
+        at = dice.randrange(len(content))
+        part.write_bytes(content[:at] + bytes([content[at] ^ dice.randrange(1, 256)]) + content[at + 1 :])
+        assert in_parts(records, job, tmp_path) == expected
+
+
+def test_ids_come_out_as_the_bytes_they_were(job, tmp_path):
+    name = b"caf\xe9".decode("utf-8", "surrogateescape")
+    rows = in_parts([Record(name, name, "MKV"), Record("b", "b", "MK")], job, tmp_path)
+    assert [row.id for row in rows] == [name, "b"]
+
+
+def test_only_parts_are_removed(records, job, tmp_path):
+    folder = tmp_path / "parts"
+    in_parts(records, job, folder)
+    (folder / "mine.txt").write_text("precious")
+    bulk.remove_parts(folder)
+    assert parts_of(folder) == ["mine.txt"]
+    (folder / "mine.txt").unlink()
+    (tmp_path / "link").symlink_to(folder)
+    in_parts(records, job, tmp_path / "link")
+    bulk.remove_parts(tmp_path / "link")
+    assert parts_of(folder) == []
+
+
+def test_many_empty_records_make_chunks_too(job, monkeypatch):
+    monkeypatch.setattr(bulk, "_CHUNK_RECORDS", 20)
+    made = list(chunks((Record(str(i), "", "") for i in range(100)), 1500))
+    assert [len(chunk.records) for chunk in made] == [21, 21, 21, 21, 16]
 
 
 def test_no_more_than_asked_is_read_ahead(records, job, tmp_path):
@@ -178,11 +236,13 @@ def test_killed_at_random_moments_it_goes_on_and_ends_with_the_same_file(command
     dice = random.Random(3)
     for _ in range(20):
         process = command("-o", "out.tsv", "--resume")
-        time.sleep(dice.uniform(0.5, 4.0))
+        time.sleep(dice.uniform(0.3, 3.0))
         process.send_signal(signal.SIGKILL)
         process.communicate()
         if (tmp_path / "out.tsv").exists():
-            break
+            # It was done before it could be killed: once more from the start.
+            assert (tmp_path / "out.tsv").read_bytes() == (tmp_path / "whole.tsv").read_bytes()
+            (tmp_path / "out.tsv").unlink()
         for part in (tmp_path / "out.tsv.parts").glob("part-*.parquet"):
             pq.read_table(part)
     status, _, err = finish(command("-o", "out.tsv", "--resume"))
@@ -212,9 +272,43 @@ def test_processes_give_the_same_rows_and_a_killed_worker_is_one_line(command, t
     assert (status, out) == (0, (tmp_path / "whole.jsonl").read_bytes())
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "Ctrl-C"])
+def test_stopped_it_leaves_no_worker_and_nothing_half_written(command, tmp_path, number, status):
+    import psutil
+
+    process = command("-o", "out.tsv", "--engine", "process", "--workers", "2", "--parts", "parts")
+    for _ in range(600):
+        if list((tmp_path / "parts").glob("part-*")) or process.poll() is not None:
+            break
+        time.sleep(0.02)
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(number)
+    found, _, err = finish(process)
+    assert (found, err) == (status, "tfclass: interrupted; the same command goes on\n")
+    psutil.wait_procs(children, timeout=20)
+    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["command.py", "in.fasta", "parts"]
+    assert finish(command("-o", "out.tsv", "--parts", "parts"))[0] == 0
+
+
+def test_workers_do_not_outlive_a_parent_that_was_killed(command, tmp_path):
+    import psutil
+
+    process = command("-o", "out.tsv", "--engine", "process", "--workers", "2", "--parts", "parts")
+    for _ in range(600):
+        if list((tmp_path / "parts").glob("part-*")) or process.poll() is not None:
+            break
+        time.sleep(0.02)
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.communicate()
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
+
+
 def test_dask_gives_the_same_rows(command, tmp_path):
     pytest.importorskip("distributed", reason="the extra hpc is not installed")
     assert finish(command("-o", "whole.tsv"))[0] == 0
     status, out, err = finish(command("--engine", "dask", "--workers", "2", "--parts", "parts"))
-    assert status == 0, err
+    assert (status, err.count("\n")) == (0, 1), err
     assert out == (tmp_path / "whole.tsv").read_bytes()

@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 import re
-import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -72,14 +72,14 @@ def predict(
     Every record gives one row, in input order, whatever its length. Rows go to standard output, all else to standard
     error.
     """
-    _keep_apart(output, fasta)
+    _keep_apart(output, fasta, parts)
     name = _format(output_format, output)
     folder = _parts_folder(parts, output, resume=resume, engine=engine)
     records = _sharded(fasta, shard)
     predictor, bundle_folder = _predictor(model, threshold, device, threads, precision)
     facts = _facts(predictor) if header or name == "parquet" else None
     tally = _Tally()
-    with _progress(quiet) as advance:
+    with _stoppable(folder is not None), _progress(quiet) as advance:
         if folder is None:
             rows = predictor.predict(records)
         else:
@@ -87,7 +87,7 @@ def predict(
         rows = tally.count(rows, advance)
         _write(filter(_is_called, rows) if only_tf else rows, name, output, facts)
     if folder is not None and parts is None:
-        shutil.rmtree(folder)
+        _remove_parts(folder)
     if not quiet:
         typer.echo(f"{tally.records} records: {tally.called} called, {tally.skipped} skipped", err=True)
     if strict and tally.skipped:
@@ -119,14 +119,14 @@ def _write(rows: "Iterator[Prediction]", name: str, output: Path | None, facts: 
 def _format(asked: str | None, output: Path | None) -> str:
     suffix = output.suffix.removeprefix(".") if output else ""
     name = asked or (suffix if suffix in ("tsv", "jsonl", "parquet") else "tsv")
-    if name == "parquet" and output is None and sys.stdout.isatty():
+    if name == "parquet" and output is None and sys.stdout is not None and sys.stdout.isatty():
         raise typer.BadParameter("Parquet is not for a terminal; name a file with -o", param_hint="--format")
     return name
 
 
 def _parts_folder(parts: Path | None, output: Path | None, *, resume: bool, engine: str) -> Path | None:
     if parts is None and resume:
-        if output is None:
+        if output is None or (output.exists() and not output.is_file()):
             raise typer.BadParameter(
                 "needs -o FILE or --parts DIR: standard output cannot be gone on with", param_hint="--resume"
             )
@@ -139,7 +139,7 @@ def _parts_folder(parts: Path | None, output: Path | None, *, resume: bool, engi
 def _sharded(fasta: list[str], shard: str) -> "Iterator[Record]":
     from tfclass.sequence.fasta import read_fasta
 
-    match = re.fullmatch(r"([0-9]+)/([0-9]+)", shard)
+    match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", shard)
     index, count = (int(match[1]), int(match[2])) if match else (0, 0)
     if not 1 <= index <= count:
         raise typer.BadParameter(f"{shard!r} is not I/N with I from 1 to N, such as 3/8", param_hint="--shard")
@@ -185,10 +185,14 @@ def _in_parts(
         yield from predict_in_parts(records, job, folder, executor, in_flight=0 if alone else 2 * workers)
 
 
-def _keep_apart(output: Path | None, fasta: list[str]) -> None:
+def _keep_apart(output: Path | None, fasta: list[str], parts: Path | None) -> None:
     from tfclass.errors import OutputError
 
-    if output is None or not output.is_file():
+    if output is None:
+        return
+    if output.is_dir() or (parts is not None and output.absolute() == parts.absolute()):
+        raise OutputError(str(output), "a folder", "a file", "choose another name for -o")
+    if not output.is_file():
         return
     for source in fasta:
         if Path(source).exists() and output.samefile(source):
@@ -229,6 +233,8 @@ def _opened(output: Path | None) -> contextlib.AbstractContextManager[BinaryIO]:
 def _standard_output() -> Iterator[BinaryIO]:
     from tfclass.errors import OutputError
 
+    if sys.stdout is None:
+        raise OutputError("standard output", "it closed", "a place for the rows", "name a file with -o")
     try:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
@@ -237,6 +243,33 @@ def _standard_output() -> Iterator[BinaryIO]:
         raise
     except OSError as error:
         raise OutputError("standard output", f"a place that cannot be written ({error.strerror})") from error
+
+
+def _remove_parts(folder: Path) -> None:
+    from tfclass.inference.bulk import remove_parts
+
+    remove_parts(folder)
+
+
+@contextlib.contextmanager
+def _stoppable(goes_on: bool) -> Iterator[None]:
+    """End in one line, and with everything cleaned up, on Ctrl-C, SIGTERM and SIGHUP alike."""
+    received = [signal.SIGINT]
+
+    def stop(number: int, _: object) -> None:
+        received[0] = signal.Signals(number)
+        raise KeyboardInterrupt
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    previous = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("tfclass: interrupted" + ("; the same command goes on" if goes_on else ""), err=True)
+        raise typer.Exit(128 + received[0]) from None
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

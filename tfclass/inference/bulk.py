@@ -4,6 +4,7 @@ A part carries the digest of its chunk and of the job (model, threshold, version
 input or model is never taken for one of this. Parts appear whole or not at all.
 """
 
+import contextlib
 import hashlib
 import json
 from collections import deque
@@ -12,13 +13,14 @@ from concurrent.futures import Executor, Future
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
 
 import torch
+from filelock import FileLock, Timeout
 
 from tfclass import __version__
 from tfclass.bundle.bundle import load_bundle
-from tfclass.errors import BundleError
+from tfclass.errors import BundleError, OutputError
 from tfclass.files import make_folder, whole_file
 from tfclass.inference.duplicates import SeenIds
 from tfclass.inference.output import write_parquet
@@ -26,11 +28,17 @@ from tfclass.inference.predictor import Prediction, Predictor, windows
 from tfclass.networks.scoring import Precision
 from tfclass.sequence.fasta import Record
 
-# Residues in a chunk: half a minute of work, a few megabytes to hand to a worker.
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# Residues and records in a chunk: half a minute of work, a few megabytes to hand to a worker.
 CHUNK_RESIDUES = 4_000_000
+_CHUNK_RECORDS = 200_000
+_PARTS = "part-*.parquet"
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -115,7 +123,7 @@ def predict_in_parts(
     job : Job
     folder : Path
         Gets ``part-00000.parquet`` and so on. Parts of this very input and job that are there are kept; others of those
-        names are replaced or, past the last, removed.
+        names are replaced or, past the last, removed. One run at a time.
     executor : Executor
         Of threads, processes or ``dask.distributed.Client.get_executor()``.
     in_flight : int
@@ -130,22 +138,51 @@ def predict_in_parts(
     Raises
     ------
     OutputError
-        The folder cannot be written.
+        The folder cannot be written, or another run uses it.
     """
+    # Workers may stand in another folder.
+    folder = folder.resolve()
     make_folder(folder)
-    waiting: deque[tuple[Path, Future[None] | None]] = deque()
-    number = -1
-    for chunk in chunks(records, chunk_residues):
-        number, path = chunk.number, folder / f"part-{chunk.number:05d}.parquet"
-        done = is_finished(path, chunk, job)
-        waiting.append((path, None if done else executor.submit(score_chunk, job, chunk, str(path))))
-        while len(waiting) > in_flight:
-            yield from _rows(*waiting.popleft())
-    while waiting:
-        yield from _rows(*waiting.popleft())
-    for path in folder.glob("part-*.parquet"):
-        if path.stem.removeprefix("part-").isdecimal() and int(path.stem.removeprefix("part-")) > number:
-            path.unlink()
+    with _held_alone(folder):
+        waiting: deque[_Part] = deque()
+        names = set()
+        for chunk in chunks(records, chunk_residues):
+            path = folder / f"part-{chunk.number:05d}.parquet"
+            names.add(path.name)
+            done = is_finished(path, chunk.digest, job)
+            future = None if done else executor.submit(score_chunk, job, chunk, str(path))
+            waiting.append(_Part(path, chunk.digest, [record.id for record in chunk.records], future))
+            while len(waiting) > in_flight:
+                yield from _rows(waiting.popleft(), job)
+        while waiting:
+            yield from _rows(waiting.popleft(), job)
+        for path in folder.glob(_PARTS):
+            if path.name not in names:
+                path.unlink()
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove the parts, and the folder if nothing else is in it."""
+    for path in (*folder.glob(_PARTS), *folder.glob(f".{_PARTS}.*"), folder / _LOCK):
+        path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+@contextlib.contextmanager
+def _held_alone(folder: Path) -> Iterator[None]:
+    lock = FileLock(folder / _LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        action = "wait for it, or name another folder; shards need one each"
+        raise OutputError(str(folder), "another run that uses it", "a folder of its own", action) from None
+    except OSError as error:
+        raise OutputError(str(folder), f"a place that cannot be written ({error.strerror})") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def chunks(records: Iterable[Record], chunk_residues: int) -> Iterator[Chunk]:
@@ -153,27 +190,27 @@ def chunks(records: Iterable[Record], chunk_residues: int) -> Iterator[Chunk]:
     seen = SeenIds()
     held: list[Record] = []
     repeated: list[bool] = []
-    number = 0
+    number = residues = 0
     for window in windows(records):
         held += window
         repeated += seen.add([record.id for record in window])
-        if sum(len(record.sequence) for record in held) >= chunk_residues:
+        residues += sum(len(record.sequence) for record in window)
+        if residues >= chunk_residues or len(held) >= _CHUNK_RECORDS:
             yield _chunk(number, held, repeated)
-            held, repeated, number = [], [], number + 1
+            held, repeated, number, residues = [], [], number + 1, 0
     if held:
         yield _chunk(number, held, repeated)
 
 
-def is_finished(path: Path, chunk: Chunk, job: Job) -> bool:
-    """Say whether a part is there and was made from this chunk by this job."""
+def is_finished(path: Path, digest: str, job: Job) -> bool:
+    """Say whether a part is there, undamaged, and was made from the chunk of this digest by this job."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        metadata = pq.read_schema(path).metadata or {}
-    except (OSError, pa.ArrowInvalid):
+        table = _read(path)
+    except (OSError, ValueError, TypeError, pa.ArrowException):
         return False
-    return (metadata.get(b"chunk"), metadata.get(b"job")) == (chunk.digest.encode(), job.key.encode())
+    return _is_of(table, digest, job)
 
 
 def score_chunk(job: Job, chunk: Chunk, path: str) -> None:
@@ -209,12 +246,32 @@ def _chunk(number: int, records: list[Record], repeated: list[bool]) -> Chunk:
     return Chunk(number, records, repeated, digest.hexdigest())
 
 
-def _rows(path: Path, future: "Future[None] | None") -> Iterator[Prediction]:
+class _Part(NamedTuple):
+    path: Path
+    digest: str
+    ids: list[str]
+    future: "Future[None] | None"
+
+
+def _rows(part: _Part, job: Job) -> Iterator[Prediction]:
+    if part.future is not None:
+        part.future.result()
+    table = _read(part.path)
+    if not _is_of(table, part.digest, job) or table.num_rows != len(part.ids):
+        raise OutputError(str(part.path), "another run's part", "that of this run", "name another folder")
+    names = iter(part.ids)
+    for group in table.to_batches(max_chunksize=10_000):
+        for row in group.to_pylist():
+            # Parquet holds UTF-8 only; an id is given as it came.
+            yield Prediction(**{**row, "id": next(names)})
+
+
+def _read(path: Path) -> "pa.Table":
     import pyarrow.parquet as pq
 
-    if future is not None:
-        future.result()
-    with pq.ParquetFile(path) as part:
-        for group in part.iter_batches():
-            for row in group.to_pylist():
-                yield Prediction(**row)
+    return pq.read_table(path, page_checksum_verification=True, partitioning=None)  # type: ignore[arg-type]
+
+
+def _is_of(table: "pa.Table", digest: str, job: Job) -> bool:
+    metadata = table.schema.metadata or {}
+    return (metadata.get(b"chunk"), metadata.get(b"job")) == (digest.encode(), job.key.encode())

@@ -1,10 +1,13 @@
 """Where parts are computed: in this process, in processes of this machine, or on a Dask cluster."""
 
+import logging
+import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context, parent_process
 
 from tfclass.errors import MissingExtraError, WorkerError
 from tfclass.inference.bulk import InProcess
@@ -38,35 +41,71 @@ def executor_of(engine: str, workers: int) -> Iterator[Executor]:
         with _dask(workers) as executor:
             yield executor
     else:
-        # A forked torch may wait for threads that were not copied with it.
-        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
-        try:
-            yield pool
-        except BrokenProcessPool as error:
-            action = "the same command goes on where this one stopped; fewer --workers need less memory"
-            raise WorkerError(
-                f"--engine {engine}", "a worker that died, perhaps for lack of memory", action=action
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
+        with _processes(workers) as executor:
+            yield executor
+
+
+@contextmanager
+def _processes(workers: int) -> Iterator[Executor]:
+    # A forked torch may wait for threads that were not copied with it.
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_leave_with_parent)
+    try:
+        yield pool
+    except BrokenProcessPool as error:
+        action = "the same command goes on where this one stopped; fewer --workers need less memory"
+        found = "a worker that died, perhaps for lack of memory"
+        raise WorkerError("--engine process", found, action=action) from error
+    except BaseException:
+        # Nobody waits for the chunks in hand.
+        for process in active_children():
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _leave_with_parent() -> None:
+    """End this worker when the process that started it is gone, however it went."""
+    parent = parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 @contextmanager
 def _dask(workers: int) -> Iterator[Executor]:
     try:
         import dask.config
+
+        # Before the import that reads it; what Dask has to say is no business of standard error.
+        dask.config.set({"logging.distributed": "critical"})
         from distributed import Client, KilledWorker, LocalCluster
     except ModuleNotFoundError as error:
         action = "pip install 'tfclass[hpc]'"
         raise MissingExtraError("--engine dask", "no Dask in this installation", action=action) from error
     remote = dask.config.get("scheduler-address", None)
-    cluster = remote or LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address="")
+    options = {
+        "n_workers": workers,
+        "threads_per_worker": 1,
+        "silence_logs": logging.CRITICAL,
+        "dashboard_address": None,
+    }
     try:
-        with Client(cluster) as client:
-            yield client.get_executor()
+        cluster = remote or LocalCluster(**options)
+        client = Client(cluster)
+    except (OSError, ValueError) as error:
+        where = f"DASK_SCHEDULER_ADDRESS={remote}" if remote else "--engine dask"
+        raise WorkerError(where, f"no cluster ({error})", "a scheduler that answers") from error
+    try:
+        yield client.get_executor()
     except KilledWorker as error:
         action = "the same command goes on where this one stopped"
         raise WorkerError("--engine dask", "a chunk whose workers died again and again", action=action) from error
     finally:
-        if not isinstance(cluster, str):
+        client.close()
+        if not remote:
             cluster.close()

@@ -52,7 +52,7 @@ def write_parquet(predictions: Iterable[Prediction], stream: BinaryIO, facts: Fa
     metadata = {key: str(value) for key, value in (facts or {}).items()}
     schema = pa.schema(list(zip(COLUMNS, types, strict=True)), metadata=metadata)
     rows = iter(predictions)
-    with pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+    with pq.ParquetWriter(stream, schema, compression="zstd", write_page_checksum=True) as writer:
         while group := list(islice(rows, _GROUP)):
             columns = zip(*(_valid_text(row) for row in group), strict=True)
             arrays = [pa.array(column, type=kind) for column, kind in zip(columns, types, strict=True)]

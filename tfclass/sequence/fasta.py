@@ -95,6 +95,8 @@ def _opened(source: str | Path | BinaryIO) -> Iterator[BinaryIO]:
     if not isinstance(source, str | Path):
         yield source
     elif source == "-":
+        if sys.stdin is None:
+            raise FastaError("standard input", "it closed", "FASTA records")
         yield sys.stdin.buffer
     elif "://" in str(source):
         with _remote(str(source)) as stream:
