@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 
 from tests.conftest import SMALL
+from tfclass.bundle.bundle import Bundle, load_bundle, save_bundle
+from tfclass.bundle.calibration import Calibration
 from tfclass.config import StemConfig
 from tfclass.corpus.batching import collate
 from tfclass.networks.encoders import NoEncoder
@@ -95,6 +97,17 @@ def test_scoring_restores_the_mode_of_every_module_and_repeats_exactly(network, 
     first, second = (logits_of(network, proteins, 64) for _ in range(2))
     assert [module.training for module in network.modules()] == before
     np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("change", CASES.values(), ids=CASES)
+def test_a_saved_network_comes_back_with_the_same_numbers(change, proteins, vocabulary, tmp_path):
+    config = replace(SMALL, **{"layers": 2, "dropout": 0.5, **change})
+    network = build(config, vocabulary, n_classes=3)
+    classes, calibration = ("a", "b", "c"), Calibration(1.0, (0.0, 0.0, 0.0))
+    save_bundle(Bundle("n", network, config, vocabulary, classes, calibration, None, {}), tmp_path / "n", card="")
+    loaded = load_bundle(tmp_path / "n")
+    assert loaded.config == config
+    assert torch.equal(score(loaded.model, proteins), score(network, proteins))
 
 
 def test_a_protein_of_35000_residues_is_scored_whole(network):
