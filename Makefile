@@ -70,8 +70,8 @@ ui: $(VENV)/.installed ## Serve the MLflow UI on this machine, port 5000 (PORT=.
 demo: $(REPORT)/report.json ## Everything once: set up, generate, train, evaluate, predict
 	$(BIN)/tfclass predict $(FASTA) --model $(BUNDLE)
 
-test: $(VENV)/.installed-test ## Run the tests
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.installed-test ## Run the tests, on up to four cores
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
 
 lint: $(VENV)/.installed-test ## Check style and types
 	$(BIN)/ruff check .
