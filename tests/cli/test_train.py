@@ -106,7 +106,7 @@ def test_the_configuration_can_be_seen_without_training(tfclass, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-KEYS = "epochs, max_residues, learning_rate, warmup_epochs, weight_decay, clip_norm, class_weight, residue_dropout"
+KEYS = "epochs, minutes, max_residues, learning_rate, warmup_epochs, weight_decay, clip_norm, class_weight"
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ KEYS = "epochs, max_residues, learning_rate, warmup_epochs, weight_decay, clip_n
     [
         (["train", "training.lr=1"], f"training.lr: found an unknown key; expected one of {KEYS}"),
         (["train", "+training.lr=1"], f"training.lr: found an unknown key; expected one of {KEYS}"),
-        (["train", "model=lstn"], "model: found 'lstn'; expected one of bilstm, bilstm_residues, cnn"),
+        (["train", "model=lstn"], "model: found 'lstn'; expected one of bilstm, bilstm_residues, bilstm_skipgram, cnn"),
         (["train", "training.epochs=0"], "training.epochs: found 0; expected greater than or equal to 1"),
         (["train", "training.clip_norm=nan"], "training.clip_norm: found nan; expected "),
         (["train", "model.pooling=sum"], "model.pooling: found 'sum'; expected one of attention, last, max, mean"),

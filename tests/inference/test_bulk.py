@@ -219,9 +219,10 @@ def command(tmp_path, records, small_bundle_folder):
     fasta.write_text("".join(f">{record.id}\n{record.sequence}\n" for record in records * 3))
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
-    def start(*arguments):
+    def start(*arguments, **options):
         line = [sys.executable, str(script), "predict", str(fasta), "--model", str(small_bundle_folder), *arguments]
-        return subprocess.Popen(line, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        options |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(line, cwd=tmp_path, env=environment, **options)
 
     return start
 
@@ -229,6 +230,17 @@ def command(tmp_path, records, small_bundle_folder):
 def finish(process):
     out, err = process.communicate(timeout=300)
     return process.returncode, out, err.decode()
+
+
+def wait_for_parts(process, folder):
+    """Wait until the first part is there; gives the processes that the command has started."""
+    import psutil
+
+    for _ in range(1500):
+        if list(folder.glob("part-*")) or process.poll() is not None:
+            break
+        time.sleep(0.02)
+    return psutil.Process(process.pid).children(recursive=True)
 
 
 def test_killed_at_random_moments_it_goes_on_and_ends_with_the_same_file(command, tmp_path):
@@ -277,11 +289,7 @@ def test_stopped_it_leaves_no_worker_and_nothing_half_written(command, tmp_path,
     import psutil
 
     process = command("-o", "out.tsv", "--engine", "process", "--workers", "2", "--parts", "parts")
-    for _ in range(600):
-        if list((tmp_path / "parts").glob("part-*")) or process.poll() is not None:
-            break
-        time.sleep(0.02)
-    children = psutil.Process(process.pid).children(recursive=True)
+    children = wait_for_parts(process, tmp_path / "parts")
     process.send_signal(number)
     found, _, err = finish(process)
     assert (found, err) == (status, "tfclass: interrupted; the same command goes on\n")
@@ -295,11 +303,7 @@ def test_workers_do_not_outlive_a_parent_that_was_killed(command, tmp_path):
     import psutil
 
     process = command("-o", "out.tsv", "--engine", "process", "--workers", "2", "--parts", "parts")
-    for _ in range(600):
-        if list((tmp_path / "parts").glob("part-*")) or process.poll() is not None:
-            break
-        time.sleep(0.02)
-    children = psutil.Process(process.pid).children(recursive=True)
+    children = wait_for_parts(process, tmp_path / "parts")
     process.kill()
     process.communicate()
     _, alive = psutil.wait_procs(children, timeout=20)
@@ -312,3 +316,38 @@ def test_dask_gives_the_same_rows(command, tmp_path):
     status, out, err = finish(command("--engine", "dask", "--workers", "2", "--parts", "parts"))
     assert (status, err.count("\n")) == (0, 1), err
     assert out == (tmp_path / "whole.tsv").read_bytes()
+
+
+def test_a_dask_worker_that_is_killed_is_replaced(command, tmp_path):
+    pytest.importorskip("distributed", reason="the extra hpc is not installed")
+    import psutil
+
+    assert finish(command("-o", "whole.tsv"))[0] == 0
+    process = command("--engine", "dask", "--workers", "2", "--parts", "parts", "-o", "out.tsv")
+    started = wait_for_parts(process, tmp_path / "parts")
+    workers = [child for child in started if "spawn_main" in " ".join(child.cmdline())]
+    workers[0].kill()
+    psutil.wait_procs(workers[:1], timeout=20)
+    status, _, err = finish(process)
+    assert status == 0, err
+    assert (tmp_path / "out.tsv").read_bytes() == (tmp_path / "whole.tsv").read_bytes()
+
+
+@pytest.mark.parametrize("engine", ["none", "process"])
+def test_on_a_full_disk_it_is_one_line_and_goes_on_once_there_is_room(command, tmp_path, engine):
+    import resource
+
+    def little_room():
+        # What a write meets beyond the limit is what it meets on a full disk: an error in the middle of a file.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4000, resource.RLIM_INFINITY))
+
+    assert finish(command("-o", "whole.tsv"))[0] == 0
+    arguments = ("-o", "out.tsv", "--parts", "parts", "--engine", engine)
+    status, out, err = finish(command(*arguments, preexec_fn=little_room))
+    assert (status, out, err.count("\n")) == (2, b"", 1)
+    assert "found a place that cannot be written (File too large)" in err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["command.py", "in.fasta", "parts", "whole.tsv"]
+    for part in (tmp_path / "parts").glob("part-*"):
+        pq.read_table(part)
+    assert finish(command(*arguments))[0] == 0
+    assert (tmp_path / "out.tsv").read_bytes() == (tmp_path / "whole.tsv").read_bytes()
