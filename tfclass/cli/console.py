@@ -1,13 +1,11 @@
-"""What training and evaluation show, a bar, a line per epoch, tables of scores, and how they are stopped."""
+"""What training and evaluation show: a progress bar on a terminal, a line per epoch, tables of scores."""
 
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pandas as pd
-import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -40,24 +38,6 @@ def training_display(epochs: int) -> Iterator[Hooks]:
             )
 
         yield Hooks(on_step=on_step, on_epoch=on_epoch)
-
-
-@contextmanager
-def stop_on_signal() -> Iterator[Any]:
-    """Turn the first Ctrl-C or SIGTERM into a request to stop after the batch; a second one stops at once."""
-    asked: list[int] = []
-
-    def ask(number: int, _: object) -> None:
-        asked.append(number)
-        typer.echo("stopping after this batch; once more to stop at once", err=True)
-        signal.signal(number, signal.default_int_handler)
-
-    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def print_report(content: dict[str, Any]) -> None:

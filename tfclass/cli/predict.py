@@ -3,13 +3,14 @@
 import contextlib
 import itertools
 import re
-import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
 
 import typer
+
+from tfclass.cli.signals import stop_at_once
 
 if TYPE_CHECKING:
     from tfclass.inference.predictor import Prediction, Predictor
@@ -79,7 +80,7 @@ def predict(
     predictor, bundle_folder = _predictor(model, threshold, device, threads, precision)
     facts = _facts(predictor) if header or name == "parquet" else None
     tally = _Tally()
-    with _stoppable(folder is not None), _progress(quiet) as advance:
+    with stop_at_once(goes_on=folder is not None), _progress(quiet) as advance:
         if folder is None:
             rows = predictor.predict(records)
         else:
@@ -249,27 +250,6 @@ def _remove_parts(folder: Path) -> None:
     from tfclass.inference.bulk import remove_parts
 
     remove_parts(folder)
-
-
-@contextlib.contextmanager
-def _stoppable(goes_on: bool) -> Iterator[None]:
-    """End in one line, and with everything cleaned up, on Ctrl-C, SIGTERM and SIGHUP alike."""
-    received = [signal.SIGINT]
-
-    def stop(number: int, _: object) -> None:
-        received[0] = signal.Signals(number)
-        raise KeyboardInterrupt
-
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    previous = {number: signal.signal(number, stop) for number in numbers}
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo("tfclass: interrupted" + ("; the same command goes on" if goes_on else ""), err=True)
-        raise typer.Exit(128 + received[0]) from None
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

@@ -17,7 +17,8 @@ def train(context: typer.Context) -> None:
 
 
 def _job(values: Mapping[str, Any]) -> None:
-    from tfclass.cli.console import stop_on_signal, training_display
+    from tfclass.cli.console import training_display
+    from tfclass.cli.signals import stop_on_signal
     from tfclass.config import TrainConfig, from_mapping
     from tfclass.training.loop import Interrupted
     from tfclass.workflow import train_and_package

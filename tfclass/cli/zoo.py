@@ -19,7 +19,8 @@ def zoo(context: typer.Context) -> None:
 
 
 def _job(values: Mapping[str, Any]) -> None:
-    from tfclass.cli.console import print_zoo, stop_on_signal, training_display
+    from tfclass.cli.console import print_zoo, training_display
+    from tfclass.cli.signals import stop_on_signal
     from tfclass.config import ZooConfig, from_mapping
     from tfclass.training.loop import Interrupted
     from tfclass.workflow import run_zoo

@@ -88,11 +88,14 @@ def _dask(workers: int) -> Iterator[Executor]:
         action = "pip install 'tfclass[hpc]'"
         raise MissingExtraError("--engine dask", "no Dask in this installation", action=action) from error
     remote = dask.config.get("scheduler-address", None)
-    # Dask serves its pages in any case; on a port of its choosing it has nothing to warn of.
-    address = "127.0.0.1:0"
-    options = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": address}
     try:
-        cluster = remote or LocalCluster(**options, silence_logs=logging.CRITICAL)
+        # Dask serves its pages in any case; on a port of its choosing it has nothing to warn of.
+        cluster = remote or LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+        )
         client = Client(cluster)
     except (OSError, ValueError) as error:
         where = f"DASK_SCHEDULER_ADDRESS={remote}" if remote else "--engine dask"

@@ -137,13 +137,16 @@ class Predictor:
         # Genomes and metagenomes repeat themselves; what is the same is scored once.
         places: dict[bytes, int] = {}
         distinct: list[npt.NDArray[np.uint8]] = []
+        place_of: list[int | None] = []
         for sequence in cleaned:
-            if not sequence.problem and places.setdefault(sequence.tokens.tobytes(), len(distinct)) == len(distinct):
+            place = None if sequence.problem else places.setdefault(sequence.tokens.tobytes(), len(distinct))
+            if place == len(distinct):
                 distinct.append(sequence.tokens)
+            place_of.append(place)
         logits_NC = logits_of(self.bundle.model, distinct, self.max_residues, self.precision)
         probability_NC = self.bundle.calibration.probability(logits_NC)
-        for record, sequence, again in zip(window, cleaned, repeated, strict=True):
-            scored = None if sequence.problem else probability_NC[places[sequence.tokens.tobytes()]]
+        for record, sequence, again, place in zip(window, cleaned, repeated, place_of, strict=True):
+            scored = None if place is None else probability_NC[place]
             yield self._row(record, sequence, ("duplicate_id",) if again else (), scored)
 
     def _row(

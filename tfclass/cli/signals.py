@@ -1,0 +1,49 @@
+"""What Ctrl-C and its kin do: a training stops after its batch, a prediction at once."""
+
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import typer
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C or SIGTERM into a request to stop after the batch; a second one stops at once."""
+    asked: list[int] = []
+
+    def ask(number: int, _: object) -> None:
+        asked.append(number)
+        typer.echo("stopping after this batch; once more to stop at once", err=True)
+        signal.signal(number, signal.default_int_handler)
+
+    with _handled((signal.SIGINT, signal.SIGTERM), ask):
+        yield lambda: bool(asked)
+
+
+@contextmanager
+def stop_at_once(*, goes_on: bool) -> Iterator[None]:
+    """End in one line, and with everything cleaned up, on Ctrl-C, SIGTERM and SIGHUP alike."""
+    received = [signal.SIGINT]
+
+    def stop(number: int, _: object) -> None:
+        received[0] = signal.Signals(number)
+        raise KeyboardInterrupt
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    with _handled(numbers, stop):
+        try:
+            yield
+        except KeyboardInterrupt:
+            typer.echo("tfclass: interrupted" + ("; the same command goes on" if goes_on else ""), err=True)
+            raise typer.Exit(128 + received[0]) from None
+
+
+@contextmanager
+def _handled(numbers: Iterable[signal.Signals], handler: Callable[[int, object], None]) -> Iterator[None]:
+    previous = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, before in previous.items():
+            signal.signal(number, before)
