@@ -33,7 +33,7 @@ CONFINED = {
     "dask": ("inference/engines.py",),
     "distributed": ("inference/engines.py",),
     "mlflow": ("training/tracking.py", "inference/pyfunc.py", "inference/registry.py"),
-    "Bio": ("sequence/fasta.py", "networks/embeddings.py"),
+    "Bio": ("sequence/fasta.py", "networks/embeddings.py", "training/augmentation.py"),
     "pickle": ("training/checkpoint.py",),
 }
 

@@ -99,6 +99,7 @@ class TrainingConfig:
     clip_norm: Rate = 1.0
     class_weight: Literal["none", "balanced"] = "none"
     residue_dropout: Fraction = 0.05
+    residue_substitution: Fraction = 0.0
     patience: Positive = 5
     amp: bool = True
     checkpoint_minutes: NonNegative = 10.0

@@ -75,6 +75,11 @@ def test_budget_of_a_batch_changes_nothing_and_input_order_is_kept(network, prot
     np.testing.assert_allclose(together, one_by_one, atol=1e-5, rtol=1e-5)
 
 
+def test_scoring_by_tables_gives_what_the_network_gives(network, proteins):
+    expected = score(network, proteins).numpy()
+    np.testing.assert_allclose(logits_of(network, proteins, 10_000), expected, atol=1e-5, rtol=1e-5)
+
+
 def test_order_of_residues_matters(network, proteins):
     if isinstance(network.encoder, NoEncoder) and isinstance(network.stem, NoStem):
         pytest.skip("a network of an embedding and a pooling only is blind to order")

@@ -87,3 +87,32 @@ def test_the_rivals_have_as_many_weights_as_published(vocabulary):
     # Their Keras summary counts 262,656 weights in the merge of four stacks of 128.
     assert convolution_weights("cnn_bilstm") == ([4, 4, 4, 4, 4, 6, 6, 8, 12, 12, 16, 16], 262_656)
     assert convolution_weights("cnn") == ([4, 4, 4, 4, 4, 8, 12, 16, 16], 384 * 384 + 384)
+
+
+@pytest.mark.parametrize("pool", [1, 2, 3, 7])
+@pytest.mark.parametrize("name", ["learned", "one_hot", "blosum62"])
+def test_tables_give_the_steps_of_embedding_and_convolution(name, pool, vocabulary):
+    from dataclasses import replace
+
+    from tests.conftest import SMALL
+    from tfclass.config import StemConfig
+    from tfclass.networks.zoo import build
+
+    torch.manual_seed(0)
+    config = replace(SMALL, embedding=name, stem=StemConfig(channels=6, kernel=5, pool=pool))
+    network = build(config, vocabulary, 2)
+    lengths_B = torch.tensor([10, 1, 7, 3])
+    tokens_BL = torch.randint(1, 27, (4, 10)) * length_mask(lengths_B, 10)
+    expected_BLF, expected_B = network.stem(network.embedding(tokens_BL), lengths_B)
+    found_BLF, found_B = network.lookup()(tokens_BL, lengths_B)
+    assert torch.equal(found_B, expected_B)
+    torch.testing.assert_close(found_BLF, expected_BLF, atol=1e-6, rtol=1e-6)
+
+
+def test_words_of_several_residues_have_no_tables(vocabulary):
+    from dataclasses import replace
+
+    from tests.conftest import SMALL
+    from tfclass.networks.zoo import build
+
+    assert build(replace(SMALL, word=2), vocabulary, 2).lookup() is None

@@ -11,15 +11,13 @@ from scipy.special import softmax
 
 from tests.conftest import SMALL
 from tfclass.config import CorpusConfig, TrainingConfig
-from tfclass.corpus.batching import collate
 from tfclass.corpus.table import read_table
 from tfclass.errors import NonFiniteLossError
 from tfclass.evaluation.metrics import average_precision
 from tfclass.networks.scoring import logits_of
 from tfclass.networks.zoo import build
-from tfclass.sequence.vocabulary import PAD
 from tfclass.training.checkpoint import NAME, Progress
-from tfclass.training.loop import Hooks, Interrupted, Trainer, class_weights, drop_residues, learning_rate
+from tfclass.training.loop import Hooks, Interrupted, Trainer, class_weights, learning_rate
 
 QUICK = TrainingConfig(epochs=3, max_residues=2048, learning_rate=0.01, patience=10)
 
@@ -203,18 +201,6 @@ def test_balanced_weights_are_scikit_learns(parts):
     weights_C = class_weights(parts[0], TrainingConfig(class_weight="balanced"))
     np.testing.assert_allclose(weights_C.numpy(), expected, rtol=1e-6)
     assert class_weights(parts[0], TrainingConfig()).tolist() == [1.0, 1.0]
-
-
-def test_dropped_residues_become_x_at_the_rate_asked_and_padding_stays(vocabulary):
-    rng = np.random.default_rng(0)
-    batch = collate([rng.integers(1, 21, size=n).astype(np.uint8) for n in (4000, 100)])
-    dropped_BL = drop_residues(batch.tokens_BL, 0.25, vocabulary, [1, 2, 3])
-    assert torch.equal(dropped_BL == PAD, batch.tokens_BL == PAD)
-    changed_BL = dropped_BL != batch.tokens_BL
-    assert (dropped_BL[changed_BL] == vocabulary.unknown).all()
-    assert float(changed_BL.sum()) / 4100 == pytest.approx(0.25, abs=0.03)
-    assert torch.equal(drop_residues(batch.tokens_BL, 0.25, vocabulary, [1, 2, 3]), dropped_BL)
-    assert drop_residues(batch.tokens_BL, 0.0, vocabulary, [1]) is batch.tokens_BL
 
 
 @pytest.mark.gpu

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from tfclass.networks.embeddings import FixedEmbedding, WordEmbedding
 from tfclass.networks.encoders import NoEncoder, Recurrent, length_mask
-from tfclass.networks.stems import ConvolutionStem, NoStem, StackStem
+from tfclass.networks.stems import ConvolutionStem, LookupStem, NoStem, StackStem
 
 
 class Classifier(nn.Module):
@@ -49,7 +49,7 @@ class Classifier(nn.Module):
         self.hidden = nn.Sequential(*layers)
         self.head = nn.Linear(hidden or width, n_classes)
 
-    def forward(self, tokens_BL: Tensor, lengths_B: Tensor) -> Tensor:
+    def forward(self, tokens_BL: Tensor, lengths_B: Tensor, front: LookupStem | None = None) -> Tensor:
         """Score a padded batch.
 
         Parameters
@@ -58,13 +58,25 @@ class Classifier(nn.Module):
             0 on padding, which is on the right.
         lengths_B : int64 tensor, shape (B,)
             At least 1 each.
+        front : LookupStem, optional
+            From `lookup`; used in place of embedding and stem.
 
         Returns
         -------
         float tensor, shape (B, C)
             Logits.
         """
-        x_BLE, lengths_B = self.stem(self.embedding(tokens_BL), lengths_B)
+        if front is None:
+            x_BLE, lengths_B = self.stem(self.embedding(tokens_BL), lengths_B)
+        else:
+            x_BLE, lengths_B = front(tokens_BL, lengths_B)
         states_BLF = self.encoder(x_BLE, lengths_B)
         pooled_BF = self.pooling(states_BLF, length_mask(lengths_B, states_BLF.shape[1]))
         return self.head(self.hidden(self.dropout(pooled_BF)))
+
+    def lookup(self) -> LookupStem | None:
+        """Turn embedding and stem, as they are now, into tables; None where that cannot be done."""
+        vectors_VE = self.embedding.residue_vectors()
+        if vectors_VE is None or not isinstance(self.stem, ConvolutionStem):
+            return None
+        return LookupStem(vectors_VE, self.stem)

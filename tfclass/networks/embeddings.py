@@ -55,6 +55,10 @@ class WordEmbedding(nn.Embedding):
         """Embed a padded batch."""
         return super().forward(self.words(tokens_BL))
 
+    def residue_vectors(self) -> Tensor | None:
+        """Give the vector of each token, shape (V, E); None where words are longer than a residue."""
+        return self.weight if self.k == 1 else None
+
     def words(self, tokens_BL: Tensor) -> Tensor:
         """Give the number of the word that begins at each position; int64, shape (B, L)."""
         length = tokens_BL.shape[1]
@@ -85,6 +89,10 @@ class FixedEmbedding(nn.Module):
     def forward(self, tokens_BL: Tensor) -> Tensor:
         """Embed a padded batch."""
         return self.project(F.embedding(tokens_BL, self.get_buffer("properties_VP")))
+
+    def residue_vectors(self) -> Tensor:
+        """Give the vector of each token, shape (V, E)."""
+        return self.project(self.get_buffer("properties_VP"))
 
 
 def one_hot(vocabulary: Vocabulary) -> Tensor:

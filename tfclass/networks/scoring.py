@@ -49,6 +49,7 @@ def logits_of(
         A single protein is too long for the memory. A batch that is too large is scored in smaller ones.
     """
     device = next(model.parameters()).device
+    front = model.lookup() if device.type == "cpu" else None
     logits_NC = np.empty((len(tokens), model.head.out_features))
 
     def score(rows: npt.NDArray[np.int64]) -> None:
@@ -56,7 +57,7 @@ def logits_of(
             batch = collate([tokens[i] for i in rows]).to(device)
             reduced = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
             with torch.inference_mode(), reduced:
-                logits_NC[rows] = model(batch.tokens_BL, batch.lengths_B).double().cpu().numpy()
+                logits_NC[rows] = model(batch.tokens_BL, batch.lengths_B, front).double().cpu().numpy()
         except RuntimeError as error:
             if not _out_of_memory(error):
                 raise

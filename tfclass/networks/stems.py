@@ -75,6 +75,46 @@ class ConvolutionStem(nn.Module):
         return max_pooled(found_BFL * length_mask(lengths_B, x_BLE.shape[1])[:, None, :], lengths_B, self.pool)
 
 
+class LookupStem:
+    r"""A `ConvolutionStem` over residue embeddings, computed from tables: the same numbers, to rounding, far sooner.
+
+    There are few kinds of residue, so what each adds to each filter at each place of the kernel is multiplied out
+    beforehand: :math:`\sum_k W_k e(t_{i+k}) = \sum_k T_k[t_{i+k}]` with :math:`T_k = e W_k^\top`. What was a product
+    of matrices is a sum of K rows. It is made from the weights as they are now, without gradients: for scoring, on a
+    CPU (``benchmarks/predict.py`` measures it).
+
+    Parameters
+    ----------
+    vectors_VE : float tensor, shape (V, E)
+        The embedding of each token; zero for padding.
+    stem : ConvolutionStem
+    """
+
+    @torch.no_grad()
+    def __init__(self, vectors_VE: Tensor, stem: ConvolutionStem) -> None:
+        weight_CEK = stem.convolution.weight
+        rows = torch.einsum("ve,cek->kvc", vectors_VE.double(), weight_CEK.double()).flatten(0, 1).float()
+        # A position on padding looks this row up, so that it never wins a window.
+        self.never = len(rows)
+        self.rows = torch.cat([rows, rows.new_full((1, rows.shape[1]), -torch.inf)])
+        self.bias_C = stem.convolution.bias.detach()  # type: ignore[union-attr]
+        self.kernel, self.pool = weight_CEK.shape[2], stem.pool
+        self.first_rows = len(vectors_VE) * torch.arange(self.kernel, dtype=torch.int32)
+
+    def __call__(self, tokens_BL: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
+        """Do what embedding and stem do; see `ConvolutionStem.forward` for what is returned."""
+        size, longest = tokens_BL.shape
+        steps = -(-longest // self.pool)
+        margin = self.kernel // 2
+        padded_BL = F.pad(tokens_BL.int(), (margin, steps * self.pool - longest + margin))
+        rows_BLK = padded_BL.unfold(1, self.kernel, 1) + self.first_rows
+        rows_BLK[..., 0].masked_fill_(~length_mask(lengths_B, steps * self.pool), self.never)
+        found = F.embedding_bag(rows_BLK.flatten(0, 1), self.rows, mode="sum")
+        # The largest of a window stays the largest under bias and ReLU, which are then due once a window.
+        largest_BLF = found.view(size, steps, self.pool, -1).amax(dim=2)
+        return F.relu(largest_BLF + self.bias_C), shortened(lengths_B, self.pool)
+
+
 class StackStem(nn.Module):
     """Parallel stacks of convolutions, merged by a 1x1 convolution, then max-pooled: the front of the field's networks.
 
@@ -169,4 +209,9 @@ def max_pooled(found_BFL: Tensor, lengths_B: Tensor, pool: int) -> tuple[Tensor,
         ``ceil(length / pool)``: the last, shorter window counts.
     """
     steps_BFL = F.max_pool1d(found_BFL, pool, ceil_mode=True)
-    return steps_BFL.transpose(1, 2), torch.div(lengths_B + pool - 1, pool, rounding_mode="floor")
+    return steps_BFL.transpose(1, 2), shortened(lengths_B, pool)
+
+
+def shortened(lengths_B: Tensor, pool: int) -> Tensor:
+    """Give ``ceil(length / pool)``: the last, shorter window counts."""
+    return torch.div(lengths_B + pool - 1, pool, rounding_mode="floor")

@@ -29,7 +29,8 @@ from tfclass.errors import NonFiniteLossError
 from tfclass.evaluation.metrics import average_precision
 from tfclass.networks.classifier import Classifier
 from tfclass.networks.scoring import logits_of
-from tfclass.sequence.vocabulary import PAD, Vocabulary
+from tfclass.sequence.vocabulary import Vocabulary
+from tfclass.training.augmentation import drop_residues, substitute_residues
 from tfclass.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 
 
@@ -66,7 +67,7 @@ class Trainer:
     config : TrainingConfig
     vocabulary : Vocabulary
     seed : int
-        Of batch order and residue dropout.
+        Of batch order and of the noise on residues.
     folder : Path
         Where ``checkpoint.pt`` goes, at least once an epoch.
     fingerprint : str
@@ -154,8 +155,9 @@ class Trainer:
 
     def _train_step(self, rows: npt.NDArray[np.int64], step: int, rate: float) -> tuple[float, float]:
         batch = collate([self.training.tokens[i] for i in rows])
-        seed = [self.seed, self.progress.epoch, step]
-        tokens_BL = drop_residues(batch.tokens_BL, self.config.residue_dropout, self.vocabulary, seed)
+        rng = np.random.default_rng([self.seed, self.progress.epoch, step])
+        tokens_BL = substitute_residues(batch.tokens_BL, self.config.residue_substitution, rng)
+        tokens_BL = drop_residues(tokens_BL, self.config.residue_dropout, self.vocabulary, rng)
         batch = batch._replace(tokens_BL=tokens_BL).to(self.device)
         amp = self.config.amp and self.device.type == "cuda"
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=amp):
@@ -250,24 +252,3 @@ def class_weights(training: LabelledProteins, config: TrainingConfig) -> Tensor:
     present = counts > 0
     weights = np.where(present, counts.sum() / (present.sum() * np.maximum(counts, 1)), 0.0)
     return torch.tensor(weights, dtype=torch.float32)
-
-
-def drop_residues(tokens_BL: Tensor, share: float, vocabulary: Vocabulary, seed: list[int]) -> Tensor:
-    """Replace a random share of the residues by X, so that no single residue can be relied upon.
-
-    Parameters
-    ----------
-    tokens_BL : int64 tensor, shape (B, L)
-    share : float
-        Chance of each residue; padding is never touched.
-    vocabulary : Vocabulary
-    seed : list of int
-
-    Returns
-    -------
-    int64 tensor, shape (B, L)
-    """
-    if not share:
-        return tokens_BL
-    hit_BL = torch.from_numpy(np.random.default_rng(seed).random(tuple(tokens_BL.shape)) < share)
-    return tokens_BL.masked_fill(hit_BL & (tokens_BL != PAD), vocabulary.unknown)

@@ -1,0 +1,90 @@
+"""Noise on the residues in training, so that no single one can be relied upon.
+
+References
+----------
+.. [1] S. Henikoff, J. Henikoff, "Amino acid substitution matrices from protein blocks", PNAS 89 (1992),
+   10.1073/pnas.89.22.10915.
+.. [2] A. Robinson, L. Robinson, "Distribution of glutamine and asparagine residues and their near neighbors in peptides
+   and proteins", PNAS 88 (1991), 10.1073/pnas.88.20.8880: how frequent each amino acid is.
+"""
+
+import functools
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from tfclass.sequence.vocabulary import AMINO_ACIDS, PAD, Vocabulary
+
+# By amino acid in the order of AMINO_ACIDS, in per cent.
+_FREQUENCY = [7.8, 1.9, 5.4, 6.3, 3.9, 7.4, 2.2, 5.1, 5.7, 9.0, 2.2, 4.5, 5.2, 4.3, 5.1, 7.1, 5.8, 6.4, 1.3, 3.2]
+
+
+def drop_residues(tokens_BL: Tensor, share: float, vocabulary: Vocabulary, rng: np.random.Generator) -> Tensor:
+    """Replace a random share of the residues by X.
+
+    Parameters
+    ----------
+    tokens_BL : int64 tensor, shape (B, L)
+    share : float
+        Chance of each residue; padding is never touched.
+    vocabulary : Vocabulary
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    int64 tensor, shape (B, L)
+    """
+    if not share:
+        return tokens_BL
+    hit_BL = torch.from_numpy(rng.random(tuple(tokens_BL.shape), dtype=np.float32) < share)
+    return tokens_BL.masked_fill(hit_BL & (tokens_BL != PAD), vocabulary.unknown)
+
+
+def substitute_residues(tokens_BL: Tensor, share: float, rng: np.random.Generator) -> Tensor:
+    """Replace a random share of the residues by another amino acid, the way relatives differ.
+
+    Parameters
+    ----------
+    tokens_BL : int64 tensor, shape (B, L)
+    share : float
+        Chance of each of the 20 amino acids; what else there is is never touched.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    int64 tensor, shape (B, L)
+    """
+    if not share:
+        return tokens_BL
+    hit_BL = torch.from_numpy(rng.random(tuple(tokens_BL.shape), dtype=np.float32) < share)
+    rows, columns = torch.nonzero(hit_BL & (tokens_BL != PAD) & (tokens_BL <= len(AMINO_ACIDS)), as_tuple=True)
+    residues_N = tokens_BL[rows, columns].numpy() - 1
+    # The first amino acid at which the cumulative probability passes a uniform number is a draw.
+    drawn_N = (substitutions()[residues_N].cumsum(axis=1) < rng.random((len(residues_N), 1))).sum(axis=1)
+    substituted_BL = tokens_BL.clone()
+    substituted_BL[rows, columns] = torch.from_numpy(np.minimum(drawn_N, len(AMINO_ACIDS) - 1) + 1)
+    return substituted_BL
+
+
+@functools.cache
+def substitutions() -> npt.NDArray[np.float64]:
+    """Give the chance of each amino acid to take another's place, from BLOSUM62 [1]_.
+
+    A score of s half-bits says that a pair is found :math:`2^{s/2}` times as often as its frequencies [2]_ predict.
+
+    Returns
+    -------
+    ndarray of float64, shape (20, 20)
+        Row by the amino acid replaced, in the order of AMINO_ACIDS; rows sum to 1, the diagonal is 0.
+    """
+    from Bio.Align import substitution_matrices
+
+    # The type stub says list.
+    matrix: Any = substitution_matrices.load("BLOSUM62")
+    scores = np.array([[matrix[letter][other] for other in AMINO_ACIDS] for letter in AMINO_ACIDS])
+    chances = np.array(_FREQUENCY) * 2 ** (scores / 2)
+    np.fill_diagonal(chances, 0.0)
+    return chances / chances.sum(axis=1, keepdims=True)
