@@ -167,8 +167,10 @@ def compare_with_peak():
     predictor = Predictor.load()
     config = predictor.bundle.config
     stem, hidden = config.stem, config.hidden
-    convolution = 2 * config.embedding_dim * stem.channels * stem.kernel
+    # The convolution is looked up in tables, which multiplies nothing; its additions are not counted.
     recurrence = 2 * 8 * hidden * (stem.channels + hidden) / stem.pool
+    attention = 2 * (2 * hidden) * hidden / stem.pool
+    operations = recurrence + attention
     rng = np.random.default_rng(0)
     records = [Record("", "", "".join(rng.choice(list(AMINO_ACIDS), 350))) for _ in range(3000)]
     matrix = torch.randn(3000, 3000)
@@ -179,9 +181,9 @@ def compare_with_peak():
         peak = 2 * 3000**3 / (time.perf_counter() - started)
         started = time.perf_counter()
         list(predictor.predict(records))
-        rates.append((350 * len(records) * (convolution + recurrence) / (time.perf_counter() - started), peak))
+        rates.append((350 * len(records) * operations / (time.perf_counter() - started), peak))
     ours, peak = np.median(rates, axis=0) / 1e9
-    print(f"network {ours:,.0f} GFLOP/s ({(convolution + recurrence) / 1e3:,.0f} kFLOP per residue)", end=", ")
+    print(f"network {ours:,.0f} GFLOP/s ({operations / 1e3:,.0f} kFLOP per residue)", end=", ")
     print(f"matrix product {peak:,.0f} GFLOP/s: {ours / peak:.0%}\n")
 
 

@@ -65,6 +65,53 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+def is_address(place: str) -> bool:
+    """Tell an address such as ``s3://bucket/key`` from a path."""
+    return "://" in place
+
+
+@contextlib.contextmanager
+def uploaded_file(address: str) -> Iterator[BinaryIO]:
+    """Open a local file that is uploaded to `address` (through fsspec) when the block ends without an error.
+
+    Parameters
+    ----------
+    address : str
+        ``s3://``, ``gs://`` and whatever else fsspec has a driver for.
+
+    Yields
+    ------
+    binary file
+
+    Raises
+    ------
+    OutputError
+        There is no driver; or the upload failed, and then the local file is kept and named.
+    """
+    import fsspec
+
+    try:
+        system, place = fsspec.url_to_fs(address)
+    except (ImportError, ValueError) as error:
+        # fsspec says which package is missing.
+        raise OutputError(address, f"an address that cannot be opened ({error})", path=address) from error
+    folder = Path(tempfile.mkdtemp(prefix="tfclass-"))
+    local = folder / (Path(place).name or "rows")
+    try:
+        with whole_file(local) as stream:
+            yield stream
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    try:
+        system.put_file(str(local), place)
+    # Every driver has exceptions of its own.
+    except Exception as error:
+        found = f"an upload that failed ({' '.join(str(error).split()) or type(error).__name__})"
+        raise OutputError(address, found, action=f"upload it from {local}", path=address) from error
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextlib.contextmanager
 def whole_folder(path: Path, marker: str) -> Iterator[Path]:
     """Make a folder that replaces `path` only when the block ends without an error.

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -321,11 +322,22 @@ class TestUsage:
             (["in.fasta", "--shard", "0/4"], "Invalid value for --shard: '0/4' is not I/N with I from 1 to N"),
             (["in.fasta", "--shard", "half"], "Invalid value for --shard: 'half' is not I/N with I from 1 to N"),
             (["in.fasta", "--resume"], "Invalid value for --resume: needs -o FILE or --parts DIR"),
+            (
+                ["in.fasta", "--resume", "-o", "s3://b/rows.tsv"],
+                "Invalid value for --resume: needs -o FILE or --parts DIR",
+            ),
+            (["in.fasta", "--parts", "s3://b/parts"], "Invalid value for --parts: parts need a folder"),
             (["in.fasta", "--engine", "dask"], "Invalid value for --engine: needs --parts DIR, or --resume with -o"),
             (["in.fasta", "--workers", "0"], "Invalid value for '--workers'"),
         ],
         ids=["an unknown option", "an unknown format", "no input", "a shard of none", "a shard in words"]
-        + ["going on with standard output", "an engine without parts", "no workers"],
+        + [
+            "going on with standard output",
+            "going on with an address",
+            "parts at an address",
+            "an engine without parts",
+            "no workers",
+        ],
     )
     def test_wrong_usage_is_one_line(self, tfclass, arguments, expected):
         finished = tfclass("predict", *arguments)
@@ -387,3 +399,39 @@ def test_standard_output_by_its_name_is_added_to_and_not_replaced(small_bundle_f
         log.flush()
         assert subprocess.run(command, cwd=tmp_path, stdout=log, timeout=120).returncode == 0
     assert (tmp_path / "log").read_text().startswith("before\nid\tlength")
+
+
+class TestAnAddressForTheRows:
+    @pytest.mark.parametrize("name", ["rows.tsv", "rows.jsonl", "rows.parquet"])
+    def test_it_holds_what_a_file_would(self, tfclass, odd, small_bundle_folder, tmp_path, name):
+        (tmp_path / "bucket").mkdir()
+        model = ["--model", small_bundle_folder]
+        assert tfclass("predict", odd, *model, "-o", name).status == 0
+        assert tfclass("predict", odd, *model, "-o", f"file://{tmp_path}/bucket/{name}").status == 0
+        assert (tmp_path / "bucket" / name).read_bytes() == (tmp_path / name).read_bytes()
+
+    def test_nothing_is_there_after_a_failure(self, tfclass, tmp_path, small_bundle_folder):
+        (tmp_path / "bad.fasta").write_text("no header\n")
+        (tmp_path / "bucket").mkdir()
+        (tmp_path / "temporary").mkdir()
+        finished = tfclass(
+            *("predict", "bad.fasta", "--model", small_bundle_folder, "-o", f"file://{tmp_path}/bucket/rows.tsv"),
+            TMPDIR=str(tmp_path / "temporary"),
+        )
+        assert finished.status == 2
+        assert [*(tmp_path / "bucket").iterdir(), *(tmp_path / "temporary").iterdir()] == []
+
+    def test_rows_whose_upload_fails_are_kept_and_named(self, tfclass, odd, small_bundle_folder, tmp_path):
+        (tmp_path / "temporary").mkdir()
+        address = f"file://{tmp_path}/no bucket/rows.tsv"
+        arguments = ["predict", odd, "--model", small_bundle_folder]
+        finished = tfclass(*arguments, "-o", address, TMPDIR=str(tmp_path / "temporary"))
+        assert (finished.status, finished.err.count("\n")) == (2, 1)
+        assert finished.err.startswith(f"tfclass: {address}: found an upload that failed (")
+        kept = Path(finished.err.rpartition("upload it from ")[2].rstrip("\n"))
+        assert kept.read_text(errors="surrogateescape") == tfclass(*arguments).out
+
+    def test_one_without_a_driver_is_one_line(self, tfclass, odd, small_bundle_folder):
+        finished = tfclass("predict", odd, "--model", small_bundle_folder, "-o", "nowhere://bucket/rows.tsv")
+        assert finished.err.startswith("tfclass: nowhere://bucket/rows.tsv: found an address that cannot be opened (")
+        assert (finished.status, finished.out, finished.err.count("\n")) == (2, "", 1)

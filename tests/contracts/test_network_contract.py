@@ -60,6 +60,13 @@ def test_padding_changes_nothing(network, proteins):
     torch.testing.assert_close(score(network, proteins, 29), score(network, proteins), atol=1e-5, rtol=1e-5)
 
 
+def test_states_on_padding_are_finite(network, proteins):
+    batch = collate(proteins)
+    with evaluating(network), torch.inference_mode():
+        x_BLE, lengths_B = network.stem(network.embedding(F.pad(batch.tokens_BL, (0, 29))), batch.lengths_B)
+        assert torch.isfinite(network.encoder(x_BLE, lengths_B)).all()
+
+
 def test_company_in_the_batch_changes_nothing(network, proteins):
     alone = torch.cat([score(network, [protein]) for protein in proteins])
     torch.testing.assert_close(score(network, proteins), alone, atol=1e-5, rtol=1e-5)

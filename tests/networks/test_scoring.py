@@ -28,9 +28,10 @@ def small_memory(model, limit, error):
     """Let the model fail on more than `limit` padded residues; gives the sizes that it was asked for."""
     asked = []
 
-    def check(_, arguments):
+    def check(asking, arguments):
         asked.append(arguments[0].numel())
-        if asked[-1] > limit:
+        # A copy of the model is one on another device, with memory of its own.
+        if asked[-1] > limit and asking is model:
             raise error
 
     model.register_forward_pre_hook(check)
@@ -62,6 +63,12 @@ def test_a_protein_too_long_by_itself_is_one_line(model, proteins):
         MemoryLimitError, match=r"a protein of \d+ residues, too long for the memory of cpu; use a machine"
     ):
         logits_of(model, proteins, 100)
+
+
+def test_what_is_too_long_for_the_device_is_scored_elsewhere_on_request(model, proteins):
+    expected = logits_of(model, proteins, 4000)
+    small_memory(model, 30, torch.OutOfMemoryError("CUDA out of memory"))
+    np.testing.assert_allclose(logits_of(model, proteins, 4000, cpu_fallback=True), expected, atol=1e-6)
 
 
 def test_another_failure_is_not_taken_for_lack_of_memory(model, proteins):

@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -21,7 +21,9 @@ DEFAULT_MODEL = "tf-bilstm"
 
 
 Inputs = Annotated[list[str], typer.Argument(metavar="FASTA...", help="Plain or compressed; - is standard input.")]
-Output = Annotated[Path | None, typer.Option("-o", "--output", help="Where rows go, instead of standard output.")]
+Output = Annotated[
+    str | None, typer.Option("-o", "--output", help="Where rows go, instead of standard output; s3://... too.")
+]
 Format = Annotated[
     Literal["tsv", "jsonl", "parquet"] | None,
     typer.Option("--format", help="How rows are written; by default as the name of -o ends, else tsv."),
@@ -41,6 +43,9 @@ Engine = Annotated[
 ]
 Workers = Annotated[int, typer.Option(min=1, help="Workers of the engine.")]
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs.")]
+Fallback = Annotated[
+    bool, typer.Option("--cpu-fallback", help="Score on the CPU what is too long for the memory of the GPU.")
+]
 Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves the choice to torch.")]
 Precision = Annotated[
     Literal["float32", "bf16"],
@@ -64,6 +69,7 @@ def predict(
     engine: Engine = "none",
     workers: Workers = 2,
     device: Device = "auto",
+    cpu_fallback: Fallback = False,
     threads: Threads = 0,
     precision: Precision = "float32",
     quiet: Quiet = False,
@@ -73,11 +79,15 @@ def predict(
     Every record gives one row, in input order, whatever its length. Rows go to standard output, all else to standard
     error.
     """
-    _keep_apart(output, fasta, parts)
-    name = _format(output_format, output)
+    from tfclass.cli.destination import format_of, keep_apart
+
+    keep_apart(output, fasta, parts)
+    name = format_of(output_format, output)
     folder = _parts_folder(parts, output, resume=resume, engine=engine)
     records = _sharded(fasta, shard)
-    predictor, bundle_folder = _predictor(model, threshold, device, threads, precision)
+    predictor, bundle_folder = _predictor(
+        model, threshold=threshold, device=device, cpu_fallback=cpu_fallback, threads=threads, precision=precision
+    )
     facts = _facts(predictor) if header or name == "parquet" else None
     tally = _Tally()
     with stop_at_once(goes_on=folder is not None), _progress(quiet) as advance:
@@ -97,7 +107,13 @@ def predict(
 
 
 def _predictor(
-    model: str, threshold: str | None, device: str, threads: int, precision: Literal["float32", "bf16"]
+    model: str,
+    *,
+    threshold: str | None,
+    device: str,
+    cpu_fallback: bool,
+    threads: int,
+    precision: Literal["float32", "bf16"],
 ) -> "tuple[Predictor, Path]":
     from tfclass.bundle.bundle import load_bundle
     from tfclass.config import RuntimeConfig
@@ -107,31 +123,30 @@ def _predictor(
 
     chosen = prepare(RuntimeConfig(device=device, threads=threads))  # type: ignore[arg-type]
     folder = locate_model(model)
-    return Predictor(load_bundle(folder), threshold=threshold, device=chosen, precision=precision), folder
+    predictor = Predictor(
+        load_bundle(folder), threshold=threshold, device=chosen, precision=precision, cpu_fallback=cpu_fallback
+    )
+    return predictor, folder
 
 
-def _write(rows: "Iterator[Prediction]", name: str, output: Path | None, facts: dict[str, object] | None) -> None:
+def _write(rows: "Iterator[Prediction]", name: str, output: str | None, facts: dict[str, object] | None) -> None:
+    from tfclass.cli.destination import opened
     from tfclass.inference.output import WRITERS
 
-    with _opened(output) as stream:
+    with opened(output) as stream:
         WRITERS[name](_first_fetched(rows), stream, facts)
 
 
-def _format(asked: str | None, output: Path | None) -> str:
-    suffix = output.suffix.removeprefix(".") if output else ""
-    name = asked or (suffix if suffix in ("tsv", "jsonl", "parquet") else "tsv")
-    if name == "parquet" and output is None and sys.stdout is not None and sys.stdout.isatty():
-        raise typer.BadParameter("Parquet is not for a terminal; name a file with -o", param_hint="--format")
-    return name
-
-
-def _parts_folder(parts: Path | None, output: Path | None, *, resume: bool, engine: str) -> Path | None:
+def _parts_folder(parts: Path | None, output: str | None, *, resume: bool, engine: str) -> Path | None:
     if parts is None and resume:
-        if output is None or (output.exists() and not output.is_file()):
+        if output is None or "://" in output or (Path(output).exists() and not Path(output).is_file()):
             raise typer.BadParameter(
-                "needs -o FILE or --parts DIR: standard output cannot be gone on with", param_hint="--resume"
+                "needs -o FILE or --parts DIR: a pipe or an address cannot be gone on with", param_hint="--resume"
             )
-        return output.with_name(f"{output.name}.parts")
+        return Path(f"{output}.parts")
+    # A path has lost one of the slashes of an address.
+    if parts is not None and ":/" in str(parts):
+        raise typer.BadParameter("parts need a folder that all workers see, not an address", param_hint="--parts")
     if parts is None and engine != "none":
         raise typer.BadParameter("needs --parts DIR, or --resume with -o FILE", param_hint="--engine")
     return parts
@@ -180,24 +195,16 @@ def _in_parts(
     each = threads if alone else threads or max(1, torch.get_num_threads() // workers)
     device = str(next(predictor.bundle.model.parameters()).device)
     job = Job(
-        str(bundle_folder.resolve()), predictor.bundle.digest, predictor.threshold, device, each, predictor.precision
+        str(bundle_folder.resolve()),
+        predictor.bundle.digest,
+        predictor.threshold,
+        device,
+        each,
+        predictor.precision,
+        predictor.cpu_fallback,
     )
     with executor_of(engine, workers) as executor:
         yield from predict_in_parts(records, job, folder, executor, in_flight=0 if alone else 2 * workers)
-
-
-def _keep_apart(output: Path | None, fasta: list[str], parts: Path | None) -> None:
-    from tfclass.errors import OutputError
-
-    if output is None:
-        return
-    if output.is_dir() or (parts is not None and output.absolute() == parts.absolute()):
-        raise OutputError(str(output), "a folder", "a file", "choose another name for -o")
-    if not output.is_file():
-        return
-    for source in fasta:
-        if Path(source).exists() and output.samefile(source):
-            raise OutputError(str(output), "an input file", "a file of its own", "choose another name for -o")
 
 
 class _Tally:
@@ -222,28 +229,6 @@ def _first_fetched(rows: Iterable["Prediction"]) -> Iterator["Prediction"]:
     # An input that cannot be read must leave stdout empty, header line included: meet its error before any writing.
     first = list(itertools.islice(rows, 1))
     return itertools.chain(first, rows)
-
-
-def _opened(output: Path | None) -> contextlib.AbstractContextManager[BinaryIO]:
-    from tfclass.files import whole_file
-
-    return _standard_output() if output is None else whole_file(output)
-
-
-@contextlib.contextmanager
-def _standard_output() -> Iterator[BinaryIO]:
-    from tfclass.errors import OutputError
-
-    if sys.stdout is None:
-        raise OutputError("standard output", "it closed", "a place for the rows", "name a file with -o")
-    try:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        # The reader (`head`) has seen enough: typer ends the program without a word.
-        raise
-    except OSError as error:
-        raise OutputError("standard output", f"a place that cannot be written ({error.strerror})") from error
 
 
 def _remove_parts(folder: Path) -> None:

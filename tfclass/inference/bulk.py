@@ -56,7 +56,7 @@ class Job:
     device : str
     threads : int
         Of each worker; 0 leaves the choice to torch.
-    precision : str
+    precision, cpu_fallback
         See `Predictor`.
     """
 
@@ -66,6 +66,7 @@ class Job:
     device: str = "cpu"
     threads: int = 0
     precision: Precision = "float32"
+    cpu_fallback: bool = False
 
     @property
     def key(self) -> str:
@@ -235,7 +236,13 @@ def _predictor(job: Job) -> Predictor:
     bundle = load_bundle(Path(job.folder))
     if bundle.digest != job.digest:
         raise BundleError(job.folder, "another model than the one this prediction began with", path=job.folder)
-    return Predictor(bundle, threshold=job.threshold, device=torch.device(job.device), precision=job.precision)
+    return Predictor(
+        bundle,
+        threshold=job.threshold,
+        device=torch.device(job.device),
+        precision=job.precision,
+        cpu_fallback=job.cpu_fallback,
+    )
 
 
 def _chunk(number: int, records: list[Record], repeated: list[bool]) -> Chunk:

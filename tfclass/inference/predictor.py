@@ -69,6 +69,8 @@ class Predictor:
         Most padded residues in a batch.
     precision : str
         ``float32``, or ``bf16``: about twice as fast on processors that compute in bfloat16, slower on others.
+    cpu_fallback : bool
+        Score on the CPU a protein that is too long for the memory of the device.
 
     Raises
     ------
@@ -90,12 +92,14 @@ class Predictor:
         device: torch.device | None = None,
         max_residues: int = MAX_RESIDUES,
         precision: Precision = "float32",
+        cpu_fallback: bool = False,
     ) -> None:
         self.bundle = bundle
         self.binary = len(bundle.classes) == 2
         self.threshold = bundle.threshold if threshold is None else _chosen(threshold, bundle)
         self.max_residues = max_residues
         self.precision: Precision = precision
+        self.cpu_fallback = cpu_fallback
         bundle.model.to(device or torch.device("cpu"))
 
     @classmethod
@@ -143,7 +147,9 @@ class Predictor:
             if place == len(distinct):
                 distinct.append(sequence.tokens)
             place_of.append(place)
-        logits_NC = logits_of(self.bundle.model, distinct, self.max_residues, self.precision)
+        logits_NC = logits_of(
+            self.bundle.model, distinct, self.max_residues, self.precision, cpu_fallback=self.cpu_fallback
+        )
         probability_NC = self.bundle.calibration.probability(logits_NC)
         for record, sequence, again, place in zip(window, cleaned, repeated, place_of, strict=True):
             scored = None if place is None else probability_NC[place]

@@ -140,7 +140,7 @@ class Recurrent(nn.Module):
         Returns
         -------
         float tensor, shape (B, L, directions * H)
-            Forward states first. What stands on padding is unspecified; `pooling` masks it.
+            Forward states first. What stands on padding is finite and of no meaning; `pooling` leaves it out.
         """
         index_BL = reversal_index(lengths_B, x_BLE.shape[1])
         states_BLF = self._layer(0, x_BLE, index_BL)

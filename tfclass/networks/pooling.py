@@ -1,4 +1,4 @@
-"""Poolings: states_BLF, mask_BL -> pooled_BF. None of them reads a state on padding.
+"""Poolings: states_BLF, mask_BL -> pooled_BF. No state on padding, finite as it must be, changes what they give.
 
 References
 ----------
@@ -95,7 +95,5 @@ class AttentionPooling(nn.Module):
 
     def forward(self, states_BLF: Tensor, mask_BL: Tensor) -> Tensor:
         """Pool over positions; see the module for shapes."""
-        weights_BL = self.weights(states_BLF, mask_BL)
-        # A state on padding may be anything, and 0 * nan is nan.
-        states_BLF = states_BLF.masked_fill(~mask_BL[..., None], 0.0)
-        return torch.einsum("bl,blf->bf", weights_BL, states_BLF)
+        # Padding has weight 0, which a finite state cannot make anything else of.
+        return torch.einsum("bl,blf->bf", self.weights(states_BLF, mask_BL), states_BLF)

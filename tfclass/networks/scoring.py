@@ -1,6 +1,7 @@
 """Logits for any number of sequences: batched by length, restored to their order, the network left as it was found."""
 
 import contextlib
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
@@ -18,12 +19,16 @@ Precision = Literal["float32", "bf16"]
 # Padded residues in a batch, where nothing else is asked for.
 MAX_RESIDUES = 16384
 
+_ACTION = {"cpu": "use a machine with more", "cuda": "use --cpu-fallback or --device cpu"}
+
 
 def logits_of(
     model: Classifier,
     tokens: Sequence[npt.NDArray[np.uint8]],
     max_residues: int,
     precision: Precision = "float32",
+    *,
+    cpu_fallback: bool = False,
 ) -> npt.NDArray[np.float64]:
     """Score sequences in evaluation mode, without gradients.
 
@@ -37,6 +42,8 @@ def logits_of(
         Most padded residues in a batch.
     precision : str
         Of the network's arithmetic: ``float32``, or ``bf16`` for matrix products in bfloat16.
+    cpu_fallback : bool
+        Score on the CPU a protein that is too long for the memory of the model's device.
 
     Returns
     -------
@@ -61,13 +68,16 @@ def logits_of(
         except RuntimeError as error:
             if not _out_of_memory(error):
                 raise
+            if len(rows) == 1 and cpu_fallback:
+                too_long.append(int(rows[0]))
+                return
             if len(rows) == 1:
                 found = f"a protein of {len(tokens[rows[0]])} residues, too long for the memory of {device}"
-                raise MemoryLimitError("scoring", found, action="use a machine with more, or --device cpu") from None
+                raise MemoryLimitError("scoring", found, action=_ACTION[device.type]) from None
             too_many.append(rows)
 
     too_many: list[npt.NDArray[np.int64]] = []
-
+    too_long: list[int] = []
     batches = longest_first_batches([len(t) for t in tokens], max_residues)
     with evaluating(model):
         while batches:
@@ -79,6 +89,9 @@ def logits_of(
             # What did not fit into memory is tried again in halves.
             batches = [half for rows in too_many for half in np.array_split(rows, 2)]
             too_many.clear()
+    if too_long:
+        spare = copy.deepcopy(model).to("cpu")
+        logits_NC[too_long] = logits_of(spare, [tokens[i] for i in too_long], max_residues, precision)
     return logits_NC
 
 
