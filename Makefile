@@ -1,9 +1,12 @@
 # tfclass: from a fresh clone, `make demo` does everything once; `make test` runs the tests.
 #
-#   CORPUS=demo | FILE       the generated demo corpus, or a labelled table (TSV, CSV, Parquet)
+#   CORPUS=demo | swissprot | FILE   the generated demo corpus, reviewed UniProt proteins, or a labelled table
+#   FETCH="--taxon 9606"     options for `tfclass data fetch`, with CORPUS=swissprot
+#   MEMBERS=8                of a cluster and class, so many are kept, with CORPUS=swissprot
 #   MODEL=bilstm             a file of conf/model
 #   ARGS="key=value ..."     further Hydra overrides for train and eval, options for predict
 #   FASTA=FILE               what `make predict` reads
+#   RUNS="A B ..."           report folders or MLflow runs of evaluations, for `make compare`
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -15,6 +18,9 @@ MODEL ?= bilstm
 FASTA ?= data/examples/proteins.fasta
 PORT ?= 5000
 ARGS ?=
+RUNS ?=
+FETCH ?=
+MEMBERS ?= 8
 
 BIN := $(VENV)/bin
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -24,6 +30,11 @@ NAME := demo
 TABLE := data/demo/demo.tsv
 CORPUS_ARGS := corpus=demo
 TRAIN_ARGS := experiment=demo
+else ifeq ($(CORPUS),swissprot)
+NAME := swissprot
+TABLE := data/processed/swissprot.tsv
+CORPUS_ARGS := corpus=swissprot corpus.path=$(TABLE)
+TRAIN_ARGS := $(CORPUS_ARGS)
 else
 NAME := $(firstword $(subst ., ,$(notdir $(CORPUS))))
 TABLE := $(CORPUS)
@@ -37,22 +48,25 @@ REPORT := reports/$(NAME)-$(MODEL)
 TRAIN = $(BIN)/tfclass train $(TRAIN_ARGS) model=$(MODEL) bundle=$(BUNDLE) $(ARGS)
 EVALUATE = $(BIN)/tfclass evaluate $(CORPUS_ARGS) bundle=$(BUNDLE) report=$(REPORT) $(ARGS)
 
-.PHONY: help setup data train eval predict zoo long-range ui demo test lint bench docs clean
+.PHONY: help setup data train eval compare predict zoo long-range ui demo test lint bench docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Options: CORPUS=demo|FILE  MODEL=bilstm  ARGS='key=value ...'  FASTA=FILE  (see the top of the Makefile)"
+	@echo "  Options: CORPUS=demo|swissprot|FILE  MODEL=bilstm  ARGS='key=value ...'  FASTA=FILE  (see the top of the Makefile)"
 
 setup: $(VENV)/.installed ## Make the environment (.venv) with tfclass in it
 
-data: $(TABLE) ## Make the corpus
+data: $(TABLE) ## Make the corpus: fetch, label, cluster, split, audit (CORPUS=swissprot), or generate it
 
 train: $(VENV)/.installed $(TABLE) ## Train; every call is a new run in MLflow, the last one is the model
 	$(TRAIN)
 
 eval: $(BUNDLE)/bundle.json ## Evaluate the model on the test split; trains first where there is none
 	$(EVALUATE)
+
+compare: $(VENV)/.installed ## Hold reports against the first of them (RUNS="reports/A reports/B"; MLflow run ids too)
+	$(BIN)/tfclass evaluate compare $(RUNS) $(ARGS)
 
 predict: $(BUNDLE)/bundle.json ## Predict FASTA=FILE with the model
 	$(BIN)/tfclass predict $(FASTA) --model $(BUNDLE) $(ARGS)
@@ -100,6 +114,22 @@ $(VENV)/.installed-test: $(VENV)/.installed
 
 data/demo/demo.tsv: | $(VENV)/.installed
 	$(BIN)/tfclass data demo -o $@
+
+# An interrupted download goes on where it was.
+data/raw/uniprot/manifest.json: | $(VENV)/.installed
+	$(BIN)/tfclass data fetch -o $(@D) $(FETCH)
+
+data/interim/swissprot.tsv: data/raw/uniprot/manifest.json | $(VENV)/.installed
+	$(BIN)/tfclass data label $(<D) -o $@
+
+data/interim/swissprot.clustered.tsv: data/interim/swissprot.tsv | $(VENV)/.installed
+	$(BIN)/tfclass data cluster $< -o $@
+
+data/interim/swissprot.split.tsv: data/interim/swissprot.clustered.tsv | $(VENV)/.installed
+	$(BIN)/tfclass data split $< -o $@ --max-members $(MEMBERS)
+
+data/processed/swissprot.tsv: data/interim/swissprot.split.tsv | $(VENV)/.installed
+	$(BIN)/tfclass data audit $< -o $@ --move
 
 $(BUNDLE)/bundle.json: $(TABLE) | $(VENV)/.installed
 	$(TRAIN)

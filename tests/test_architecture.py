@@ -21,6 +21,8 @@ LAYERS = {
     "evaluation": 4,
     "inference": 4,
     "interpretation": 4,
+    "reporting": 4,
+    "tracking": 4,
     "workflow": 5,
     "cli": 6,
 }
@@ -32,9 +34,16 @@ CONFINED = {
     "rich": ("cli",),
     "dask": ("inference/engines.py",),
     "distributed": ("inference/engines.py",),
-    "mlflow": ("training/tracking.py", "inference/pyfunc.py", "inference/registry.py"),
+    "mlflow": (
+        *("tracking/tracker.py", "tracking/store.py", "tracking/registration.py"),
+        *("inference/pyfunc.py", "inference/registry.py"),
+    ),
+    "optuna": ("workflow/sweep.py", "workflow/search.py"),
     "Bio": ("sequence/fasta.py", "networks/embeddings.py", "training/augmentation.py"),
     "pickle": ("training/checkpoint.py",),
+    "requests": ("corpus/uniprot.py",),
+    "urllib3": ("corpus/uniprot.py",),
+    "yaml": ("cli/data.py",),
 }
 
 

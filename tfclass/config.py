@@ -6,11 +6,13 @@ loaded. Networks are chosen by name, never by a class path, so a configuration c
 
 import typing
 from collections.abc import Mapping
-from dataclasses import asdict, field, fields, is_dataclass
+from dataclasses import InitVar, asdict, field, fields, is_dataclass
+from itertools import pairwise
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
+from pydantic_core import PydanticCustomError
 
 from tfclass.errors import ConfigError
 
@@ -18,8 +20,15 @@ _STRICT = ConfigDict(extra="forbid")
 
 Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+
+
+def _rising(edges: tuple[float, ...]) -> tuple[float, ...]:
+    if any(low >= high for low, high in pairwise(edges)):
+        raise PydanticCustomError("rising", "rising numbers")
+    return edges
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -30,16 +39,27 @@ class CorpusConfig:
     name: str = "corpus"
     classes: tuple[str, ...] | None = ("nonTF", "TF")
     aliases: dict[str, str] = field(default_factory=lambda: {"nonTF_hard": "nonTF"})
+    # How ``tfclass data`` made the table. It stands in the same file, and training takes no notice of it.
+    curation: InitVar[dict[str, Any] | None] = None
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class SplitConfig:
     """How proteins are put into train, valid and test."""
 
-    policy: Literal["column", "cluster", "random"] = "column"
+    policy: Literal["column", "cluster", "folds", "random"] = "column"
     valid: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.1
     test: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.1
+    folds: Annotated[int, Field(ge=3, le=100)] = 5
+    fold: Annotated[int, Field(ge=0)] = 0
+    max_members: Positive | None = None
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check that the fold is one of the folds."""
+        if self.fold >= self.folds:
+            expected = f"0 to {self.folds - 1}, as split.folds says"
+            raise ConfigError("split.fold", str(self.fold), expected, key="split.fold", value=self.fold)
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -87,6 +107,15 @@ class SkipgramConfig:
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
+class CalibrationConfig:
+    """How logits become probabilities; ``auto`` lets the validation split choose, by cross-validation over clusters."""
+
+    method: Literal["auto", "none", "temperature", "platt", "isotonic"] = "auto"
+    folds: Annotated[int, Field(ge=2)] = 5
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class TrainingConfig:
     """How the network is trained."""
 
@@ -104,6 +133,7 @@ class TrainingConfig:
     amp: bool = True
     checkpoint_minutes: NonNegative = 10.0
     skipgram: SkipgramConfig = field(default_factory=SkipgramConfig)
+    calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -115,6 +145,9 @@ class EvaluationConfig:
     confidence: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.95
     n_calibration_bins: Positive = 15
     baselines: bool = True
+    length_edges: Annotated[tuple[Positive, ...], Field(min_length=1), AfterValidator(_rising)] = (200, 400, 700, 1000)
+    identity_edges: Annotated[tuple[Share, ...], Field(min_length=1), AfterValidator(_rising)] = (0.3, 0.5, 0.7)
+    min_members: Positive = 10
     seed: int = 0
 
 
@@ -126,6 +159,9 @@ class TrackingConfig:
     uri: str = ""
     experiment: str = "tfclass"
     run_name: str = ""
+    register: str = "tfclass"
+    system_seconds: NonNegative = 10.0
+    timeout: Annotated[float, Field(ge=1.0, allow_inf_nan=False)] = 20.0
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -179,6 +215,15 @@ class EvaluateConfig:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
     bundle: str
+    report: str
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class CompareConfig:
+    """All of ``conf/compare.yaml``."""
+
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
     report: str
 
 

@@ -60,12 +60,20 @@ class TableError(TfclassError):
     """A labelled table that cannot be used, down to the row and column."""
 
 
+class FetchError(TfclassError):
+    """A database that cannot be reached, or that answers with something else than was asked for."""
+
+
 class ConfigError(TfclassError):
     """A configuration value or key that is not allowed, with its full path."""
 
 
 class BundleError(TfclassError):
     """A model bundle that is incomplete, altered, or written by a newer tfclass."""
+
+
+class ReportError(TfclassError):
+    """A report that cannot be read, or not be compared with another."""
 
 
 class OutputError(TfclassError):
@@ -94,6 +102,12 @@ class MemoryLimitError(TfclassError):
 
 class WorkerError(TfclassError):
     """A process that was to do part of the work died."""
+
+    exit_code = 1
+
+
+class ProgramError(TfclassError):
+    """Another program that was to do part of the work failed."""
 
     exit_code = 1
 

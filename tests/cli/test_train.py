@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import mlflow
 import pytest
 import safetensors.torch
 import torch
@@ -49,10 +50,10 @@ def test_train_then_evaluate_then_resume_nothing(tfclass, corpus, tmp_path):
         "evaluate", corpus, "bundle=model", "report=report", "tracking=off", "evaluation.n_bootstrap=10"
     )
     assert evaluated.status == 0
-    assert evaluated.err == "report: report\n"
+    assert evaluated.err == "report: report/report.html\n"
     assert "average precision" in evaluated.out
     content = json.loads((tmp_path / "report" / "report.json").read_text())
-    assert f"{content['metrics']['mcc']['value']:.4f}" in evaluated.out
+    assert f"{content['metrics']['mcc']['value']:.3f}".replace("-", "−") in evaluated.out
     # The evaluation's own empty run folder is not left lying about.
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["demo-bilstm"]
 
@@ -87,8 +88,9 @@ def test_resuming_takes_no_other_option_and_needs_a_run(tfclass, corpus, tmp_pat
     assert both.err.startswith("tfclass: resume: found it together with training.epochs=3; expected no other option")
 
 
-def test_a_sweep_trains_every_combination_in_a_folder_of_its_own(tfclass, corpus, tmp_path):
-    swept = tfclass("train", corpus, *QUICK, "training.epochs=1", "model.pooling=max,mean", "-m")
+def test_a_sweep_trains_every_combination_under_one_parent_in_mlflow(tfclass, corpus, tmp_path):
+    options = [option for option in QUICK if option != "tracking=off"]
+    swept = tfclass("train", corpus, *options, "training.epochs=1", "model.pooling=max,mean", "-m")
     assert swept.status == 0, swept.err
     found = sorted(path.parent.name for path in (tmp_path / "runs" / "demo-sweep").rglob("bundle"))
     assert found == ["0", "1"]
@@ -96,6 +98,39 @@ def test_a_sweep_trains_every_combination_in_a_folder_of_its_own(tfclass, corpus
         json.loads(path.read_text())["model"]["pooling"] for path in (tmp_path / "runs").rglob("bundle/bundle.json")
     }
     assert poolings == {"max", "mean"}
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    runs = client.search_runs([client.get_experiment_by_name("tfclass").experiment_id])  # type: ignore[union-attr]
+    by_name = {run.info.run_name: run for run in runs}
+    assert set(by_name) == {"sweep demo", "pooling=max", "pooling=mean"}
+    parent = by_name.pop("sweep demo")
+    assert {run.data.tags["mlflow.parentRunId"] for run in by_name.values()} == {parent.info.run_id}
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    scores = client.get_metric_history(parent.info.run_id, "valid_ap")
+    assert [m.value for m in scores] == [by_name[f"pooling={p}"].data.metrics["best_valid_ap"] for p in ("max", "mean")]
+
+
+def test_a_search_trains_its_trials_and_names_the_best(tfclass, corpus, tmp_path):
+    options = [option for option in QUICK if not option.startswith("training.epochs")]
+    space = ["~study.space.model", "~study.space.training.weight_decay", "~study.space.training.residue_dropout"]
+    search = ["sweep", corpus, *options, "training.epochs=1", "study.n_trials=2", *space, "run_dir=found"]
+    found = tfclass(*search)
+    assert found.status == 0, found.err
+    table = (tmp_path / "found" / "trials.tsv").read_text().splitlines()
+    assert table[0] == "trial\tstate\tvalid_ap\tepochs\ttraining.learning_rate"
+    assert [line.split("\t")[1] for line in table[1:]] == ["complete", "complete"]
+    assert found.err.splitlines()[-1].startswith(
+        "to train with the best: tfclass train ... training.learning_rate=0.00"
+    )
+    again = tfclass(*search)
+    assert (again.status, "epoch" in again.err, again.out) == (0, False, found.out)
+
+
+def test_replaying_needs_something_to_deliver(tfclass, tmp_path):
+    nothing = tfclass("replay", tmp_path)
+    assert nothing.status == 2
+    assert nothing.err == (
+        f"tfclass: {tmp_path}: found nothing that MLflow has missed; name a folder that the warning named\n"
+    )
 
 
 def test_the_configuration_can_be_seen_without_training(tfclass, tmp_path):

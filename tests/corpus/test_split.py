@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tfclass.config import SplitConfig
 from tfclass.corpus.split import assign_splits, select_split
 from tfclass.corpus.table import LabelledProteins
-from tfclass.errors import TableError
+from tfclass.errors import ConfigError, TableError
 
 
 def proteins(clusters, labels, **columns) -> LabelledProteins:
@@ -44,12 +44,15 @@ def test_the_column_policy_refuses_a_table_without_the_column():
     assert caught.value.facts == {"path": "t.tsv", "column": "split"}
 
 
-def test_the_cluster_policy_refuses_a_table_where_every_protein_is_its_own_cluster():
+def test_the_cluster_policy_refuses_a_table_without_clusters_but_not_one_in_which_nothing_is_related():
+    table = proteins([f"p{i}" for i in range(30)], [0, 1] * 15)
     with pytest.raises(TableError) as caught:
-        assign_splits(proteins(["p0", "p1"], [0, 1]), SplitConfig(policy="cluster"), "t.tsv")
+        assign_splits(table._replace(clustered=False), SplitConfig(policy="cluster"), "t.tsv")
     assert str(caught.value) == (
-        "t.tsv: found no column 'cluster'; expected one; add one (for example from MMseqs2), or say split=random"
+        "t.tsv: found no column 'cluster'; expected one; add one (tfclass data cluster), or say split=random"
     )
+    split = assign_splits(table, SplitConfig(policy="cluster"), "t.tsv")
+    assert set(split.frame["split"]) == {"train", "valid", "test"}
 
 
 @settings(max_examples=60, deadline=None)
@@ -81,8 +84,64 @@ def test_shares_are_reached_to_within_one_cluster_of_each_class(sizes, valid, te
     for label in (0, 1):
         own = split[table.labels == label]
         slack = max(size for size, its in zip(sizes, labels_of, strict=True) if its == label) / len(own) + 1e-9
-        assert test - slack <= (own == "test").mean() <= test + 1e-9
+        assert test - slack <= (own == "test").mean() <= test + slack
         assert valid - slack <= (own == "valid").mean() <= valid + slack
+
+
+def test_a_huge_cluster_does_not_leave_the_other_splits_short():
+    sizes = [400] + [1] * 600
+    table = proteins(np.repeat([f"c{i}" for i in range(601)], sizes), np.repeat(np.arange(601) % 2, sizes))
+    split = assign_splits(table, SplitConfig(policy="cluster"), "t.tsv").frame["split"]
+    assert (split[:400] == "train").all()
+    for label in (0, 1):
+        assert (split[table.labels == label] == "test").mean() == pytest.approx(0.1, abs=0.005)
+
+
+def test_every_kingdom_is_in_every_split_by_its_share():
+    table = many(n_clusters=2000)
+    kingdoms = table.frame["cluster"].map(lambda name: ["Bacteria", "Fungi", "Metazoa"][int(name[1:]) % 7 % 3])
+    table = table._replace(frame=table.frame.assign(kingdom=kingdoms))
+    split = assign_splits(table, SplitConfig(policy="cluster"), "t.tsv").frame
+    shares = split.groupby(["label", "kingdom"])["split"].value_counts(normalize=True).unstack()
+    assert len(shares) == 6
+    np.testing.assert_allclose(shares[["test", "valid"]], 0.1, atol=0.02)
+
+
+def test_kingdoms_of_one_cluster_each_still_fill_every_split():
+    table = proteins([f"c{i}" for i in range(100)] * 2, [0] * 200)
+    table = table._replace(frame=table.frame.assign(kingdom=[f"k{i}" for i in range(100)] * 2))
+    split = assign_splits(table, SplitConfig(policy="cluster"), "t.tsv").frame["split"]
+    assert split.value_counts().to_dict() == {"train": 160, "valid": 20, "test": 20}
+
+
+def test_folds_test_every_protein_once_and_cut_no_cluster():
+    table = many()
+    tested = []
+    for fold in range(5):
+        split = assign_splits(table, SplitConfig(policy="folds", folds=5, fold=fold), "t.tsv").frame
+        assert split.groupby("cluster")["split"].nunique().max() == 1
+        assert set(split["split"]) == {"train", "valid", "test"}
+        tested += split.loc[split["split"] == "test", "id"].tolist()
+        assert (split["split"] == "test").mean() == pytest.approx(0.2, abs=0.01)
+    assert sorted(tested) == sorted(table.frame["id"])
+
+
+def test_a_fold_beyond_the_last_is_refused():
+    with pytest.raises(ConfigError, match="split.fold: found 5; expected 0 to 4, as split.folds says"):
+        SplitConfig(policy="folds", folds=5, fold=5)
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_no_more_than_so_many_of_a_cluster_and_class_are_kept(most):
+    rng = np.random.default_rng(0)
+    table = proteins([f"c{i}" for i in rng.integers(0, 40, 300)], rng.integers(0, 2, 300))
+    config = SplitConfig(policy="cluster", max_members=most)
+    kept = assign_splits(table, config, "t.tsv").frame
+    expected = table.frame.groupby(["cluster", "label"]).size().clip(upper=most)
+    assert kept.groupby(["cluster", "label"]).size().equals(expected)
+    rows = rng.permutation(300)
+    shuffled = table._replace(frame=table.frame.iloc[rows], labels=table.labels[rows])
+    assert set(assign_splits(shuffled, config, "t.tsv").frame["id"]) == set(kept["id"])
 
 
 @pytest.mark.parametrize("policy", ["cluster", "random"])

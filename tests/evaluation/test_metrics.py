@@ -1,4 +1,4 @@
-"""Metrics against scikit-learn, slow loops and simulations."""
+"""Metrics against scikit-learn and slow loops."""
 
 import warnings
 
@@ -10,17 +10,34 @@ from scipy.special import log_softmax
 from sklearn import metrics as sk
 
 from tfclass.evaluation.metrics import (
+    Metrics,
     Scored,
     all_metrics,
     auroc,
     average_precision,
     cluster_bootstrap,
+    confusion,
     expected_calibration_error,
     matthews_correlation,
+    per_class,
+    why_undefined,
 )
 
 EXACT = {"rel": 1e-12, "abs": 1e-12}
-NAMES = {"average_precision", "auroc", "mcc", "f1", "precision", "recall", "brier", "ece"}
+BOTH = {
+    "average_precision",
+    "auroc",
+    "mcc",
+    "f1",
+    "precision",
+    "recall",
+    "balanced_accuracy",
+    "brier",
+    "log_loss",
+    "ece",
+}
+BINARY = BOTH | {"specificity", "recall_at_fdr_1", "recall_at_fdr_5"}
+MULTICLASS = BOTH | {"f1_weighted"}
 
 
 def simulated(n_classes: int, seed: int, n: int = 400, threshold: float = 0.4) -> Scored:
@@ -41,26 +58,36 @@ def by_scikit_learn(scored: Scored, weights_N) -> dict[str, float]:
     p_NC, labels_N, calls_N = scored.probability_NC, scored.labels_N, scored.calls_N
     weighted = {"sample_weight": weights_N}
     if p_NC.shape[1] == 2:
-        ranking = {
+        precision, recall, _ = sk.precision_recall_curve(labels_N, p_NC[:, 1], **weighted)
+        own = {
             "average_precision": sk.average_precision_score(labels_N, p_NC[:, 1], **weighted),
             "auroc": sk.roc_auc_score(labels_N, p_NC[:, 1], **weighted),
             "brier": sk.brier_score_loss(labels_N, p_NC[:, 1], **weighted),
+            "specificity": sk.recall_score(labels_N, calls_N, pos_label=0, **weighted),
+            "recall_at_fdr_1": recall[precision >= 0.99 - 1e-12].max(),
+            "recall_at_fdr_5": recall[precision >= 0.95 - 1e-12].max(),
         }
         mean = "binary"
     else:
         true_NC = np.eye(p_NC.shape[1])[labels_N]
         squares_N = ((p_NC - true_NC) ** 2).sum(axis=1)
-        ranking = {
+        own = {
             "average_precision": sk.average_precision_score(true_NC, p_NC, average="macro", **weighted),
             "auroc": sk.roc_auc_score(true_NC, p_NC, average="macro", **weighted),
             "brier": np.average(squares_N, weights=weights_N),
+            "f1_weighted": sk.f1_score(labels_N, calls_N, average="weighted", zero_division=0, **weighted),
         }
+        if p_NC.shape[1] > 3:
+            classes = range(p_NC.shape[1])
+            own["top_3_accuracy"] = sk.top_k_accuracy_score(labels_N, p_NC, k=3, labels=classes, **weighted)
         mean = "macro"
-    return ranking | {
+    return own | {
         "mcc": sk.matthews_corrcoef(labels_N, calls_N, **weighted),
         "f1": sk.f1_score(labels_N, calls_N, average=mean, zero_division=0, **weighted),
         "precision": sk.precision_score(labels_N, calls_N, average=mean, zero_division=0, **weighted),
         "recall": sk.recall_score(labels_N, calls_N, average=mean, zero_division=0, **weighted),
+        "balanced_accuracy": sk.balanced_accuracy_score(labels_N, calls_N, **weighted),
+        "log_loss": sk.log_loss(labels_N, p_NC, labels=range(p_NC.shape[1]), **weighted),
     }
 
 
@@ -70,10 +97,36 @@ def by_scikit_learn(scored: Scored, weights_N) -> dict[str, float]:
 def test_every_metric_is_that_of_scikit_learn(n_classes, weighted, seed):
     scored = simulated(n_classes, seed)
     weights_N = np.random.default_rng(100 + seed).integers(0, 4, size=400).astype(float) if weighted else None
-    ours = all_metrics(scored, 10, weights_N)
-    assert ours.keys() == NAMES
-    for name, value in by_scikit_learn(scored, weights_N).items():
+    ours, theirs = all_metrics(scored, 10, weights_N), by_scikit_learn(scored, weights_N)
+    assert ours.keys() == theirs.keys() | {"ece"}
+    for name, value in theirs.items():
         assert ours[name] == pytest.approx(value, **EXACT), name
+
+
+@pytest.mark.parametrize("n_classes", [2, 6])
+def test_fractional_weights_many_at_once_are_scikit_learns_one_by_one(n_classes):
+    scored = simulated(n_classes, seed=3)
+    weights_NR = np.random.default_rng(5).exponential(size=(400, 7))
+    weights_NR[::5] = 0.0
+    ours = Metrics(scored, 10).under(weights_NR)
+    for r in range(7):
+        for name, value in by_scikit_learn(scored, weights_NR[:, r]).items():
+            assert ours[name][r] == pytest.approx(value, **EXACT), name
+
+
+def test_a_certain_error_costs_what_scikit_learn_says():
+    scored = Scored(np.array([[1.0, 0.0], [0.0, 1.0], [0.3, 0.7]]), np.array([1, 1, 0]), 0.5)
+    expected = sk.log_loss(scored.labels_N, scored.probability_NC)
+    assert all_metrics(scored, 10)["log_loss"] == pytest.approx(expected, **EXACT)
+
+
+def test_equal_probabilities_share_the_top_three_as_in_scikit_learn():
+    rng = np.random.default_rng(0)
+    p_NC = rng.integers(1, 4, size=(500, 6)).astype(float)
+    p_NC /= p_NC.sum(axis=1, keepdims=True)
+    labels_N = rng.integers(0, 6, size=500)
+    expected = sk.top_k_accuracy_score(labels_N, p_NC, k=3, labels=range(6))
+    assert all_metrics(Scored(p_NC, labels_N, None), 10)["top_3_accuracy"] == pytest.approx(expected, **EXACT)
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
@@ -84,7 +137,8 @@ def test_a_weight_is_the_same_as_repeating_the_row(n_classes):
         np.repeat(scored.probability_NC, times, axis=0), np.repeat(scored.labels_N, times), scored.threshold
     )
     weighted, plain = all_metrics(scored, 10, times.astype(float)), all_metrics(repeated, 10)
-    for name in NAMES:
+    assert weighted.keys() == plain.keys() == (BINARY if n_classes == 2 else MULTICLASS | {"top_3_accuracy"})
+    for name in plain:
         assert weighted[name] == pytest.approx(plain[name], **EXACT), name
 
 
@@ -94,8 +148,9 @@ def test_log_probabilities_rank_like_the_difference_of_the_logits():
     labels_N = (rng.random(300) < 0.3).astype(int)
     difference_N = logits_NC[:, 1] - logits_NC[:, 0]
     log_probability_NC = log_softmax(logits_NC, axis=1)
-    assert average_precision(log_probability_NC, labels_N) == sk.average_precision_score(labels_N, difference_N)
-    assert auroc(log_probability_NC, labels_N) == sk.roc_auc_score(labels_N, difference_N)
+    expected = sk.average_precision_score(labels_N, difference_N)
+    assert average_precision(log_probability_NC, labels_N) == pytest.approx(expected, **EXACT)
+    assert auroc(log_probability_NC, labels_N) == pytest.approx(sk.roc_auc_score(labels_N, difference_N), **EXACT)
 
 
 def slow_calibration_error(stated, happened, weights, n_bins):
@@ -161,92 +216,104 @@ def scores(labels, threshold=0.5, n_classes=2):
     return Scored(p_NC, np.array(labels), threshold if n_classes == 2 else None)
 
 
+RANKING = {"average_precision", "auroc", "mcc"}
+WITHOUT_A_POSITIVE = RANKING | {"recall", "f1", "balanced_accuracy", "recall_at_fdr_1", "recall_at_fdr_5"}
 UNDEFINED = {
-    "no positive": (scores([0, 0, 0, 0]), {"average_precision", "auroc", "precision", "recall", "f1"}),
-    "no positive and none called": (
-        scores([0, 0, 0], threshold=1.1),
-        {"average_precision", "auroc", "precision", "recall", "f1"},
+    "no positive": (scores([0, 0, 0, 0], threshold=0.0), WITHOUT_A_POSITIVE),
+    "no positive and none called": (scores([0, 0, 0], threshold=1.1), WITHOUT_A_POSITIVE | {"precision"}),
+    "only positives": (scores([1, 1, 1]), RANKING | {"specificity", "balanced_accuracy"}),
+    "only positives and none called": (
+        scores([1, 1], threshold=1.1),
+        RANKING | {"specificity", "balanced_accuracy", "precision"},
     ),
-    "only positives": (scores([1, 1, 1]), {"average_precision", "auroc"}),
-    "one protein of five classes": (scores([3], n_classes=5), {"average_precision", "auroc"}),
-    "none called": (scores([0, 1, 1, 0], threshold=1.1), set()),
+    "one protein of five classes": (scores([3], n_classes=5), RANKING),
+    "none called": (scores([0, 1, 1, 0], threshold=1.1), {"precision"}),
     "two of five classes present": (scores([0, 2, 2, 0, 2], n_classes=5), set()),
+    "scores that are no probabilities": (
+        Scored.from_scores(np.array([-3.0, 40.0, 0.0, 12.5]), np.array([0, 1, 0, 1]), 5.0),
+        {"brier", "log_loss", "ece"},
+    ),
+    "scores that are no probabilities of one protein": (
+        Scored.from_scores(np.array([-3.0]), np.array([0])),
+        WITHOUT_A_POSITIVE | {"precision", "brier", "log_loss", "ece"},
+    ),
 }
 
 
 @pytest.mark.parametrize(("scored", "undefined"), UNDEFINED.values(), ids=UNDEFINED.keys())
-def test_what_is_undefined_is_nan_without_a_warning_with(scored, undefined):
+def test_what_is_undefined_is_nan_and_has_a_reason_and_no_warning_with(scored, undefined):
+    clusters_N = np.arange(len(scored.labels_N)).astype(str)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         metrics = all_metrics(scored, 10)
-        estimates = cluster_bootstrap(
-            scored, np.arange(len(scored.labels_N)).astype(str), n_bins=10, n_resamples=20, confidence=0.9, seed=0
-        )
+        estimates = cluster_bootstrap(scored, clusters_N, n_bins=10, n_resamples=20, confidence=0.9, seed=0)
     assert {name for name, value in metrics.items() if np.isnan(value)} == undefined
+    assert why_undefined(scored).keys() == undefined
+    assert all(why_undefined(scored).values())
     for name in undefined:
-        assert np.isnan(estimates[name]).all(), name
+        assert np.isnan(estimates[name].value), name
 
 
-def bootstrap(scored, clusters, seed=0, n_resamples=200, confidence=0.95):
-    return cluster_bootstrap(
-        scored, np.asarray(clusters), n_bins=10, n_resamples=n_resamples, confidence=confidence, seed=seed
-    )
+def test_the_reason_says_which_proteins_are_missing():
+    assert why_undefined(scores([0, 0]))["auroc"] == "no positive protein"
+    assert why_undefined(scores([1, 1]))["auroc"] == "no negative protein"
+    assert why_undefined(scores([2, 2], n_classes=4))["auroc"] == "proteins of one class only"
+    assert why_undefined(scores([0, 1], threshold=2.0)) == {"precision": "no protein was called"}
 
 
-def test_estimates_are_the_plain_metrics_and_lie_in_their_intervals():
-    scored = simulated(2, seed=1)
-    estimates = bootstrap(scored, np.arange(400).astype(str))
-    plain = all_metrics(scored, 10)
-    for name, (value, low, high) in estimates.items():
-        assert value == plain[name]
-        # Resampling adds noise to every bin, so the calibration error alone is biased upwards.
-        assert low < high, name
-        assert name == "ece" or low < value < high, name
+@settings(max_examples=80, deadline=None)
+@given(
+    rows=st.lists(st.tuples(st.sampled_from([-np.inf, -20.0, 0.0, 0.5, 33.0, np.inf]), st.booleans()), min_size=1),
+    threshold=st.sampled_from([None, 0.0, 10.0]),
+)
+def test_scores_on_any_scale_are_scored_as_their_ranks_are(rows, threshold):
+    scores_N = np.array([score for score, _ in rows])
+    labels_N = np.array([int(positive) for _, positive in rows])
+    scored = Scored.from_scores(scores_N, labels_N, threshold)
+    assert scored.calls_N.tolist() == (scores_N > 0 if threshold is None else scores_N >= threshold).tolist()
+    ours = all_metrics(scored, 10)
+    if 0 < labels_N.sum() < len(labels_N):
+        # scikit-learn takes no infinite score; ranks say the same.
+        ranks_N = np.unique(scores_N, return_inverse=True)[1]
+        assert ours["average_precision"] == pytest.approx(sk.average_precision_score(labels_N, ranks_N), **EXACT)
+        assert ours["auroc"] == pytest.approx(sk.roc_auc_score(labels_N, ranks_N), **EXACT)
+        assert ours["mcc"] == pytest.approx(sk.matthews_corrcoef(labels_N, scored.calls_N), **EXACT)
 
 
-def test_the_bootstrap_is_decided_by_its_seed():
-    scored = simulated(2, seed=1)
-    clusters = (np.arange(400) // 4).astype(str)
-    first, again, other = (bootstrap(scored, clusters, seed=seed, n_resamples=40) for seed in (3, 3, 4))
-    assert first == again
-    assert first != other
+def test_a_score_that_is_nan_is_refused():
+    with pytest.raises(ValueError, match="a score is NaN; give what was not found the lowest score instead"):
+        Scored.from_scores(np.array([1.0, np.nan]), np.array([0, 1]))
 
 
-def test_renaming_clusters_in_order_changes_nothing():
-    scored = simulated(2, seed=1)
-    numbers = np.arange(400) // 4
-    assert bootstrap(scored, [f"a{n:03d}" for n in numbers]) == bootstrap(scored, [f"b{n:03d}" for n in numbers])
+@pytest.mark.parametrize("n_classes", [2, 3, 6])
+def test_the_table_of_classes_is_scikit_learns(n_classes):
+    scored = simulated(n_classes, seed=9)
+    names = [f"class {c}" for c in range(n_classes)]
+    precision, recall, f1, support = sk.precision_recall_fscore_support(scored.labels_N, scored.calls_N)
+    for c, row in enumerate(per_class(scored, names)):
+        ap = sk.average_precision_score(scored.labels_N == c, scored.probability_NC[:, c])
+        assert (row.name, row.support, row.called) == (names[c], support[c], (scored.calls_N == c).sum())
+        found = (row.precision, row.recall, row.f1, row.average_precision)
+        assert found == pytest.approx((precision[c], recall[c], f1[c], ap), **EXACT)
+        assert row.undefined == {}
 
 
-def test_relatives_that_agree_widen_the_interval():
-    small = simulated(2, seed=5, n=60)
-    scored = Scored(np.repeat(small.probability_NC, 10, axis=0), np.repeat(small.labels_N, 10), 0.4)
-    together = bootstrap(scored, np.repeat(np.arange(60), 10).astype(str))
-    apart = bootstrap(scored, np.arange(600).astype(str))
-    for name in ("average_precision", "auroc", "mcc", "brier", "recall"):
-        width, naive = (e[name].high - e[name].low for e in (together, apart))
-        # Ten copies pretend to be ten times the data: the width is off by the root of ten.
-        assert 2 < width / naive < 5, name
+def test_a_class_that_is_not_there_or_never_called_says_so():
+    p_NC = np.array([[0.8, 0.1, 0.1], [0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])
+    rows = per_class(Scored(p_NC, np.array([0, 1, 0]), None), ["a", "b", "c"])
+    for row in rows:
+        numbers = {"precision": row.precision, "recall": row.recall, "f1": row.f1, "ap": row.average_precision}
+        missing = {"ap" if name == "average_precision" else name for name in row.undefined}
+        assert {name for name, value in numbers.items() if np.isnan(value)} == missing
+    assert rows[0].undefined == {}
+    assert rows[1].undefined == {"precision": "never called"}
+    assert rows[2].undefined == dict.fromkeys(("recall", "f1", "average_precision"), "no protein of this class")
+    alone = per_class(Scored(p_NC, np.array([0, 0, 0]), None), ["a", "b", "c"])[0]
+    assert alone.undefined == {"average_precision": "no protein of another class"}
 
 
-def test_a_higher_confidence_widens_the_interval():
-    scored = simulated(2, seed=1)
-    wide, narrow = (bootstrap(scored, np.arange(400).astype(str), confidence=c) for c in (0.99, 0.5))
-    assert wide["mcc"].high - wide["mcc"].low > 2 * (narrow["mcc"].high - narrow["mcc"].low)
-
-
-def test_ninety_percent_intervals_cover_the_truth_about_nine_times_in_ten():
-    # Clusters of four copies; the true recall of the threshold is 0.7 by construction.
-    covered = 0
-    for repetition in range(80):
-        rng = np.random.default_rng(repetition)
-        found_K = rng.random(60) < 0.7
-        p_N = np.repeat(np.where(found_K, 0.9, 0.1), 4)
-        labels_N = np.ones(240, dtype=int)
-        clusters_N = np.repeat(np.arange(60), 4).astype(str)
-        recall = bootstrap(
-            Scored(np.stack([1 - p_N, p_N], axis=1), labels_N, 0.5), clusters_N, n_resamples=150, confidence=0.9
-        )["recall"]
-        covered += recall.low <= 0.7 <= recall.high
-    # With relatives taken for independent, about 60 % would be covered.
-    assert 0.80 <= covered / 80 <= 0.98
+@pytest.mark.parametrize("n_classes", [2, 5])
+def test_the_confusion_is_scikit_learns(n_classes):
+    scored = simulated(n_classes, seed=4)
+    expected = sk.confusion_matrix(scored.labels_N, scored.calls_N, labels=range(n_classes))
+    np.testing.assert_array_equal(confusion(scored), expected)

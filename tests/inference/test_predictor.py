@@ -12,10 +12,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
+from sklearn.metrics import matthews_corrcoef
 
 from tfclass.bundle.bundle import Bundle
-from tfclass.bundle.calibration import Calibration, OperatingPoint
+from tfclass.bundle.calibration import Calibration
+from tfclass.bundle.operating_points import OperatingPoint
 from tfclass.errors import ConfigError
+from tfclass.evaluation.cuts import operating_points
 from tfclass.inference import predictor as module
 from tfclass.inference.output import write_tsv
 from tfclass.inference.predictor import Predictor
@@ -129,7 +132,9 @@ class TestRows:
 
     def test_what_is_the_same_is_scored_once(self, bundle, monkeypatch):
         scored = []
-        monkeypatch.setattr(module, "logits_of", lambda *given: scored.append(len(given[1])) or logits_of(*given))
+        monkeypatch.setattr(
+            module, "logits_of", lambda *given, **kept: scored.append(len(given[1])) or logits_of(*given, **kept)
+        )
         records = [Record(str(i), "", sequence) for i, sequence in enumerate(["MKV", "mkv*", "MKL", "M-KV", "", "MKL"])]
         rows = list(Predictor(bundle).predict(records))
         assert scored == [2]
@@ -165,6 +170,56 @@ class TestRows:
         with pytest.raises(ConfigError) as caught:
             Predictor(replace(bundle, operating_points=(OperatingPoint(0.6, 0.1, 0.8),)), threshold=rule)
         assert str(caught.value) == message
+
+
+class TestPrevalence:
+    @pytest.fixture
+    def validated(self, bundle):
+        """A bundle with the operating points of 4,000 validation scores, 30 % of them of positives."""
+        rng = np.random.default_rng(0)
+        positive_N = rng.random(4000) < 0.3
+        probability_N = 1 / (1 + np.exp(-rng.normal(np.where(positive_N, 1.5, -2.0), 1.5)))
+        points = operating_points(probability_N, positive_N)
+        calibration = replace(bundle.calibration, prevalence=0.3)
+        return replace(bundle, calibration=calibration, operating_points=points), probability_N, positive_N
+
+    def test_the_odds_of_every_probability_change_by_one_factor(self, validated):
+        bundle, _, _ = validated
+        records = random_records(50, np.random.default_rng(0))
+        before, after = (
+            np.array([row.probability for row in Predictor(bundle, prevalence=share).predict(records)])
+            for share in (None, 0.05)
+        )
+        factor = (after / (1 - after)) / (before / (1 - before))
+        np.testing.assert_allclose(factor, (0.05 / 0.95) / (0.3 / 0.7), rtol=1e-3)
+
+    @pytest.mark.parametrize("prevalence", [0.02, 0.3, 0.7])
+    def test_the_threshold_is_the_one_that_suits_the_stated_share_best(self, validated, prevalence):
+        bundle, probability_N, positive_N = validated
+        # Weights make the validation proteins a sample of that share.
+        weight_N = np.where(positive_N, prevalence / positive_N.mean(), (1 - prevalence) / (1 - positive_N.mean()))
+        cuts = [point.threshold for point in bundle.operating_points]
+        mcc = [matthews_corrcoef(positive_N, probability_N >= cut, sample_weight=weight_N) for cut in cuts]
+        share = float(positive_N.mean())
+        bundle = replace(bundle, calibration=replace(bundle.calibration, prevalence=share))
+        odds = (prevalence / (1 - prevalence)) / (share / (1 - share))
+        best = cuts[int(np.argmax(mcc))]
+        expected = odds * best / (odds * best + 1 - best)
+        assert Predictor(bundle, prevalence=prevalence).threshold == pytest.approx(expected)
+
+    def test_without_operating_points_the_threshold_moves_with_the_probabilities(self, validated):
+        bundle = replace(validated[0], threshold=0.5, operating_points=())
+        assert Predictor(bundle, prevalence=0.1).threshold == pytest.approx((1 / 9) / (1 / 9 + 3 / 7))
+
+    @pytest.mark.parametrize("share", [0.0, 1.0, -1.0, 2.0, float("nan")])
+    def test_a_share_that_is_none_is_refused(self, validated, share):
+        with pytest.raises(ConfigError, match="prevalence: found .*; expected a share between 0 and 1"):
+            Predictor(validated[0], prevalence=share)
+
+    def test_a_model_that_does_not_know_its_own_share_is_refused(self, bundle):
+        bundle = replace(bundle, calibration=replace(bundle.calibration, prevalence=None))
+        with pytest.raises(ConfigError, match="a model that does not record the prevalence it was calibrated at"):
+            Predictor(bundle, prevalence=0.1)
 
 
 class TestIndependence:

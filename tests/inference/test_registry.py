@@ -9,7 +9,7 @@ from tfclass.errors import BundleError
 from tfclass.inference.predictor import Predictor
 from tfclass.inference.registry import locate_model
 from tfclass.sequence.fasta import Record
-from tfclass.training.tracking import tracked
+from tfclass.tracking.tracker import tracked
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,12 @@ def wheel(tmp_path_factory):
 
 
 def test_every_module_configuration_and_shipped_model_is_in_the_wheel(wheel):
-    for path in [*ROOT.glob("tfclass/**/*.py"), *ROOT.glob("tfclass/bundle/pretrained/*/*"), ROOT / "tfclass/py.typed"]:
+    for path in [
+        *ROOT.glob("tfclass/**/*.py"),
+        *ROOT.glob("tfclass/bundle/pretrained/*/*"),
+        *ROOT.glob("tfclass/**/*.html"),
+        ROOT / "tfclass/py.typed",
+    ]:
         assert (wheel / path.relative_to(ROOT)).read_bytes() == path.read_bytes(), path
     for path in ROOT.glob("conf/**/*.yaml"):
         assert (wheel / "tfclass" / path.relative_to(ROOT)).is_file(), path

@@ -13,6 +13,7 @@ from sklearn.metrics import average_precision_score, matthews_corrcoef
 from tests.conftest import SMALL
 from tfclass.bundle.bundle import load_bundle
 from tfclass.config import (
+    CompareConfig,
     CorpusConfig,
     EvaluateConfig,
     EvaluationConfig,
@@ -22,10 +23,10 @@ from tfclass.config import (
     TrainConfig,
     TrainingConfig,
 )
-from tfclass.errors import CheckpointError, TableError
+from tfclass.errors import CheckpointError, ReportError, TableError
 from tfclass.inference.predictor import Predictor
 from tfclass.sequence.fasta import Record
-from tfclass.workflow import evaluate_bundle, train_and_package
+from tfclass.workflow import compare_runs, evaluate_bundle, train_and_package
 
 QUICK = TrainingConfig(epochs=4, max_residues=2048, learning_rate=0.01)
 OFF = TrackingConfig(enabled=False)
@@ -83,8 +84,13 @@ def test_training_and_evaluation_agree_with_prediction_and_scikit_learn(demo_tab
     assert written["metrics"] == report.content["metrics"]
     saved = pd.read_csv(folder / "report" / "predictions.tsv", sep="\t")
     np.testing.assert_allclose(saved["probability"], probability, atol=2e-6)
-    figures = {path.name for path in (folder / "report" / "figures").iterdir()}
-    assert figures == {f"{n}.png" for n in ("calibration", "confusion", "precision_recall", "roc", "scores")}
+    figures = {path.stem for path in (folder / "report" / "figures").iterdir()}
+    assert {"calibration", "confusion", "precision_recall", "roc", "scores", "by_length"} <= figures
+    audit = report.content["leakage"]
+    assert audit["n_train"] == (frame["split"] == "train").sum()
+    assert report.content["corpus"]["splits"]["valid"]["n_proteins"] == (frame["split"] == "valid").sum()
+    trained_clusters = set(frame.loc[frame["split"] == "train", "cluster"])
+    assert audit["shared_clusters"] == test["cluster"].isin(trained_clusters).sum()
 
 
 def test_test_proteins_have_no_part_in_training(demo_table, folder):
@@ -116,6 +122,10 @@ def test_several_classes_go_the_same_way(demo_table, folder):
     (row,) = Predictor(bundle).predict([Record("a", "a", "MKVLA")])
     assert row.label in bundle.classes
     assert row.threshold is None
+    saved = pd.read_csv(folder / "report" / "predictions.tsv", sep="\t")
+    called = saved[[f"p:{name}" for name in bundle.classes]].to_numpy()
+    assert [bundle.classes[i] for i in called.argmax(axis=1)] == saved["call"].tolist()
+    assert "Each class against all others" in (folder / "report" / "report.html").read_text()
 
 
 def test_class_weights_are_undone_in_the_probabilities(demo_table, folder):
@@ -144,12 +154,35 @@ def test_mlflow_shows_a_training_with_its_evaluation_below_it(demo_table, folder
     assert [m.value for m in history] == [entry["valid_ap"] for entry in trained.history]
     assert "test_average_precision" in evaluation.data.metrics
     assert "test_composition_regression_average_precision" in evaluation.data.metrics
-    assert len(client.list_artifacts(evaluation.info.run_id, "figures")) == 5
+    logged = {artifact.path for artifact in client.list_artifacts(evaluation.info.run_id, "report")}
+    assert logged == {f"report/{name}" for name in ("report.html", "report.json", "predictions.tsv", "figures")}
     assert load_bundle(trained.bundle).provenance["mlflow_run_id"] == training.info.run_id
     model = mlflow.search_logged_models([training.info.experiment_id], output_format="list")[0]
     answer = mlflow.pyfunc.load_model(model.model_uri).predict(pd.DataFrame({"id": ["x"], "sequence": ["MKVLA"]}))
     (row,) = Predictor.load(trained.bundle).predict([Record("x", "x", "MKVLA")])
     assert answer["probability"][0] == row.probability
+
+
+def test_evaluations_are_compared_by_their_mlflow_runs_or_their_folders(demo_table, folder):
+    tracking = TrackingConfig(experiment="tested")
+    trained = train_and_package(train_config(demo_table, folder))
+    for name in ("a", "b"):
+        config = evaluate_config(demo_table, trained.bundle, folder, tracking=tracking, report=str(folder / name))
+        evaluate_bundle(config)
+    mlflow.set_tracking_uri(f"sqlite:///{folder.resolve()}/mlflow.db")
+    first, _ = (run.info.run_id for run in mlflow.search_runs(experiment_names=["tested"], output_format="list"))
+    config = CompareConfig(
+        evaluation=EvaluationConfig(n_bootstrap=20), tracking=tracking, report=str(folder / "compared")
+    )
+    content = compare_runs(config, [first, str(folder / "b")])
+    assert content["pairs"][0]["difference"]["mcc"]["value"] == 0.0
+    (run,) = mlflow.search_runs(experiment_names=["tested"], filter_string="tags.job = 'compare'", output_format="list")
+    assert run.data.metrics["difference_average_precision_1"] == 0.0
+    assert run.data.metrics["mcnemar_p_1"] == 1.0
+    logged = {artifact.path for artifact in mlflow.MlflowClient().list_artifacts(run.info.run_id)}
+    assert {"compare.json", "compare.tsv", "differences.png"} <= logged
+    with pytest.raises(ReportError, match=f"{run.info.run_id}: found no report in MLflow at sqlite:///"):
+        compare_runs(config, [run.info.run_id, str(folder / "b")])
 
 
 def test_a_run_folder_is_not_used_twice(demo_table, folder):

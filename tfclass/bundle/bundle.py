@@ -17,7 +17,8 @@ import safetensors.torch
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 
-from tfclass.bundle.calibration import Calibration, OperatingPoint
+from tfclass.bundle.calibration import Calibration
+from tfclass.bundle.operating_points import OperatingPoint
 from tfclass.config import ModelConfig
 from tfclass.errors import BundleError, ConfigError
 from tfclass.files import whole_folder

@@ -4,38 +4,77 @@ References
 ----------
 .. [1] C. Guo et al., "On calibration of modern neural networks", ICML 2017, 10.48550/arXiv.1706.04599.
 .. [2] C. Elkan, "The foundations of cost-sensitive learning", IJCAI 2001.
+.. [3] J. Platt, "Probabilistic outputs for support vector machines", Advances in Large Margin Classifiers, 1999.
+.. [4] B. Zadrozny, C. Elkan, "Transforming classifier scores into accurate multiclass probability estimates", KDD 2002,
+   10.1145/775047.775151.
+.. [5] M. Saerens et al., "Adjusting the outputs of a classifier to new a priori probabilities", Neural Computation 14
+   (2002), 10.1162/089976602753284446.
 """
 
-import re
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 from scipy.special import softmax
 
 from tfclass.errors import ConfigError
 
-_RULE = re.compile(r"(fdr|recall)=(.+)")
+Floats = npt.NDArray[np.float64]
+Method = Literal["none", "temperature", "platt", "isotonic"]
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Inside = Annotated[float, Field(gt=0.0, lt=1.0)]
+
+
+class Knot(NamedTuple):
+    """Where the isotonic curve bends: the margin of the logits, and the probability there."""
+
+    margin: Finite
+    probability: Inside
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Calibration:
-    r"""Temperature scaling: :math:`p = \mathrm{softmax}((z - \log w) / T)` [1]_.
+    r"""From logits to probabilities: :math:`p = \mathrm{softmax}((z - \log w) / T + b)`, or a curve through knots.
 
     Attributes
     ----------
     temperature : float
-        T; above 1 the network was too sure of itself.
+        T; above 1 the network was too sure of itself [1]_. 1 with the methods ``none`` and ``isotonic``.
     log_weight_C : tuple of float, length C
         Logarithm of the class weights used in training, which shift the logits by as much [2]_; zeros without.
+    method : {'temperature', 'none', 'platt', 'isotonic'}
+        Platt's scaling [3]_ and isotonic regression [4]_ are for two classes.
+    bias : float
+        b of the positive class, in logits; other than 0 in Platt's scaling alone.
+    knots : tuple of Knot
+        Of the isotonic curve: margin rising, probability never falling. The margin is the positive class's logit less
+        the other's, class weights taken out; between knots the probability is interpolated, beyond them it is constant.
+    prevalence : float or None
+        Share of the positive class among the proteins that it was fitted on; None when unknown or multi-class.
     """
 
-    temperature: float
+    temperature: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
     log_weight_C: tuple[float, ...]
+    method: Method = "temperature"
+    bias: Finite = 0.0
+    knots: tuple[Knot, ...] = ()
+    prevalence: Inside | None = None
 
-    def probability(self, logits_NC: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Calibration":
+        if self.method in ("platt", "isotonic") and len(self.log_weight_C) != 2:
+            raise ValueError(f"{self.method} calibration is for two classes")
+        if (self.method == "isotonic") != bool(self.knots):
+            raise ValueError("knots belong to isotonic calibration")
+        if any(a.margin >= b.margin or a.probability > b.probability for a, b in pairwise(self.knots)):
+            raise ValueError("knots must rise")
+        return self
+
+    def probability(self, logits_NC: Floats) -> Floats:
         """Turn logits into probabilities.
 
         Parameters
@@ -47,74 +86,125 @@ class Calibration:
         ndarray of float64, shape (N, C)
             Rows sum to 1.
         """
-        return softmax((logits_NC - np.array(self.log_weight_C)) / self.temperature, axis=1)
+        scaled_NC = (logits_NC - np.array(self.log_weight_C)) / self.temperature
+        if self.knots:
+            margins, probabilities = zip(*self.knots, strict=True)
+            return _both(np.interp(scaled_NC[:, 1] - scaled_NC[:, 0], margins, probabilities))
+        if self.bias:
+            scaled_NC[:, 1] += self.bias
+        return softmax(scaled_NC, axis=1)
+
+    def in_words(self) -> str:
+        """Say what it is, for a model card."""
+        words = {
+            "none": "none",
+            "temperature": f"temperature {self.temperature:.3f}",
+            "platt": f"Platt's scaling (temperature {self.temperature:.3f}, bias {self.bias:+.3f})",
+            "isotonic": f"isotonic curve of {len(self.knots)} knots",
+        }
+        return words[self.method]
+
+    def at_prevalence(self, probability_NC: Floats, prevalence: float, calibrated_at: float | None = None) -> Floats:
+        """Give the probabilities for proteins among which positives are rarer or commoner; see `at_prevalence`.
+
+        Parameters
+        ----------
+        probability_NC : ndarray of float64, shape (N, 2)
+            From `probability`.
+        prevalence : float
+            Share of positives among the proteins to be judged.
+        calibrated_at : float, optional
+            Prevalence that `probability_NC` is right for; the one of the fit when left out.
+
+        Returns
+        -------
+        ndarray of float64, shape (N, 2)
+
+        Raises
+        ------
+        ConfigError
+            A prevalence is not between 0 and 1, or the model has several classes or does not know its own prevalence.
+        """
+        return _both(at_prevalence(probability_NC[:, 1], self.known_prevalence(calibrated_at), prevalence))
+
+    def known_prevalence(self, stated: float | None = None) -> float:
+        """Give the prevalence that the probabilities are right for: `stated`, or else the one of the fit.
+
+        Raises
+        ------
+        ConfigError
+            Neither is there, or the model has several classes.
+        """
+        if len(self.log_weight_C) != 2:
+            raise ConfigError("prevalence", "a model of several classes", "one of two classes", key="prevalence")
+        if stated is None and self.prevalence is None:
+            found = "a model that does not record the prevalence it was calibrated at"
+            raise ConfigError("prevalence", found, action="train it again", key="prevalence")
+        return stated if stated is not None else self.prevalence  # type: ignore[return-value]
 
 
-class OperatingPoint(NamedTuple):
-    """What a threshold did on the validation split.
+def at_prevalence(probability_N: Floats, trained_prevalence: float, prevalence: float) -> Floats:
+    r"""Correct probabilities for another share of positives [5]_.
 
-    Attributes
-    ----------
-    threshold : float
-    fdr : float
-        False discovery rate: share of negatives among the proteins called.
-    recall : float
-        Share of the positives that were called.
-    """
-
-    threshold: float
-    fdr: float
-    recall: float
-
-
-def choose_threshold(rule: str | float, max_mcc: float, points: tuple[OperatingPoint, ...]) -> float:
-    """Turn a rule into a threshold.
+    Where positives look like the positives of the training, and negatives like its negatives, only rarer or commoner,
+    Bayes' rule multiplies the odds by :math:`\frac{\pi'}{1 - \pi'} \frac{1 - \pi}{\pi}`. The ranking stays.
 
     Parameters
     ----------
-    rule : str or float
-        A probability; ``max-mcc``; ``fdr=X``, the lowest threshold with a false discovery rate of at most X on
-        validation; ``recall=X``, the highest with a recall of at least X there.
-    max_mcc : float
-        The model's own threshold.
-    points : tuple of OperatingPoint
-        Threshold rising.
+    probability_N : ndarray of float64, shape (N,)
+        Of the positive class, calibrated at `trained_prevalence`; 0 and 1 stay what they are.
+    trained_prevalence, prevalence : float
+        π and π', between 0 and 1.
 
     Returns
     -------
-    float
+    ndarray of float64, shape (N,)
 
     Raises
     ------
     ConfigError
-        No such rule, a value outside 0 to 1, or a rate that the model did not reach on validation.
+        A prevalence is not between 0 and 1.
 
     Examples
     --------
-    >>> points = (OperatingPoint(0.2, 0.3, 1.0), OperatingPoint(0.6, 0.1, 0.8))
-    >>> choose_threshold("fdr=0.2", 0.5, points), choose_threshold("recall=0.9", 0.5, points)
-    (0.6, 0.2)
+    >>> at_prevalence(np.array([0.5, 0.9]), 0.5, 0.1).round(3).tolist()
+    [0.1, 0.5]
     """
-    if rule == "max-mcc":
-        return max_mcc
-    match = _RULE.fullmatch(str(rule))
-    try:
-        value = float(match[2] if match else rule)
-    except ValueError:
-        value = float("nan")
-    if not 0.0 <= value <= 1.0:
-        expected = "a probability between 0 and 1, max-mcc, fdr=X or recall=X"
-        raise ConfigError("threshold", repr(str(rule)), expected, key="threshold", value=rule)
-    if match is None:
-        return value
-    if not points:
-        action = "train it again, or give a number"
-        raise ConfigError("threshold", f"{rule} for a model without operating points", action=action, key="threshold")
-    if match[1] == "fdr":
-        fitting = [point for point in points if point.fdr <= value][:1]
-    else:
-        fitting = [point for point in points if point.recall >= value][-1:]
-    if not fitting:
-        best = min(point.fdr for point in points)
-        raise ConfigError("threshold", str(rule), f"at least fdr={best:.3g}, the model's best", key="threshold")
-    return fitting[0].threshold
+    factor = _odds(prevalence) / _odds(trained_prevalence)
+    return factor * probability_N / (factor * probability_N + (1 - probability_N))
+
+
+def expected_fdr(probability_N: Floats, threshold: float) -> float:
+    """Give the share of false discoveries to expect among the called: the mean of their probabilities to be negative.
+
+    It is as right as the probabilities are: calibrated, and for the prevalence of these proteins.
+
+    Parameters
+    ----------
+    probability_N : ndarray of float64, shape (N,)
+        Of the positive class.
+    threshold : float
+        Least probability that is called.
+
+    Returns
+    -------
+    float
+        NaN when none is called.
+
+    Examples
+    --------
+    >>> round(expected_fdr(np.array([0.2, 0.8, 0.9]), 0.5), 3)
+    0.15
+    """
+    called_N = probability_N[probability_N >= threshold]
+    return float(np.mean(1 - called_N)) if len(called_N) else float("nan")
+
+
+def _both(probability_N: Floats) -> Floats:
+    return np.stack([1 - probability_N, probability_N], axis=1)
+
+
+def _odds(prevalence: float) -> float:
+    if not 0.0 < prevalence < 1.0:
+        raise ConfigError("prevalence", repr(prevalence), "a share between 0 and 1", key="prevalence", value=prevalence)
+    return prevalence / (1 - prevalence)

@@ -14,13 +14,13 @@ _TEMPLATE = """# {name}
 | trained on | {n_train:,} proteins: {class_counts} |
 | chosen on | {n_valid:,} validation proteins |
 | best epoch | {best_epoch} of {epochs_run} |
-| calibration | temperature {temperature:.3f}, fitted on validation |
+| calibration | {calibration}, fitted on validation |
 | threshold | {threshold} |
 | made | {created} by tfclass {version} |
 
 ## On the validation split
 
-These numbers chose the epoch, the temperature and the threshold, so they flatter the model. `tfclass evaluate` gives
+These numbers chose the epoch, the calibration and the threshold, so they flatter the model. `tfclass evaluate` gives
 the ones to quote.
 
 | metric | value |
@@ -70,7 +70,7 @@ def model_card(bundle: Bundle) -> str:
         n_valid=facts["n_valid"],
         best_epoch=facts["best_epoch"],
         epochs_run=facts["epochs_run"],
-        temperature=bundle.calibration.temperature,
+        calibration=bundle.calibration.in_words(),
         threshold=threshold,
         created=facts["created"],
         version=facts["tfclass_version"],

@@ -39,7 +39,7 @@ def run_with_hydra(name: str, kind: type, job: Callable[[Mapping[str, Any]], obj
     ConfigError
         A key or group is unknown, a value cannot be read, or one is missing.
     """
-    failures: list[Exception] = []
+    failures: list[BaseException] = []
 
     def task(config: DictConfig) -> None:
         if failures:
@@ -47,7 +47,7 @@ def run_with_hydra(name: str, kind: type, job: Callable[[Mapping[str, Any]], obj
         # Hydra would print several lines about an exception that leaves here; so it is raised outside.
         try:
             job(OmegaConf.to_container(config, resolve=True, throw_on_missing=True))  # type: ignore[arg-type]
-        except Exception as error:  # noqa: BLE001 - raised again below
+        except BaseException as error:  # noqa: BLE001 - raised again below
             failures.append(error)
         finally:
             _remove_if_empty(Path(HydraConfig.get().runtime.output_dir))

@@ -3,14 +3,22 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from tfclass.training.loop import Hooks
+
+if TYPE_CHECKING:
+    from tfclass.reporting.tables import Cell
+    from tfclass.reporting.tables import Table as Contents
+
+# How an outcome against a baseline looks.
+_STYLES = {"loses": "bold red", "behind": "red", "undecided": "yellow", "ahead": "yellow", "wins": ""}
 
 
 @contextmanager
@@ -41,22 +49,38 @@ def training_display(epochs: int) -> Iterator[Hooks]:
 
 
 def print_report(content: dict[str, Any]) -> None:
-    """Print a report's metrics, with intervals and the baseline beside them, on stdout."""
-    corpus, counts = content["corpus"], content["class_counts"]
-    shares = ", ".join(f"{n:,} {name} ({n / content['n_proteins']:.1%})" for name, n in counts.items())
-    title = f"{content['bundle']['name']} on {corpus['name']} {corpus['split']}: {shares}"
-    table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column("metric")
-    table.add_column("value", justify="right")
-    table.add_column(f"{content['confidence']:.0%} interval", justify="right")
-    baselines = {name: b["metrics"] for name, b in content["baselines"].items() if "metrics" in b}
-    for name in baselines:
-        table.add_column(name.replace("_", " "), justify="right")
-    for metric, estimate in content["metrics"].items():
-        interval = f"{_number(estimate['low'])} to {_number(estimate['high'])}"
-        others = (_number(metrics[metric]["value"]) for metrics in baselines.values())
-        table.add_row(metric.replace("_", " "), _number(estimate["value"]), interval, *others)
+    """Print what a report says first, on stdout: scores with intervals, and how the model does against baselines."""
+    from tfclass.reporting.tables import all_scores, shares
+
+    corpus = content["corpus"]
+    title = f"{content['bundle']['name']} on {corpus['name']} {corpus['split']}: {shares(content['class_counts'])}"
+    print_table(all_scores(content, meanings=False)._replace(caption=title))
+    console = _console()
+    for verdict in content["verdicts"]:
+        style = _STYLES[verdict["outcome"]]
+        console.print(Text(verdict["text"], style=style), soft_wrap=True)
+    for baseline in content["baselines"].values():
+        if "left_out" in baseline:
+            console.print(Text(f"Not compared with {baseline['title']}: {baseline['left_out']}."), soft_wrap=True)
+
+
+def print_table(content: "Contents") -> None:
+    """Print a table of a report on stdout, its notes below it."""
+    _console().print(Text(content.caption, style="bold"), soft_wrap=True)
+    table = Table()
+    for column, name in enumerate(content.head):
+        table.add_column(Text(name), justify="left" if column in content.words else "right")
+    for row in content.rows:
+        table.add_row(*(_cell(cell) for cell in row))
     _show(table)
+    console = _console()
+    for number, text in enumerate(content.notes, start=1):
+        console.print(Text(f"[{number}] {text}"), soft_wrap=True)
+
+
+def _cell(cell: "Cell") -> Text:
+    note = f" [{cell.note}]" if cell.note else ""
+    return Text(f"{cell.text}{note}").append(f" {cell.below}" if cell.below else "", style="dim")
 
 
 def print_zoo(networks: pd.DataFrame, corpus: str, split: str) -> None:
@@ -80,9 +104,9 @@ def print_zoo(networks: pd.DataFrame, corpus: str, split: str) -> None:
 
 
 def _show(table: Table) -> None:
+    _console().print(table)
+
+
+def _console() -> Console:
     # A pipe has no width of its own; a table may not be cut there.
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
-
-
-def _number(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.4f}"
+    return Console(width=None if sys.stdout.isatty() else 140, highlight=False)

@@ -1,25 +1,59 @@
-"""``tfclass evaluate``: a bundle and a labelled table in, a report out."""
+"""``tfclass evaluate``: a bundle and a labelled table in, a report out; and reports held against each other."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import typer
 
 
 def evaluate(context: typer.Context) -> None:
-    """Score a model on the test split; configured by Hydra overrides (`tfclass evaluate --help` lists them)."""
+    """Score a model on the test split; configured by Hydra overrides (`tfclass evaluate --help` lists them).
+
+    `tfclass evaluate compare A B...` holds reports, given by folder or MLflow run id, against the first of them.
+    """
     from tfclass.cli.composition import run_with_hydra
     from tfclass.config import EvaluateConfig
 
-    run_with_hydra("evaluate", EvaluateConfig, _job, context.args)
+    if context.args[:1] == ["compare"]:
+        _compare(context.args[1:])
+    else:
+        run_with_hydra("evaluate", EvaluateConfig, _job, context.args)
 
 
 def _job(values: Mapping[str, Any]) -> None:
     from tfclass.cli.console import print_report
     from tfclass.config import EvaluateConfig, from_mapping
+    from tfclass.reporting.report import PAGE
     from tfclass.workflow import evaluate_bundle
 
     config = from_mapping(EvaluateConfig, values)
     report = evaluate_bundle(config)
     print_report(report.content)
-    typer.echo(f"report: {config.report}", err=True)
+    typer.echo(f"report: {Path(config.report) / PAGE}", err=True)
+
+
+def _compare(arguments: Sequence[str]) -> None:
+    from tfclass.cli.composition import run_with_hydra
+    from tfclass.cli.console import print_table
+    from tfclass.config import CompareConfig, from_mapping
+
+    runs, others = _apart(arguments)
+
+    def job(values: Mapping[str, Any]) -> None:
+        from tfclass.reporting.tables import comparison_tables
+        from tfclass.workflow import compare_runs
+
+        config = from_mapping(CompareConfig, values)
+        for table in comparison_tables(compare_runs(config, runs)):
+            print_table(table)
+        typer.echo(f"comparison: {config.report}", err=True)
+
+    run_with_hydra("compare", CompareConfig, job, others)
+
+
+def _apart(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Tell runs from Hydra's overrides and flags; behind a flag everything is Hydra's."""
+    flag = next((place for place, word in enumerate(arguments) if word.startswith("-")), len(arguments))
+    runs = [word for word in arguments[:flag] if "=" not in word or Path(word).is_dir()]
+    return runs, [word for word in arguments if word not in runs]

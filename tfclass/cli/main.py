@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tfclass.cli import data, evaluate, model, predict, train, zoo
+from tfclass.cli import corpora, evaluate, model, predict, replay, sweep, train, zoo
 from tfclass.errors import TfclassError
 
 app = typer.Typer(
@@ -25,7 +25,10 @@ app.command("predict")(predict.predict)
 app.command("train", context_settings=_HYDRA)(train.train)
 app.command("evaluate", context_settings=_HYDRA)(evaluate.evaluate)
 app.command("zoo", context_settings=_HYDRA)(zoo.zoo)
-app.add_typer(data.app, name="data")
+app.command("sweep", context_settings=_HYDRA)(sweep.sweep)
+app.command("replay")(replay.replay)
+# The verbs of both modules are on it.
+app.add_typer(corpora.app, name="data")
 app.add_typer(model.app, name="model")
 
 # typer exports only this leaf of its usage errors.

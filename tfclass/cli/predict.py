@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -31,6 +31,9 @@ Format = Annotated[
 Model = Annotated[str, typer.Option(help="A bundle folder, a shipped model's name, or models:/NAME@ALIAS of MLflow.")]
 Threshold = Annotated[
     str | None, typer.Option(help="Probability from which a protein is called; or max-mcc, fdr=X, recall=X.")
+]
+Prevalence = Annotated[
+    float | None, typer.Option(help="Share of TFs to expect, such as 0.06: adjusts probabilities and threshold to it.")
 ]
 OnlyTf = Annotated[bool, typer.Option("--only-tf", help="Only rows called TF.")]
 Header = Annotated[bool, typer.Option("--header", help="Begin TSV with a # line: version, model, its digest.")]
@@ -60,6 +63,7 @@ def predict(
     output_format: Format = None,
     model: Model = DEFAULT_MODEL,
     threshold: Threshold = None,
+    prevalence: Prevalence = None,
     only_tf: OnlyTf = False,
     header: Header = False,
     strict: Strict = False,
@@ -85,9 +89,8 @@ def predict(
     name = format_of(output_format, output)
     folder = _parts_folder(parts, output, resume=resume, engine=engine)
     records = _sharded(fasta, shard)
-    predictor, bundle_folder = _predictor(
-        model, threshold=threshold, device=device, cpu_fallback=cpu_fallback, threads=threads, precision=precision
-    )
+    options = {"threshold": threshold, "prevalence": prevalence, "precision": precision, "cpu_fallback": cpu_fallback}
+    predictor, bundle_folder = _predictor(model, device, threads, **options)
     facts = _facts(predictor) if header or name == "parquet" else None
     tally = _Tally()
     with stop_at_once(goes_on=folder is not None), _progress(quiet) as advance:
@@ -106,15 +109,7 @@ def predict(
         raise typer.Exit(1)
 
 
-def _predictor(
-    model: str,
-    *,
-    threshold: str | None,
-    device: str,
-    cpu_fallback: bool,
-    threads: int,
-    precision: Literal["float32", "bf16"],
-) -> "tuple[Predictor, Path]":
+def _predictor(model: str, device: str, threads: int, **options: Any) -> "tuple[Predictor, Path]":  # noqa: ANN401
     from tfclass.bundle.bundle import load_bundle
     from tfclass.config import RuntimeConfig
     from tfclass.environment import prepare
@@ -123,10 +118,7 @@ def _predictor(
 
     chosen = prepare(RuntimeConfig(device=device, threads=threads))  # type: ignore[arg-type]
     folder = locate_model(model)
-    predictor = Predictor(
-        load_bundle(folder), threshold=threshold, device=chosen, precision=precision, cpu_fallback=cpu_fallback
-    )
-    return predictor, folder
+    return Predictor(load_bundle(folder), device=chosen, **options), folder
 
 
 def _write(rows: "Iterator[Prediction]", name: str, output: str | None, facts: dict[str, object] | None) -> None:
@@ -172,6 +164,7 @@ def _facts(predictor: "Predictor") -> dict[str, object]:
         "model": bundle.name,
         "sha256": bundle.digest,
         "threshold": predictor.threshold,
+        **({} if predictor.prevalence is None else {"prevalence": predictor.prevalence}),
         "classes": ",".join(bundle.classes),
     }
 
@@ -202,6 +195,7 @@ def _in_parts(
         each,
         predictor.precision,
         predictor.cpu_fallback,
+        predictor.prevalence,
     )
     with executor_of(engine, workers) as executor:
         yield from predict_in_parts(records, job, folder, executor, in_flight=0 if alone else 2 * workers)

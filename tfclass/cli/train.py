@@ -2,36 +2,86 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from tfclass.config import TrainConfig
+    from tfclass.tracking.tracker import Tracker
 
 
 def train(context: typer.Context) -> None:
     """Train a network; configured by Hydra overrides (`tfclass train --help` lists them)."""
     from tfclass.cli.composition import run_with_hydra
     from tfclass.config import TrainConfig
-
-    run_with_hydra("train", TrainConfig, _job, context.args)
-
-
-def _job(values: Mapping[str, Any]) -> None:
-    from tfclass.cli.console import training_display
-    from tfclass.cli.signals import stop_on_signal
-    from tfclass.config import TrainConfig, from_mapping
     from tfclass.training.loop import Interrupted
-    from tfclass.workflow import train_and_package
 
-    config = from_mapping(TrainConfig, _resumed(values) if values.get("resume") else values)
-    with stop_on_signal() as should_stop, training_display(config.training.epochs) as hooks:
-        try:
-            trained = train_and_package(config, hooks._replace(should_stop=should_stop))
-        except Interrupted:
-            folder = config.resume or config.run_dir
-            typer.echo(f"tfclass: interrupted; go on with: tfclass train resume={folder}", err=True)
-            raise typer.Exit(130) from None
-    typer.echo(f"bundle: {trained.bundle}", err=True)
+    last: list[str] = []
+    try:
+        with ExitStack() as sweep:
+            job = _Job(sweep, last, context.args)
+            run_with_hydra("train", TrainConfig, job, context.args)
+    except Interrupted:
+        typer.echo(f"tfclass: interrupted; go on with: tfclass train resume={last[0]}", err=True)
+        raise typer.Exit(130) from None
+
+
+class _Job:
+    """Trains once for each call; the trainings of a sweep share a parent in MLflow, open until `sweep` closes."""
+
+    def __init__(self, sweep: ExitStack, last: list[str], arguments: list[str]) -> None:
+        self.sweep, self.last, self.arguments = sweep, last, arguments
+        self.parent: Tracker | None = None
+
+    def __call__(self, values: Mapping[str, Any]) -> None:
+        from hydra.core.hydra_config import HydraConfig
+
+        from tfclass.cli.console import training_display
+        from tfclass.cli.signals import stop_on_signal
+        from tfclass.config import TrainConfig, from_mapping
+        from tfclass.workflow import train_and_package
+
+        config = from_mapping(TrainConfig, _resumed(values) if values.get("resume") else values)
+        self.last[:] = [config.resume or config.run_dir]
+        config = self._in_sweep(config)
+        with stop_on_signal() as should_stop, training_display(config.training.epochs) as hooks:
+            parent = self.parent.run_id if self.parent else ""
+            trained = train_and_package(config, hooks._replace(should_stop=should_stop), parent=parent)
+        if self.parent:
+            best = max(entry["valid_ap"] for entry in trained.history)
+            self.parent.metrics({"valid_ap": best}, step=HydraConfig.get().job.num)
+        typer.echo(f"bundle: {trained.bundle}", err=True)
+        if trained.registered:
+            typer.echo(f"registered: {trained.registered}", err=True)
+
+    def _in_sweep(self, config: "TrainConfig") -> "TrainConfig":
+        from hydra.core.hydra_config import HydraConfig
+        from hydra.types import RunMode
+
+        from tfclass.tracking.tracker import tracked
+
+        hydra = HydraConfig.get()
+        if hydra.mode != RunMode.MULTIRUN:
+            return config
+        # What is the same in every job is on the command line as it is.
+        varied = [override for override in hydra.overrides.task if override not in self.arguments]
+        if self.parent is None:
+            tags = {"job": "sweep", "corpus": config.corpus.name, "split": config.split.policy}
+            name = config.tracking.run_name or f"sweep {config.corpus.name}"
+            whole = replace(config.tracking, run_name=name)
+            tracker = self.sweep.enter_context(tracked(whole, name, tags, journal=Path(hydra.sweep.dir)))
+            swept = {override.split("=")[0] for override in varied}
+            chosen = [argument for argument in self.arguments if argument.split("=")[0] in swept]
+            tracker.facts("sweep.json", {"overrides": chosen, "folder": str(hydra.sweep.dir)})
+            self.parent = tracker
+        # A key is known by its last part to whoever wrote the sweep.
+        words = (override.partition("=") for override in varied)
+        name = " ".join(f"{key.rpartition('.')[2]}={value}" for key, _, value in words)
+        return replace(config, tracking=replace(config.tracking, run_name=name, register=""))
 
 
 def _resumed(values: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -4,6 +4,8 @@ A table's own ``split`` column is honoured. Otherwise whole clusters are dealt o
 protein is trained on. A random split exists to show how much it flatters a model, and is named in every report.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -19,8 +21,10 @@ def assign_splits(proteins: LabelledProteins, config: SplitConfig, path: str) ->
     ----------
     proteins : LabelledProteins
     config : SplitConfig
-        ``column`` keeps the table's column; ``cluster`` and ``random`` deal out clusters or single proteins, class by
-        class of their first member, until the shares of `valid` and `test` are reached.
+        ``column`` keeps the table's column. ``cluster`` deals out whole clusters, ``random`` single proteins, class by
+        class and kingdom by kingdom (where the table has a column ``kingdom``), by the shares of `valid` and `test`.
+        ``folds`` deals whole clusters into equal folds: number `fold` is the test split, the next one validation.
+        With `max_members`, the rest of a cluster's proteins of one class are left out.
     path : str
         Of the table, for messages.
 
@@ -41,12 +45,21 @@ def assign_splits(proteins: LabelledProteins, config: SplitConfig, path: str) ->
                 path, "no column 'split'", "one with train, valid, test", action, path=path, column="split"
             )
         return proteins
-    if config.policy == "cluster" and (frame["cluster"] == frame["id"]).all():
-        action = "add one (for example from MMseqs2), or say split=random"
+    if config.policy != "random" and not proteins.clustered:
+        action = "add one (tfclass data cluster), or say split=random"
         raise TableError(path, "no column 'cluster'", "one", action, path=path, column="cluster")
-    groups = frame["cluster"] if config.policy == "cluster" else frame["id"]
-    splits = _deal_out(groups.to_numpy(dtype=str), proteins.labels, config)
-    return proteins._replace(frame=frame.assign(split=splits))
+    if config.policy != "random" and config.max_members is not None:
+        proteins = proteins.select(_at_most(proteins, config.max_members, config.seed))
+    groups = proteins.frame["cluster" if config.policy != "random" else "id"].to_numpy(dtype=str)
+    if config.policy == "folds":
+        names = np.array(["train"] * config.folds)
+        names[config.fold], names[(config.fold + 1) % config.folds] = "test", "valid"
+        shares = [1 / config.folds] * config.folds
+    else:
+        names = np.array(["train", "valid", "test"])
+        shares = [1 - config.valid - config.test, config.valid, config.test]
+    splits = names[_deal_out(groups, proteins, shares, config.seed)]
+    return proteins._replace(frame=proteins.frame.assign(split=splits))
 
 
 def select_split(proteins: LabelledProteins, name: str, path: str) -> LabelledProteins:
@@ -65,14 +78,47 @@ def select_split(proteins: LabelledProteins, name: str, path: str) -> LabelledPr
     return proteins.select(rows)
 
 
-def _deal_out(groups: npt.NDArray[np.str_], labels: npt.NDArray[np.int64], config: SplitConfig) -> npt.NDArray[np.str_]:
-    names, first, membership = np.unique(groups, return_index=True, return_inverse=True)
+def _at_most(proteins: LabelledProteins, most: int, seed: int) -> npt.NDArray[np.bool_]:
+    """Choose which members of each cluster and class stay, whatever the order of the rows; shape (N,)."""
+    frame = proteins.frame
+    by_id = np.argsort(frame["id"].to_numpy(dtype=str), kind="stable")
+    shuffled = by_id[np.random.default_rng(seed).permutation(len(by_id))]
+    place = frame.iloc[shuffled].groupby(["cluster", "label"], sort=False).cumcount().to_numpy()
+    kept = np.zeros(len(frame), dtype=bool)
+    kept[shuffled[place < most]] = True
+    return kept
+
+
+def _deal_out(
+    groups: npt.NDArray[np.str_], proteins: LabelledProteins, shares: Sequence[float], seed: int
+) -> npt.NDArray[np.int64]:
+    """Give the number of the part that each protein falls into; a group is never cut. Shape (N,)."""
+    names, membership = np.unique(groups, return_inverse=True)
     sizes = np.bincount(membership)
-    splits = np.full(len(names), "train", dtype="U5")
-    rng = np.random.default_rng(config.seed)
-    for label in np.unique(labels):
-        members = rng.permutation(np.flatnonzero(labels[first] == label))
-        share = np.cumsum(sizes[members]) / sizes[members].sum()
-        splits[members[share <= config.valid + config.test]] = "valid"
-        splits[members[share <= config.test]] = "test"
-    return splits[membership]
+    label_of, kingdom_of = (_majority(membership, values) for values in (proteins.labels, _kingdoms(proteins)))
+    part_of = np.zeros(len(names), dtype=np.int64)
+    rng = np.random.default_rng(seed)
+    for label in np.unique(label_of):
+        # What a kingdom left a part short of is made up for in the next, so that small ones add up.
+        short = np.zeros(len(shares))
+        for kingdom in np.unique(kingdom_of[label_of == label]):
+            members = rng.permutation(np.flatnonzero((label_of == label) & (kingdom_of == kingdom)))
+            short += np.array(shares) * sizes[members].sum()
+            # Large ones first, while there is a part with room for them.
+            for member in members[np.argsort(-sizes[members], kind="stable")]:
+                part_of[member] = short.argmax()
+                short[part_of[member]] -= sizes[member]
+    return part_of[membership]
+
+
+def _kingdoms(proteins: LabelledProteins) -> npt.NDArray[np.int64]:
+    if "kingdom" not in proteins.frame:
+        return np.zeros(len(proteins.labels), dtype=np.int64)
+    return np.unique(proteins.frame["kingdom"].to_numpy(dtype=str), return_inverse=True)[1]
+
+
+def _majority(membership: npt.NDArray[np.int64], values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Give the commonest value of each group, the greatest of equally common ones; shape (groups,)."""
+    counts = np.zeros((membership.max() + 1, values.max() + 1), dtype=np.int64)
+    np.add.at(counts, (membership, values), 1)
+    return counts.shape[1] - 1 - counts[:, ::-1].argmax(axis=1)

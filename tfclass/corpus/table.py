@@ -17,6 +17,7 @@ import pyarrow
 
 from tfclass.compression import DAMAGED, decompressed
 from tfclass.config import CorpusConfig
+from tfclass.corpus.manifest import read_manifest
 from tfclass.errors import TableError
 from tfclass.sequence.cleaning import clean
 from tfclass.sequence.vocabulary import Vocabulary
@@ -43,6 +44,8 @@ class LabelledProteins(NamedTuple):
         The positive class last in a binary task.
     digest : str
         SHA-256 of ids, sequences, labels, splits and clusters, in hexadecimal.
+    clustered : bool
+        Whether the table has a column ``cluster`` of its own.
     """
 
     frame: pd.DataFrame
@@ -50,6 +53,7 @@ class LabelledProteins(NamedTuple):
     labels: npt.NDArray[np.int64]
     classes: tuple[str, ...]
     digest: str
+    clustered: bool = True
 
     def select(self, rows: npt.NDArray[np.bool_]) -> "LabelledProteins":
         """Keep the rows where `rows`, of shape (N,), is true."""
@@ -81,17 +85,19 @@ def read_table(config: CorpusConfig, vocabulary: Vocabulary) -> LabelledProteins
     TableError
         The file cannot be read; a row has more or fewer fields than the header; a column is missing; an id is empty
         or used twice; a label is unknown; a sequence is empty or has an illegal character; a cluster is empty; fewer
-        than two classes are there.
+        than two classes are there; the table has a manifest and is not as that says.
     """
+    read_manifest(config.path)
     frame = _read(config.path)
     _check_columns(frame, config.path)
     _check_ids(frame, config.path)
     frame["label"] = frame["label"].replace(dict(config.aliases))
     classes = _check_labels(frame, config)
     tokens = _tokens(frame, config.path, vocabulary)
+    clustered = "cluster" in frame
     _fill_clusters(frame, config.path)
     labels = frame["label"].map({name: i for i, name in enumerate(classes)}).to_numpy(dtype=np.int64)
-    return LabelledProteins(frame, tokens, labels, classes, _digest(frame))
+    return LabelledProteins(frame, tokens, labels, classes, _digest(frame), clustered)
 
 
 def _read(path: str) -> pd.DataFrame:

@@ -1,127 +1,125 @@
-"""Scores of a classifier, with intervals that respect homology.
+"""Scores of a classifier.
 
-Sequences of one cluster are not independent, so the bootstrap resamples whole clusters. A resample is a weight per
-protein, which every metric here accepts; scikit-learn does the ranking metrics, and the rest follows from weighted
-counts.
+Every metric takes a weight per protein, and many weightings at once: a resample of a bootstrap is a weighting. All
+follow scikit-learn's definitions; what has no value is NaN, and `why_undefined` says why.
 
 References
 ----------
-.. [1] B. Efron, R. Tibshirani, "An Introduction to the Bootstrap", 1993, 10.1201/9780429246593.
-.. [2] C. Guo et al., "On calibration of modern neural networks", ICML 2017, 10.48550/arXiv.1706.04599.
+.. [1] C. Guo et al., "On calibration of modern neural networks", ICML 2017, 10.48550/arXiv.1706.04599.
 """
-
-from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from sklearn import metrics as sk
+from scipy.sparse import csr_array
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from tfclass.evaluation.bootstrap import Estimate, Resampled, resample
+from tfclass.evaluation.calls import (
+    ClassScores,
+    binary_calls,
+    matthews_correlation,
+    multiclass_calls,
+    per_class,
+    ratio,
+)
+from tfclass.evaluation.ranking import Ranking
+from tfclass.evaluation.scored import (
+    Floats,
+    Ints,
+    Scored,
+    calibration_bins,
+    confusion,
+    stated_and_happened,
+    why_undefined,
+)
 
+__all__ = [
+    "ClassScores",
+    "Estimate",
+    "Metrics",
+    "Resampled",
+    "Scored",
+    "all_metrics",
+    "auroc",
+    "average_precision",
+    "calibration_bins",
+    "cluster_bootstrap",
+    "confusion",
+    "expected_calibration_error",
+    "matthews_correlation",
+    "per_class",
+    "resampled_metrics",
+    "stated_and_happened",
+    "why_undefined",
+]
 
-class Estimate(NamedTuple):
-    """A metric and its interval; `low` and `high` are NaN when no resample defined it."""
-
-    value: float
-    low: float
-    high: float
-
-
-class Scored(NamedTuple):
-    """What is scored.
-
-    Attributes
-    ----------
-    probability_NC : ndarray of float64, shape (N, C)
-        Calibrated; rows sum to 1.
-    labels_N : ndarray of int64, shape (N,)
-    threshold : float or None
-        Of the last class in a binary task; None in a multi-class one, where the likeliest class is called.
-    """
-
-    probability_NC: Floats
-    labels_N: Ints
-    threshold: float | None
-
-    @property
-    def calls_N(self) -> Ints:
-        """The class called for each protein, shape (N,)."""
-        if self.threshold is None:
-            return self.probability_NC.argmax(axis=1)
-        return (self.probability_NC[:, 1] >= self.threshold).astype(np.int64)
-
-
-def average_precision(scores_NC: Floats, labels_N: Ints, weights_N: Floats | None = None) -> float:
-    """Average precision of the last class in a binary task; the mean over the classes present in a multi-class one.
-
-    Parameters
-    ----------
-    scores_NC : ndarray of float64, shape (N, C)
-        Whatever ranks the proteins of a class: probabilities, or logarithms of them.
-    labels_N : ndarray of int64, shape (N,)
-    weights_N : ndarray of float64, shape (N,), optional
-
-    Returns
-    -------
-    float
-        NaN where no class that counts has both a member and a non-member.
-    """
-    return _per_class(sk.average_precision_score, scores_NC, labels_N, weights_N)
+# With at most this many classes, naming three of them is no feat.
+_TOP = 3
 
 
-def auroc(scores_NC: Floats, labels_N: Ints, weights_N: Floats | None = None) -> float:
-    """Area under the ROC curve; parameters and NaN as for `average_precision`."""
-    return _per_class(sk.roc_auc_score, scores_NC, labels_N, weights_N)
-
-
-def _per_class(metric: Callable[..., float], scores_NC: Floats, labels_N: Ints, weights_N: Floats | None) -> float:
-    n_classes = scores_NC.shape[1]
-    weights_N = np.ones(len(labels_N)) if weights_N is None else weights_N
-    counted = labels_N[weights_N > 0]
-    columns = {1: scores_NC[:, 1]} if n_classes == 2 else dict(enumerate(scores_NC.T))
-    values = [
-        metric(labels_N == c, column, sample_weight=weights_N)
-        for c, column in columns.items()
-        if 0 < (counted == c).sum() < len(counted)
-    ]
-    return float(np.mean(values)) if values else float("nan")
-
-
-def expected_calibration_error(scored: Scored, n_bins: int, weights_N: Floats | None = None) -> float:
-    """Weighted mean gap between stated and observed frequency over equal-width bins [2]_.
-
-    Of the positive class in a binary task, of the called class in a multi-class one.
+class Metrics:
+    """All metrics of one set of proteins, ready to be computed under any weights.
 
     Parameters
     ----------
     scored : Scored
+        At least one protein.
     n_bins : int
-    weights_N : ndarray of float64, shape (N,), optional
-
-    Returns
-    -------
-    float
-        Between 0 and 1.
+        Of the calibration error.
     """
-    stated_N, happened_N = stated_and_happened(scored)
-    weights_N = np.ones(len(stated_N)) if weights_N is None else weights_N
-    bins_N = calibration_bins(stated_N, n_bins)
-    gap = np.bincount(bins_N, weights_N * (stated_N - happened_N), n_bins)
-    return float(np.abs(gap).sum() / weights_N.sum())
 
+    def __init__(self, scored: Scored, n_bins: int) -> None:
+        self._scored, self._n_bins = scored, n_bins
+        n_classes = scored.n_classes
+        self._rankings = _rankings(scored)
+        self._among_top_N = _among_top(scored)
+        pairs_N = scored.labels_N * n_classes + scored.calls_N
+        self._confusion_PN = _membership(pairs_N, np.ones(len(pairs_N)), n_classes**2)
+        if scored.are_probabilities:
+            self._brier_N, self._log_loss_N = _brier(scored), _log_loss(scored)
+            stated_N, happened_N = stated_and_happened(scored)
+            self._gaps_BN = _membership(calibration_bins(stated_N, n_bins), stated_N - happened_N, n_bins)
 
-def calibration_bins(stated_N: Floats, n_bins: int) -> Ints:
-    """Give the number of the equal-width bin of each probability, shape (N,); 1 falls into the last bin."""
-    return np.minimum((stated_N * n_bins).astype(np.int64), n_bins - 1)
+    def under(self, weights_NR: Floats) -> dict[str, Floats]:
+        """Compute every metric in each of R weightings.
 
+        Parameters
+        ----------
+        weights_NR : ndarray of float64, shape (N, R)
 
-def stated_and_happened(scored: Scored) -> tuple[Floats, Floats]:
-    """Give the probability stated for each protein and whether it came true (0 or 1), both of shape (N,)."""
-    if scored.probability_NC.shape[1] == 2:
-        return scored.probability_NC[:, 1], (scored.labels_N == 1).astype(float)
-    return scored.probability_NC.max(axis=1), (scored.calls_N == scored.labels_N).astype(float)
+        Returns
+        -------
+        dict of str to ndarray of float64, shape (R,)
+            The keys of `all_metrics`; NaN where undefined.
+        """
+        n_classes, n_weightings = self._scored.n_classes, weights_NR.shape[1]
+        confusion_CCR = (self._confusion_PN @ weights_NR).reshape(n_classes, n_classes, n_weightings)
+        values = self._ranking(weights_NR)
+        if n_classes == 2:
+            values |= binary_calls(confusion_CCR)
+        else:
+            values |= multiclass_calls(confusion_CCR)
+        if n_classes > _TOP:
+            values["top_3_accuracy"] = _mean(self._among_top_N, weights_NR)
+        return values | self._of_probabilities(weights_NR)
+
+    def _ranking(self, weights_NR: Floats) -> dict[str, Floats]:
+        if self._scored.n_classes == 2:
+            cuts = self._rankings[0].under(weights_NR)
+            values = {"average_precision": cuts.average_precision(), "auroc": cuts.auroc()}
+            return values | {"recall_at_fdr_1": cuts.recall_at(0.01), "recall_at_fdr_5": cuts.recall_at(0.05)}
+        # One class at a time, for the cuts of many would fill the memory.
+        pairs_C2R = [(cuts.average_precision(), cuts.auroc()) for cuts in (r.under(weights_NR) for r in self._rankings)]
+        precision_CR, area_CR = (np.stack(values) for values in zip(*pairs_C2R, strict=True))
+        return {"average_precision": _mean_over_classes(precision_CR), "auroc": _mean_over_classes(area_CR)}
+
+    def _of_probabilities(self, weights_NR: Floats) -> dict[str, Floats]:
+        if not self._scored.are_probabilities:
+            return dict.fromkeys(("brier", "log_loss", "ece"), np.full(weights_NR.shape[1], np.nan))
+        return {
+            "brier": _mean(self._brier_N, weights_NR),
+            "log_loss": _mean(self._log_loss_N, weights_NR),
+            "ece": np.abs(self._gaps_BN @ weights_NR).sum(axis=0) / weights_NR.sum(axis=0),
+        }
 
 
 def all_metrics(scored: Scored, n_bins: int, weights_N: Floats | None = None) -> dict[str, float]:
@@ -137,63 +135,24 @@ def all_metrics(scored: Scored, n_bins: int, weights_N: Floats | None = None) ->
     Returns
     -------
     dict of str to float
-        ``average_precision, auroc, mcc, f1, precision, recall, brier, ece``; the middle ones are macro means in a
-        multi-class task. NaN where undefined; precision, recall and F1 are so in a binary task without a positive.
+        In a binary task ``average_precision, auroc, recall_at_fdr_1, recall_at_fdr_5, mcc, f1, precision, recall,
+        specificity, balanced_accuracy, brier, log_loss, ece``, of the last class. In a multi-class task
+        ``average_precision, auroc, mcc, f1, f1_weighted, precision, recall, balanced_accuracy, top_3_accuracy, brier,
+        log_loss, ece``: unweighted means over the classes that are there, but for ``f1_weighted``, which goes by their
+        support; ``top_3_accuracy`` with four classes or more. NaN where undefined.
     """
-    labels_N, calls_N = scored.labels_N, scored.calls_N
-    n_classes = scored.probability_NC.shape[1]
-    weights_N = np.ones(len(labels_N)) if weights_N is None else weights_N
-    pairs_N = labels_N * n_classes + calls_N
-    confusion_CC = np.bincount(pairs_N, weights_N, n_classes**2).astype(float).reshape(n_classes, n_classes)
-    precision, recall, f1 = _precision_recall_f1(confusion_CC)
-    errors_NC = scored.probability_NC - np.eye(n_classes)[labels_N]
-    # In a binary task both columns carry the same squared error, and Brier's score is that of one.
-    brier_N = (errors_NC**2).sum(axis=1) / (2 if n_classes == 2 else 1)
-    return {
-        "average_precision": average_precision(scored.probability_NC, labels_N, weights_N),
-        "auroc": auroc(scored.probability_NC, labels_N, weights_N),
-        "mcc": matthews_correlation(confusion_CC),
-        "f1": f1,
-        "precision": precision,
-        "recall": recall,
-        "brier": float(np.average(brier_N, weights=weights_N)),
-        "ece": expected_calibration_error(scored, n_bins, weights_N),
-    }
+    weights_N = np.ones(len(scored.labels_N)) if weights_N is None else weights_N
+    return {name: float(value_R[0]) for name, value_R in Metrics(scored, n_bins).under(weights_N[:, None]).items()}
 
 
-def matthews_correlation(confusion_CC: Floats) -> float:
-    """Matthews' correlation coefficient from a confusion matrix of any number of classes.
+def resampled_metrics(
+    scored: Scored, clusters_N: npt.NDArray[np.str_], *, n_bins: int, n_resamples: int, seed: int
+) -> Resampled:
+    """Compute every metric on the proteins and on resamples of their clusters; see `cluster_bootstrap`.
 
-    Parameters
-    ----------
-    confusion_CC : ndarray of float64, shape (C, C)
-        Rows are true, columns called.
-
-    Returns
-    -------
-    float
-        0 when all calls or all labels are one class, as scikit-learn defines it.
+    What it gives can be subtracted from that of another model, which makes a paired comparison.
     """
-    true_C, called_C = confusion_CC.sum(axis=1), confusion_CC.sum(axis=0)
-    n = confusion_CC.sum()
-    covariance = np.trace(confusion_CC) * n - true_C @ called_C
-    spread = (n**2 - called_C @ called_C) * (n**2 - true_C @ true_C)
-    return float(covariance / np.sqrt(spread)) if spread > 0 else 0.0
-
-
-def _precision_recall_f1(confusion_CC: Floats) -> tuple[float, float, float]:
-    hits_C, true_C, called_C = np.diag(confusion_CC), confusion_CC.sum(axis=1), confusion_CC.sum(axis=0)
-    counted = (true_C + called_C) > 0
-    if len(confusion_CC) == 2:
-        if not true_C[1]:
-            # There was nothing to find, which is no failure to find it.
-            return float("nan"), float("nan"), float("nan")
-        counted = np.array([False, True])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        precision_C = np.where(called_C > 0, hits_C / called_C, 0.0)
-        recall_C = np.where(true_C > 0, hits_C / true_C, 0.0)
-        f1_C = np.where(counted & (true_C + called_C > 0), 2 * hits_C / (true_C + called_C), 0.0)
-    return tuple(float(values_C[counted].mean()) for values_C in (precision_C, recall_C, f1_C))  # type: ignore[return-value]
+    return resample(Metrics(scored, n_bins).under, clusters_N, n_resamples=n_resamples, seed=seed)
 
 
 def cluster_bootstrap(
@@ -205,7 +164,7 @@ def cluster_bootstrap(
     confidence: float,
     seed: int,
 ) -> dict[str, Estimate]:
-    """Every metric with its percentile interval over resampled clusters [1]_.
+    """Every metric with its interval over resampled clusters; see `Resampled.estimates`.
 
     Parameters
     ----------
@@ -224,17 +183,91 @@ def cluster_bootstrap(
     dict of str to Estimate
         The keys of `all_metrics`.
     """
-    names, membership_N = np.unique(clusters_N, return_inverse=True)
-    rng = np.random.default_rng(seed)
-    uniform = np.full(len(names), 1 / len(names))
-    draws = [
-        all_metrics(scored, n_bins, rng.multinomial(len(names), uniform)[membership_N].astype(float))
-        for _ in range(n_resamples)
-    ]
-    tail = 100 * (1 - confidence) / 2
-    estimates = {}
-    for name, value in all_metrics(scored, n_bins).items():
-        defined = [draw[name] for draw in draws if np.isfinite(draw[name])]
-        low, high = np.percentile(defined, [tail, 100 - tail]) if defined else (np.nan, np.nan)
-        estimates[name] = Estimate(value, float(low), float(high))
-    return estimates
+    resampled = resampled_metrics(scored, clusters_N, n_bins=n_bins, n_resamples=n_resamples, seed=seed)
+    return resampled.estimates(confidence)
+
+
+def average_precision(scores_NC: Floats, labels_N: Ints, weights_N: Floats | None = None) -> float:
+    """Average precision of the last class in a binary task; the mean over the classes present in a multi-class one.
+
+    Parameters
+    ----------
+    scores_NC : ndarray of float64, shape (N, C)
+        Whatever ranks the proteins of a class: probabilities, or logarithms of them.
+    labels_N : ndarray of int64, shape (N,)
+    weights_N : ndarray of float64, shape (N,), optional
+
+    Returns
+    -------
+    float
+        NaN where no class that counts has both a member and a non-member.
+    """
+    return _ranking_metric("average_precision", scores_NC, labels_N, weights_N)
+
+
+def auroc(scores_NC: Floats, labels_N: Ints, weights_N: Floats | None = None) -> float:
+    """Area under the ROC curve; parameters and NaN as for `average_precision`."""
+    return _ranking_metric("auroc", scores_NC, labels_N, weights_N)
+
+
+def expected_calibration_error(scored: Scored, n_bins: int, weights_N: Floats | None = None) -> float:
+    """Weighted mean gap between stated and observed frequency over equal-width bins [1]_.
+
+    Of the positive class in a binary task, of the called class in a multi-class one.
+
+    Parameters
+    ----------
+    scored : Scored
+    n_bins : int
+    weights_N : ndarray of float64, shape (N,), optional
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+    """
+    return all_metrics(scored, n_bins, weights_N)["ece"]
+
+
+def _rankings(scored: Scored) -> list[Ranking]:
+    columns = [1] if scored.n_classes == 2 else range(scored.n_classes)
+    return [Ranking(scored.probability_NC[:, c], scored.labels_N == c) for c in columns]
+
+
+def _ranking_metric(name: str, scores_NC: Floats, labels_N: Ints, weights_N: Floats | None) -> float:
+    scored = Scored(scores_NC, labels_N, None, are_probabilities=False)
+    weights_N = np.ones(len(labels_N)) if weights_N is None else weights_N
+    return float(Metrics(scored, 1).under(weights_N[:, None])[name][0])
+
+
+def _mean_over_classes(values_CR: Floats) -> Floats:
+    """Mean of the values that are defined, shape (R,)."""
+    return ratio(np.nansum(values_CR, axis=0), np.isfinite(values_CR).sum(axis=0))
+
+
+def _brier(scored: Scored) -> Floats:
+    errors_NC = scored.probability_NC - np.eye(scored.n_classes)[scored.labels_N]
+    # In a binary task both columns carry the same squared error, and Brier's score is that of one.
+    return (errors_NC**2).sum(axis=1) / (2 if scored.n_classes == 2 else 1)
+
+
+def _log_loss(scored: Scored) -> Floats:
+    stated_N = scored.probability_NC[np.arange(len(scored.labels_N)), scored.labels_N]
+    # A false certainty would cost infinitely much; scikit-learn stops at the last bit as well.
+    epsilon = np.finfo(float).eps
+    return -np.log(np.clip(stated_N, epsilon, 1 - epsilon))
+
+
+def _among_top(scored: Scored) -> Floats:
+    # Of equal ones the later class comes first, as in scikit-learn.
+    order_NC = np.argsort(scored.probability_NC, axis=1, kind="stable")
+    return (order_NC[:, -_TOP:] == scored.labels_N[:, None]).any(axis=1).astype(float)
+
+
+def _membership(groups_N: Ints, values_N: Floats, n_groups: int) -> csr_array:
+    """Make the sparse matrix, shape (G, N), that sums a protein's value times its weight in its group."""
+    return csr_array((values_N, (groups_N, np.arange(len(groups_N)))), shape=(n_groups, len(groups_N)))
+
+
+def _mean(values_N: Floats, weights_NR: Floats) -> Floats:
+    return (values_N @ weights_NR) / weights_NR.sum(axis=0)

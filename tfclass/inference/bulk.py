@@ -56,7 +56,7 @@ class Job:
     device : str
     threads : int
         Of each worker; 0 leaves the choice to torch.
-    precision, cpu_fallback
+    precision, cpu_fallback, prevalence
         See `Predictor`.
     """
 
@@ -67,11 +67,12 @@ class Job:
     threads: int = 0
     precision: Precision = "float32"
     cpu_fallback: bool = False
+    prevalence: float | None = None
 
     @property
     def key(self) -> str:
         """Digest of what decides the rows."""
-        decides = [__version__, self.digest, self.threshold, self.precision]
+        decides = [__version__, self.digest, self.threshold, self.precision, self.prevalence]
         return hashlib.sha256(json.dumps(decides).encode()).hexdigest()
 
 
@@ -242,6 +243,7 @@ def _predictor(job: Job) -> Predictor:
         device=torch.device(job.device),
         precision=job.precision,
         cpu_fallback=job.cpu_fallback,
+        prevalence=job.prevalence,
     )
 
 

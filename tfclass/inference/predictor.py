@@ -9,7 +9,8 @@ import numpy.typing as npt
 import torch
 
 from tfclass.bundle.bundle import DEFAULT, Bundle, load_bundle
-from tfclass.bundle.calibration import choose_threshold
+from tfclass.bundle.calibration import at_prevalence
+from tfclass.bundle.operating_points import choose_threshold, max_mcc_point
 from tfclass.errors import ConfigError
 from tfclass.inference.duplicates import SeenIds
 from tfclass.inference.registry import locate_model
@@ -71,11 +72,15 @@ class Predictor:
         ``float32``, or ``bf16``: about twice as fast on processors that compute in bfloat16, slower on others.
     cpu_fallback : bool
         Score on the CPU a protein that is too long for the memory of the device.
+    prevalence : float, optional
+        Share of positives to expect among the records; probabilities and the rules for the threshold are then those for
+        this share, instead of the one that the model was calibrated at.
 
     Raises
     ------
     ConfigError
-        A threshold for a multi-class model, or one that `choose_threshold` refuses.
+        A threshold or prevalence for a multi-class model, or one that is refused; see `choose_threshold` and
+        `Calibration.at_prevalence`.
 
     Examples
     --------
@@ -93,10 +98,12 @@ class Predictor:
         max_residues: int = MAX_RESIDUES,
         precision: Precision = "float32",
         cpu_fallback: bool = False,
+        prevalence: float | None = None,
     ) -> None:
         self.bundle = bundle
         self.binary = len(bundle.classes) == 2
-        self.threshold = bundle.threshold if threshold is None else _chosen(threshold, bundle)
+        self.threshold = _threshold(threshold, bundle, prevalence)
+        self.prevalence = prevalence
         self.max_residues = max_residues
         self.precision: Precision = precision
         self.cpu_fallback = cpu_fallback
@@ -150,7 +157,10 @@ class Predictor:
         logits_NC = logits_of(
             self.bundle.model, distinct, self.max_residues, self.precision, cpu_fallback=self.cpu_fallback
         )
-        probability_NC = self.bundle.calibration.probability(logits_NC)
+        calibration = self.bundle.calibration
+        probability_NC = calibration.probability(logits_NC)
+        if self.prevalence is not None:
+            probability_NC = calibration.at_prevalence(probability_NC, self.prevalence)
         for record, sequence, again, place in zip(window, cleaned, repeated, place_of, strict=True):
             scored = None if place is None else probability_NC[place]
             yield self._row(record, sequence, ("duplicate_id",) if again else (), scored)
@@ -191,7 +201,13 @@ def windows(records: Iterable[Record]) -> Iterator[list[Record]]:
         yield window
 
 
-def _chosen(threshold: float | str, bundle: Bundle) -> float:
-    if bundle.threshold is None:
-        raise ConfigError("threshold", str(threshold), "none: the likeliest of several classes is called")
-    return choose_threshold(threshold, bundle.threshold, bundle.operating_points)
+def _threshold(asked: float | str | None, bundle: Bundle, prevalence: float | None) -> float | None:
+    own, points = bundle.threshold, bundle.operating_points
+    if own is None and asked is not None:
+        raise ConfigError("threshold", str(asked), "none: the likeliest of several classes is called")
+    if prevalence is not None:
+        known = bundle.calibration.known_prevalence()
+        points = tuple(point.at_prevalence(known, prevalence) for point in points)
+        shifted = float(at_prevalence(np.array([own]), known, prevalence)[0])
+        own = max_mcc_point(points, prevalence).threshold if points else shifted
+    return own if own is None or asked is None else choose_threshold(asked, own, points)

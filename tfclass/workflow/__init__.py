@@ -1,7 +1,8 @@
 """The jobs, whole: table to bundle, bundle to report, both for every network. The only place that sees every layer."""
 
+from tfclass.workflow.comparison import compare_runs
 from tfclass.workflow.evaluation import evaluate_bundle
 from tfclass.workflow.training import RUN_FILE, Trained, train_and_package
 from tfclass.workflow.zoo import run_zoo
 
-__all__ = ["RUN_FILE", "Trained", "evaluate_bundle", "run_zoo", "train_and_package"]
+__all__ = ["RUN_FILE", "Trained", "compare_runs", "evaluate_bundle", "run_zoo", "train_and_package"]

@@ -1,18 +1,29 @@
 """Bundle and table to report."""
 
+import re
+import shlex
 import time
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from tfclass.bundle.bundle import Bundle, find_bundle, load_bundle
 from tfclass.config import CorpusConfig, EvaluateConfig, to_mapping
 from tfclass.corpus.split import assign_splits, select_split
 from tfclass.corpus.table import LabelledProteins, read_table
 from tfclass.environment import describe, prepare
-from tfclass.evaluation.metrics import Scored
-from tfclass.evaluation.report import CONTENT, Report, write_report
+from tfclass.evaluation.baselines import Homologues, LeftOut, all_baselines, find_homologues
+from tfclass.evaluation.scored import Scored
 from tfclass.files import check_replaceable
 from tfclass.networks.scoring import MAX_RESIDUES, logits_of
-from tfclass.training.tracking import tracked
+from tfclass.reporting.report import CONTENT, Report, Rivals, write_report
+from tfclass.tracking.tracker import flatten, tracked
+
+# What Hydra takes for text as it stands.
+_PLAIN = re.compile(r"[A-Za-z_/][\w./-]*", re.ASCII)
+_NO_WORDS = ("true", "false", "null", "nan", "inf")
+_SWITCHED_OFF = "evaluation.baselines is false; set it to true"
 
 
 def evaluate_bundle(config: EvaluateConfig) -> Report:
@@ -29,7 +40,7 @@ def evaluate_bundle(config: EvaluateConfig) -> Report:
     Raises
     ------
     TfclassError
-        The bundle, the corpus or the report folder is at fault.
+        The bundle, the corpus or the report folder is at fault, or MMseqs2 failed.
     """
     started = time.monotonic()
     device = prepare(config.runtime)
@@ -43,14 +54,57 @@ def evaluate_bundle(config: EvaluateConfig) -> Report:
     probability_NC = bundle.calibration.probability(logits_of(model, test.tokens, MAX_RESIDUES))
     scoring_seconds = time.monotonic() - scoring_started
     scored = Scored(probability_NC, test.labels, bundle.threshold)
-    train_rows = (proteins.frame["split"] == "train").to_numpy()
-    train = proteins.select(train_rows) if config.evaluation.baselines and train_rows.any() else None
-    report = Report.make(config, bundle, proteins, test, scored, train, describe(device))
+    report = Report.make(config, bundle, proteins, test, scored, _rivals(config, proteins, test), describe(device))
+    report.content["command"] = command_of(config)
     report.content["residues_per_second"] = round(int(test.lengths.sum()) / max(scoring_seconds, 1e-9), 1)
     report.content["seconds"] = round(time.monotonic() - started, 1)
     write_report(report, Path(config.report))
     _record_evaluation(config, bundle, test, proteins.digest, report)
     return report
+
+
+def command_of(config: EvaluateConfig) -> str:
+    """Write the command that evaluates with this configuration, whatever it came from.
+
+    Parameters
+    ----------
+    config : EvaluateConfig
+
+    Returns
+    -------
+    str
+        For a shell. Of the options, only those that differ from their defaults are named.
+    """
+    default = EvaluateConfig(corpus=CorpusConfig(path="", name="table"), bundle="", report="")
+    usual, own = (_options(each) for each in (default, config))
+    words = [f"{key}={_for_hydra(value)}" for key, value in own.items() if key not in usual or usual[key] != value]
+    words += [f"~{key.removeprefix('++')}" for key in usual if key not in own]
+    return shlex.join(
+        ["tfclass", "evaluate", "corpus=table", *words, *([] if config.tracking.enabled else ["tracking=off"])]
+    )
+
+
+def _options(config: EvaluateConfig) -> dict[str, Any]:
+    values = to_mapping(config)
+    del values["tracking"]
+    aliases = values["corpus"].pop("aliases")
+    # Hydra takes a key that its files do not have only with these signs ahead of it.
+    return flatten(values) | {f"++corpus.aliases.{label}": name for label, name in aliases.items()}
+
+
+def _rivals(config: EvaluateConfig, proteins: LabelledProteins, test: LabelledProteins) -> Rivals:
+    splits = proteins.frame["split"]
+    train, valid = (
+        proteins.select((splits == n).to_numpy()) if (splits == n).any() else None for n in ("train", "valid")
+    )
+    # What is scored cannot be held against itself.
+    train, valid = (
+        None if name == config.evaluation.split else part for name, part in (("train", train), ("valid", valid))
+    )
+    if not config.evaluation.baselines:
+        return Rivals(train, Homologues(None, _SWITCHED_OFF), {"all": LeftOut("all", "any baseline", _SWITCHED_OFF)})
+    homologues = find_homologues(train, test, threads=torch.get_num_threads())
+    return Rivals(train, homologues, all_baselines(train, valid, test, homologues))
 
 
 def _record_evaluation(
@@ -59,7 +113,7 @@ def _record_evaluation(
     name = f"evaluate {config.corpus.name} {config.evaluation.split}"
     tags = {"job": "evaluate", "corpus": config.corpus.name, "model": bundle.config.name, "bundle": bundle.digest[:12]}
     parent = str(bundle.provenance.get("mlflow_run_id", ""))
-    with tracked(config.tracking, name, tags, parent=parent) as tracker:
+    with tracked(config.tracking, name, tags, parent=parent, journal=Path(config.report)) as tracker:
         tracker.configuration({key: value for key, value in to_mapping(config).items() if key != "tracking"})
         tracker.dataset(
             test.frame,
@@ -69,11 +123,23 @@ def _record_evaluation(
             digest=digest,
         )
         tracker.metrics(report.numbers())
-        for figure_name, figure in report.figures.items():
-            tracker.figure(figure, figure_name)
-        tracker.facts("report.json", report.content)
+        tracker.folder(Path(config.report), "report")
 
 
 def _with_classes(corpus: CorpusConfig, bundle: Bundle) -> CorpusConfig:
     # The logits are in the bundle's order, whatever order a configuration names the classes in.
     return CorpusConfig(**{**to_mapping(corpus), "classes": bundle.classes})
+
+
+def _for_hydra(value: Any) -> str:  # noqa: ANN401
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(_for_hydra, value)) + "]"
+    if _PLAIN.fullmatch(str(value)) and str(value).lower() not in _NO_WORDS:
+        return str(value)
+    return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -13,22 +13,24 @@ from tfclass import __version__
 from tfclass.bundle.bundle import DESCRIPTION, Bundle, save_bundle
 from tfclass.bundle.card import model_card
 from tfclass.config import TrainConfig, to_mapping
+from tfclass.corpus.manifest import read_manifest
 from tfclass.corpus.split import assign_splits, select_split
 from tfclass.corpus.table import LabelledProteins, read_table
 from tfclass.environment import describe, prepare
 from tfclass.errors import CheckpointError, TableError
-from tfclass.evaluation.calibration import fit_temperature, max_mcc_threshold, operating_points
+from tfclass.evaluation.calibration import check_calibration, choose_calibration
+from tfclass.evaluation.cuts import max_mcc_threshold, operating_points
 from tfclass.evaluation.metrics import Scored, all_metrics
 from tfclass.files import check_replaceable, make_folder, whole_file
 from tfclass.networks.classifier import Classifier
 from tfclass.networks.scoring import logits_of
 from tfclass.networks.zoo import build
 from tfclass.sequence.vocabulary import Vocabulary
+from tfclass.tracking.tracker import Tracker, tracked
 from tfclass.training.checkpoint import NAME as CHECKPOINT
 from tfclass.training.checkpoint import Progress
 from tfclass.training.loop import Hooks, Trainer, class_weights
 from tfclass.training.skipgram import pretrain_words
-from tfclass.training.tracking import Tracker, tracked
 
 RUN_FILE = "run.json"
 
@@ -42,12 +44,15 @@ class Trained(NamedTuple):
     history : list of dict of str to float
         One entry per epoch.
     validation : dict of str to float
-        Metrics on the validation split, at the fitted temperature and threshold.
+        Metrics on the validation split, at the fitted calibration and threshold.
+    registered : str
+        What became of the bundle in MLflow's model registry, in words; empty when it was not registered.
     """
 
     bundle: Path
     history: list[dict[str, float]]
     validation: dict[str, float]
+    registered: str = ""
 
 
 def train_and_package(config: TrainConfig, hooks: Hooks | None = None, parent: str = "") -> Trained:
@@ -83,9 +88,9 @@ def train_and_package(config: TrainConfig, hooks: Hooks | None = None, parent: s
         _check_classes(part, name, config.corpus.path)
     model = build(config.model, vocabulary, len(proteins.classes)).to(device)
     # What can be refused is refused now, not after hours of training.
+    check_calibration(config.training.calibration, len(proteins.classes))
     check_replaceable(_bundle_folder(config), DESCRIPTION)
     run_dir = _run_dir(config)
-    started = _run_name(config)
     tags = {
         "job": "train",
         "corpus": config.corpus.name,
@@ -93,7 +98,10 @@ def train_and_package(config: TrainConfig, hooks: Hooks | None = None, parent: s
         "split": config.split.policy,
         "device": device.type,
     }
-    with tracked(config.tracking, started, tags, resume=_previous_run_id(run_dir), parent=parent) as tracker:
+    previous = _previous_run_id(run_dir)
+    with tracked(
+        config.tracking, _run_name(config), tags, resume=previous, parent=parent, journal=run_dir, watch=True
+    ) as tracker:
         _record_start(config, tracker, parts, model, device, run_dir, resumed=bool(config.resume))
         trainer = Trainer(
             model,
@@ -110,9 +118,10 @@ def train_and_package(config: TrainConfig, hooks: Hooks | None = None, parent: s
             pretrain_words(model.embedding, parts["train"].tokens, config.training.skipgram, config.runtime.seed)  # type: ignore[arg-type]
         progress = trainer.run(resume=bool(config.resume))
         trained = _package(config, trainer, progress, proteins, tracker)
-        tracker.model(trained.bundle)
         tracker.metrics({f"valid_final_{name}": value for name, value in trained.validation.items()})
-    return trained
+        tracker.metrics({"best_epoch": progress.best_epoch + 1, "best_valid_ap": progress.best_score})
+        tracker.model(trained.bundle, _validation_digest(parts["valid"]))
+    return trained._replace(registered=tracker.said)
 
 
 def _check_classes(part: LabelledProteins, name: str, path: str) -> None:
@@ -139,7 +148,7 @@ def _bundle_folder(config: TrainConfig) -> Path:
 
 
 def _run_name(config: TrainConfig) -> str:
-    return f"{_name(config)} {datetime.now():%H%M%S}"
+    return f"{_name(config)} {datetime.now():%H:%M:%S}"
 
 
 def _name(config: TrainConfig) -> str:
@@ -151,6 +160,12 @@ def _fingerprint(config: TrainConfig, proteins: LabelledProteins) -> str:
     parts = [to_mapping(config.model), training, to_mapping(config.split), config.runtime.seed]
     parts += [proteins.digest, proteins.classes]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _validation_digest(part: LabelledProteins) -> str:
+    """Digest of the proteins that a score is of; scores with the same one can be compared."""
+    ids = sorted(part.frame["id"].astype(str))
+    return hashlib.sha256("\n".join([part.digest, *part.classes, *ids]).encode()).hexdigest()
 
 
 def _previous_run_id(run_dir: Path) -> str:
@@ -177,8 +192,12 @@ def _record_start(
     content = {"mlflow_run_id": tracker.run_id, "config": saved}
     with whole_file(run_dir / RUN_FILE) as stream:
         stream.write(json.dumps(content, indent=1).encode())
-    tracker.configuration(to_mapping(config))
+    # Places are no properties of the training, and an address may hold a password.
+    places = ("tracking", "run_dir", "bundle", "resume")
+    tracker.configuration({key: value for key, value in to_mapping(config).items() if key not in places})
     tracker.facts("environment.json", describe(device))
+    if manifest := read_manifest(config.corpus.path):
+        tracker.facts("manifest.json", manifest)
     contexts = {"train": "training", "valid": "validation"}
     for name, part in parts.items():
         # MLflow takes data sets of one name and digest for one, and the digest is the whole table's.
@@ -205,8 +224,9 @@ def _package(
     validation = trainer.validation
     logits_NC = logits_of(trainer.model, validation.tokens, config.training.max_residues)
     weight_C = class_weights(trainer.training, config.training).numpy().astype(float)
-    calibration = fit_temperature(logits_NC, validation.labels, weight_C)
-    probability_NC = calibration.probability(logits_NC)
+    clusters_N = validation.frame["cluster"].to_numpy(dtype=str)
+    choice = choose_calibration(logits_NC, validation.labels, clusters_N, weight_C, config.training.calibration)
+    probability_NC = choice.calibration.probability(logits_NC)
     binary = len(proteins.classes) == 2
     positive_N = validation.labels == 1
     threshold = max_mcc_threshold(probability_NC[:, 1], positive_N) if binary else None
@@ -221,6 +241,8 @@ def _package(
         "train_residues": int(sum(entry["train_residues"] for entry in progress.history)),
         "train_seconds": round(progress.seconds_in_all, 3),
         "class_counts_train": dict(zip(proteins.classes, _counts(trainer.training), strict=True)),
+        "class_counts_valid": dict(zip(proteins.classes, _counts(validation), strict=True)),
+        "calibration": choice.as_json(),
         "best_epoch": progress.best_epoch + 1,
         "epochs_run": len(progress.history),
         "validation": {name: _json_number(value) for name, value in scores.items()},
@@ -233,7 +255,7 @@ def _package(
         config.model,
         trainer.vocabulary,
         proteins.classes,
-        calibration,
+        choice.calibration,
         threshold,
         provenance,
         operating_points(probability_NC[:, 1], positive_N) if binary else (),

@@ -12,9 +12,9 @@ from tfclass.bundle.bundle import load_bundle
 from tfclass.config import EvaluateConfig, TrainConfig, ZooConfig, to_mapping
 from tfclass.errors import ConfigError
 from tfclass.files import make_folder, whole_file
+from tfclass.tracking.tracker import tracked
 from tfclass.training.checkpoint import NAME as CHECKPOINT
 from tfclass.training.loop import Hooks
-from tfclass.training.tracking import tracked
 from tfclass.workflow.evaluation import evaluate_bundle
 from tfclass.workflow.training import RUN_FILE, train_and_package
 
@@ -55,7 +55,7 @@ def run_zoo(config: ZooConfig, hooks_of: Callable[[str], Hooks] = lambda _: Hook
         _check_same(folder / name, _train_config(config, name, folder / name))
     title = f"zoo {config.corpus.name}"
     tags = {"job": "zoo", "corpus": config.corpus.name, "split": config.split.policy}
-    with tracked(config.tracking, title, tags, resume=previous) as tracker:
+    with tracked(config.tracking, title, tags, resume=previous, journal=folder) as tracker:
         parent = tracker.run_id
         if parent != previous:
             tracker.facts("config.json", to_mapping(config))
@@ -66,7 +66,7 @@ def run_zoo(config: ZooConfig, hooks_of: Callable[[str], Hooks] = lambda _: Hook
     table = pd.DataFrame(rows).sort_values("valid_ap", ascending=False, ignore_index=True)
     with whole_file(folder / TABLE) as stream:
         stream.write(table.to_csv(sep="\t", index=False, float_format="%.6g").encode())
-    with tracked(config.tracking, title, tags, resume=parent) as tracker:
+    with tracked(config.tracking, title, tags, resume=parent, journal=folder) as tracker:
         tracker.facts("zoo.json", {"networks": table.to_dict("records")})
         for row in rows:
             tracker.metrics({f"{row['network']}_{key}": row[key] for key in ("valid_ap", "test_ap", "test_mcc")})
@@ -80,7 +80,8 @@ def _train_config(config: ZooConfig, name: str, folder: Path) -> TrainConfig:
         model=config.models[name],
         training=config.training,
         evaluation=config.evaluation,
-        tracking=config.tracking,
+        # Models of a comparison are not meant for use; registering them would crowd out those that are.
+        tracking=replace(config.tracking, register=""),
         runtime=config.runtime,
         name=f"{config.corpus.name}-{name}",
         run_dir=str(folder),

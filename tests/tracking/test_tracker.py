@@ -1,7 +1,13 @@
 """What MLflow keeps, read back with MLflow's own client from a real SQLite store."""
 
+import getpass
+import os
+import shutil
 import subprocess
 import sys
+import time
+from dataclasses import replace
+from pathlib import Path
 
 import mlflow
 import pandas as pd
@@ -13,20 +19,38 @@ from tfclass.config import TrackingConfig
 from tfclass.errors import TrackingError
 from tfclass.inference.predictor import Predictor
 from tfclass.sequence.fasta import Record
-from tfclass.training.tracking import flatten, tracked, tracking_uri
+from tfclass.tracking.tracker import flatten, tracked, tracking_uri
 
+ROOT = Path(__file__).parents[2]
 FRAME = pd.DataFrame({"id": ["a", "b"], "sequence": ["MK", "MV"], "label": ["TF", "nonTF"], "cluster": ["a", "b"]})
 
 
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory):
+    """A store with its tables, which take seconds to make, and nothing in them."""
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
 @pytest.fixture
-def config(tmp_path, monkeypatch):
+def config(tmp_path, monkeypatch, empty_store):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
+    shutil.copy(empty_store, tmp_path)
     return TrackingConfig(experiment="tested")
 
 
 def client():
     return mlflow.MlflowClient()
+
+
+def wait_until(condition):
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise TimeoutError("it did not come")
 
 
 def test_a_run_keeps_parameters_configuration_metrics_data_figures_and_files(config, tmp_path):
@@ -84,6 +108,79 @@ def test_a_resumed_training_goes_on_in_its_run(config):
     assert len(client().get_metric_history(first.run_id, "valid_ap")) == 2
 
 
+def test_a_run_says_who_made_it_from_what(config):
+    with tracked(config, "training", {"model": "bilstm"}) as tracker:
+        pass
+    tags = client().get_run(tracker.run_id).data.tags
+    assert tags["mlflow.user"] == getpass.getuser()
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    if (ROOT / ".git").exists() and head.returncode == 0:
+        assert tags["mlflow.source.git.commit"] == head.stdout.strip()
+        assert tags["git_commit"].startswith(head.stdout.strip()[:12])
+
+
+def test_an_interrupted_run_is_killed_and_goes_on_as_running_to_its_end(config):
+    seen = []
+
+    def block(**options):
+        with tracked(config, "training", {}, **options) as tracker:
+            seen.append(client().get_run(tracker.run_id).info)
+            if not options:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        block()
+    seen.append(client().get_run(seen[0].run_id).info)
+    block(resume=seen[0].run_id)
+    seen.append(client().get_run(seen[0].run_id).info)
+    assert [info.status for info in seen] == ["RUNNING", "KILLED", "RUNNING", "FINISHED"]
+    assert {info.run_id for info in seen} == {seen[0].run_id}
+    assert seen[1].end_time <= seen[3].end_time
+
+
+def test_use_of_the_machine_is_recorded_while_the_block_runs(config):
+    watched = replace(config, system_seconds=0.2)
+    with tracked(watched, "training", {}, watch=True) as tracker:
+        wait_until(lambda: "system/cpu_utilization_percentage" in client().get_run(tracker.run_id).data.metrics)
+    assert client().get_run(tracker.run_id).info.status == "FINISHED"
+    with tracked(config, "evaluation", {}) as tracker:
+        pass
+    assert client().get_run(tracker.run_id).data.metrics == {}
+
+
+def test_without_psutil_a_run_has_everything_else(config, tmp_path):
+    # A module that cannot be imported, ahead of the real one.
+    (tmp_path / "psutil.py").write_text("raise ImportError('no psutil here')")
+    code = (
+        "from tfclass.tracking.tracker import *\n"
+        "with tracked(TrackingConfig(experiment='tested'), 'training', {}, watch=True) as tracker:\n"
+        "    tracker.metrics({'a': 1.0})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    (run,) = client().search_runs([client().get_experiment_by_name("tested").experiment_id])  # type: ignore[union-attr]
+    assert (run.data.metrics, run.info.status) == ({"a": 1.0}, "FINISHED")
+
+
+def test_the_callers_own_run_and_store_are_left_alone(config, tmp_path, small_bundle_folder):
+    own, ours = f"sqlite:///{tmp_path}/mlflow.db", f"sqlite:///{tmp_path}/ours.db"
+    shutil.copy(tmp_path / "mlflow.db", tmp_path / "ours.db")
+    mlflow.set_tracking_uri(own)
+    # Not by monkeypatch, which would put it back.
+    del os.environ["MLFLOW_TRACKING_URI"]
+    try:
+        with mlflow.start_run() as outer:
+            with tracked(replace(config, uri=ours), "training", {}) as tracker:
+                tracker.model(small_bundle_folder)
+            mlflow.log_metric("after", 1.0)
+        assert mlflow.get_tracking_uri() == own
+        assert "MLFLOW_TRACKING_URI" not in os.environ
+        assert mlflow.get_run(outer.info.run_id).data.metrics == {"after": 1.0}
+    finally:
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
+    assert mlflow.MlflowClient(ours).get_run(tracker.run_id).info.status == "FINISHED"
+
+
 def test_a_failed_block_leaves_a_failed_run_and_none_open(config):
     with pytest.raises(ValueError, match="broken"), tracked(config, "training", {}) as tracker:
         raise ValueError("broken")
@@ -117,7 +214,7 @@ def test_nothing_is_written_when_tracking_is_off(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("uri", ["file:./mlruns", "mlruns", "file:///tmp/mlruns"])
+@pytest.mark.parametrize("uri", ["file:./mlruns", "mlruns", "file:///tmp/mlruns", "ftp://somewhere/mlruns"])
 def test_a_folder_as_a_store_is_refused_with_the_uri_to_use(uri, tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -141,11 +238,31 @@ def test_nested_values_become_dotted_keys():
 def test_processes_that_meet_an_empty_folder_all_get_their_run(tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     code = (
-        "from tfclass.training.tracking import *\n"
+        "from tfclass.tracking.tracker import *\n"
         "with tracked(TrackingConfig(experiment='tested'), 'training', {}) as tracker: tracker.metrics({'a': 1.0})"
     )
     started = [subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path) for _ in range(3)]
     assert [process.wait(timeout=120) for process in started] == [0, 0, 0]
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path.resolve()}/mlflow.db")
-    runs = mlflow.search_runs(experiment_names=["tested"], output_format="list")
+    store = mlflow.MlflowClient(f"sqlite:///{tmp_path.resolve()}/mlflow.db")
+    runs = store.search_runs([store.get_experiment_by_name("tested").experiment_id])  # type: ignore[union-attr]
     assert [run.data.metrics for run in runs] == [{"a": 1.0}] * 3
+
+
+def test_eight_processes_that_write_at_once_lose_nothing(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom tfclass.tracking.tracker import *\n"
+        "name = sys.argv[1]\n"
+        "with tracked(TrackingConfig(experiment='tested'), name, {}, journal=Path(name)) as tracker:\n"
+        "    for step in range(50): tracker.metrics({'loss': step + float(name)}, step=step)"
+    )
+    names = [str(number) for number in range(8)]
+    started = [subprocess.Popen([sys.executable, "-c", code, name], cwd=tmp_path) for name in names]
+    assert [process.wait(timeout=300) for process in started] == [0] * 8
+    store = mlflow.MlflowClient(f"sqlite:///{tmp_path.resolve()}/mlflow.db")
+    runs = store.search_runs([store.get_experiment_by_name("tested").experiment_id])  # type: ignore[union-attr]
+    assert sorted(run.info.run_name for run in runs) == names
+    for run in runs:
+        history = store.get_metric_history(run.info.run_id, "loss")
+        assert [(m.step, m.value) for m in history] == [(step, step + float(run.info.run_name)) for step in range(50)]
+    assert not list(tmp_path.glob("*/mlflow-journal"))

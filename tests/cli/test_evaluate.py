@@ -1,0 +1,139 @@
+"""``tfclass evaluate`` and ``tfclass evaluate compare``, as typed."""
+
+import json
+import shlex
+
+import pandas as pd
+import pytest
+
+from tests.test_config import composed
+from tfclass.config import CorpusConfig, EvaluateConfig, EvaluationConfig, RuntimeConfig, SplitConfig, TrackingConfig
+from tfclass.workflow.evaluation import command_of
+
+QUICK = ("evaluation.n_bootstrap=20", "tracking=off", "runtime.device=cpu", "runtime.threads=1")
+
+
+@pytest.fixture(scope="module")
+def table(demo_table):
+    return f"corpus.path={demo_table}"
+
+
+def test_a_report_is_written_and_its_words_are_printed(tfclass, small_bundle_folder, table, tmp_path):
+    done = tfclass("evaluate", "corpus=table", table, f"bundle={small_bundle_folder}", "report=rep", *QUICK)
+    assert (done.status, done.err) == (0, "report: rep/report.html\n")
+    written = {path.name for path in (tmp_path / "rep").iterdir()}
+    assert written == {"report.html", "report.json", "predictions.tsv", "figures"}
+    content = json.loads((tmp_path / "rep" / "report.json").read_text())
+    assert content["schema_version"] == 2
+    # An untrained network loses to whatever has learned something.
+    assert any(verdict["outcome"] == "loses" for verdict in content["verdicts"])
+    page = (tmp_path / "rep" / "report.html").read_text()
+    for verdict in content["verdicts"]:
+        assert verdict["text"] in done.out
+        assert verdict["text"] in page
+    assert f"{content['metrics']['mcc']['value']:.3f}".replace("-", "−") in done.out
+    assert f"{100 * content['prevalence']:.1f}\u00a0%" in done.out
+    assert "nan" not in done.out.lower()
+    # What the report calls its command does the same again.
+    words = shlex.split(content["command"])
+    assert words[:2] == ["tfclass", "evaluate"]
+    (tmp_path / "rep").rename(tmp_path / "first")
+    assert tfclass(*words[1:]).status == 0
+    again = json.loads((tmp_path / "rep" / "report.json").read_text())
+    assert again["metrics"] == content["metrics"]
+    assert again["configuration"] == content["configuration"]
+    compared = tfclass("evaluate", "compare", "first", "rep", "tracking=off", "report=cmp", "evaluation.n_bootstrap=20")
+    assert compared.status == 0
+    assert "kappa" in compared.out
+    (pair,) = json.loads((tmp_path / "cmp" / "compare.json").read_text())["pairs"]
+    assert pair["difference"]["mcc"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    assert sorted(path.name for path in (tmp_path / "cmp").iterdir()) == [
+        "compare.json",
+        "compare.tsv",
+        "differences.png",
+    ]
+
+
+CONFIGS = {
+    "defaults": {},
+    "words that are no words": {"bundle": "true", "report": "null", "corpus": CorpusConfig(path="nan", name="1e5")},
+    "odd paths": {"report": "a b/it's=\\{x}", "bundle": "$b,[c]"},
+    "other options": {
+        "corpus": CorpusConfig(path="x y.tsv", name="my name", classes=None, aliases={"odd": "nonTF"}),
+        "split": SplitConfig(policy="cluster", valid=0.2),
+        "evaluation": EvaluationConfig(split="valid", n_bootstrap=7, baselines=False, length_edges=(10, 20)),
+        "runtime": RuntimeConfig(device="cpu", threads=1, deterministic=True),
+        "tracking": TrackingConfig(enabled=False),
+    },
+}
+
+
+@pytest.mark.parametrize("changes", CONFIGS.values(), ids=CONFIGS.keys())
+def test_the_command_in_a_report_gives_the_same_configuration(changes):
+    config = EvaluateConfig(**({"corpus": CorpusConfig(path="t.tsv"), "bundle": "b", "report": "somewhere"} | changes))
+    overrides = shlex.split(command_of(config))[2:]
+    # What `composed` sets itself is compared by its words.
+    found = composed("evaluate", EvaluateConfig, *overrides)
+    assert found.corpus == config.corpus
+    assert found.split == config.split
+    assert found.evaluation == config.evaluation
+    assert found.runtime == config.runtime
+    assert found.bundle == config.bundle
+    assert found.tracking.enabled == config.tracking.enabled
+
+
+FAULTS = {
+    "one run": (("a",), "tfclass: a: found no such folder; expected a report folder or the id of an MLflow run"),
+    "no run": ((), "tfclass: compare: found 0 runs; expected at least two"),
+    "an unknown key": (
+        ("tracking=off", "evaluation.n=3"),
+        "tfclass: evaluation.n: found an unknown key; expected one of",
+    ),
+    "an id of no store": (("0" * 32, "1" * 32), f"tfclass: {'0' * 32}: found no MLflow store at sqlite:///"),
+    "a file": (("t.tsv", "a"), "tfclass: t.tsv: found a file; expected a report folder or the id of an MLflow run"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), FAULTS.values(), ids=FAULTS.keys())
+def test_what_cannot_be_compared_is_one_line(arguments, message, tfclass, tmp_path):
+    (tmp_path / "t.tsv").write_text("id\n")
+    failed = tfclass("evaluate", "compare", *arguments)
+    assert (failed.status, failed.out) == (2, "")
+    assert failed.err.startswith(message)
+    assert failed.err.count("\n") == 1
+
+
+def test_compare_shows_its_configuration_and_help_and_evaluate_keeps_its_own(tfclass):
+    assert "n_bootstrap: 1000" in tfclass("evaluate", "compare", "--cfg", "job").out
+    assert "tfclass evaluate compare A B..." in tfclass("evaluate", "compare", "--help").out
+    assert "bundle: b" in tfclass("evaluate", "bundle=b", "--cfg", "job").out
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            lambda f: f[f["split"] != "train"],
+            "Not compared with the label of the nearest training homologue: the table has no",
+        ),
+        (lambda f: f[(f["split"] != "test") | (f["label"] != "TF")], "cannot be compared with"),
+    ],
+    ids=["no train split", "no positive to be found"],
+)
+def test_a_table_that_lacks_something_gives_a_report_that_says_so(
+    change, words, tfclass, small_bundle_folder, demo_table, tmp_path
+):
+    change(pd.read_csv(demo_table, sep="\t")).to_csv(tmp_path / "t.tsv", sep="\t", index=False)
+    done = tfclass("evaluate", "corpus=table", "corpus.path=t.tsv", f"bundle={small_bundle_folder}", "report=r", *QUICK)
+    assert done.status == 0
+    assert words in done.out
+    assert words in (tmp_path / "r" / "report.html").read_text()
+
+
+def test_a_split_that_is_not_there_is_one_line(tfclass, small_bundle_folder, table):
+    failed = tfclass(
+        "evaluate", "corpus=table", table, f"bundle={small_bundle_folder}", "evaluation.split=tset", "report=r", *QUICK
+    )
+    assert failed.status == 2
+    assert "found no row with 'tset'; expected some (there are: test, train, valid)" in failed.err
+    assert failed.err.count("\n") == 1

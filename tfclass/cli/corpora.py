@@ -1,0 +1,238 @@
+"""``tfclass data import``, ``cluster``, ``split`` and ``audit``: own files to a table that can be trained on."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tfclass.cli.data import app
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tfclass.corpus.sources import Source
+
+_NAMES = 3
+
+Table = Annotated[Path, typer.Argument(help="A labelled table; its manifest is taken along where it has one.")]
+Output = Annotated[Path, typer.Option("-o", "--output", help="The table to write: .tsv or .tsv.gz.")]
+Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all. They change nothing in the result.")]
+Files = Annotated[list[Path] | None, typer.Option(help="FASTA of this class; may be given more than once.")]
+Share = Annotated[float, typer.Option(help="Share of the proteins, above 0 and below 0.5.")]
+
+
+@app.command("import")
+def import_(
+    output: Output,
+    source: Annotated[
+        Path | None,
+        typer.Argument(help="A folder with a FASTA file for each class, a labelled table, or FASTA (with --labels)."),
+    ] = None,
+    positives: Files = None,
+    negatives: Files = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Labels of the FASTA file: a table of two columns, id and label.")
+    ] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="NEW=NAME: the table's column NAME is NEW here, such as label=is_tf.")
+    ] = None,
+    rename: Annotated[
+        list[str] | None, typer.Option(help="OLD=NEW: the label OLD of the source is NEW here, such as 1=TF.")
+    ] = None,
+    on_conflict: Annotated[str, typer.Option(help="leave-out or error: rows that contradict each other.")] = (
+        "leave-out"
+    ),
+) -> None:
+    """Make a clean table of your own files; each row that cannot be used is counted and named."""
+    from tfclass.cli.signals import stop_at_once
+    from tfclass.corpus.preparation import import_corpus
+
+    if on_conflict not in ("leave-out", "error"):
+        raise typer.BadParameter(f"{on_conflict!r} is neither leave-out nor error", param_hint="--on-conflict")
+    opened = _source(source, positives or [], negatives or [], labels, _pairs(column, "--column"))
+    with stop_at_once(goes_on=False):
+        label_of = _pairs(rename, "--rename")
+        manifest, lost = import_corpus(opened, output, rename=label_of, on_conflict=on_conflict)  # type: ignore[arg-type]
+    _say_lost(manifest["funnel"], lost)
+    for what, count in (*manifest["notes"].items(), *manifest["changes"].items()):
+        typer.echo(f"note: {what}: {count:,}", err=True)
+    if len(lost):
+        typer.echo(f"{output.with_name(manifest['lost']['name'])}: the {len(lost):,} rows that were left out", err=True)
+    _say_sizes(output, manifest)
+
+
+@app.command()
+def cluster(
+    table: Table,
+    output: Output,
+    identity: Annotated[float, typer.Option(min=0, max=1, help="Of a member to its representative.")] = 0.3,
+    coverage: Annotated[float, typer.Option(min=0, max=1, help="Share of residues inside the alignment.")] = 0.8,
+    coverage_mode: Annotated[
+        int, typer.Option(min=0, max=2, help="Whose residues: 0 both, 1 the member's, 2 the representative's.")
+    ] = 1,
+    clusters: Annotated[
+        Path | None, typer.Option(help="Known clusters in place of MMseqs2: representative and member, by a tab.")
+    ] = None,
+    threads: Threads = 0,
+) -> None:
+    """Add the column cluster: proteins that resemble their representative, found by MMseqs2."""
+    from tfclass.cli.signals import stop_at_once
+    from tfclass.corpus.preparation import ClusterOptions, cluster_corpus
+
+    options = ClusterOptions(identity, coverage, coverage_mode)
+    with stop_at_once(goes_on=False):
+        manifest = cluster_corpus(table, output, options, given=clusters, threads=_threads(threads))
+    about = manifest["clusters"]
+    method = f"MMseqs2 {about['version']}" if clusters is None else str(clusters)
+    typer.echo(f"{about['clusters']:,} clusters ({method})", err=True)
+    if about.get("not_in_table"):
+        typer.echo(f"note: {about['not_in_table']:,} members in {clusters} that the table does not have", err=True)
+    _say_sizes(output, manifest)
+
+
+@app.command()
+def split(
+    table: Table,
+    output: Output,
+    policy: Annotated[str, typer.Option(help="cluster, folds or random (relatives on both sides).")] = "cluster",
+    valid: Share = 0.1,
+    test: Share = 0.1,
+    folds: Annotated[int, typer.Option(min=3, max=100, help="With folds: how many.")] = 5,
+    fold: Annotated[int, typer.Option(min=0, help="With folds: the one that is test; the next is valid.")] = 0,
+    seed: Annotated[int, typer.Option(help="The same seed always gives the same splits.")] = 0,
+    max_members: Annotated[
+        int | None, typer.Option(min=1, help="At most so many proteins of a cluster and class are kept.")
+    ] = None,
+) -> None:
+    """Add the column split: train, valid and test, whole clusters only, stratified by label and kingdom."""
+    from tfclass.cli.signals import stop_at_once
+    from tfclass.config import SplitConfig, from_mapping
+    from tfclass.corpus.preparation import split_corpus
+
+    if policy == "column":
+        raise typer.BadParameter("'column' is what training takes; here: cluster, folds, random", param_hint="--policy")
+    values = {"policy": policy, "valid": valid, "test": test, "folds": folds, "fold": fold, "seed": seed}
+    config = from_mapping(SplitConfig, values | {"max_members": max_members}, "split")
+    with stop_at_once(goes_on=False):
+        manifest = split_corpus(table, output, config)
+    steps = manifest["funnel"]["steps"]
+    if "max_members" in manifest["split"] and steps[-1]["lost"]:
+        typer.echo(f"left out: {steps[-1]['lost']:,} further members of clusters", err=True)
+    if "warning" in manifest["split"]:
+        typer.echo(f"warning: {manifest['split']['warning']}", err=True)
+    _say_sizes(output, manifest)
+
+
+@app.command()
+def audit(
+    table: Table,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Where the table goes, if not into its own place.")
+    ] = None,
+    max_identity: Annotated[float, typer.Option(min=0, max=1, help="To a training protein; more is a leak,")] = 0.3,
+    min_coverage: Annotated[
+        float, typer.Option(min=0, max=1, help="if this share of either of the two is in the alignment.")
+    ] = 0.8,
+    move: Annotated[bool, typer.Option("--move", help="Move clusters with a leak into training.")] = (False),
+    sensitivity: Annotated[float, typer.Option(min=1, max=7.5, help="1 fast, 7.5 remote homologues.")] = 5.7,
+    threads: Threads = 0,
+) -> None:
+    """Compare every test and validation protein with the training proteins, and count what is too near."""
+    from tfclass.cli.signals import stop_at_once
+    from tfclass.corpus.audit import AuditOptions, audit_corpus
+    from tfclass.corpus.leakage import Limit
+    from tfclass.corpus.manifest import beside
+
+    place = output or table
+    options = AuditOptions(Limit(max_identity, min_coverage), sensitivity, move)
+    with stop_at_once(goes_on=False):
+        manifest, moved = audit_corpus(table, place, options, threads=_threads(threads))
+    content = manifest["audit"]
+    _print_audit(content)
+    if move:
+        before = content["before_moving"]["pairs_above_limit"]
+        typer.echo(
+            f"moved into training: {moved.proteins:,} proteins of {moved.clusters:,} clusters ({before:,} pairs above "
+            f"the limit before, {content['pairs_above_limit']:,} after; {moved.looks} looks)",
+            err=True,
+        )
+    for ending in (".audit.tsv", ".pairs.tsv"):
+        typer.echo(str(beside(place, ending)), err=True)
+    _say_sizes(place, manifest)
+
+
+def _source(
+    source: Path | None, positives: list[Path], negatives: list[Path], labels: Path | None, column_of: dict[str, str]
+) -> "Source":
+    from tfclass.corpus.sources import from_fastas, from_folder, from_labels, from_table
+
+    if column_of and (source is None or labels is not None or source.is_dir()):
+        raise typer.BadParameter("only a table has columns", param_hint="--column")
+    if positives or negatives:
+        if source is not None or labels is not None or not (positives and negatives):
+            raise typer.BadParameter("--positives and --negatives go together, and with nothing else")
+        if twice := set(positives) & set(negatives):
+            raise typer.BadParameter(f"{min(twice)} is given for both classes")
+        return from_fastas(dict.fromkeys(positives, "TF") | dict.fromkeys(negatives, "nonTF"))
+    if source is None:
+        raise typer.BadParameter("a SOURCE is needed, or --positives and --negatives")
+    if labels is not None:
+        return from_labels(source, labels)
+    return from_folder(source) if source.is_dir() else from_table(source, column_of)
+
+
+def _pairs(given: list[str] | None, option: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in given or []:
+        left, sign, right = text.partition("=")
+        if not (left and sign and right) or left in pairs:
+            raise typer.BadParameter(f"{text!r} is no A=B, or A is there twice", param_hint=option)
+        pairs[left] = right
+    return pairs
+
+
+def _threads(threads: int) -> int:
+    import os
+
+    # What this process may use, where the system tells; a container often has fewer cores than the machine.
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return threads or allowed
+
+
+def _say_lost(funnel: dict[str, Any], lost: "pd.DataFrame") -> None:
+    typer.echo(f"{'rows in':<24}{'':>10}{funnel['rows_in']:>12,}", err=True)
+    for step in funnel["steps"]:
+        names = lost.loc[lost["reason"] == step["step"], "id"].tolist()
+        if names:
+            shown = ", ".join(name or "''" for name in names[:_NAMES]) + (", ..." if len(names) > _NAMES else "")
+            typer.echo(f"{step['step']:<24}{-step['lost']:>10,}{step['left']:>12,}  {step['why']} ({shown})", err=True)
+    typer.echo(f"{'rows out':<24}{'':>10}{funnel['rows_out']:>12,}", err=True)
+
+
+def _say_sizes(table: Path, manifest: dict[str, Any]) -> None:
+    counts: dict[str, dict[str, int]] = {}
+    for group in manifest["sizes"]:
+        own = counts.setdefault(group.get("split", ""), {})
+        own[group["label"]] = own.get(group["label"], 0) + group["proteins"]
+    known = [name for name in ("train", "valid", "test") if name in counts]
+    for name in known + sorted(counts.keys() - known):
+        own = counts[name]
+        shown = ", ".join(f"{label} {n:,}" for label, n in sorted(own.items())[:8]) + (", ..." if len(own) > 8 else "")
+        typer.echo(f"{name + ': ' if name else ''}{sum(own.values()):,} proteins ({shown})", err=True)
+    typer.echo(f"{table}: sha256 {manifest['table']['sha256']}, told of in {table.name}.manifest.json", err=True)
+
+
+def _print_audit(content: dict[str, Any]) -> None:
+    """Print how many proteins of each split have their nearest training protein at which identity."""
+    splits = content["splits"]
+    limit = content["limit"]
+    typer.echo(f"{'identity of nearest':<28}" + "".join(f"{name:>10}" for name in splits))
+    typer.echo(f"{'  none found':<28}" + "".join(f"{own['without']:>10,}" for own in splits.values()))
+    for low in range(10):
+        if any(own["histogram"][low] for own in splits.values()):
+            counts = "".join(f"{own['histogram'][low]:>10,}" for own in splits.values())
+            typer.echo(f"{f'  {low / 10:.1f} to {(low + 1) / 10:.1f}':<28}{counts}")
+    typer.echo(f"{'proteins':<28}" + "".join(f"{own['proteins']:>10,}" for own in splits.values()))
+    above = f"above {limit['identity']:g}, coverage {limit['coverage']:g}"
+    typer.echo(f"{above:<28}" + "".join(f"{own['above_limit']:>10,}" for own in splits.values()))
+    typer.echo(f"pairs above the limit: {content['pairs_above_limit']:,}")

@@ -1,0 +1,234 @@
+"""What a corpus is made of: a versioned JSON file beside the table, ``TABLE.manifest.json``.
+
+It tells sources, rows lost per step, clusters, splits, sizes and audit, with a SHA-256 of each file. Names and digests
+only, neither times nor folders: the same inputs give the same bytes wherever and whenever they are worked on.
+"""
+
+import gzip
+import hashlib
+import io
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import pandas as pd
+
+from tfclass.errors import TableError
+from tfclass.files import make_folder, whole_file
+
+SCHEMA = 1
+Manifest = dict[str, Any]
+
+_KIND = "tfclass corpus"
+_BLOCK_BYTES = 1 << 20
+_OUTPUTS = (".tsv", ".tsv.gz")
+_DATABASE = ("source", "release", "release_date", "licence", "query")
+# Order of the parts in the file; those that a corpus lacks are left out.
+_PARTS = (
+    *(
+        "kind",
+        "schema",
+        "tfclass",
+        "table",
+        "sources",
+        "import",
+        "database",
+        "rules",
+        "funnel",
+        "changes",
+        "notes",
+        "lost",
+    ),
+    *("clusters", "split", "sizes", "audit"),
+)
+
+
+def manifest_path(table: str | Path) -> Path:
+    """Give the place of a table's manifest.
+
+    Examples
+    --------
+    >>> manifest_path("data/proteins.tsv").name
+    'proteins.tsv.manifest.json'
+    """
+    return Path(f"{table}.manifest.json")
+
+
+def beside(table: Path, ending: str) -> Path:
+    """Name a file that goes with a table: its name up to .tsv, and another ending.
+
+    Examples
+    --------
+    >>> beside(Path("proteins.tsv.gz"), ".audit.tsv").name
+    'proteins.audit.tsv'
+    """
+    name = table.name
+    return table.with_name(next((name.removesuffix(end) for end in _OUTPUTS if name.endswith(end)), name) + ending)
+
+
+def fingerprint(path: Path) -> dict[str, Any]:
+    """Tell a file by ``name``, ``bytes`` and ``sha256`` of its content; TableError where it cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as stream:
+            while block := stream.read(_BLOCK_BYTES):
+                digest.update(block)
+        return {"name": path.name, "bytes": path.stat().st_size, "sha256": digest.hexdigest()}
+    except OSError as error:
+        raise TableError(str(path), f"a file that cannot be read ({error.strerror})", path=str(path)) from error
+
+
+def read_manifest(table: str | Path) -> Manifest | None:
+    """Read the manifest of a table and compare the table with it.
+
+    Parameters
+    ----------
+    table : str or Path
+
+    Returns
+    -------
+    dict or None
+        None where the table has no manifest.
+
+    Raises
+    ------
+    TableError
+        The manifest cannot be read, or is of a newer tfclass, or the table is not as it says.
+    """
+    place = manifest_path(table)
+    if not place.exists() or not Path(table).exists():
+        return None
+    try:
+        manifest = json.loads(place.read_bytes())
+        schema, expected = manifest["schema"], manifest["table"]["sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TableError(str(place), f"something that is no manifest ({error})", path=str(place)) from error
+    if schema != SCHEMA:
+        action = "update tfclass, or make the corpus again"
+        raise TableError(str(place), f"schema {schema!r}", f"schema {SCHEMA}", action, path=str(place))
+    if fingerprint(Path(table))["sha256"] != expected:
+        action = f"make it again with tfclass data, or remove {place.name} if the table was changed on purpose"
+        raise TableError(str(table), "a table other than its manifest tells of", action=action, path=str(table))
+    return manifest
+
+
+def known_of(table: Path, n_rows: int) -> Manifest:
+    """Give the manifest of a table, or begin one where it has none.
+
+    Parameters
+    ----------
+    table : Path
+        Where ``tfclass data label`` left a funnel beside it, that is taken over; else the table is its own source.
+    n_rows : int
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    TableError
+        As `read_manifest`.
+    """
+    manifest = read_manifest(table)
+    if manifest is not None:
+        return manifest
+    found = fingerprint(table)
+    labelled = _from_labelling(beside(table, ".funnel.json"), found["sha256"])
+    return labelled or {"sources": [found], "funnel": {"rows_in": n_rows, "steps": [], "rows_out": n_rows}}
+
+
+def _from_labelling(place: Path, sha256: str) -> Manifest:
+    if not place.exists():
+        return {}
+    try:
+        content = json.loads(place.read_bytes())
+        if content["table"]["sha256"] != sha256:
+            return {}
+        download = content["download"]
+        files = download["files"].items()
+        return {
+            "sources": [{"name": name, "bytes": file.get("bytes"), "sha256": file["sha256"]} for name, file in files],
+            "database": {key: download.get(key) for key in _DATABASE},
+            "rules": content["rules"],
+            "funnel": {key: content[key] for key in ("rows_in", "steps", "rows_out")},
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TableError(str(place), f"something that is no funnel ({error!r})", path=str(place)) from error
+
+
+def check_output(table: Path) -> None:
+    """Make sure that a table can be written under this name; TableError where its ending is another."""
+    if not table.name.endswith(_OUTPUTS):
+        raise TableError(str(table), f"a name ending in {table.suffix!r}", " or ".join(_OUTPUTS), path=str(table))
+
+
+def save_corpus(frame: pd.DataFrame, table: Path, manifest: Manifest) -> Manifest:
+    """Write a table, its sequences in the last column, then its manifest.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Of text, with ``id``, ``label`` and ``sequence``.
+    table : Path
+        Ends in .tsv or .tsv.gz.
+    manifest : dict
+        Version, table and sizes are filled in here.
+
+    Returns
+    -------
+    dict
+        The manifest as written.
+
+    Raises
+    ------
+    TableError
+        The table has another ending.
+    OutputError
+        It cannot be written.
+    """
+    check_output(table)
+    write_tsv(frame.loc[:, [*(name for name in frame if name != "sequence"), "sequence"]], table)
+    # Killed here, the table stands beside an older manifest, which does not match it, and so nobody will use it.
+    return save_manifest(frame, table, manifest)
+
+
+def save_manifest(frame: pd.DataFrame, table: Path, manifest: Manifest) -> Manifest:
+    """Write the manifest of a table that is there already; else as `save_corpus`."""
+    about = {"kind": _KIND, "schema": SCHEMA, "tfclass": version("tfclass")}
+    whole = manifest | about | {"table": fingerprint(table) | {"rows": len(frame)}, "sizes": sizes(frame)}
+    ordered = {part: whole[part] for part in _PARTS if part in whole}
+    with whole_file(manifest_path(table)) as stream:
+        stream.write((json.dumps(ordered, indent=1, ensure_ascii=False) + "\n").encode())
+    return ordered
+
+
+def write_tsv(frame: pd.DataFrame, path: Path) -> None:
+    """Write a frame as tab-separated text, packed where the name ends in .gz; the same frame gives the same bytes."""
+    make_folder(path.parent)
+    with whole_file(path) as stream:
+        if path.suffix != ".gz":
+            _write_text(frame, stream)
+            return
+        # Neither a name nor a time of day inside.
+        with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=stream, mtime=0) as packed:
+            _write_text(frame, cast(BinaryIO, packed))
+
+
+def _write_text(frame: pd.DataFrame, stream: BinaryIO) -> None:
+    text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
+    frame.to_csv(text, sep="\t", index=False, lineterminator="\n")
+    text.detach()
+
+
+def sizes(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Count proteins, clusters and residues by split, label and kingdom, as far as the frame has these columns."""
+    by = [column for column in ("split", "label", "kingdom") if column in frame]
+    counted = pd.DataFrame({column: frame[column] for column in by} | {"residues": frame["sequence"].str.len()})
+    counted["cluster"] = frame["cluster"] if "cluster" in frame else frame["id"]
+    groups = counted.groupby(by, sort=True)
+    table = groups.agg(proteins=("residues", "size"), clusters=("cluster", "nunique"), residues=("residues", "sum"))
+    if "cluster" not in frame:
+        table = table.drop(columns="clusters")
+    return json.loads(str(table.reset_index().to_json(orient="records")))

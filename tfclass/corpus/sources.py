@@ -1,0 +1,240 @@
+"""Raw labelled proteins, row by row, from files as people have them: FASTA with labels beside it, or tables.
+
+Nothing is judged here but the files themselves; what becomes of each row is decided in `tfclass.corpus.importing`.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tfclass.corpus.cells import table_rows, text_rows, unpacked
+from tfclass.errors import TableError
+from tfclass.sequence.fasta import read_fasta
+
+_FASTA = (".fasta", ".fa", ".faa", ".fas", ".pep", ".aa", ".seq")
+_NEEDED = ("id", "label", "sequence")
+
+NO_LABEL, TWO_LABELS = "no label", "two labels"
+
+
+class RawRow(NamedTuple):
+    """One protein as it stands in a file.
+
+    Attributes
+    ----------
+    file : str
+        Its name, without folders.
+    number : int
+        Of the record in a FASTA file, or of the row in a table as an editor counts it (the header is row 1).
+    id, label, sequence : str
+        As written.
+    others : tuple of str
+        Cells of `Source.columns`.
+    problem : str
+        `NO_LABEL` or `TWO_LABELS` where that is known of it; else empty.
+    """
+
+    file: str
+    number: int
+    id: str
+    label: str
+    sequence: str
+    others: tuple[str, ...] = ()
+    problem: str = ""
+
+
+@dataclass
+class Source:
+    """Where rows come from.
+
+    Attributes
+    ----------
+    name : str
+        For messages.
+    files : sequence of Path
+        All that is read.
+    rows : iterator of RawRow
+        To be read once.
+    columns : tuple of str
+        Names of further columns.
+    how : dict
+        How the files are read; JSON values.
+    notes : Counter of str
+        What was passed over that is no row; complete once the rows have been read.
+    """
+
+    name: str
+    files: Sequence[Path]
+    rows: Iterator[RawRow]
+    columns: tuple[str, ...] = ()
+    how: dict[str, Any] = field(default_factory=dict)
+    notes: Counter[str] = field(default_factory=Counter)
+
+
+def from_fastas(label_of: Mapping[Path, str], name: str = "") -> Source:
+    """Take each FASTA file for the proteins of one class.
+
+    Parameters
+    ----------
+    label_of : mapping of Path to str
+        In the order of reading.
+    name : str, optional
+        For messages.
+
+    Returns
+    -------
+    Source
+        Reading its rows raises FastaError where a file is no FASTA.
+    """
+
+    def rows() -> Iterator[RawRow]:
+        for path, label in label_of.items():
+            for number, record in enumerate(read_fasta(path), start=1):
+                yield RawRow(path.name, number, record.id, label, record.sequence)
+
+    how = {"labels": [{"file": path.name, "label": label} for path, label in label_of.items()]}
+    return Source(name or ", ".join(map(str, label_of)), list(label_of), rows(), how=how)
+
+
+def from_folder(folder: Path) -> Source:
+    """Take each FASTA file of a folder for a class that is named as the file is.
+
+    Parameters
+    ----------
+    folder : Path
+        Hidden files are passed over; so are files that have no name of a FASTA file, which is noted.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    TableError
+        The folder has no FASTA file, or two for one class.
+    """
+    paths = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    label_of: dict[Path, str] = {}
+    strangers = []
+    for path in paths:
+        name = unpacked(path)
+        if name.suffix.lower() not in _FASTA:
+            strangers.append(path.name)
+        elif name.stem in label_of.values():
+            raise TableError(str(folder), f"two files of class {name.stem!r}", "one file for each", path=str(folder))
+        else:
+            label_of[path] = name.stem
+    if not label_of:
+        raise TableError(str(folder), "no FASTA file", f"names ending in {', '.join(_FASTA)}", path=str(folder))
+    source = from_fastas(label_of, str(folder))
+    source.notes.update({f"file not read: {name}": 1 for name in strangers})
+    return source
+
+
+def from_labels(fasta: Path, labels: Path) -> Source:
+    """Take proteins from a FASTA file and their labels from a table of two columns, id and label.
+
+    Parameters
+    ----------
+    fasta : Path
+    labels : Path
+        Separated by tabs, or commas where the name ends in .csv; a first row of ``id`` and ``label`` is a header.
+
+    Returns
+    -------
+    Source
+        A label whose id is not in the FASTA file is noted.
+
+    Raises
+    ------
+    TableError
+        The label file cannot be read, or has other than two columns.
+    """
+    label_of, twice = _read_labels(labels)
+    source = Source(str(fasta), (fasta, labels), iter(()), how={"labels": labels.name})
+
+    def rows() -> Iterator[RawRow]:
+        met = set()
+        for number, record in enumerate(read_fasta(fasta), start=1):
+            met.add(record.id)
+            label = label_of.get(record.id, "")
+            problem = TWO_LABELS if record.id in twice else "" if label else NO_LABEL
+            yield RawRow(fasta.name, number, record.id, label, record.sequence, (), problem)
+        if unused := len(label_of.keys() - met):
+            source.notes["label without a protein"] = unused
+
+    source.rows = rows()
+    return source
+
+
+def from_table(path: Path, column_of: Mapping[str, str]) -> Source:
+    """Take a labelled table: TSV, CSV (plain or compressed) or Parquet.
+
+    Parameters
+    ----------
+    path : Path
+    column_of : mapping of str to str
+        Name of a column here -> its name in the table, where the two differ. Columns not named keep their names.
+
+    Returns
+    -------
+    Source
+        Reading its rows raises TableError where the file is damaged or a row has another number of fields.
+
+    Raises
+    ------
+    TableError
+        The table cannot be read, or a column is missing or there twice.
+    """
+    cells = table_rows(path)
+    header = next(cells)[1]
+    names = _renamed(header, column_of, str(path))
+    places = [names.index(name) for name in _NEEDED]
+    others = [i for i in range(len(names)) if i not in places]
+
+    def rows() -> Iterator[RawRow]:
+        for number, row in cells:
+            name, label, sequence = (row[i] for i in places)
+            problem = "" if label else NO_LABEL
+            yield RawRow(path.name, number, name, label, sequence, tuple(row[i] for i in others), problem)
+
+    columns = {new: header[place] for new, place in zip(_NEEDED, places, strict=True)}
+    return Source(str(path), (path,), rows(), tuple(names[i] for i in others), {"columns": columns | dict(column_of)})
+
+
+def _renamed(header: list[str], column_of: Mapping[str, str], path: str) -> list[str]:
+    found = "only " + ", ".join(map(repr, header))
+    for new, old in column_of.items():
+        if old not in header:
+            raise TableError(path, found, f"a column {old!r} for {new!r}", path=path, column=old)
+    new_of = {old: new for new, old in column_of.items()}
+    # A column whose name is wanted for another one makes room for it.
+    names = [new_of.get(name, f"{name}_before" if name in column_of else name) for name in header]
+    for name in _NEEDED:
+        if name not in names:
+            raise TableError(path, found, f"a column {name!r}", f"say which: --column {name}=NAME", path=path)
+    for name in names:
+        if names.count(name) > 1:
+            raise TableError(path, f"more than one column {name!r}", "each once", path=path, column=name)
+    return names
+
+
+def _read_labels(path: Path) -> tuple[dict[str, str], set[str]]:
+    """Read id and label; ids that come with two labels are told apart."""
+    separator = "," if unpacked(path).suffix.lower() == ".csv" else "\t"
+    label_of: dict[str, str] = {}
+    twice = set()
+    for number, row in text_rows(path, separator):
+        if len(row) != 2:
+            where, expected = f"{path}, row {number}", f"two, id and label, separated by {separator!r}"
+            raise TableError(where, f"{len(row)} fields", expected, path=str(path), row=number)
+        name, label = row
+        if number == 1 and [name.lower(), label.lower()] == ["id", "label"]:
+            continue
+        if label_of.setdefault(name, label) != label:
+            twice.add(name)
+    if not label_of:
+        raise TableError(str(path), "an empty file", "a label for each protein", path=str(path))
+    return label_of, twice

@@ -1,0 +1,55 @@
+"""What the rules for choosing a threshold do on the proteins that are scored; the rules were fixed on validation."""
+
+from typing import Any
+
+import numpy as np
+
+from tfclass.bundle.bundle import Bundle
+from tfclass.bundle.operating_points import choose_threshold
+from tfclass.errors import ConfigError
+from tfclass.evaluation.metrics import Scored
+
+RULES = {
+    "max-mcc": "greatest Matthews correlation on validation; the model's own",
+    "fdr=0.05": "at most 5 % false discoveries on validation",
+    "recall=0.9": "at least 90 % of the positives found on validation",
+}
+
+
+def threshold_rules(bundle: Bundle, scored: Scored) -> list[dict[str, Any]]:
+    """Apply each rule of `RULES`.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    scored : Scored
+        Of a binary task.
+
+    Returns
+    -------
+    list of dict
+        ``rule``, ``meaning`` and, where the model can follow it, ``threshold``, ``called``, ``true_positives``,
+        ``precision``, ``fdr`` (both null when nothing is called) and ``recall`` (null without a positive); else
+        ``left_out`` with the reason. Empty in a multi-class task. JSON values.
+    """
+    if bundle.threshold is None:
+        return []
+    return [{"rule": rule, "meaning": meaning, **_applied(rule, bundle, scored)} for rule, meaning in RULES.items()]
+
+
+def _applied(rule: str, bundle: Bundle, scored: Scored) -> dict[str, Any]:
+    try:
+        threshold = choose_threshold(rule, bundle.threshold or 0.0, bundle.operating_points)
+    except ConfigError as error:
+        return {"left_out": f"found {error.found}" + (f"; expected {error.expected}" if error.expected else "")}
+    called_N = scored.probability_NC[:, 1] >= threshold
+    positive_N = scored.labels_N == 1
+    called, positives, hits = int(called_N.sum()), int(positive_N.sum()), int(np.sum(called_N & positive_N))
+    return {
+        "threshold": threshold,
+        "called": called,
+        "true_positives": hits,
+        "precision": hits / called if called else None,
+        "fdr": (called - hits) / called if called else None,
+        "recall": hits / positives if positives else None,
+    }

@@ -1,0 +1,1 @@
+"""The record in MLflow, and what is kept of it where MLflow cannot be reached."""

@@ -1,0 +1,146 @@
+"""A trained bundle as a version of a registered model, and which version is the champion.
+
+The alias ``champion`` moves to a new version only when the version passes its checks and its validation average
+precision is better than the champion's, on the very same validation proteins.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from tfclass.bundle.bundle import CARD, Bundle, load_bundle
+from tfclass.inference.predictor import Predictor
+from tfclass.sequence.fasta import Record
+
+ALIAS = "champion"
+SCORE, PROTEINS = "validation_average_precision", "validation_sha256"
+_ABOUT = (
+    "Transcription factor or not, with a calibrated probability. The alias `champion` is the version with the best "
+    "average precision on its validation proteins, which are the same for all versions with the same tag "
+    f"`{PROTEINS}`. Use: `tfclass predict proteins.fasta --model models:/{{name}}@champion`."
+)
+# What a database has room for.
+_DESCRIPTION_LENGTH = 5000
+
+
+class Candidate(NamedTuple):
+    """A logged model that is to become a version.
+
+    Attributes
+    ----------
+    name : str
+        Of the registered model; it is made when there is none.
+    model_uri : str
+        Of the logged model.
+    run_id : str
+        Whose model it is; a second version of one run is not made.
+    folder : Path
+        Its bundle.
+    """
+
+    name: str
+    model_uri: str
+    run_id: str
+    folder: Path
+
+
+def register_version(new: Candidate, validation: str, example: pd.DataFrame) -> str:
+    """Make a logged model a version, and the champion where it deserves that.
+
+    Parameters
+    ----------
+    new : Candidate
+    validation : str
+        Digest of the validation proteins; only versions with the same one are compared.
+    example : DataFrame
+        Columns ``id`` and ``sequence``; what the model is tried on.
+
+    Returns
+    -------
+    str
+        What was done, in words.
+
+    Raises
+    ------
+    BundleError
+        The bundle is not whole.
+    MlflowException
+        The registry cannot be used.
+    """
+    import mlflow
+
+    client = mlflow.MlflowClient()
+    name, bundle = new.name, load_bundle(new.folder)
+    if not client.search_registered_models(f"name = '{name}'"):
+        client.create_registered_model(name, description=_ABOUT.format(name=name))
+    number = _version(new, validation, bundle)
+    version = f"{name} version {number}"
+    problem = _problem(f"models:/{name}/{number}", new.folder, example)
+    client.set_model_version_tag(name, number, "checks", problem or "passed")
+    if problem:
+        return f"{version}, not {ALIAS}: {problem}"
+    reason = _against_champion(name, number)
+    if reason.startswith("not"):
+        return f"{version}, {reason}"
+    client.set_registered_model_alias(name, ALIAS, number)
+    return f"{version}, {ALIAS}: {reason}"
+
+
+def _version(new: Candidate, validation: str, bundle: Bundle) -> str:
+    import mlflow
+
+    client = mlflow.MlflowClient()
+    existing = client.search_model_versions(f"name = '{new.name}' and run_id = '{new.run_id}'")
+    if existing:
+        return str(existing[0].version)
+    facts = bundle.provenance
+    tags = {
+        SCORE: f"{facts['validation']['average_precision']:.6f}",
+        PROTEINS: validation,
+        "corpus": facts["corpus"]["name"],
+        "corpus_sha256": facts["corpus"]["sha256"],
+        "bundle_sha256": bundle.digest,
+        "network": bundle.config.name,
+    }
+    card = (new.folder / CARD).read_text(encoding="utf-8")[:_DESCRIPTION_LENGTH]
+    model_id = new.model_uri.removeprefix("models:/")
+    version = client.create_model_version(
+        new.name, new.model_uri, new.run_id, tags, description=card, model_id=model_id
+    )
+    return str(version.version)
+
+
+def _problem(address: str, folder: Path, example: pd.DataFrame) -> str:
+    """Say what is wrong with a version's answer to the example; nothing when it is the predictor's own."""
+    import mlflow
+
+    answer = mlflow.pyfunc.load_model(address).predict(example)  # type: ignore[attr-defined]
+    rows = zip(example["id"], example["sequence"], strict=True)
+    expected = [row.probability for row in Predictor.load(folder).predict(Record(i, i, s) for i, s in rows)]
+    if answer["probability"].tolist() != expected:
+        return f"it answers {answer['probability'].tolist()} where the bundle gives {expected}"
+    return ""
+
+
+def _against_champion(name: str, number: str) -> str:
+    """Compare with the champion; words that begin with ``not`` mean that it stays."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    client = mlflow.MlflowClient()
+    new = client.get_model_version(name, number)
+    score = float(new.tags[SCORE])
+    try:
+        champion = client.get_model_version_by_alias(name, ALIAS)
+    except MlflowException:
+        return f"the first, with a validation average precision of {score:.4f}"
+    if str(champion.version) == number:
+        return "as it was"
+    before = f"version {champion.version}"
+    if champion.tags.get(PROTEINS) != new.tags[PROTEINS]:
+        return f"not {ALIAS}: {before} was validated on other proteins, so scores cannot be compared"
+    best = float(champion.tags[SCORE])
+    if score <= best:
+        return f"not {ALIAS}: validation average precision {score:.4f}, {before} has {best:.4f}"
+    return f"validation average precision {score:.4f}, {before} had {best:.4f}"

@@ -1,0 +1,83 @@
+"""Reports to comparison."""
+
+import json
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tfclass.config import CompareConfig, to_mapping
+from tfclass.errors import ReportError
+from tfclass.files import check_replaceable, whole_folder
+from tfclass.reporting.comparison import compare, comparison_table
+from tfclass.reporting.figures import differences_figure, png
+from tfclass.reporting.reading import Run, read_run
+from tfclass.reporting.report import CONTENT as REPORT
+from tfclass.tracking.tracker import report_of_run, tracked
+
+CONTENT, TABLE, FIGURE = "compare.json", "compare.tsv", "differences.png"
+_RUN_ID = re.compile(r"(?:runs:/)?([0-9a-f]{32})")
+
+
+def compare_runs(config: CompareConfig, runs: Sequence[str]) -> dict[str, Any]:
+    """Hold reports against the first of them, and write what comes of it.
+
+    Parameters
+    ----------
+    config : CompareConfig
+    runs : sequence of str
+        Report folders, or ids of MLflow runs of evaluations.
+
+    Returns
+    -------
+    dict
+        The content of ``compare.json``.
+
+    Raises
+    ------
+    TfclassError
+        A report cannot be found, read or compared, or the folder not be written.
+    """
+    folder = Path(config.report)
+    check_replaceable(folder, CONTENT)
+    content = compare([_read(name, config) for name in runs], config.evaluation)
+    figure = differences_figure(content)
+    with whole_folder(folder, CONTENT) as building:
+        (building / CONTENT).write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        comparison_table(content).to_csv(building / TABLE, sep="\t", index=False, float_format="%.6g")
+        (building / FIGURE).write_bytes(png(figure))
+    models = " and ".join(dict.fromkeys(run["model"] for run in content["runs"]))
+    with tracked(config.tracking, f"compare {models}", {"job": "compare"}, journal=folder) as tracker:
+        options = {key: value for key, value in to_mapping(config).items() if key != "tracking"}
+        tracker.configuration({"runs": dict(enumerate(runs)), **options})
+        tracker.metrics(_numbers(content))
+        for name in (CONTENT, TABLE, FIGURE):
+            tracker.file(folder / name)
+    return content
+
+
+def _read(name: str, config: CompareConfig) -> Run:
+    path = Path(name)
+    if path.is_dir():
+        return read_run(path, name)
+    match = _RUN_ID.fullmatch(name)
+    if match is None:
+        action = f"name the folder that holds {REPORT}" if path.exists() else ""
+        found = "a file" if path.exists() else "no such folder"
+        raise ReportError(name, found, "a report folder or the id of an MLflow run", action, path=name)
+    with tempfile.TemporaryDirectory() as folder:
+        return read_run(report_of_run(match[1], config.tracking, Path(folder)), name)
+
+
+def _numbers(content: dict[str, Any]) -> dict[str, float]:
+    numbers: dict[str, float] = {"n_proteins": content["n_proteins"]}
+    if content["prevalence"] is not None:
+        numbers["prevalence"] = content["prevalence"]
+    for place, pair in enumerate(content["pairs"], start=1):
+        values = {"mcnemar_p": pair["mcnemar"]["p_value"], "kappa": pair["kappa"]["value"]}
+        for name, estimate in pair["difference"].items():
+            values |= {f"difference_{name}": estimate["value"]}
+            values |= {f"difference_{name}_{end}": estimate[end] for end in ("low", "high")}
+        numbers |= {f"{name}_{place}": value for name, value in values.items() if value is not None}
+    return numbers
