@@ -20,7 +20,7 @@ from tfclass.sequence.fasta import Record
 
 # Residues and records read before a window is scored. Large enough that sorting by length leaves little padding,
 # small enough that memory stays flat and rows appear while it runs.
-_WINDOW_RESIDUES = 1_000_000
+_WINDOW_RESIDUES = 2_000_000
 _WINDOW_RECORDS = 10_000
 
 

@@ -93,7 +93,7 @@ class LookupStem:
     @torch.no_grad()
     def __init__(self, vectors_VE: Tensor, stem: ConvolutionStem) -> None:
         weight_CEK = stem.convolution.weight
-        rows = torch.einsum("ve,cek->kvc", vectors_VE.double(), weight_CEK.double()).flatten(0, 1).float()
+        rows = torch.einsum("ve,cek->kvc", vectors_VE, weight_CEK).flatten(0, 1)
         # A position on padding looks this row up, so that it never wins a window.
         self.never = len(rows)
         self.rows = torch.cat([rows, rows.new_full((1, rows.shape[1]), -torch.inf)])
