@@ -181,7 +181,9 @@ def test_a_folder_that_cannot_be_made_is_one_line(records, job, tmp_path):
         in_parts(records, job, tmp_path / "file" / "parts")
 
 
-def test_seen_ids_agree_with_a_set():
+@pytest.mark.parametrize("largest", [1 << 20, 64], ids=["runs that merge", "runs that are full"])
+def test_seen_ids_agree_with_a_set(monkeypatch, largest):
+    monkeypatch.setattr("tfclass.inference.duplicates._LARGEST_RUN", largest)
     rng = np.random.default_rng(1)
     seen, known = SeenIds(), set()
     for _ in range(60):
@@ -191,7 +193,8 @@ def test_seen_ids_agree_with_a_set():
             expected.append(one in known)
             known.add(one)
         assert seen.add(ids) == expected
-    assert len(seen._runs) < 12
+    assert sum(map(len, seen._runs)) == len(known)
+    assert len(seen._runs) < (12 if largest > 64 else 60)
 
 
 def test_dask_that_is_not_installed_says_what_to_install(monkeypatch):

@@ -6,6 +6,9 @@ from hashlib import blake2b
 import numpy as np
 import numpy.typing as npt
 
+# Digests in a run that grows no more: merging takes as much memory again for a moment.
+_LARGEST_RUN = 1 << 20
+
 
 class SeenIds:
     """Remembers ids by a 64-bit digest.
@@ -15,7 +18,7 @@ class SeenIds:
     """
 
     def __init__(self) -> None:
-        # Sorted runs, each at least twice as long as the next, so that few have to be searched.
+        # Sorted runs, each full or at least twice as long as the next, so that few have to be searched.
         self._runs: list[npt.NDArray[np.uint64]] = []
 
     def add(self, ids: Sequence[str]) -> list[bool]:
@@ -34,8 +37,11 @@ class SeenIds:
         for run in self._runs:
             place = np.searchsorted(run, keys).clip(max=len(run) - 1)
             repeated |= run[place] == keys
-        if len(unique):
-            self._runs.append(unique)
-        while len(self._runs) > 1 and len(self._runs[-1]) * 2 > len(self._runs[-2]):
-            self._runs[-2:] = [np.union1d(*self._runs[-2:])]
+        new = unique[~repeated[first]]
+        if len(new):
+            self._runs.append(new)
+        while len(self._runs) > 1 and len(self._runs[-2]) < min(2 * len(self._runs[-1]), _LARGEST_RUN):
+            merged = np.concatenate(self._runs[-2:])
+            merged.sort()
+            self._runs[-2:] = [merged]
         return repeated.tolist()
