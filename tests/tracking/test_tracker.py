@@ -35,6 +35,8 @@ def empty_store(tmp_path_factory):
 
 @pytest.fixture
 def config(tmp_path, monkeypatch, empty_store):
+    # Whatever a test before this one has told MLflow, in its process.
+    mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
     shutil.copy(empty_store, tmp_path)
