@@ -51,15 +51,16 @@ def _processes(workers: int) -> Iterator[Executor]:
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_leave_with_parent)
     try:
         yield pool
-    except BrokenProcessPool as error:
+    except BaseException as error:
+        # Nobody waits for the chunks in hand; and the pool itself, having found a worker dead, waits without end for one
+        # that was just being started.
+        for process in active_children():
+            process.terminate()
+        if not isinstance(error, BrokenProcessPool):
+            raise
         action = "the same command goes on where this one stopped; fewer --workers need less memory"
         found = "a worker that died, perhaps for lack of memory"
         raise WorkerError("--engine process", found, action=action) from error
-    except BaseException:
-        # Nobody waits for the chunks in hand.
-        for process in active_children():
-            process.terminate()
-        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
