@@ -1,14 +1,33 @@
 """Files and folders that appear whole or not at all: written beside their place, then renamed into it."""
 
 import contextlib
+import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Protocol, cast
 
 from tfclass.errors import OutputError
+
+_BLOCK_BYTES = 1 << 20
+
+
+class SupportsRead(Protocol):
+    """What can be read in blocks of bytes."""
+
+    def read(self, size: int, /) -> bytes:
+        """Read at most `size` bytes; none at the end."""
+        ...
+
+
+def sha256_of(stream: SupportsRead) -> str:
+    """Give the SHA-256 of what is left in a stream, in hexadecimal."""
+    digest = hashlib.sha256()
+    while block := stream.read(_BLOCK_BYTES):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def make_folder(path: Path) -> None:

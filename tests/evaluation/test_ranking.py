@@ -26,7 +26,7 @@ def slow_recall_at(fdr, scores_N, positive_N, weights_N) -> float:
     return best
 
 
-def check(scores_N, positive_N, weights_NR) -> None:
+def assert_equal_to_scikit_learn(scores_N, positive_N, weights_NR) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         cuts = Ranking(scores_N, positive_N).under(weights_NR)
@@ -49,7 +49,7 @@ def test_resamples_with_ties_zero_weights_and_single_classes_equal_scikit_learn(
     scores_N, positive_N = np.array([s for s, _ in rows]), np.array([p for _, p in rows])
     # Weights of a bootstrap: whole numbers, a third of them 0.
     weights_NR = np.random.default_rng(seed).poisson(1.0, size=(len(rows), 5)).astype(float)
-    check(scores_N, positive_N, weights_NR)
+    assert_equal_to_scikit_learn(scores_N, positive_N, weights_NR)
 
 
 @settings(max_examples=60, deadline=None)
@@ -57,7 +57,7 @@ def test_resamples_with_ties_zero_weights_and_single_classes_equal_scikit_learn(
 def test_fractional_weights_equal_scikit_learn(rows, seed):
     scores_N, positive_N = np.array([s for s, _ in rows]), np.array([p for _, p in rows])
     weights_NR = np.random.default_rng(seed).exponential(size=(len(rows), 3))
-    check(scores_N, positive_N, weights_NR)
+    assert_equal_to_scikit_learn(scores_N, positive_N, weights_NR)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -65,7 +65,7 @@ def test_thousands_of_proteins_equal_scikit_learn(seed):
     rng = np.random.default_rng(seed)
     positive_N = rng.random(5000) < 0.05
     scores_N = np.round(rng.normal(size=5000) + 2 * positive_N, 2 + seed)
-    check(scores_N, positive_N, rng.poisson(1.0, size=(5000, 4)).astype(float))
+    assert_equal_to_scikit_learn(scores_N, positive_N, rng.poisson(1.0, size=(5000, 4)).astype(float))
 
 
 def test_a_share_at_the_limit_is_within_it():

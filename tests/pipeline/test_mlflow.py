@@ -33,14 +33,6 @@ MLFLOW = [sys.executable, "-m", "mlflow"]
 SEQUENCES = ["MKVLAAGIVGLCAKAYLRRH", "MRKPCTECGKSFSRSDHLARHIRTHTGEKPFAC", "GSHMASMTGGQQMGRDPNSSSVDK"]
 
 
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory):
-    """A store with its tables, which take seconds to make, and nothing in them."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
-
-
 @pytest.fixture
 def folder(tmp_path, monkeypatch, empty_store):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

@@ -25,13 +25,6 @@ SPACE = {
 STUDY = StudyConfig(n_trials=6, startup_trials=2, warmup_epochs=0, space=SPACE)
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def config(table, folder, **changes):
     options = {
         "corpus": CorpusConfig(path=str(table), name="demo"),

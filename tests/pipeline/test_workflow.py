@@ -33,13 +33,6 @@ OFF = TrackingConfig(enabled=False)
 ONE_THREAD = RuntimeConfig(device="cpu", threads=1)
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def train_config(table, folder, **changes):
     options = {
         "corpus": CorpusConfig(path=str(table), name="demo"),

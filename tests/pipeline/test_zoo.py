@@ -43,13 +43,6 @@ def config(table, folder, **changes):
     return ZooConfig(**(options | changes))
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def test_the_shipped_zoo_has_every_network_that_has_a_file_and_a_limit_on_time():
     shipped = composed("zoo", ZooConfig)
     files = {path.stem for path in (Path(__file__).parents[2] / "conf" / "model").glob("*.yaml")}

@@ -25,18 +25,8 @@ ROOT = Path(__file__).parents[2]
 FRAME = pd.DataFrame({"id": ["a", "b"], "sequence": ["MK", "MV"], "label": ["TF", "nonTF"], "cluster": ["a", "b"]})
 
 
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory):
-    """A store with its tables, which take seconds to make, and nothing in them."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
-
-
 @pytest.fixture
 def config(tmp_path, monkeypatch, empty_store):
-    # Whatever a test before this one has told MLflow, in its process.
-    mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
     shutil.copy(empty_store, tmp_path)

@@ -1,17 +1,19 @@
 """What training and evaluation show: a progress bar on a terminal, a line per epoch, tables of scores."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from tfclass.training.loop import Hooks
+from tfclass.cli.signals import stop_on_signal
+from tfclass.training.loop import Hooks, Interrupted
 
 if TYPE_CHECKING:
     from tfclass.reporting.tables import Cell
@@ -46,6 +48,29 @@ def training_display(epochs: int) -> Iterator[Hooks]:
             )
 
         yield Hooks(on_step=on_step, on_epoch=on_epoch)
+
+
+@contextmanager
+def trainings_display(epochs: int) -> Iterator[Callable[[str], Hooks]]:
+    """Show one training after another; after Ctrl-C the block ends in one line, with status 130.
+
+    Yields
+    ------
+    callable
+        Title of the next training -> its hooks.
+    """
+    with stop_on_signal() as should_stop, ExitStack() as displays:
+
+        def hooks_of(title: str) -> Hooks:
+            displays.close()
+            typer.echo(title, err=True)
+            return displays.enter_context(training_display(epochs))._replace(should_stop=should_stop)
+
+        try:
+            yield hooks_of
+        except Interrupted:
+            typer.echo("tfclass: interrupted; the same command goes on", err=True)
+            raise typer.Exit(130) from None
 
 
 def print_report(content: dict[str, Any]) -> None:

@@ -2,13 +2,9 @@
 
 import shlex
 from collections.abc import Mapping
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
-
-if TYPE_CHECKING:
-    from tfclass.training.loop import Hooks
 
 
 def sweep(context: typer.Context) -> None:
@@ -20,27 +16,14 @@ def sweep(context: typer.Context) -> None:
 
 
 def _job(values: Mapping[str, Any]) -> None:
-    from tfclass.cli.console import training_display
-    from tfclass.cli.signals import stop_on_signal
+    from tfclass.cli.console import trainings_display
     from tfclass.config import from_mapping
-    from tfclass.training.loop import Interrupted
     from tfclass.workflow.search import SweepConfig
     from tfclass.workflow.sweep import TABLE, run_sweep
 
     config = from_mapping(SweepConfig, values)
-    with stop_on_signal() as should_stop, ExitStack() as displays:
-
-        def hooks_of(title: str) -> "Hooks":
-            displays.close()
-            typer.echo(title, err=True)
-            hooks = displays.enter_context(training_display(config.training.epochs))
-            return hooks._replace(should_stop=should_stop)
-
-        try:
-            swept = run_sweep(config, hooks_of)
-        except Interrupted:
-            typer.echo("tfclass: interrupted; the same command goes on", err=True)
-            raise typer.Exit(130) from None
+    with trainings_display(config.training.epochs) as hooks_of:
+        swept = run_sweep(config, hooks_of)
     typer.echo(swept.trials.to_string(index=False, float_format=lambda value: f"{value:.4g}", na_rep=""))
     typer.echo(f"trials: {config.run_dir}/{TABLE}", err=True)
     if swept.best:

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from tfclass.corpus.uniprot import Edition, Page, UniProt
 from tfclass.errors import FetchError, OutputError, TableError
-from tfclass.files import make_folder, whole_file
+from tfclass.files import make_folder, sha256_of, whole_file
 
 ENTRIES = "entries.tsv.gz"
 MANIFEST = "manifest.json"
@@ -32,7 +32,6 @@ _REQUEST = "request.json"
 _LOCK = ".lock"
 # Only what was written here is ever removed: the pages, their records, and what a killed process left of them.
 _OWN = re.compile(r"\.?(\d{6}\.(tsv\.gz|json)|request\.json)(\..*)?")
-_BLOCK_BYTES = 1 << 20
 
 # Called after each page with the entries that are there and those that the search finds.
 OnPage = Callable[[int, int], None]
@@ -278,8 +277,5 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def _sha256(path: Path, opener: Callable[[Path, str], Any] = open) -> str:
-    digest = hashlib.sha256()
     with opener(path, "rb") as stream:
-        while block := stream.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        return sha256_of(stream)

@@ -5,7 +5,6 @@ only, neither times nor folders: the same inputs give the same bytes wherever an
 """
 
 import gzip
-import hashlib
 import io
 import json
 from importlib.metadata import version
@@ -15,13 +14,12 @@ from typing import Any, BinaryIO, cast
 import pandas as pd
 
 from tfclass.errors import TableError
-from tfclass.files import make_folder, whole_file
+from tfclass.files import make_folder, sha256_of, whole_file
 
 SCHEMA = 1
 Manifest = dict[str, Any]
 
 _KIND = "tfclass corpus"
-_BLOCK_BYTES = 1 << 20
 _OUTPUTS = (".tsv", ".tsv.gz")
 _DATABASE = ("source", "release", "release_date", "licence", "query")
 # Order of the parts in the file; those that a corpus lacks are left out.
@@ -69,12 +67,10 @@ def beside(table: Path, ending: str) -> Path:
 
 def fingerprint(path: Path) -> dict[str, Any]:
     """Tell a file by ``name``, ``bytes`` and ``sha256`` of its content; TableError where it cannot be read."""
-    digest = hashlib.sha256()
     try:
         with path.open("rb") as stream:
-            while block := stream.read(_BLOCK_BYTES):
-                digest.update(block)
-        return {"name": path.name, "bytes": path.stat().st_size, "sha256": digest.hexdigest()}
+            digest = sha256_of(stream)
+        return {"name": path.name, "bytes": path.stat().st_size, "sha256": digest}
     except OSError as error:
         raise TableError(str(path), f"a file that cannot be read ({error.strerror})", path=str(path)) from error
 
@@ -113,8 +109,8 @@ def read_manifest(table: str | Path) -> Manifest | None:
     return manifest
 
 
-def known_of(table: Path, n_rows: int) -> Manifest:
-    """Give the manifest of a table, or begin one where it has none.
+def begun_for(table: Path, n_rows: int) -> Manifest:
+    """Begin the manifest of a table that has none.
 
     Parameters
     ----------
@@ -129,11 +125,8 @@ def known_of(table: Path, n_rows: int) -> Manifest:
     Raises
     ------
     TableError
-        As `read_manifest`.
+        The table cannot be read.
     """
-    manifest = read_manifest(table)
-    if manifest is not None:
-        return manifest
     found = fingerprint(table)
     labelled = _from_labelling(beside(table, ".funnel.json"), found["sha256"])
     return labelled or {"sources": [found], "funnel": {"rows_in": n_rows, "steps": [], "rows_out": n_rows}}

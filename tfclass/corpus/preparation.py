@@ -13,10 +13,10 @@ from tfclass.corpus.homology import cluster, mmseqs_version
 from tfclass.corpus.importing import import_proteins
 from tfclass.corpus.manifest import (
     Manifest,
+    begun_for,
     beside,
     check_output,
     fingerprint,
-    known_of,
     read_manifest,
     save_corpus,
     write_tsv,
@@ -178,7 +178,8 @@ def split_corpus(table: Path, output: Path, config: SplitConfig) -> Manifest:
 def read_corpus(table: Path) -> tuple[LabelledProteins, Manifest]:
     """Read and check a table, its labels as they stand, together with what is known of how it was made."""
     proteins = read_table(CorpusConfig(path=str(table), classes=None, aliases={}), Vocabulary())
-    return proteins, known_of(table, len(proteins.frame))
+    manifest = proteins.manifest
+    return proteins, begun_for(table, len(proteins.frame)) if manifest is None else manifest
 
 
 def as_read(proteins: LabelledProteins) -> pd.DataFrame:

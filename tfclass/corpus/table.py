@@ -17,7 +17,7 @@ import pyarrow
 
 from tfclass.compression import DAMAGED, decompressed
 from tfclass.config import CorpusConfig
-from tfclass.corpus.manifest import read_manifest
+from tfclass.corpus.manifest import Manifest, read_manifest
 from tfclass.errors import TableError
 from tfclass.sequence.cleaning import clean
 from tfclass.sequence.vocabulary import Vocabulary
@@ -46,6 +46,8 @@ class LabelledProteins(NamedTuple):
         SHA-256 of ids, sequences, labels, splits and clusters, in hexadecimal.
     clustered : bool
         Whether the table has a column ``cluster`` of its own.
+    manifest : dict or None
+        How the table was made, where that is written beside it.
     """
 
     frame: pd.DataFrame
@@ -54,6 +56,7 @@ class LabelledProteins(NamedTuple):
     classes: tuple[str, ...]
     digest: str
     clustered: bool = True
+    manifest: Manifest | None = None
 
     def select(self, rows: npt.NDArray[np.bool_]) -> "LabelledProteins":
         """Keep the rows where `rows`, of shape (N,), is true."""
@@ -87,7 +90,7 @@ def read_table(config: CorpusConfig, vocabulary: Vocabulary) -> LabelledProteins
         or used twice; a label is unknown; a sequence is empty or has an illegal character; a cluster is empty; fewer
         than two classes are there; the table has a manifest and is not as that says.
     """
-    read_manifest(config.path)
+    manifest = read_manifest(config.path)
     frame = _read(config.path)
     _check_columns(frame, config.path)
     _check_ids(frame, config.path)
@@ -97,7 +100,7 @@ def read_table(config: CorpusConfig, vocabulary: Vocabulary) -> LabelledProteins
     clustered = "cluster" in frame
     _fill_clusters(frame, config.path)
     labels = frame["label"].map({name: i for i, name in enumerate(classes)}).to_numpy(dtype=np.int64)
-    return LabelledProteins(frame, tokens, labels, classes, _digest(frame), clustered)
+    return LabelledProteins(frame, tokens, labels, classes, _digest(frame), clustered, manifest)
 
 
 def _read(path: str) -> pd.DataFrame:

@@ -52,8 +52,8 @@ def _processes(workers: int) -> Iterator[Executor]:
     try:
         yield pool
     except BaseException as error:
-        # Nobody waits for the chunks in hand; and the pool itself, having found a worker dead, waits without end for one
-        # that was just being started.
+        # Nobody waits for the chunks in hand; and the pool, having found one worker dead, would wait without end for
+        # another that was just being started.
         for process in active_children():
             process.terminate()
         if not isinstance(error, BrokenProcessPool):

@@ -39,8 +39,7 @@ def drop_residues(tokens_BL: Tensor, share: float, vocabulary: Vocabulary, rng: 
     """
     if not share:
         return tokens_BL
-    hit_BL = torch.from_numpy(rng.random(tuple(tokens_BL.shape), dtype=np.float32) < share)
-    return tokens_BL.masked_fill(hit_BL & (tokens_BL != PAD), vocabulary.unknown)
+    return tokens_BL.masked_fill(_hit(tokens_BL, share, rng), vocabulary.unknown)
 
 
 def substitute_residues(tokens_BL: Tensor, share: float, rng: np.random.Generator) -> Tensor:
@@ -59,14 +58,20 @@ def substitute_residues(tokens_BL: Tensor, share: float, rng: np.random.Generato
     """
     if not share:
         return tokens_BL
-    hit_BL = torch.from_numpy(rng.random(tuple(tokens_BL.shape), dtype=np.float32) < share)
-    rows, columns = torch.nonzero(hit_BL & (tokens_BL != PAD) & (tokens_BL <= len(AMINO_ACIDS)), as_tuple=True)
+    hit_BL = _hit(tokens_BL, share, rng) & (tokens_BL <= len(AMINO_ACIDS))
+    rows, columns = torch.nonzero(hit_BL, as_tuple=True)
     residues_N = tokens_BL[rows, columns].numpy() - 1
     # The first amino acid at which the cumulative probability passes a uniform number is a draw.
     drawn_N = (substitutions()[residues_N].cumsum(axis=1) < rng.random((len(residues_N), 1))).sum(axis=1)
     substituted_BL = tokens_BL.clone()
     substituted_BL[rows, columns] = torch.from_numpy(np.minimum(drawn_N, len(AMINO_ACIDS) - 1) + 1)
     return substituted_BL
+
+
+def _hit(tokens_BL: Tensor, share: float, rng: np.random.Generator) -> Tensor:
+    """Draw residues, each with the same chance; bool, shape (B, L), False on padding."""
+    drawn_BL = torch.from_numpy(rng.random(tuple(tokens_BL.shape), dtype=np.float32) < share)
+    return drawn_BL & (tokens_BL != PAD)
 
 
 @functools.cache

@@ -13,7 +13,6 @@ from tfclass import __version__
 from tfclass.bundle.bundle import DESCRIPTION, Bundle, save_bundle
 from tfclass.bundle.card import model_card
 from tfclass.config import TrainConfig, to_mapping
-from tfclass.corpus.manifest import read_manifest
 from tfclass.corpus.split import assign_splits, select_split
 from tfclass.corpus.table import LabelledProteins, read_table
 from tfclass.environment import describe, prepare
@@ -196,7 +195,7 @@ def _record_start(
     places = ("tracking", "run_dir", "bundle", "resume")
     tracker.configuration({key: value for key, value in to_mapping(config).items() if key not in places})
     tracker.facts("environment.json", describe(device))
-    if manifest := read_manifest(config.corpus.path):
+    if manifest := parts["train"].manifest:
         tracker.facts("manifest.json", manifest)
     contexts = {"train": "training", "valid": "validation"}
     for name, part in parts.items():
