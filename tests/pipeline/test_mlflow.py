@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from dataclasses import replace
 from importlib.util import find_spec
+from pathlib import Path
 
 import mlflow
 import pandas as pd
@@ -74,7 +75,9 @@ class Served:
     """A command that serves HTTP on a port, until it is stopped."""
 
     def __init__(self, command, port, path, log):
-        variables = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1"}
+        # MLflow starts uvicorn by its bare name: as in an activated environment, it has to be on the path.
+        path_variable = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        variables = {**os.environ, "PATH": path_variable, "MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1"}
         with log.open("wb") as stream:
             self.process = subprocess.Popen(
                 command, env=variables, stdout=stream, stderr=stream, start_new_session=True
