@@ -64,7 +64,12 @@ def test_own_files_become_a_corpus_in_four_steps(tfclass, tmp_path, families):
     assert "pairs above the limit: 0\n" in audited.out
     checked = tfclass("data", "check", "a/s.tsv")
     assert checked.status == 0
-    assert checked.out.count("TF") == 6
+    funnel, splits = checked.out.split("\n\n")
+    assert funnel.splitlines()[1].split() == ["rows", "in", "92"]
+    assert "illegal letter                   1        90  a character that is no residue letter" in funnel
+    assert "further cluster members         30        60  of a cluster and class, more than 2" in funnel
+    assert funnel.splitlines()[-1].split() == ["rows", "out", "60"]
+    assert splits.count("TF") == 6
     manifest = json.loads((tmp_path / "a" / "s.tsv.manifest.json").read_text())
     assert {"sources", "funnel", "clusters", "split", "audit"} <= manifest.keys()
     (tmp_path / "a" / "s.tsv").write_bytes((tmp_path / "a" / "c.tsv").read_bytes())
@@ -132,6 +137,18 @@ def test_make_takes_entries_of_uniprot_to_a_corpus_once(tmp_path):
     trained = make(tmp_path, "-n", "train", "CORPUS=swissprot").stdout
     assert "tfclass train corpus=swissprot corpus.path=data/processed/swissprot.tsv" in trained
     assert "tfclass data" not in trained
+
+
+def test_make_asks_for_the_evidence_of_tfs_in_a_search_of_its_own():
+    planned = subprocess.run(
+        ["make", "-n", "data", "CORPUS=swissprot", "EVIDENCE=exp,ida", "VENV=none"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "tfclass data fetch -o data/raw/uniprot-exp,ida  --evidence exp,ida\n" in planned
+    assert "data label data/raw/uniprot -o data/interim/swissprot.tsv --evidence data/raw/uniprot-exp,ida\n" in planned
 
 
 def test_folds_go_through_the_same_verb(tfclass, tmp_path):

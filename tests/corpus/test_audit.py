@@ -97,9 +97,9 @@ def test_every_held_out_protein_has_its_nearest_training_protein(table):
     test = found[found["split"] == "test"]
     numbers = pd.to_numeric(test["identity"]).dropna()
     own = audit["splits"]["test"]
-    assert (own["proteins"], own["with_homologue"], own["without"]) == (len(test), len(numbers), 24 - 9)
+    assert (own["proteins"], own["n_with_homologue"], own["n_without"]) == (len(test), len(numbers), 24 - 9)
     assert own["histogram"] == np.histogram(numbers, bins=10, range=(0, 1))[0].tolist()
-    assert own["median_identity"] == pytest.approx(numbers.median(), abs=1e-3)
+    assert own["median"] == pytest.approx(numbers.median(), abs=1e-3)
     assert own["above_limit"] == 3 + 1
     assert read_manifest(table) == manifest
 

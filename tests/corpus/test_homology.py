@@ -234,6 +234,14 @@ def test_clusters_follow_identity_and_coverage():
     assert len(set(cluster(proteins, min_identity=0.9, coverage_mode=0))) == 3
 
 
+def test_more_sensitivity_finds_members_that_less_does_not():
+    rng = np.random.default_rng(7)
+    founders = [random_protein(rng, 300) for _ in range(30)]
+    proteins = encoded([mutated(rng, founder, share) for founder in founders for share in (0.0, 0.62)])
+    found = [len(set(cluster(proteins, min_identity=0.2, sensitivity=sensitivity))) for sensitivity in (1.0, 7.5)]
+    assert found[0] > found[1]
+
+
 @pytest.mark.parametrize("proteins", [[], [""], ["M", "W"]])
 def test_what_resembles_nothing_is_a_cluster_of_its_own(proteins):
     assert cluster(encoded(proteins)).tolist() == list(range(len(proteins)))

@@ -1,7 +1,9 @@
 """Labels follow the rules, and every entry that is lost is counted once and for the reason that is given."""
 
+import errno
 import gzip
 import json
+import os
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from tfclass.config import CorpusConfig, from_mapping
 from tfclass.corpus.curation import COLUMNS, STEPS, label_download
 from tfclass.corpus.labelling import LabelConfig, Labeller
 from tfclass.corpus.table import read_table
-from tfclass.errors import ConfigError, TableError
+from tfclass.errors import ConfigError, OutputError, TableError
 from tfclass.sequence.vocabulary import Vocabulary
 
 SHIPPED = yaml.safe_load((Path(__file__).parents[2] / "conf" / "corpus" / "swissprot.yaml").read_bytes())
@@ -50,7 +52,9 @@ def labelled(folder, lines, **changes):
     [
         ("KW-0238;KW-0805", "GO:0003700; GO:0005634", "TF"),
         ("", "GO:0000981", "TF"),
-        ("", "GO:0003707", "TF"),
+        ("", "GO:0004879", "TF"),
+        ("KW-0238", "GO:0141097", "TF"),
+        ("", "GO:0003707", "nonTF"),
         ("KW-0731", "GO:0003677; GO:0003700; GO:0016987", "nonTF_hard"),
         ("KW-0010", "GO:0003700; GO:0003713", "TF"),
         ("KW-0010", "GO:0003713", "nonTF_hard"),
@@ -66,6 +70,8 @@ def labelled(folder, lines, **changes):
         "a transcription factor",
         "a descendant of the term",
         "a nuclear receptor",
+        "an activator that a ligand turns on",
+        "a steroid receptor that need not be in the nucleus",
         "a sigma factor, though it has the term",
         "a transcription factor that is a co-regulator as well",
         "a co-regulator",
@@ -161,8 +167,13 @@ def by_hand(rows, conflicts):
 def test_what_is_kept_and_what_is_lost_is_what_sets_and_loops_find(rows, conflicts, tmp_path_factory):
     folder = tmp_path_factory.mktemp("rows")
     lines = [line(name, sequence, label, fragment=fragment) for name, sequence, label, fragment in rows]
-    table, funnel = labelled(folder, lines, conflicts=conflicts)
     kept, lost = by_hand(rows, conflicts)
+    if {label == "TF" for _, label, _ in kept} != {True, False}:
+        with pytest.raises(TableError, match=rf"found no protein of class '(TF|nonTF)' left of {len(rows)} entries"):
+            labelled(folder, lines, conflicts=conflicts)
+        assert not (folder / "table.tsv").exists()
+        return
+    table, funnel = labelled(folder, lines, conflicts=conflicts)
     assert list(zip(table["id"], table["label"], table["sequence"], strict=True)) == kept
     assert {step["step"]: step["lost"] for step in funnel["steps"]} == {step: lost[step] for step in STEPS}
     assert (funnel["rows_in"], funnel["rows_out"]) == (len(rows), len(kept))
@@ -177,9 +188,10 @@ def test_contradictions_are_named(tmp_path):
         line("A0A0000003", "MKI", "TF"),
         line("A0A0000003", "MKA", "TF"),
         line("A0A0000004", "MKW", "nonTF"),
+        line("A0A0000005", "MKY", "TF"),
     ]
     table, funnel = labelled(tmp_path, lines)
-    assert list(table["id"]) == ["A0A0000004"]
+    assert list(table["id"]) == ["A0A0000004", "A0A0000005"]
     assert funnel["conflicts"] == [{"A0A0000001": "TF", "A0A0000002": "nonTF"}]
     assert funnel["ids_with_two_sequences"] == ["A0A0000003"]
 
@@ -201,8 +213,69 @@ def test_the_table_is_one_that_training_reads_and_prevalence_is_told_by_kingdom(
 
 def test_fragments_stay_where_the_rules_say_so(tmp_path):
     lines = [line("A0A0000001", "MKV", "TF", fragment="fragment"), line("A0A0000002", "MKI", "nonTF")]
-    assert len(labelled(tmp_path, lines)[0]) == 1
-    assert len(labelled(tmp_path, lines, drop_fragments=False)[0]) == 2
+    lines += [line("A0A0000003", "MKW", "TF")]
+    assert len(labelled(tmp_path, lines)[0]) == 2
+    assert len(labelled(tmp_path, lines, drop_fragments=False)[0]) == 3
+
+
+def test_a_class_of_which_nothing_is_left_is_refused_and_counted_and_the_table_stays(tmp_path):
+    lines = [
+        line("A0A0000001", "MKV", "TF", fragment="fragment"),
+        line("A0A0000002", "MKI", "TF"),
+        line("A0A0000003", "MKI", "nonTF"),
+        line("A0A0000004", "MKW", "nonTF"),
+    ]
+    (tmp_path / "table.tsv").write_text("older")
+    with pytest.raises(TableError) as raised:
+        labelled(tmp_path, lines)
+    assert str(raised.value) == (
+        f"{tmp_path / 'table.tsv'}: found no protein of class 'TF' left of 4 entries (fragment: 1, conflict: 2); "
+        "expected at least one; another search or other rules may do"
+    )
+    assert (tmp_path / "table.tsv").read_text() == "older"
+    assert not (tmp_path / "table.funnel.json").exists()
+
+
+def test_a_full_disk_leaves_table_and_funnel_as_they_were(tmp_path, monkeypatch):
+    labelled(tmp_path, [line("A0A0000001", "MKV", "TF"), line("A0A0000002", "MKI", "nonTF")])
+    before = {name: (tmp_path / name).read_bytes() for name in ("table.tsv", "table.funnel.json")}
+    replace = os.replace
+
+    def full(source, target):
+        if Path(target).name == "table.funnel.json":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OutputError, match="table.funnel.json: found a place that cannot be written"):
+        labelled(tmp_path, [line("A0A0000003", "MKV", "TF"), line("A0A0000004", "MKI", "nonTF")])
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+
+
+def test_only_what_has_the_evidence_that_was_asked_for_counts_as_a_tf(tmp_path):
+    proven = line("A0A0000001", "MKV", "TF")
+    lines = [
+        proven,
+        line("A0A0000002", "MKI", "TF"),
+        line("A0A0000003", "MKV", "TF"),
+        line("A0A0000004", "MKI", "nonTF"),
+        line("A0A0000005", "MKW", "nonTF"),
+    ]
+    (tmp_path / "proof").mkdir()
+    header = "\t".join(TITLES.values())
+    write_download(tmp_path, [header, *lines])
+    write_download(tmp_path / "proof", [header, proven])
+    funnel = label_download(tmp_path, tmp_path / "table.tsv", labeller(), evidence=tmp_path / "proof")
+    table = pd.read_csv(tmp_path / "table.tsv", sep="\t")
+    assert list(zip(table["id"], table["label"], strict=True)) == [("A0A0000001", "TF"), ("A0A0000005", "nonTF")]
+    assert funnel["entries_by_rule"]["transcription factor, on other evidence"] == 2
+    assert funnel["evidence"] == json.loads((tmp_path / "proof" / "manifest.json").read_text())
+    manifest = json.loads((tmp_path / "proof" / "manifest.json").read_text())
+    (tmp_path / "proof" / "manifest.json").write_text(json.dumps(manifest | {"release": "2026_02"}))
+    with pytest.raises(
+        TableError, match="found UniProt release 2026_02; expected 2026_03, as of the entries; fetch both"
+    ):
+        label_download(tmp_path, tmp_path / "table.tsv", labeller(), evidence=tmp_path / "proof")
 
 
 @pytest.mark.parametrize(
@@ -247,7 +320,8 @@ def test_the_command_prints_the_funnel_and_takes_rules_of_ones_own(tfclass, tmp_
     assert done.status == 0
     funnel = json.loads((tmp_path / "interim" / "swissprot.funnel.json").read_text())
     printed = [words.split() for words in done.out.splitlines()]
-    assert ["entries", "302"] in printed
+    assert ["rows", "in", "302"] in printed
+    assert ["rows", "out", str(funnel["rows_out"])] in printed
     assert ["conflict", "2"] in [words[:2] for words in printed]
     fungi = funnel["kingdoms"]["Fungi"]
     assert ["Fungi", *(str(fungi[key]) for key in ("TF", "nonTF_hard", "nonTF", "rows"))] in [w[:5] for w in printed]
@@ -255,6 +329,15 @@ def test_the_command_prints_the_funnel_and_takes_rules_of_ones_own(tfclass, tmp_
         "conflict: A0B0000001 is TF, A0B0000002 is nonTF",
         f"interim/swissprot.tsv: {funnel['rows_out']} proteins, {funnel['labels']['TF']} of them TF",
     ]
+    checked = tfclass("data", "check", "interim/swissprot.tsv")
+    assert (checked.status, checked.err) == (0, "")
+    shown = [words.split() for words in checked.out.splitlines()]
+    for step in funnel["steps"]:
+        expected = [*step["step"].split(), str(step["lost"]), str(step["left"]), *step["why"].split()]
+        assert expected in shown
+    numbers = (fungi["TF"], fungi["nonTF_hard"] + fungi["nonTF"], fungi["rows"])
+    assert ["Fungi", *map(str, numbers), f"{fungi['prevalence']:.1%}"] in [words[:5] for words in shown]
+    assert "clusters" not in checked.out
     rules = {"rules": [{"name": "enzyme", "label": "TF", "terms": {"KW-0378": "Hydrolase"}}]}
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"curation": {"label": rules}}))
     own = tfclass("data", "label", "raw", "-o", "own.tsv", "--rules", "rules.yaml", "--conflicts", "positive")

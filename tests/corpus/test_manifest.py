@@ -1,8 +1,11 @@
 """Manifests: the same bytes wherever they are made, carried from verb to verb, and nobody trains on another table."""
 
+import errno
 import gzip
 import hashlib
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,11 +15,11 @@ from tests.corpus.uniprot_server import lines_of, write_download
 from tfclass.config import CorpusConfig, SplitConfig
 from tfclass.corpus.curation import label_download
 from tfclass.corpus.labelling import LabelConfig, Labeller, Rule
-from tfclass.corpus.manifest import manifest_path, read_manifest
+from tfclass.corpus.manifest import begun_for, manifest_path, read_manifest
 from tfclass.corpus.preparation import ClusterOptions, cluster_corpus, import_corpus, split_corpus
 from tfclass.corpus.sources import from_labels, from_table
 from tfclass.corpus.table import read_table
-from tfclass.errors import TableError
+from tfclass.errors import OutputError, TableError
 from tfclass.sequence.vocabulary import AMINO_ACIDS, Vocabulary
 
 N_CLUSTERS = 60
@@ -112,6 +115,31 @@ def test_a_table_that_was_changed_is_refused_in_one_line(tmp_path):
     assert len(read_table(config, Vocabulary()).frame) == 120
 
 
+@pytest.mark.parametrize("when", ["split.tsv.manifest.json", "split.tsv"])
+def test_a_disk_that_is_full_in_the_middle_leaves_no_table_that_anybody_would_use(when, tmp_path, monkeypatch):
+    table = make(tmp_path)
+    before = table.read_bytes(), manifest_path(table).read_bytes()
+    replace = os.replace
+
+    def full(source, target):
+        if Path(target).name == when:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OutputError, match=f"{when}: found a place that cannot be written .No space left on device"):
+        split_corpus(tmp_path / "clustered.tsv", table, SplitConfig(policy="cluster", seed=9))
+    assert not list(tmp_path.glob(".*"))
+    assert table.read_bytes() == before[0]
+    if when == "split.tsv.manifest.json":
+        assert manifest_path(table).read_bytes() == before[1]
+        return
+    with pytest.raises(TableError, match="found a table other than its manifest tells of; make it again"):
+        read_manifest(table)
+    table.unlink()
+    assert read_manifest(table) is None
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
@@ -151,10 +179,22 @@ def test_what_was_known_of_a_source_that_has_a_manifest_is_kept_with_it(tmp_path
     pd.testing.assert_frame_equal(frame, pd.read_csv(table, sep="\t")[frame.columns])
 
 
-def labelled(folder):
+def labelled(folder, **options):
     write_download(folder, lines_of(range(40)))
     rule = Rule(name="any", label="TF", terms={"GO:0000981": ""})
-    return label_download(folder, folder / "l.tsv", Labeller(LabelConfig(rules=(rule,))))
+    return label_download(folder, folder / "l.tsv", Labeller(LabelConfig(rules=(rule,))), **options)
+
+
+def test_the_download_that_proves_is_a_source_too(tmp_path):
+    (tmp_path / "proof").mkdir()
+    write_download(tmp_path / "proof", lines_of(range(40)))
+    labelled(tmp_path, evidence=tmp_path / "proof")
+    manifest = begun_for(tmp_path / "l.tsv", 40)
+    assert [file["sha256"] for file in manifest["sources"]] == [
+        sha256(tmp_path / "entries.tsv.gz"),
+        sha256(tmp_path / "proof" / "entries.tsv.gz"),
+    ]
+    assert manifest["database"]["evidence"] == "all"
 
 
 def test_database_rules_and_losses_of_a_labelled_download_are_taken_over(tmp_path):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfclass.config import SplitConfig
-from tfclass.corpus.split import assign_splits, select_split
+from tfclass.corpus.split import FLATTERS, assign_splits, select_split, split_policy
 from tfclass.corpus.table import LabelledProteins
 from tfclass.errors import ConfigError, TableError
 
@@ -39,7 +39,7 @@ def test_the_column_policy_refuses_a_table_without_the_column():
         assign_splits(proteins("aabb", [0, 0, 1, 1]), SplitConfig(policy="column"), "t.tsv")
     assert str(caught.value) == (
         "t.tsv: found no column 'split'; expected one with train, valid, test; "
-        "add one, or use split=cluster or split=random"
+        "add one (tfclass data split), or use split=cluster or split=random"
     )
     assert caught.value.facts == {"path": "t.tsv", "column": "split"}
 
@@ -157,6 +157,19 @@ def test_both_classes_have_the_configured_shares(policy):
 def test_the_random_policy_cuts_clusters_and_so_leaks_homologues():
     split = assign_splits(many(), SplitConfig(policy="random"), "t.tsv").frame
     assert (split.groupby("cluster")["split"].nunique() > 1).mean() > 0.1
+
+
+def test_a_random_split_is_called_one_whoever_made_it(caplog):
+    brought = many()._replace(frame=assign_splits(many(), SplitConfig(policy="cluster"), "t.tsv").frame)
+    column = SplitConfig(policy="column")
+    for made, policy in (({"policy": "random"}, "random"), ({"policy": "folds"}, "folds"), (None, "column")):
+        caplog.clear()
+        table = brought._replace(manifest={"split": made} if made else {})
+        assert split_policy(table, column) == policy
+        assign_splits(table, column, "t.tsv")
+        assert [FLATTERS in message for message in caplog.messages] == [True] * (policy == "random")
+    assert split_policy(brought, SplitConfig(policy="random")) == "random"
+    assert split_policy(brought, column) == "column"
 
 
 @pytest.mark.parametrize("policy", ["cluster", "random"])

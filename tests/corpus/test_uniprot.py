@@ -17,7 +17,8 @@ import yaml
 from tests.corpus.uniprot_server import RELEASE, RELEASE_DATE, TITLES, UniProtServer, lines_of
 from tfclass.config import from_mapping
 from tfclass.corpus.download import check_download, download
-from tfclass.corpus.uniprot import FetchConfig, UniProt
+from tfclass.corpus.query import FetchConfig
+from tfclass.corpus.uniprot import UniProt
 from tfclass.errors import FetchError, OutputError, TableError
 
 SHIPPED = yaml.safe_load((Path(__file__).parents[2] / "conf" / "corpus" / "swissprot.yaml").read_bytes())["curation"]
@@ -130,6 +131,30 @@ def test_what_comes_through_is_the_same_after(fault, undisturbed, tmp_path):
         download(tmp_path, client(server))
     assert server.done == [fault, fault]
     assert (tmp_path / "entries.tsv.gz").read_bytes() == (undisturbed / "entries.tsv.gz").read_bytes()
+
+
+STREAM_FAULTS = ["503", "dropped", "cut", "cut inside gzip", "HTML", "a row too few", "a cell too few"]
+
+
+@pytest.mark.parametrize("fault", STREAM_FAULTS)
+def test_the_stream_gives_the_same_entries_in_one_answer_and_is_begun_anew_after(fault, undisturbed, tmp_path):
+    with UniProtServer(TOTAL, {2: fault}) as server:
+        done = download(tmp_path, client(server, stream=True))
+    assert server.done == [fault]
+    # One entry of the search, for the number of all; then the stream, twice.
+    assert [asked.get("size") for asked in server.queries] == ["1", None, None]
+    assert content(tmp_path) == expected()
+    whole, paged = (check_download(folder)["files"]["entries.tsv.gz"] for folder in (tmp_path, undisturbed))
+    assert whole["sha256_unpacked"] == paged["sha256_unpacked"]
+    assert (done.manifest["pages"], done.manifest["entries"], done.manifest["release"]) == (1, TOTAL, RELEASE)
+
+
+def test_a_stream_that_says_less_than_the_search_is_not_taken(tmp_path):
+    message = "found 229 rows where 230 of 230 were left, 3 times in a row"
+    faults = dict.fromkeys(range(2, 9), "a row too few")
+    with UniProtServer(TOTAL, faults) as server, pytest.raises(FetchError, match=message):
+        download(tmp_path / "raw", client(server, stream=True, retries=2))
+    assert not (tmp_path / "raw").exists()
 
 
 @pytest.mark.parametrize("fault", ["429, seconds", "429, a date"])
@@ -380,7 +405,7 @@ def test_without_a_network_it_says_so_in_one_line_and_leaves_nothing(tfclass, tm
     assert waits == ["Connection refused; again in 0 s"] * 2
     assert line == (
         f"tfclass: {url}: found no connection (Connection refused); expected one to the network; without one use the "
-        "generated corpus (tfclass data demo) or a table of your own (corpus=table)"
+        "generated corpus (tfclass data demo) or files of your own (tfclass data import)"
     )
     assert names(tmp_path) == []
 
@@ -396,9 +421,33 @@ def test_the_command_line_narrows_the_search_and_names_what_came(tfclass, tmp_pa
     assert (again.status, again.err) == (0, about + "there already\n")
 
 
-def test_a_wrong_option_is_named(tfclass):
-    failed = tfclass("data", "fetch", "--rate", -1)
-    assert (failed.status, failed.err) == (2, "tfclass: curation.fetch.rate: found -1.0; expected greater than 0\n")
+def test_the_kind_of_evidence_is_part_of_the_search(tfclass, tmp_path):
+    with UniProtServer(12) as server:
+        for codes in ("IDA,exp", "experimental"):
+            options = ["-o", codes, "--url", server.url, "--query", "reviewed:true", "--evidence", codes, "--stream"]
+            done = tfclass("data", "fetch", *options)
+            assert done.status == 0, done.err
+    asked = [query["query"] for query in server.queries]
+    assert asked[:2] == ["(reviewed:true) AND ((go_ida:0003700) OR (go_exp:0003700))"] * 2
+    assert all(f"(go_{code}:0003700)" in asked[2] for code in SHIPPED["fetch"]["experimental"])
+    assert json.loads((tmp_path / "IDA,exp" / "manifest.json").read_text())["query"] == asked[0]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("--rate", -1, "tfclass: curation.fetch.rate: found -1.0; expected greater than 0"),
+        (
+            "--evidence",
+            "ida exp",
+            "--evidence: 'ida exp' is none of codes such as exp,ida (three letters each), or exp",
+        ),
+    ],
+)
+def test_a_wrong_option_is_named(option, value, expected, tfclass):
+    failed = tfclass("data", "fetch", option, value)
+    assert (failed.status, failed.err.count("\n")) == (2, 1)
+    assert expected in failed.err
 
 
 def test_two_downloads_do_not_share_a_folder(tfclass, tmp_path):

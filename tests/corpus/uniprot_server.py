@@ -92,7 +92,8 @@ def write_download(folder, lines, fields=tuple(TITLES)):
     with (folder / "entries.tsv.gz").open("rb") as stream:
         while block := stream.read(1 << 20):
             digest.update(block)
-    manifest = {"fields": list(fields), "entries": count, "files": {"entries.tsv.gz": {"sha256": digest.hexdigest()}}}
+    manifest = {"query": "all", "release": RELEASE, "fields": list(fields), "entries": count}
+    manifest["files"] = {"entries.tsv.gz": {"sha256": digest.hexdigest()}}
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
@@ -185,7 +186,8 @@ class Handler(BaseHTTPRequestHandler):
     }
 
     def page(self, asked, *, change=None, pack=gzip.compress, link=True):
-        total, size = self.server.total, int(asked["size"])
+        total, stream = self.server.total, urlsplit(self.path).path.endswith("/stream")
+        size = total if stream else int(asked["size"])
         try:
             first = int(base64.b64decode(asked.get("cursor", "") + "==").decode() or 0)
         except ValueError:
@@ -196,10 +198,11 @@ class Handler(BaseHTTPRequestHandler):
         lines = list(lines_of(range(first, last), asked["fields"].split(",")))
         headers = {
             "Content-Type": "text/plain;format=tsv",
-            "X-Total-Results": str(total),
             "X-UniProt-Release": self.server.release,
             "X-UniProt-Release-Date": RELEASE_DATE,
         }
+        if not stream:
+            headers["X-Total-Results"] = str(total)
         if last < total and link:
             cursor = base64.b64encode(str(last).encode()).decode().rstrip("=")
             # UniProt names its own host there, whatever the mirror is called.

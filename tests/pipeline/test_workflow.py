@@ -1,6 +1,8 @@
 """Table to bundle to report to prediction, the whole way, with nothing replaced."""
 
 import json
+import shutil
+from dataclasses import replace
 
 import mlflow
 import numpy as np
@@ -23,9 +25,13 @@ from tfclass.config import (
     TrainConfig,
     TrainingConfig,
 )
+from tfclass.corpus.demo import FAMILIES
+from tfclass.corpus.split import FLATTERS
 from tfclass.errors import CheckpointError, ReportError, TableError
 from tfclass.inference.predictor import Predictor
+from tfclass.networks.scoring import scores_of
 from tfclass.sequence.fasta import Record
+from tfclass.training.loop import Hooks, Interrupted
 from tfclass.workflow import compare_runs, evaluate_bundle, train_and_package
 
 QUICK = TrainingConfig(epochs=4, max_residues=2048, learning_rate=0.01)
@@ -101,6 +107,17 @@ def test_test_proteins_have_no_part_in_training(demo_table, folder):
     assert (folder / "a" / "model.safetensors").read_bytes() == (folder / "b" / "model.safetensors").read_bytes()
 
 
+def test_a_random_split_is_named_in_card_and_report(demo_table, folder, caplog):
+    split, quick = SplitConfig(policy="random"), TrainingConfig(epochs=1, max_residues=2048)
+    trained = train_and_package(train_config(demo_table, folder, split=split, training=quick))
+    evaluation = EvaluationConfig(n_bootstrap=20, baselines=False)
+    report = evaluate_bundle(evaluate_config(demo_table, trained.bundle, folder, split=split, evaluation=evaluation))
+    assert [FLATTERS in message for message in caplog.messages] == [True, True]
+    assert "| split | by random |" in (trained.bundle / "MODEL_CARD.md").read_text()
+    assert report.content["corpus"]["split_policy"] == "random"
+    assert FLATTERS in (folder / "report" / "report.html").read_text()
+
+
 def test_several_classes_go_the_same_way(demo_table, folder):
     frame = pd.read_csv(demo_table, sep="\t")
     frame["label"] = frame["family"].where(frame["family"].isin(["C2H2", "bZIP"]), "other")
@@ -119,6 +136,66 @@ def test_several_classes_go_the_same_way(demo_table, folder):
     called = saved[[f"p:{name}" for name in bundle.classes]].to_numpy()
     assert [bundle.classes[i] for i in called.argmax(axis=1)] == saved["call"].tolist()
     assert "Each class against all others" in (folder / "report" / "report.html").read_text()
+
+
+def test_families_and_domains_go_the_same_way(demo_table, folder):
+    model = replace(SMALL, families=tuple(FAMILIES), domains=True)
+    trained = train_and_package(train_config(demo_table, folder, model=model))
+    bundle = load_bundle(trained.bundle)
+    assert bundle.config == model
+    best = trained.history[bundle.provenance["best_epoch"] - 1]
+    for name in ("family_accuracy", "domain_f1"):
+        assert bundle.provenance["validation"][name] == best[f"valid_{name}"]
+    # The same proteins and labels: scores can be compared with those of a network without the heads.
+    plain = train_and_package(train_config(demo_table, folder, run_dir=str(folder / "plain")))
+    assert load_bundle(plain.bundle).provenance["corpus"]["sha256"] == bundle.provenance["corpus"]["sha256"]
+    assert len(bundle.provenance["corpus"]["annotations_sha256"]) == 64
+    assert "domain_f1" not in plain.validation
+    scores = scores_of(bundle.model, [bundle.vocabulary.encode("MKVLAWCK")], 1000)
+    assert (scores.family_NK.shape, scores.domains[0].shape) == ((1, len(FAMILIES)), (8,))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"families": ("no", "such")},
+            "column 'family', split 'train': found no protein of model.families; expected",
+        ),
+        ({"domains": True}, "column 'domains', split 'train': found empty cells only; expected some to learn from"),
+    ],
+    ids=["families", "domains"],
+)
+def test_heads_that_would_learn_nothing_are_refused(demo_table, folder, options, message):
+    pd.read_csv(demo_table, sep="\t").assign(domains="").to_csv(folder / "t.tsv", sep="\t", index=False)
+    with pytest.raises(TableError) as raised:
+        train_and_package(train_config(folder / "t.tsv", folder, model=replace(SMALL, **options)))
+    assert message in str(raised.value)
+    assert not (folder / "run").exists()
+
+
+def test_a_training_that_started_elsewhere_says_so_and_resumes_without(demo_table, folder, small_bundle_folder):
+    start = folder / "start"
+    shutil.copytree(small_bundle_folder, start)
+    config = train_config(
+        demo_table, folder, training=replace(QUICK, start=str(start)), model=replace(SMALL, domains=True)
+    )
+    whole = train_and_package(replace(config, run_dir=str(folder / "whole")))
+    steps = []
+    hooks = Hooks(on_step=lambda *step: steps.append(step), should_stop=lambda: len(steps) == 3)
+    with pytest.raises(Interrupted):
+        train_and_package(config, hooks)
+    # Only the checkpoint counts from here on.
+    shutil.rmtree(start)
+    resumed = train_and_package(replace(config, resume=config.run_dir))
+    left, right = load_bundle(whole.bundle), load_bundle(resumed.bundle)
+    n_weights = len(left.model.state_dict())
+    expected = {"sha256": load_bundle(small_bundle_folder).digest, "copied": n_weights - 2, "fresh": 2}
+    assert left.provenance["start"] == right.provenance["start"] == expected
+    for name, weight in left.model.state_dict().items():
+        assert torch.equal(weight, right.model.state_dict()[name]), name
+    with pytest.raises(CheckpointError, match="found a checkpoint of another training"):
+        train_and_package(replace(config, resume=config.run_dir, training=QUICK))
 
 
 def test_class_weights_are_undone_in_the_probabilities(demo_table, folder):
@@ -154,6 +231,29 @@ def test_mlflow_shows_a_training_with_its_evaluation_below_it(demo_table, folder
     answer = mlflow.pyfunc.load_model(model.model_uri).predict(pd.DataFrame({"id": ["x"], "sequence": ["MKVLA"]}))
     (row,) = Predictor.load(trained.bundle).predict([Record("x", "x", "MKVLA")])
     assert answer["probability"][0] == row.probability
+
+
+def test_an_evaluation_is_of_the_channel_that_prediction_uses(demo_table, folder, witnesses, witnesses_folder):
+    frame = pd.read_csv(demo_table, sep="\t")
+    test = frame[frame["split"] == "test"]
+    truth = (test["label"] == "TF").to_numpy()
+    client = mlflow.MlflowClient("sqlite:///mlflow.db")
+    for channel in ("network", "profile", "combined"):
+        asked = None if channel == "combined" else channel
+        config = evaluate_config(
+            demo_table, witnesses_folder, folder, evidence=asked, tracking=TrackingConfig(), report=channel
+        )
+        report = evaluate_bundle(config)
+        records = (Record(i, i, s) for i, s in zip(test.id, test.sequence, strict=True))
+        rows = list(Predictor(witnesses, evidence=channel).predict(records))
+        stated = report.predictions["probability"].to_numpy()
+        np.testing.assert_allclose([row.probability for row in rows], stated, atol=1e-6)
+        assert report.predictions["call"].tolist() == [row.label for row in rows]
+        mcc = report.content["metrics"]["mcc"]["value"]
+        assert mcc == pytest.approx(matthews_corrcoef(truth, [row.label == "TF" for row in rows]))
+        [run] = client.search_runs([client.get_experiment_by_name("tfclass").experiment_id], max_results=1)
+        assert run.data.params["evidence"] == channel
+        assert run.data.metrics["test_mcc"] == pytest.approx(mcc)
 
 
 def test_evaluations_are_compared_by_their_mlflow_runs_or_their_folders(demo_table, folder):

@@ -37,8 +37,9 @@ def run_with_hydra(name: str, kind: type, job: Callable[[Mapping[str, Any]], obj
     Raises
     ------
     ConfigError
-        A key or group is unknown, a value cannot be read, or one is missing.
+        A key or group is unknown, or of no effect here; a value cannot be read, or one is missing.
     """
+    _refuse_curation(arguments)
     failures: list[BaseException] = []
 
     def task(config: DictConfig) -> None:
@@ -63,6 +64,14 @@ def run_with_hydra(name: str, kind: type, job: Callable[[Mapping[str, Any]], obj
             raise failures[0]
     except (HydraException, OmegaConfBaseException) as error:
         raise _one_line(error, name, kind) from error
+
+
+def _refuse_curation(arguments: Sequence[str]) -> None:
+    for argument in arguments:
+        key = argument.lstrip("+~").partition("=")[0]
+        if f"{key}.".startswith("corpus.curation."):
+            action = "give it to tfclass data (tfclass data label --rules FILE), and train on the table that it makes"
+            raise ConfigError(key, "an option of how a table is made", "one of training", action, key=key)
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -1,11 +1,15 @@
 """``tfclass data import``, ``cluster``, ``split`` and ``audit``: own files to a table that can be trained on."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tfclass.cli.data import app
+from tfclass.cli.data import app, curation
+from tfclass.errors import TableError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +22,7 @@ Table = Annotated[Path, typer.Argument(help="A labelled table; its manifest is t
 Output = Annotated[Path, typer.Option("-o", "--output", help="The table to write: .tsv or .tsv.gz.")]
 Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all. They change nothing in the result.")]
 Files = Annotated[list[Path] | None, typer.Option(help="FASTA of this class; may be given more than once.")]
+Sensitivity = Annotated[float | None, typer.Option(min=1, max=7.5, help="1 fast, 7.5 remote homologues.")]
 Share = Annotated[float, typer.Option(help="Share of the proteins, above 0 and below 0.5.")]
 
 
@@ -44,13 +49,12 @@ def import_(
     ),
 ) -> None:
     """Make a clean table of your own files; each row that cannot be used is counted and named."""
-    from tfclass.cli.signals import stop_at_once
     from tfclass.corpus.preparation import import_corpus
 
     if on_conflict not in ("leave-out", "error"):
         raise typer.BadParameter(f"{on_conflict!r} is neither leave-out nor error", param_hint="--on-conflict")
     opened = _source(source, positives or [], negatives or [], labels, _pairs(column, "--column"))
-    with stop_at_once(goes_on=False):
+    with _at_work("importing"):
         label_of = _pairs(rename, "--rename")
         manifest, lost = import_corpus(opened, output, rename=label_of, on_conflict=on_conflict)  # type: ignore[arg-type]
     _say_lost(manifest["funnel"], lost)
@@ -65,23 +69,29 @@ def import_(
 def cluster(
     table: Table,
     output: Output,
-    identity: Annotated[float, typer.Option(min=0, max=1, help="Of a member to its representative.")] = 0.3,
-    coverage: Annotated[float, typer.Option(min=0, max=1, help="Share of residues inside the alignment.")] = 0.8,
+    identity: Annotated[float | None, typer.Option(min=0, max=1, help="Of a member to its representative.")] = None,
+    coverage: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Share of residues inside the alignment.")
+    ] = None,
     coverage_mode: Annotated[
-        int, typer.Option(min=0, max=2, help="Whose residues: 0 both, 1 the member's, 2 the representative's.")
-    ] = 1,
+        int | None, typer.Option(min=0, max=2, help="Whose residues: 0 both, 1 the member's, 2 the representative's.")
+    ] = None,
+    sensitivity: Sensitivity = None,
     clusters: Annotated[
         Path | None, typer.Option(help="Known clusters in place of MMseqs2: representative and member, by a tab.")
     ] = None,
     threads: Threads = 0,
 ) -> None:
-    """Add the column cluster: proteins that resemble their representative, found by MMseqs2."""
-    from tfclass.cli.signals import stop_at_once
+    """Add the column cluster: proteins that resemble their representative, found by MMseqs2.
+
+    What is not given is as `curation.cluster` of conf/corpus/swissprot.yaml says.
+    """
     from tfclass.corpus.preparation import ClusterOptions, cluster_corpus
 
-    options = ClusterOptions(identity, coverage, coverage_mode)
-    with stop_at_once(goes_on=False):
-        manifest = cluster_corpus(table, output, options, given=clusters, threads=_threads(threads))
+    given = {"identity": identity, "coverage": coverage, "coverage_mode": coverage_mode, "sensitivity": sensitivity}
+    options = ClusterOptions(**_chosen("cluster", given))
+    with _at_work("clustering"):
+        manifest = cluster_corpus(table, output, options, given=clusters, threads=all_or(threads))
     about = manifest["clusters"]
     method = f"MMseqs2 {about['version']}" if clusters is None else str(clusters)
     typer.echo(f"{about['clusters']:,} clusters ({method})", err=True)
@@ -105,7 +115,6 @@ def split(
     ] = None,
 ) -> None:
     """Add the column split: train, valid and test, whole clusters only, stratified by label and kingdom."""
-    from tfclass.cli.signals import stop_at_once
     from tfclass.config import SplitConfig, from_mapping
     from tfclass.corpus.preparation import split_corpus
 
@@ -113,13 +122,11 @@ def split(
         raise typer.BadParameter("'column' is what training takes; here: cluster, folds, random", param_hint="--policy")
     values = {"policy": policy, "valid": valid, "test": test, "folds": folds, "fold": fold, "seed": seed}
     config = from_mapping(SplitConfig, values | {"max_members": max_members}, "split")
-    with stop_at_once(goes_on=False):
+    with _at_work("splitting"):
         manifest = split_corpus(table, output, config)
     steps = manifest["funnel"]["steps"]
     if "max_members" in manifest["split"] and steps[-1]["lost"]:
         typer.echo(f"left out: {steps[-1]['lost']:,} further members of clusters", err=True)
-    if "warning" in manifest["split"]:
-        typer.echo(f"warning: {manifest['split']['warning']}", err=True)
     _say_sizes(output, manifest)
 
 
@@ -129,36 +136,57 @@ def audit(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Where the table goes, if not into its own place.")
     ] = None,
-    max_identity: Annotated[float, typer.Option(min=0, max=1, help="To a training protein; more is a leak,")] = 0.3,
+    max_identity: Annotated[
+        float | None, typer.Option(min=0, max=1, help="To a training protein; more is a leak,")
+    ] = None,
     min_coverage: Annotated[
-        float, typer.Option(min=0, max=1, help="if this share of either of the two is in the alignment.")
-    ] = 0.8,
-    move: Annotated[bool, typer.Option("--move", help="Move clusters with a leak into training.")] = (False),
-    sensitivity: Annotated[float, typer.Option(min=1, max=7.5, help="1 fast, 7.5 remote homologues.")] = 5.7,
+        float | None, typer.Option(min=0, max=1, help="if this share of either of the two is in the alignment.")
+    ] = None,
+    move: Annotated[bool, typer.Option("--move", help="Move clusters with a leak into training.")] = False,
+    sensitivity: Sensitivity = None,
     threads: Threads = 0,
 ) -> None:
-    """Compare every test and validation protein with the training proteins, and count what is too near."""
-    from tfclass.cli.signals import stop_at_once
+    """Compare every test and validation protein with the training proteins, and count what is too near.
+
+    What is not given is as `curation.audit` of conf/corpus/swissprot.yaml says.
+    """
     from tfclass.corpus.audit import AuditOptions, audit_corpus
     from tfclass.corpus.leakage import Limit
     from tfclass.corpus.manifest import beside
 
     place = output or table
-    options = AuditOptions(Limit(max_identity, min_coverage), sensitivity, move)
-    with stop_at_once(goes_on=False):
-        manifest, moved = audit_corpus(table, place, options, threads=_threads(threads))
+    given = {"identity": max_identity, "coverage": min_coverage, "sensitivity": sensitivity}
+    chosen = _chosen("audit", given)
+    options = AuditOptions(Limit(chosen["identity"], chosen["coverage"]), chosen["sensitivity"], move)
+    with _at_work("comparing"):
+        manifest, moved = audit_corpus(table, place, options, threads=all_or(threads))
     content = manifest["audit"]
     _print_audit(content)
     if move:
         before = content["before_moving"]["pairs_above_limit"]
         typer.echo(
             f"moved into training: {moved.proteins:,} proteins of {moved.clusters:,} clusters ({before:,} pairs above "
-            f"the limit before, {content['pairs_above_limit']:,} after; {moved.looks} looks)",
+            f"the limit before, {content['pairs_above_limit']:,} after; searches: {moved.looks})",
             err=True,
         )
     for ending in (".audit.tsv", ".pairs.tsv"):
         typer.echo(str(beside(place, ending)), err=True)
     _say_sizes(place, manifest)
+
+
+@contextmanager
+def _at_work(what: str) -> Iterator[None]:
+    """Show on stderr, where that is a terminal, that something is being done, and for how long; signals end it."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from tfclass.cli.signals import stop_at_once
+
+    columns, quiet = (SpinnerColumn(), TextColumn(what), TimeElapsedColumn()), not sys.stderr.isatty()
+    shown = Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet)
+    with stop_at_once(goes_on=False), shown:
+        shown.add_task(what, total=None)
+        yield
 
 
 def _source(
@@ -176,6 +204,8 @@ def _source(
         return from_fastas(dict.fromkeys(positives, "TF") | dict.fromkeys(negatives, "nonTF"))
     if source is None:
         raise typer.BadParameter("a SOURCE is needed, or --positives and --negatives")
+    if not source.exists():
+        raise TableError(str(source), "no such file or folder", action="check the path", path=str(source))
     if labels is not None:
         return from_labels(source, labels)
     return from_folder(source) if source.is_dir() else from_table(source, column_of)
@@ -191,7 +221,12 @@ def _pairs(given: list[str] | None, option: str) -> dict[str, str]:
     return pairs
 
 
-def _threads(threads: int) -> int:
+def _chosen(part: str, given: dict[str, Any]) -> dict[str, Any]:
+    return curation()[part] | {key: value for key, value in given.items() if value is not None}
+
+
+def all_or(threads: int) -> int:
+    """Give the number of threads asked for; for 0 all that this process may use."""
     import os
 
     # What this process may use, where the system tells; a container often has fewer cores than the machine.
@@ -227,7 +262,7 @@ def _print_audit(content: dict[str, Any]) -> None:
     splits = content["splits"]
     limit = content["limit"]
     typer.echo(f"{'identity of nearest':<28}" + "".join(f"{name:>10}" for name in splits))
-    typer.echo(f"{'  none found':<28}" + "".join(f"{own['without']:>10,}" for own in splits.values()))
+    typer.echo(f"{'  none found':<28}" + "".join(f"{own['n_without']:>10,}" for own in splits.values()))
     for low in range(10):
         if any(own["histogram"][low] for own in splits.values()):
             counts = "".join(f"{own['histogram'][low]:>10,}" for own in splits.values())

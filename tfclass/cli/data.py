@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from tfclass.cli.signals import stop_at_once
-from tfclass.errors import ConfigError
+from tfclass.errors import ConfigError, TableError
 
 # Contradictions that are printed; the funnel beside the table has all.
 _SHOWN = 5
@@ -48,19 +49,34 @@ def check(
         str, typer.Option(help="Class names joined by commas, the positive one last; empty takes them as they come.")
     ] = "nonTF,TF",
 ) -> None:
-    """Check a labelled table and print what is in it, split by split."""
+    """Check a labelled table; print what was lost on the way to it and what is in it, by split and by kingdom."""
+    import pandas as pd
+
     from tfclass.config import CorpusConfig
+    from tfclass.corpus.manifest import begun_for
     from tfclass.corpus.table import read_table
     from tfclass.sequence.vocabulary import Vocabulary
 
     names = tuple(classes.split(",")) if classes else None
-    proteins = read_table(CorpusConfig(path=str(table), classes=names), Vocabulary())
+    try:
+        proteins = read_table(CorpusConfig(path=str(table), classes=names), Vocabulary())
+    except TableError as error:
+        if error.facts.get("column") == "label":
+            error.action = "--classes names others, the positive one last; --classes '' takes all as they come"
+        raise
     frame = proteins.frame.assign(residues=proteins.lengths)
+    funnel = (proteins.manifest or begun_for(table, len(frame)))["funnel"]
+    if funnel["steps"]:
+        _print_steps(funnel)
     by = ["split", "label"] if "split" in frame else ["label"]
-    summary = frame.groupby(by).agg(
-        proteins=("id", "size"), clusters=("cluster", "nunique"), residues=("residues", "sum")
-    )
-    typer.echo(summary.to_string())
+    numbers = {"proteins": ("id", "size"), "clusters": ("cluster", "nunique"), "residues": ("residues", "sum")}
+    if not proteins.clustered:
+        del numbers["clusters"]
+    typer.echo(frame.groupby(by).agg(**numbers).to_string())
+    if "kingdom" in frame:
+        counts = pd.crosstab(frame["kingdom"], frame["label"])
+        typer.echo()
+        _print_kingdoms(counts.to_dict("index"), proteins.classes[-1] if len(proteins.classes) == 2 else "")
     typer.echo(f"sha256 {proteins.digest}")
     missing = [name for name in ("train", "valid", "test") if "split" in frame and name not in set(frame["split"])]
     if missing:
@@ -78,6 +94,13 @@ def fetch(
     taxon: Annotated[
         int | None, typer.Option(min=1, help="Only this NCBI taxon and those below it, such as 9606.")
     ] = None,
+    evidence: Annotated[
+        str | None,
+        typer.Option(help="Only entries with a TF term on evidence of these codes, such as exp,ida; or experimental."),
+    ] = None,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="One answer instead of pages: nothing to go on with, and all in memory.")
+    ] = False,
     restart: Annotated[bool, typer.Option("--restart", help="Begin anew; what is complete stays until then.")] = False,
     url: Annotated[str | None, typer.Option(help="Another address of the search, such as a mirror's.")] = None,
     rate: Annotated[float | None, typer.Option(help="Requests per second at most.")] = None,
@@ -87,14 +110,21 @@ def fetch(
     """Download entries of UniProtKB page by page; the same command goes on after an interruption."""
     from tfclass.config import from_mapping
     from tfclass.corpus.download import download
-    from tfclass.corpus.uniprot import FetchConfig, UniProt
+    from tfclass.corpus.query import FetchConfig, with_evidence
+    from tfclass.corpus.uniprot import UniProt
 
-    given = {"query": query, "url": url, "rate": rate, "retries": retries, "backoff": backoff}
-    values = _curation(None)["fetch"] | {key: value for key, value in given.items() if value is not None}
+    given = {"query": query, "url": url, "rate": rate, "retries": retries, "backoff": backoff, "stream": stream or None}
+    values = curation()["fetch"] | {key: value for key, value in given.items() if value is not None}
     if taxon is not None:
         values["query"] = f"({values['query']}) AND (taxonomy_id:{taxon})"
     config = from_mapping(FetchConfig, values, "curation.fetch")
-    with stop_at_once(goes_on=True), _bar("entries") as (advance, say):
+    if evidence is not None:
+        codes = config.experimental if evidence == "experimental" else evidence.lower().split(",")
+        if not all(code.isalpha() for code in codes):
+            expected = "codes such as exp,ida (three letters each), or experimental"
+            raise typer.BadParameter(f"{evidence!r} is none of {expected}", param_hint="--evidence")
+        config = replace(config, query=with_evidence(config.query, config.evidence_term, codes))
+    with stop_at_once(goes_on=not config.stream), _bar("entries") as (advance, say):
         uniprot = UniProt(config, lambda reason, seconds: say(f"{reason}; again in {seconds:.0f} s"))
         there = download(output, uniprot, restart=restart, on_page=advance)
     content = there.manifest
@@ -113,34 +143,70 @@ def label(
     rules: Annotated[
         Path | None, typer.Option(help="A YAML file with other rules, shaped like conf/corpus/swissprot.yaml.")
     ] = None,
+    evidence: Annotated[
+        Path | None,
+        typer.Option(
+            help="A download made with --evidence: what is not in it is no TF, and left out where a rule says so."
+        ),
+    ] = None,
     conflicts: Annotated[
         str | None, typer.Option(help="leave_out or positive: a sequence that is TF in one entry and not in another.")
     ] = None,
 ) -> None:
     """Turn a download into a labelled table, and print how many entries each step lost."""
     from tfclass.config import from_mapping
-    from tfclass.corpus.curation import label_download
+    from tfclass.corpus.curation import UNPROVEN, label_download
     from tfclass.corpus.labelling import LabelConfig, Labeller
     from tfclass.files import make_folder
 
-    values = _curation(rules)["label"] | ({} if conflicts is None else {"conflicts": conflicts})
+    values = _rules(rules) | ({} if conflicts is None else {"conflicts": conflicts})
     labeller = Labeller(from_mapping(LabelConfig, values, "curation.label"))
     make_folder(output.parent)
     with stop_at_once(goes_on=False), _bar("rows, twice") as (advance, _):
-        funnel = label_download(folder, output, labeller, on_rows=advance)
+        funnel = label_download(folder, output, labeller, evidence=evidence, on_rows=advance)
     _print_funnel(funnel)
+    if evidence is not None:
+        others = sum(n for rule, n in funnel["entries_by_rule"].items() if rule.endswith(UNPROVEN))
+        typer.echo(f"{evidence}: lacks {others:,} entries that a rule calls TF; they are left out", err=True)
     typer.echo(f"{output}: {funnel['rows_out']:,} proteins, {funnel['labels']['TF']:,} of them TF", err=True)
 
 
-def _curation(path: Path | None) -> dict[str, Any]:
-    """Read how a corpus is made, from the configuration that ships or from a file like it."""
+@app.command()
+def terms(
+    ontology: Annotated[Path, typer.Argument(help="The Gene Ontology as an OBO file, such as go-basic.obo.")],
+    rules: Annotated[
+        Path | None, typer.Option(help="A YAML file with other rules, shaped like conf/corpus/swissprot.yaml.")
+    ] = None,
+) -> None:
+    """Hold the terms of the label rules against the Gene Ontology; status 1 where they differ."""
+    from tfclass.config import from_mapping
+    from tfclass.corpus.labelling import LabelConfig
+    from tfclass.corpus.ontology import compare_terms, read_obo
+
+    config = from_mapping(LabelConfig, _rules(rules), "curation.label")
+    differences = list(compare_terms(config.rules, read_obo(ontology)))
+    for difference in differences:
+        typer.echo(difference)
+    typer.echo(f"{ontology}: {len(differences)} differences", err=True)
+    if differences:
+        raise typer.Exit(1)
+
+
+def curation() -> dict[str, Any]:
+    """Read how corpora are made, from the configuration that ships."""
     import yaml
 
-    place = files("tfclass.conf") / "corpus" / "swissprot.yaml" if path is None else path
+    return yaml.safe_load((files("tfclass.conf") / "corpus" / "swissprot.yaml").read_bytes())["curation"]
+
+
+def _rules(path: Path | None) -> dict[str, Any]:
+    import yaml
+
+    if path is None:
+        return curation()["label"]
     try:
-        curation = yaml.safe_load(place.read_bytes())["curation"]
-        return {"fetch": dict(curation.get("fetch", {})), "label": dict(curation["label"])}
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        return dict(yaml.safe_load(path.read_bytes())["curation"]["label"])
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
         expected = "a YAML file with curation.label, as in conf/corpus/swissprot.yaml"
         raise ConfigError(str(path), f"something that cannot be used ({error})", expected, path=str(path)) from error
 
@@ -163,18 +229,31 @@ def _bar(unit: str) -> Iterator[tuple[Callable[[int, int], None], Callable[[str]
 
 
 def _print_funnel(funnel: dict[str, Any]) -> None:
-    typer.echo(f"{'':<24}{'lost':>10}{'left':>10}")
-    typer.echo(f"{'entries':<24}{'':>10}{funnel['rows_in']:>10,}")
-    for step in funnel["steps"]:
-        typer.echo(f"{step['step']:<24}{step['lost']:>10,}{step['left']:>10,}  {step['why']}")
-    labels = list(funnel["labels"])
-    typer.echo("\n" + f"{'kingdom':<24}" + "".join(f"{name:>12}" for name in (*labels, "proteins", "TF share")))
-    for kingdom, counts in funnel["kingdoms"].items():
-        numbers = "".join(f"{counts[name]:>12,}" for name in (*labels, "rows"))
-        typer.echo(f"{kingdom:<24}{numbers}{counts['prevalence']:>12.1%}")
+    _print_steps(funnel)
+    counts = {name: {label: of[label] for label in funnel["labels"]} for name, of in funnel["kingdoms"].items()}
+    _print_kingdoms(counts, "TF")
     for group in funnel["conflicts"][:_SHOWN]:
         typer.echo("conflict: " + ", ".join(f"{name} is {own}" for name, own in group.items()), err=True)
     for name in funnel["ids_with_two_sequences"][:_SHOWN]:
         typer.echo(f"two sequences: {name}", err=True)
     if max(len(funnel["conflicts"]), len(funnel["ids_with_two_sequences"])) > _SHOWN:
         typer.echo("and more, all of them in the .funnel.json", err=True)
+
+
+def _print_steps(funnel: dict[str, Any]) -> None:
+    typer.echo(f"{'':<24}{'lost':>10}{'left':>10}")
+    typer.echo(f"{'rows in':<24}{'':>10}{funnel['rows_in']:>10,}")
+    for step in funnel["steps"]:
+        typer.echo(f"{step['step']:<24}{step['lost']:>10,}{step['left']:>10,}  {step['why']}")
+    typer.echo(f"{'rows out':<24}{'':>10}{funnel['rows_out']:>10,}\n")
+
+
+def _print_kingdoms(counts: dict[str, dict[str, int]], positive: str) -> None:
+    """Print how many proteins of each class a kingdom has and, unless `positive` is empty, the share of that class."""
+    labels = list(next(iter(counts.values())))
+    share = [f"{positive} share"] if positive else []
+    typer.echo(f"{'kingdom':<24}" + "".join(f"{name:>12}" for name in (*labels, "proteins", *share)))
+    for kingdom, of in counts.items():
+        total = sum(of.values())
+        numbers = "".join(f"{n:>12,}" for n in (*of.values(), total))
+        typer.echo(f"{kingdom:<24}{numbers}" + (f"{of[positive] / total:>12.1%}" if positive else ""))

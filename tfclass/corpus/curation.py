@@ -8,7 +8,7 @@ import hashlib
 import json
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from tfclass.compression import DAMAGED
 from tfclass.config import to_mapping
 from tfclass.corpus.download import ENTRIES, check_download
-from tfclass.corpus.labelling import AMBIGUOUS, CONFLICT, HARD, NON, OTHER, TF, Labeller
+from tfclass.corpus.labelling import AMBIGUOUS, CONFLICT, HARD, NON, OTHER, TF, Labeller, Verdict
 from tfclass.errors import TableError
 from tfclass.files import whole_file
 
@@ -33,6 +33,8 @@ STEPS = {
     AMBIGUOUS: "neither known to be TF nor known not to be",
     MERGED: "further entries with a sequence that is kept",
 }
+# Behind the name of a rule whose entries lack the evidence that was asked for.
+UNPROVEN = ", on other evidence"
 _LABELS = (TF, HARD, NON)
 _OWN_LABELS = (*_LABELS, AMBIGUOUS)
 _FATES = (*_OWN_LABELS, FRAGMENT, REPEATED, TWO_SEQUENCES)
@@ -55,7 +57,9 @@ class Entry(NamedTuple):
     sequence: str
 
 
-def label_download(folder: Path, table: Path, labeller: Labeller, *, on_rows: OnRows | None = None) -> dict[str, Any]:
+def label_download(
+    folder: Path, table: Path, labeller: Labeller, *, evidence: Path | None = None, on_rows: OnRows | None = None
+) -> dict[str, Any]:
     """Write the labelled table of a download, and its funnel beside it.
 
     Parameters
@@ -65,6 +69,8 @@ def label_download(folder: Path, table: Path, labeller: Labeller, *, on_rows: On
     table : Path
         Ends in .tsv; the funnel has the same name with .funnel.json.
     labeller : Labeller
+    evidence : Path, optional
+        A complete download of the same release. What a rule calls TF and is not in it is ambiguous.
     on_rows : callable, optional
 
     Returns
@@ -75,7 +81,8 @@ def label_download(folder: Path, table: Path, labeller: Labeller, *, on_rows: On
     Raises
     ------
     TableError
-        The download is incomplete or damaged, or lacks a field; or the name of the table is another.
+        A download is incomplete or damaged, or lacks a field, or is of another release; or a class has no protein left;
+        or the name of the table is another.
     OutputError
         The table cannot be written.
     """
@@ -90,7 +97,9 @@ def label_download(folder: Path, table: Path, labeller: Labeller, *, on_rows: On
                 on_rows(before + number, total)
             yield entry
 
-    decisions = _Decisions(labeller)
+    proof = None if evidence is None else _of_same_release(evidence, manifest)
+    proven = {entry.accession for entry in read_entries(evidence, proof)} if evidence and proof else None
+    decisions = _Decisions(labeller, proven)
     for entry in entries(0):
         decisions.add(entry)
     outcome = _Outcome(labeller, decisions)
@@ -99,12 +108,32 @@ def label_download(folder: Path, table: Path, labeller: Labeller, *, on_rows: On
         for line in outcome.lines(entries(total // 2)):
             digest.update(line)
             stream.write(line)
-    rules = to_mapping(labeller.config)
-    about = {"table": {"name": table.name, "sha256": digest.hexdigest()}, "rules": rules, "download": manifest}
-    funnel = outcome.funnel() | about
-    with whole_file(table.with_suffix(".funnel.json")) as stream:
-        stream.write((json.dumps(funnel, indent=2, ensure_ascii=False) + "\n").encode())
+        funnel = outcome.funnel()
+        _check_classes(funnel, str(table))
+        about = {"table": {"name": table.name, "sha256": digest.hexdigest()}, "rules": to_mapping(labeller.config)}
+        funnel |= about | {"download": manifest} | ({"evidence": proof} if proof else {})
+        # Killed between the two, it is the table that is missing.
+        with whole_file(table.with_suffix(".funnel.json")) as beside:
+            beside.write((json.dumps(funnel, indent=2, ensure_ascii=False) + "\n").encode())
     return funnel
+
+
+def _of_same_release(evidence: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+    proof = check_download(evidence)
+    expected, found = manifest.get("release"), proof.get("release")
+    if found != expected:
+        expected, action = f"{expected}, as of the entries", "fetch both anew (tfclass data fetch --restart)"
+        raise TableError(str(evidence), f"UniProt release {found}", expected, action, path=str(evidence))
+    return proof
+
+
+def _check_classes(funnel: dict[str, Any], table: str) -> None:
+    counts = funnel["labels"]
+    for name, left in ((TF, counts[TF]), (NON, counts[HARD] + counts[NON])):
+        if not left:
+            lost = ", ".join(f"{step['step']}: {step['lost']:,}" for step in funnel["steps"] if step["lost"])
+            found = f"no protein of class {name!r} left of {funnel['rows_in']:,} entries ({lost or 'none was lost'})"
+            raise TableError(table, found, "at least one", "another search or other rules may do", label=name)
 
 
 def read_entries(folder: Path, manifest: dict[str, Any]) -> Iterator[Entry]:
@@ -143,8 +172,8 @@ def read_entries(folder: Path, manifest: dict[str, Any]) -> Iterator[Entry]:
 class _Decisions:
     """What the first pass learns of each row: a few bytes, whatever the length of its sequence."""
 
-    def __init__(self, labeller: Labeller) -> None:
-        self._labeller = labeller
+    def __init__(self, labeller: Labeller, proven: Container[str] | None = None) -> None:
+        self._labeller, self._proven = labeller, proven
         self._numbers: dict[bytes, int] = {}
         self._first_rows: dict[str, int] = {}
         # Per row: the number of its sequence, and the index in _FATES of its own label or of what loses it.
@@ -156,6 +185,8 @@ class _Decisions:
         digest = hashlib.blake2b(entry.sequence.encode(), digest_size=_DIGEST_BYTES).digest()
         self.sequences.append(self._numbers.setdefault(digest, len(self._numbers)))
         verdict = self._labeller.verdict(entry.keywordid, entry.go_id)
+        if verdict.label == TF and self._proven is not None and entry.accession not in self._proven:
+            verdict = Verdict(AMBIGUOUS, verdict.rule + UNPROVEN)
         self.by_rule[verdict.rule] += 1
         dropped = self._labeller.config.drop_fragments and entry.fragment
         self.fates.append(_FATES.index(FRAGMENT if dropped else self._fate(entry.accession, verdict.label)))

@@ -128,7 +128,7 @@ def check_download(folder: Path) -> dict[str, Any]:
 
 def _begin(pages: Path, uniprot: UniProt) -> None:
     # Asked before anything is written or removed: without a network everything stays as it is.
-    first = uniprot.page("", 0, None)
+    first = uniprot.stream() if uniprot.config.stream else uniprot.page("", 0, None)
     _remove_pages(pages)
     make_folder(pages)
     _write_page(pages, 1, first)

@@ -167,6 +167,7 @@ def cluster(
     min_identity: float = 0.3,
     coverage: float = 0.8,
     coverage_mode: int = 1,
+    sensitivity: float | None = None,
     threads: int = 1,
     vocabulary: Vocabulary | None = None,
 ) -> npt.NDArray[np.int64]:
@@ -181,6 +182,8 @@ def cluster(
         The smallest share of residues inside the alignment, from 0 to 1.
     coverage_mode : int
         Whose residues: 0 of both, 1 of the member, 2 of the representative.
+    sensitivity : float, optional
+        From 1 (fast) to 7.5 (finds remote homologues); MMseqs2 goes by `min_identity` where it is not given.
     threads : int
     vocabulary : Vocabulary, optional
         That of the tokens.
@@ -198,6 +201,7 @@ def cluster(
         MMseqs2 failed, or wrote something that cannot be read, or the temporary folder cannot be written to.
     """
     options = ["--min-seq-id", f"{min_identity}", "-c", f"{coverage}", "--cov-mode", f"{coverage_mode}"]
+    options += [] if sensitivity is None else ["-s", f"{sensitivity}"]
     representatives_N = np.arange(len(tokens))
     with _workplace() as folder:
         if _write(folder / "proteins", tokens, vocabulary):

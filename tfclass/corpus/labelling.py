@@ -32,12 +32,16 @@ Label = Literal["TF", "nonTF_hard", "nonTF", "ambiguous"]
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Rule:
-    """The label of entries that have one of these terms, where that is from and why it is so."""
+    """The label of entries that have one of these terms, where that is from and why it is so.
+
+    With `below`, the terms are meant to be that one and all below it in the ontology, but for those of rules before.
+    """
 
     name: str
     label: Label
     source: str = ""
     why: str = ""
+    below: Term | None = None
     terms: Annotated[dict[Term, str], Field(min_length=1)]
 
 

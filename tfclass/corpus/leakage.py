@@ -203,9 +203,8 @@ def summarise(table: pd.DataFrame, hits: pd.DataFrame, limit: Limit, proteins: L
     Returns
     -------
     dict
-        ``limit``; ``pairs_above_limit``; ``splits``: for each held-out split ``proteins``, ``with_homologue``,
-        ``without``, ``median_identity`` (null without any), ``histogram`` (counts of nearest homologues in ten bins of
-        identity from 0 to 1) and ``above_limit``, a number of proteins. JSON values.
+        ``limit``; ``pairs_above_limit``; ``splits``: for each held-out split ``proteins``, what `identities` tells, and
+        ``above_limit``, a number of proteins. JSON values.
     """
     near = too_near(hits, limit)
     offenders = set(proteins.frame["id"].to_numpy()[near["query"]])
@@ -214,15 +213,35 @@ def summarise(table: pd.DataFrame, hits: pd.DataFrame, limit: Limit, proteins: L
         own = table.loc[table["split"] == split]
         if own.empty:
             continue
-        found = own["identity"].to_numpy(dtype=np.float64)
-        found = found[np.isfinite(found)]
-        splits[split] = {
-            "proteins": len(own),
-            "with_homologue": len(found),
-            "without": len(own) - len(found),
-            "median_identity": round(float(np.median(found)), 4) if len(found) else None,
-            "histogram": np.histogram(found, bins=_N_BINS, range=(0.0, 1.0))[0].tolist(),
-            "above_limit": sum(name in offenders for name in own["id"]),
-        }
+        offending = sum(name in offenders for name in own["id"])
+        splits[split] = {"proteins": len(own), **identities(own["identity"].to_numpy()), "above_limit": offending}
     pairs = len(near.drop_duplicates(["query", "target"]))
     return {"limit": limit._asdict(), "pairs_above_limit": pairs, "splits": splits}
+
+
+def identities(identity_N: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """Summarise how near proteins are to their nearest homologue.
+
+    Parameters
+    ----------
+    identity_N : ndarray of float64, shape (N,)
+        From 0 to 1; NaN where there is no homologue.
+
+    Returns
+    -------
+    dict
+        ``n_with_homologue`` and ``n_without``; ``median`` of those with one, null without any; ``histogram``: how many
+        are in each of ten bins of equal width from 0 to 1. JSON values.
+
+    Examples
+    --------
+    >>> identities(np.array([0.25, 0.95, np.nan]))
+    {'n_with_homologue': 2, 'n_without': 1, 'median': 0.6, 'histogram': [0, 0, 1, 0, 0, 0, 0, 0, 0, 1]}
+    """
+    found = identity_N[np.isfinite(identity_N)]
+    return {
+        "n_with_homologue": len(found),
+        "n_without": len(identity_N) - len(found),
+        "median": float(np.median(found)) if len(found) else None,
+        "histogram": np.histogram(found, bins=_N_BINS, range=(0.0, 1.0))[0].tolist(),
+    }

@@ -7,6 +7,7 @@ only, neither times nor folders: the same inputs give the same bytes wherever an
 import gzip
 import io
 import json
+import os
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -139,11 +140,12 @@ def _from_labelling(place: Path, sha256: str) -> Manifest:
         content = json.loads(place.read_bytes())
         if content["table"]["sha256"] != sha256:
             return {}
-        download = content["download"]
-        files = download["files"].items()
+        download, proof = content["download"], content.get("evidence")
+        files = [file for each in (download, proof) if each for file in each["files"].items()]
+        evidence = {"evidence": proof["query"]} if proof else {}
         return {
             "sources": [{"name": name, "bytes": file.get("bytes"), "sha256": file["sha256"]} for name, file in files],
-            "database": {key: download.get(key) for key in _DATABASE},
+            "database": {key: download.get(key) for key in _DATABASE} | evidence,
             "rules": content["rules"],
             "funnel": {key: content[key] for key in ("rows_in", "steps", "rows_out")},
         }
@@ -182,15 +184,26 @@ def save_corpus(frame: pd.DataFrame, table: Path, manifest: Manifest) -> Manifes
         It cannot be written.
     """
     check_output(table)
-    write_tsv(frame.loc[:, [*(name for name in frame if name != "sequence"), "sequence"]], table)
-    # Killed here, the table stands beside an older manifest, which does not match it, and so nobody will use it.
-    return save_manifest(frame, table, manifest)
+    make_folder(table.parent)
+    with whole_file(table) as stream:
+        _write_rows(frame.loc[:, [*(name for name in frame if name != "sequence"), "sequence"]], stream, table)
+        size = stream.tell()
+        stream.seek(0)
+        about = {"name": table.name, "bytes": size, "sha256": sha256_of(stream)}
+        os.fsync(stream.fileno())
+        # The manifest gets its place first, and only once both are on the disk. Killed between the two, the table is
+        # missing or is not the one that the manifest tells of, and so nobody will use it.
+        return _write_manifest(frame, table, manifest, about)
 
 
 def save_manifest(frame: pd.DataFrame, table: Path, manifest: Manifest) -> Manifest:
     """Write the manifest of a table that is there already; else as `save_corpus`."""
+    return _write_manifest(frame, table, manifest, fingerprint(table))
+
+
+def _write_manifest(frame: pd.DataFrame, table: Path, manifest: Manifest, file: dict[str, Any]) -> Manifest:
     about = {"kind": _KIND, "schema": SCHEMA, "tfclass": version("tfclass")}
-    whole = manifest | about | {"table": fingerprint(table) | {"rows": len(frame)}, "sizes": sizes(frame)}
+    whole = manifest | about | {"table": file | {"rows": len(frame)}, "sizes": sizes(frame)}
     ordered = {part: whole[part] for part in _PARTS if part in whole}
     with whole_file(manifest_path(table)) as stream:
         stream.write((json.dumps(ordered, indent=1, ensure_ascii=False) + "\n").encode())
@@ -201,12 +214,16 @@ def write_tsv(frame: pd.DataFrame, path: Path) -> None:
     """Write a frame as tab-separated text, packed where the name ends in .gz; the same frame gives the same bytes."""
     make_folder(path.parent)
     with whole_file(path) as stream:
-        if path.suffix != ".gz":
-            _write_text(frame, stream)
-            return
-        # Neither a name nor a time of day inside.
-        with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=stream, mtime=0) as packed:
-            _write_text(frame, cast(BinaryIO, packed))
+        _write_rows(frame, stream, path)
+
+
+def _write_rows(frame: pd.DataFrame, stream: BinaryIO, path: Path) -> None:
+    if path.suffix != ".gz":
+        _write_text(frame, stream)
+        return
+    # Neither a name nor a time of day inside.
+    with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=stream, mtime=0) as packed:
+        _write_text(frame, cast(BinaryIO, packed))
 
 
 def _write_text(frame: pd.DataFrame, stream: BinaryIO) -> None:

@@ -22,14 +22,13 @@ from tfclass.corpus.manifest import (
     write_tsv,
 )
 from tfclass.corpus.sources import Source
-from tfclass.corpus.split import assign_splits
+from tfclass.corpus.split import FLATTERS, assign_splits
 from tfclass.corpus.table import LabelledProteins, read_table
 from tfclass.errors import TableError
 from tfclass.sequence.vocabulary import Vocabulary
 
 _SHOWN = 3
 _SPLITS = ("train", "valid", "test")
-_FLATTERS = "single proteins at random: relatives are on both sides, and scores are too high"
 
 
 class ClusterOptions(NamedTuple):
@@ -38,6 +37,7 @@ class ClusterOptions(NamedTuple):
     identity: float = 0.3
     coverage: float = 0.8
     coverage_mode: int = 1
+    sensitivity: float | None = None
 
 
 def import_corpus(
@@ -119,6 +119,7 @@ def cluster_corpus(
             min_identity=options.identity,
             coverage=options.coverage,
             coverage_mode=options.coverage_mode,
+            sensitivity=options.sensitivity,
             threads=threads,
         )
         names = frame["id"].to_numpy(dtype=object)[rows_N]
@@ -166,7 +167,7 @@ def split_corpus(table: Path, output: Path, config: SplitConfig) -> Manifest:
     shares = ("folds", "fold") if config.policy == "folds" else ("valid", "test")
     about |= {name: getattr(config, name) for name in shares}
     if config.policy == "random":
-        about["warning"] = _FLATTERS
+        about["warning"] = FLATTERS
     elif config.max_members is not None:
         about["max_members"] = config.max_members
         why = f"of a cluster and class, more than {config.max_members}"

@@ -4,6 +4,7 @@ A table's own ``split`` column is honoured. Otherwise whole clusters are dealt o
 protein is trained on. A random split exists to show how much it flatters a model, and is named in every report.
 """
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,9 +14,13 @@ from tfclass.config import SplitConfig
 from tfclass.corpus.table import LabelledProteins
 from tfclass.errors import TableError
 
+FLATTERS = "single proteins at random: relatives are on both sides, and scores are too high"
+
+_log = logging.getLogger(__name__)
+
 
 def assign_splits(proteins: LabelledProteins, config: SplitConfig, path: str) -> LabelledProteins:
-    """Fill the ``split`` column by the configured policy.
+    """Fill the ``split`` column by the configured policy; say so where that is, or was, at random.
 
     Parameters
     ----------
@@ -38,9 +43,11 @@ def assign_splits(proteins: LabelledProteins, config: SplitConfig, path: str) ->
         The policy needs a column that the table does not have.
     """
     frame = proteins.frame
+    if split_policy(proteins, config) == "random":
+        _log.warning("warning: %s", FLATTERS)
     if config.policy == "column":
         if "split" not in frame:
-            action = "add one, or use split=cluster or split=random"
+            action = "add one (tfclass data split), or use split=cluster or split=random"
             raise TableError(
                 path, "no column 'split'", "one with train, valid, test", action, path=path, column="split"
             )
@@ -60,6 +67,24 @@ def assign_splits(proteins: LabelledProteins, config: SplitConfig, path: str) ->
         shares = [1 - config.valid - config.test, config.valid, config.test]
     splits = names[_deal_out(groups, proteins, shares, config.seed)]
     return proteins._replace(frame=proteins.frame.assign(split=splits))
+
+
+def split_policy(proteins: LabelledProteins, config: SplitConfig) -> str:
+    """Name the policy that made the splits: of a table's own column, what its manifest says of it.
+
+    Parameters
+    ----------
+    proteins : LabelledProteins
+    config : SplitConfig
+
+    Returns
+    -------
+    str
+        ``column`` where the table brings its splits along and nothing is known of how they were made.
+    """
+    if config.policy != "column":
+        return config.policy
+    return str((proteins.manifest or {}).get("split", {}).get("policy", config.policy))
 
 
 def select_split(proteins: LabelledProteins, name: str, path: str) -> LabelledProteins:

@@ -1,7 +1,7 @@
 """UniProtKB through its REST API: one page of a search, asked for until it comes whole [1]_.
 
 A search is walked from page to page with a cursor, which each page gives for the next one. Only the cursor is taken
-from the server's link: address and query stay those that were asked for.
+from the server's link: address and query stay those that were asked for. The stream gives all of it as a single page.
 
 References
 ----------
@@ -15,16 +15,14 @@ import time
 import zlib
 from collections.abc import Callable
 from importlib.metadata import metadata
-from typing import Annotated, NamedTuple
-from urllib.parse import parse_qs, urlsplit
+from typing import NamedTuple
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 import requests
 import urllib3
-from pydantic import ConfigDict, Field
-from pydantic.dataclasses import dataclass
 from urllib3.util import Retry
 
-from tfclass.config import NonNegative, Positive, Rate
+from tfclass.corpus.query import FetchConfig
 from tfclass.errors import FetchError
 
 # Called with the reason and the seconds before the page is asked for again.
@@ -44,22 +42,7 @@ _SHAPES = {
     "go_id": re.compile(r"(GO:[0-9]{7}(; ?|$))*"),
     "keywordid": re.compile(r"(KW-[0-9]{4}(; ?|$))*"),
 }
-_OFFLINE = "without one use the generated corpus (tfclass data demo) or a table of your own (corpus=table)"
-
-
-@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
-class FetchConfig:
-    """What is asked of UniProt, and how patiently; ``curation.fetch`` of ``conf/corpus/swissprot.yaml``."""
-
-    url: str
-    query: str
-    fields: Annotated[tuple[str, ...], Field(min_length=1)]
-    size: Annotated[int, Field(ge=1, le=500)] = 500
-    rate: Rate = 3.0
-    timeout: Rate = 90.0
-    retries: Positive = 8
-    backoff: NonNegative = 1.0
-    longest_wait: NonNegative = 600.0
+_OFFLINE = "without one use the generated corpus (tfclass data demo) or files of your own (tfclass data import)"
 
 
 class Edition(NamedTuple):
@@ -137,39 +120,60 @@ class UniProt:
         FetchError
             The server cannot be reached, refuses the query or the cursor, keeps failing, or has a new release.
         """
+        return self._insist(_Ask(self.config.size, cursor, done, edition))
+
+    def stream(self) -> Page:
+        """Get all entries in one answer, which is held against the number that the search finds.
+
+        Returns
+        -------
+        Page
+            Without a cursor.
+
+        Raises
+        ------
+        FetchError
+            As `page`.
+        """
+        # The stream does not say how many there are.
+        return self._insist(_Ask(0, known=self._insist(_Ask(1)).edition))
+
+    def _insist(self, ask: "_Ask") -> Page:
         config = self.config
         retry = Retry(total=config.retries, backoff_factor=config.backoff, backoff_max=_LONGEST_BACKOFF)
         while True:
             try:
-                return self._read(self._get(cursor), cursor, done, edition)
+                return self._read(self._get(ask), ask)
             except _NotAPageError as fault:
                 retry = self._wait(retry, fault)
 
-    def _get(self, cursor: str) -> tuple[requests.Response, bytes]:
+    def _get(self, ask: "_Ask") -> tuple[requests.Response, bytes]:
         config = self.config
         asked = {"query": config.query, "fields": ",".join(config.fields), "format": "tsv", "compressed": "true"}
-        asked |= {"size": str(config.size)} | ({"cursor": cursor} if cursor else {})
+        url = config.url if ask.size else urljoin(config.url, "stream")
+        asked |= ({"size": str(ask.size)} if ask.size else {}) | ({"cursor": ask.cursor} if ask.cursor else {})
         timeouts = (min(_CONNECT_SECONDS, config.timeout), config.timeout)
         time.sleep(max(0.0, self._earliest - time.monotonic()))
         self._earliest = time.monotonic() + 1 / config.rate
         try:
-            with self._session.get(config.url, params=asked, timeout=timeouts, stream=True) as response:
+            with self._session.get(url, params=asked, timeout=timeouts, stream=True) as response:
                 self._answered = True
                 return response, response.raw.read(decode_content=False)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise _NotAPageError(_innermost(error)) from error
 
-    def _read(self, answer: tuple[requests.Response, bytes], cursor: str, done: int, known: Edition | None) -> Page:
-        response, body = answer
+    def _read(self, answer: tuple[requests.Response, bytes], ask: "_Ask") -> Page:
+        (response, body), known = answer, ask.known
         if response.status_code in _BUSY or response.status_code >= 500:
             raise _NotAPageError(f"HTTP status {response.status_code}", response.headers.get("Retry-After", ""))
         text = _unpacked(body)
         if response.status_code != requests.codes.ok:
-            raise self._refused(response.status_code, text, cursor)
-        if text.lstrip()[:1] == "<" or "X-Total-Results" not in response.headers:
+            raise self._refused(response.status_code, text, ask.cursor)
+        counted = response.headers.get("X-Total-Results") if ask.size or known is None else str(known.total)
+        if text.lstrip()[:1] == "<" or counted is None:
             raise _NotAPageError("a page of something else (HTML, maybe)")
         header, *rows = text.removesuffix("\n").split("\n")
-        edition = self._edition(response, header)
+        edition = self._edition(response, header, counted)
         if known is not None and edition[:-1] != known[:-1]:
             raise _changed(self.config.url, known, edition)
         if known is not None and edition.titles != known.titles:
@@ -177,15 +181,14 @@ class UniProt:
         if not edition.total:
             raise FetchError(self.config.url, f"no entry for the query {self.config.query!r}", action="check the query")
         following = parse_qs(urlsplit(response.links.get("next", {}).get("url", "")).query).get("cursor", [""])[0]
-        left = edition.total - done
-        if len(rows) != min(self.config.size, left) or bool(following) != (len(rows) < left):
+        left = edition.total - ask.done
+        if len(rows) != min(ask.size or left, left) or bool(following) != (len(rows) < left):
             raise _NotAPageError(f"{len(rows)} rows where {left} of {edition.total} were left")
         self._check_rows(rows)
         return Page(rows, following, edition)
 
-    def _edition(self, response: requests.Response, header: str) -> Edition:
+    def _edition(self, response: requests.Response, header: str, total: str) -> Edition:
         titles = tuple(header.split("\t"))
-        total = response.headers["X-Total-Results"]
         if len(titles) != len(self.config.fields) or not total.isdecimal():
             raise _NotAPageError(f"{len(titles)} columns where {len(self.config.fields)} were asked for")
         release, date = (response.headers.get(f"X-UniProt-Release{part}", "") for part in ("", "-Date"))
@@ -234,6 +237,15 @@ class UniProt:
             action = "the cursor of a download does not live for ever; start again with --restart"
             return FetchError(self.config.url, found, "the next page", action, status=status)
         return FetchError(self.config.url, found, "a page of entries", "check query and address", status=status)
+
+
+class _Ask(NamedTuple):
+    """One request: rows at most (0: all of them, from the stream), from where on, and what the pages before told."""
+
+    size: int
+    cursor: str = ""
+    done: int = 0
+    known: Edition | None = None
 
 
 class _NotAPageError(Exception):

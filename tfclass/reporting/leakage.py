@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tfclass.corpus.homology import MAX_E_VALUE, nearest
+from tfclass.corpus.leakage import identities
 from tfclass.corpus.table import LabelledProteins
 from tfclass.evaluation.baselines import Homologues
 
 _LEVELS = (0.3, 0.5, 0.7, 0.9)
-_N_BINS = 10
 
 
 class Nearest(NamedTuple):
@@ -68,9 +68,8 @@ def leakage_audit(test: LabelledProteins, train: LabelledProteins | None, closes
         ``left_out`` with the reason where there are no training proteins. Else ``n_train``;
         ``identical_sequences`` and ``shared_clusters``, numbers of scored proteins whose sequence or cluster a training
         protein has too; ``search`` and ``max_e_value``, how homologues were found; and ``identity``: ``left_out`` where
-        no search was made, else ``n_with_homologue``, ``n_without``, ``median`` (of those with one; null without any),
-        ``above`` (identity to number and share of all) and ``histogram`` (counts in ten bins of equal width from 0 to
-        1). JSON values.
+        no search was made, else what `tfclass.corpus.leakage.identities` tells, and ``above`` (identity to number and
+        share of all). JSON values.
     """
     if train is None:
         return {"left_out": "the table has no train split; nothing is known of what the model was trained on"}
@@ -87,13 +86,6 @@ def leakage_audit(test: LabelledProteins, train: LabelledProteins | None, closes
 
 
 def _identities(identity_N: npt.NDArray[np.float64]) -> dict[str, Any]:
-    found = identity_N[np.isfinite(identity_N)]
-    counts, _ = np.histogram(found, bins=_N_BINS, range=(0.0, 1.0))
-    above = {f"{level:.1f}": int((found > level).sum()) for level in _LEVELS}
-    return {
-        "n_with_homologue": len(found),
-        "n_without": len(identity_N) - len(found),
-        "median": float(np.median(found)) if len(found) else None,
-        "above": {level: {"n": n, "share": n / len(identity_N)} for level, n in above.items()},
-        "histogram": counts.tolist(),
-    }
+    above = {f"{level:.1f}": int((identity_N > level).sum()) for level in _LEVELS}
+    shares = {level: {"n": n, "share": n / len(identity_N)} for level, n in above.items()}
+    return identities(identity_N) | {"above": shares}

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment, StrictUndefined
 
+from tfclass.corpus.split import FLATTERS
 from tfclass.reporting.contest import spoken
 from tfclass.reporting.mistakes import CONTEXT, uniprot_link
 from tfclass.reporting.tables import (
@@ -157,11 +158,12 @@ def _manifest(content: Content) -> Table:
         ("table", corpus["path"]),
         ("its SHA-256 (ids, sequences, labels, splits, clusters)", corpus["sha256"]),
         ("the same table as in training", same),
-        ("splits by", corpus["split_policy"]),
+        ("splits by", FLATTERS if corpus["split_policy"] == "random" else corpus["split_policy"]),
         ("model", f"{bundle['name']} ({bundle['network']})"),
         ("its SHA-256", bundle["sha256"]),
         ("made", bundle["created"]),
         ("MLflow run of its training", bundle["mlflow_run_id"]),
+        ("evidence", bundle["evidence"]),
         ("threshold", threshold),
     ]
     return key_values("The data and the model.", pairs)

@@ -12,7 +12,9 @@ from matplotlib.figure import Figure
 
 from tfclass import __version__
 from tfclass.bundle.bundle import Bundle
+from tfclass.bundle.channels import calling_of, choose_channel
 from tfclass.config import EvaluateConfig, to_mapping
+from tfclass.corpus.split import split_policy
 from tfclass.corpus.table import LabelledProteins
 from tfclass.evaluation.baselines import Baseline, Homologues, LeftOut
 from tfclass.evaluation.calls import ClassScores, per_class
@@ -112,7 +114,7 @@ class Report:
             "baselines": baselines,
             "classes": [_plain_class(scores) for scores in per_class(scored, test.classes)],
             "slices": slices,
-            "thresholds": threshold_rules(bundle, scored),
+            "thresholds": threshold_rules(calling_of(bundle, choose_channel(bundle, config.evidence)), scored),
             "mistakes": worst_mistakes(test, scored, closest),
             "leakage": leakage_audit(test, rivals.train, closest),
             "configuration": _plain_configuration(config),
@@ -170,13 +172,15 @@ def _what_was_scored(
     config: EvaluateConfig, bundle: Bundle, corpus: LabelledProteins, test: LabelledProteins
 ) -> dict[str, Any]:
     trained_on = bundle.provenance.get("corpus", {})
+    channel = choose_channel(bundle, config.evidence)
     counts = _counts(test)
     return {
         "bundle": {
             "name": bundle.name,
             "network": bundle.config.name,
             "sha256": bundle.digest,
-            "threshold": bundle.threshold,
+            "evidence": channel,
+            "threshold": calling_of(bundle, channel).threshold,
             "created": bundle.provenance.get("created"),
             "mlflow_run_id": bundle.provenance.get("mlflow_run_id"),
         },
@@ -185,7 +189,7 @@ def _what_was_scored(
             "path": config.corpus.path,
             "sha256": corpus.digest,
             "same_as_in_training": corpus.digest == trained_on.get("sha256"),
-            "split_policy": config.split.policy,
+            "split_policy": split_policy(corpus, config.split),
             "split": config.evaluation.split,
             "splits": _splits(corpus),
         },

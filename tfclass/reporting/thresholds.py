@@ -4,8 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tfclass.bundle.bundle import Bundle
-from tfclass.bundle.operating_points import choose_threshold
+from tfclass.bundle.operating_points import Calling
 from tfclass.errors import ConfigError
 from tfclass.evaluation.metrics import Scored
 
@@ -16,12 +15,12 @@ RULES = {
 }
 
 
-def threshold_rules(bundle: Bundle, scored: Scored) -> list[dict[str, Any]]:
+def threshold_rules(calling: Calling, scored: Scored) -> list[dict[str, Any]]:
     """Apply each rule of `RULES`.
 
     Parameters
     ----------
-    bundle : Bundle
+    calling : Calling
     scored : Scored
         Of a binary task.
 
@@ -32,14 +31,14 @@ def threshold_rules(bundle: Bundle, scored: Scored) -> list[dict[str, Any]]:
         ``precision``, ``fdr`` (both null when nothing is called) and ``recall`` (null without a positive); else
         ``left_out`` with the reason. Empty in a multi-class task. JSON values.
     """
-    if bundle.threshold is None:
+    if calling.threshold is None:
         return []
-    return [{"rule": rule, "meaning": meaning, **_applied(rule, bundle, scored)} for rule, meaning in RULES.items()]
+    return [{"rule": rule, "meaning": meaning, **_applied(rule, calling, scored)} for rule, meaning in RULES.items()]
 
 
-def _applied(rule: str, bundle: Bundle, scored: Scored) -> dict[str, Any]:
+def _applied(rule: str, calling: Calling, scored: Scored) -> dict[str, Any]:
     try:
-        threshold = choose_threshold(rule, bundle.threshold or 0.0, bundle.operating_points)
+        threshold = calling.choose(rule) or 0.0
     except ConfigError as error:
         return {"left_out": f"found {error.found}" + (f"; expected {error.expected}" if error.expected else "")}
     called_N = scored.probability_NC[:, 1] >= threshold
