@@ -21,6 +21,7 @@ _STRICT = ConfigDict(extra="forbid")
 Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
+Channel = Literal["network", "profile", "combined"]
 NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 
@@ -56,7 +57,6 @@ class SplitConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Check that the fold is one of the folds."""
         if self.fold >= self.folds:
             expected = f"0 to {self.folds - 1}, as split.folds says"
             raise ConfigError("split.fold", str(self.fold), expected, key="split.fold", value=self.fold)
@@ -92,8 +92,11 @@ class ModelConfig:
     variational_dropout: bool = False
     weight_dropout: Fraction = 0.0
     pooling: str = "attention"
+    attention_hidden: Annotated[int, Field(ge=0)] | None = None
     head_hidden: Annotated[int, Field(ge=0)] = 0
     dropout: Fraction = 0.3
+    families: tuple[str, ...] = ()
+    domains: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -127,11 +130,14 @@ class TrainingConfig:
     weight_decay: NonNegative = 0.01
     clip_norm: Rate = 1.0
     class_weight: Literal["none", "balanced"] = "none"
+    family_weight: NonNegative = 0.2
+    domain_weight: NonNegative = 1.0
     residue_dropout: Fraction = 0.05
     residue_substitution: Fraction = 0.0
     patience: Positive = 5
     amp: bool = True
     checkpoint_minutes: NonNegative = 10.0
+    start: str = ""
     skipgram: SkipgramConfig = field(default_factory=SkipgramConfig)
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
 
@@ -215,6 +221,7 @@ class EvaluateConfig:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
     bundle: str
+    evidence: Channel | None = None
     report: str
 
 

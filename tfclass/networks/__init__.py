@@ -11,6 +11,8 @@ Every tensor name ends in its shape. The legend, used throughout:
 ``F``  features per step that an encoder gives (2H for a bidirectional one)
 ``G``  gates
 ``C``  classes
+``K``  families
+``S``  steps, `stem.pool` residues each
 ====  =====================================================
 
 So ``tokens_BL`` is an integer matrix, ``states_BLF`` what an encoder returns, ``logits_BC`` what the classifier

@@ -75,12 +75,15 @@ class AttentionPooling(nn.Module):
         F.
     directions : int
         Not needed; every pooling is built alike.
+    hidden : int, optional
+        Length of b, half the features if not given; with 0, :math:`a = \mathrm{softmax}(v^\top h_t)`.
     """
 
-    def __init__(self, features: int, directions: int) -> None:
+    def __init__(self, features: int, directions: int, hidden: int | None = None) -> None:
         super().__init__()
-        self.project = nn.Linear(features, features // 2 or 1)
-        self.score = nn.Linear(features // 2 or 1, 1, bias=False)
+        width = (features // 2 or 1) if hidden is None else hidden
+        self.project = nn.Linear(features, width) if width else None
+        self.score = nn.Linear(width or features, 1, bias=False)
 
     def weights(self, states_BLF: Tensor, mask_BL: Tensor) -> Tensor:
         """Give the attention of each position.
@@ -90,7 +93,8 @@ class AttentionPooling(nn.Module):
         float tensor, shape (B, L)
             Sums to 1 over a sequence, 0 on padding.
         """
-        scores_BL = self.score(torch.tanh(self.project(states_BLF)))[..., 0]
+        seen_BLF = states_BLF if self.project is None else torch.tanh(self.project(states_BLF))
+        scores_BL = self.score(seen_BLF)[..., 0]
         return scores_BL.masked_fill(~mask_BL, -torch.inf).softmax(dim=1)
 
     def forward(self, states_BLF: Tensor, mask_BL: Tensor) -> Tensor:

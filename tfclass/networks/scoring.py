@@ -4,17 +4,22 @@ import contextlib
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
-from tfclass.corpus.batching import collate, longest_first_batches
+from tfclass.corpus.batching import Indices, Tokens, collate, longest_first_batches
 from tfclass.errors import MemoryLimitError
-from tfclass.networks.classifier import Classifier
+from tfclass.networks.classifier import Classifier, HeadLogits
+from tfclass.networks.stems import LookupStem
 
 Precision = Literal["float32", "bf16"]
+T = TypeVar("T")
+# A network, tokens_BL, lengths_B and what `Classifier.lookup` gives -> an answer.
+Ask = Callable[[Classifier, Tensor, Tensor, LookupStem | None], T]
 
 # Padded residues in a batch, where nothing else is asked for: from 16,000 to 32,000 it hardly matters; a core is slower
 # with fewer or more.
@@ -23,9 +28,27 @@ MAX_RESIDUES = 24576
 _ACTION = {"cpu": "use a machine with more", "cuda": "use --cpu-fallback or --device cpu"}
 
 
+class Scores(NamedTuple):
+    """What all heads give for many sequences, in the order given.
+
+    Attributes
+    ----------
+    logits_NC : ndarray of float64, shape (N, C)
+    family_NK : ndarray of float64, shape (N, K), or None
+        None where the network has no head for families.
+    domains : list of (ndarray of float32, shape (length,)) or None
+        Logit of each residue lying in a DNA-binding domain; residues of one step share it. None where the network has
+        no head for it.
+    """
+
+    logits_NC: npt.NDArray[np.float64]
+    family_NK: npt.NDArray[np.float64] | None
+    domains: list[npt.NDArray[np.float32]] | None
+
+
 def logits_of(
     model: Classifier,
-    tokens: Sequence[npt.NDArray[np.uint8]],
+    tokens: Sequence[Tokens],
     max_residues: int,
     precision: Precision = "float32",
     *,
@@ -56,16 +79,81 @@ def logits_of(
     MemoryLimitError
         A single protein is too long for the memory. A batch that is too large is scored in smaller ones.
     """
-    device = next(model.parameters()).device
-    front = model.lookup() if device.type == "cpu" else None
     logits_NC = np.empty((len(tokens), model.head.out_features))
 
-    def score(rows: npt.NDArray[np.int64]) -> None:
+    def keep(rows: Indices, logits_BC: Tensor) -> None:
+        logits_NC[rows] = logits_BC.double().cpu().numpy()
+
+    _ask_all(model, Classifier.__call__, keep, tokens, max_residues, precision, cpu_fallback)
+    return logits_NC
+
+
+def scores_of(
+    model: Classifier,
+    tokens: Sequence[Tokens],
+    max_residues: int,
+    precision: Precision = "float32",
+    *,
+    cpu_fallback: bool = False,
+) -> Scores:
+    """Score sequences by all heads; see `logits_of` for the arguments and what is raised."""
+    n_families = model.family_head.out_features if model.family_head else None
+    logits_NC = np.empty((len(tokens), model.head.out_features))
+    family_NK = np.empty((len(tokens), n_families)) if n_families else None
+    domains = [np.empty(len(t), dtype=np.float32) for t in tokens] if model.domain_head else None
+
+    def keep(rows: Indices, logits: HeadLogits) -> None:
+        logits_NC[rows] = logits.logits_BC.double().cpu().numpy()
+        if family_NK is not None and logits.family_BK is not None:
+            family_NK[rows] = logits.family_BK.double().cpu().numpy()
+        if domains is not None and logits.domain_BS is not None:
+            domain_BL = logits.domain_BS.float().cpu().numpy().repeat(model.stem.pool, axis=1)
+            for row, domain_L in zip(rows, domain_BL, strict=True):
+                domains[row][:] = domain_L[: len(domains[row])]
+
+    _ask_all(model, Classifier.all_heads, keep, tokens, max_residues, precision, cpu_fallback)
+    return Scores(logits_NC, family_NK, domains)
+
+
+def _ask_all(
+    model: Classifier,
+    ask: Ask[T],
+    keep: Callable[[Indices, T], None],
+    tokens: Sequence[Tokens],
+    max_residues: int,
+    precision: Precision,
+    cpu_fallback: bool,
+) -> None:
+    """Ask a network about sequences batch by batch, and hand over each answer with the indices of its sequences."""
+    too_long = _in_batches(model, ask, keep, tokens, max_residues, precision, cpu_fallback)
+    if too_long:
+        spare, left = copy.deepcopy(model).to("cpu"), np.array(too_long)
+
+        def keep_left(rows: Indices, answer: T) -> None:
+            keep(left[rows], answer)
+
+        _in_batches(spare, ask, keep_left, [tokens[i] for i in too_long], max_residues, precision, False)
+
+
+def _in_batches(
+    model: Classifier,
+    ask: Ask[T],
+    keep: Callable[[Indices, T], None],
+    tokens: Sequence[Tokens],
+    max_residues: int,
+    precision: Precision,
+    cpu_fallback: bool,
+) -> list[int]:
+    """Do what `_ask_all` does, and return the indices of the sequences that are left for the CPU."""
+    device = next(model.parameters()).device
+    front = model.lookup() if device.type == "cpu" else None
+
+    def score(rows: Indices) -> None:
         try:
             batch = collate([tokens[i] for i in rows]).to(device)
             reduced = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
             with torch.inference_mode(), reduced:
-                logits_NC[rows] = model(batch.tokens_BL, batch.lengths_B, front).double().cpu().numpy()
+                keep(rows, ask(model, batch.tokens_BL, batch.lengths_B, front))
         except RuntimeError as error:
             if not _out_of_memory(error):
                 raise
@@ -77,7 +165,7 @@ def logits_of(
                 raise MemoryLimitError("scoring", found, action=_ACTION[device.type]) from None
             too_many.append(rows)
 
-    too_many: list[npt.NDArray[np.int64]] = []
+    too_many: list[Indices] = []
     too_long: list[int] = []
     batches = longest_first_batches([len(t) for t in tokens], max_residues)
     with evaluating(model):
@@ -90,10 +178,7 @@ def logits_of(
             # What did not fit into memory is tried again in halves.
             batches = [half for rows in too_many for half in np.array_split(rows, 2)]
             too_many.clear()
-    if too_long:
-        spare = copy.deepcopy(model).to("cpu")
-        logits_NC[too_long] = logits_of(spare, [tokens[i] for i in too_long], max_residues, precision)
-    return logits_NC
+    return too_long
 
 
 def _out_of_memory(error: RuntimeError) -> bool:
@@ -101,7 +186,7 @@ def _out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
-def _in_single_threads(score: Callable[[npt.NDArray[np.int64]], None], batches: list[npt.NDArray[np.int64]]) -> None:
+def _in_single_threads(score: Callable[[Indices], None], batches: list[Indices]) -> None:
     """Score a batch on each core instead of one batch on all cores.
 
     A recurrent step is too small to be shared well among cores (``benchmarks/recurrence.py``).

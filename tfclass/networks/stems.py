@@ -26,6 +26,8 @@ class NoStem(nn.Module):
         E.
     """
 
+    pool = 1
+
     def __init__(self, in_features: int) -> None:
         super().__init__()
         self.out_features = in_features

@@ -109,7 +109,6 @@ def build(config: ModelConfig, vocabulary: Vocabulary, n_classes: int) -> Classi
         An unknown name (the known ones are listed), or options that do not fit together.
     """
     make_encoder = _known(ENCODERS, config.name, "model.name")
-    pooling_kind = _known(POOLINGS, config.pooling, "model.pooling")
     if config.word > 1 and EMBEDDINGS.get(config.embedding, _words) is not _words:
         found = f"{config.word} with model.embedding={config.embedding}"
         expected = "1: only embeddings learned and skipgram know words"
@@ -117,8 +116,36 @@ def build(config: ModelConfig, vocabulary: Vocabulary, n_classes: int) -> Classi
     embedding = _known(EMBEDDINGS, config.embedding, "model.embedding")(config, vocabulary)
     stem = _stem(config)
     encoder = make_encoder(stem.out_features, config)
-    pooling = pooling_kind(encoder.out_features, encoder.directions)
-    return Classifier(embedding, stem, encoder, pooling, n_classes, config.dropout, config.head_hidden)
+    pooling = _pooling(encoder, config)
+    return Classifier(
+        embedding,
+        stem,
+        encoder,
+        pooling,
+        n_classes,
+        config.dropout,
+        config.head_hidden,
+        n_families=_n_families(config),
+        domains=config.domains,
+    )
+
+
+def _n_families(config: ModelConfig) -> int:
+    names = config.families
+    if "" in names or len(set(names)) < len(names) or len(names) == 1:
+        expected = "two names or more, no two alike, or none at all"
+        raise ConfigError("model.families", ", ".join(map(repr, names)), expected, key="model.families")
+    return len(names)
+
+
+def _pooling(encoder: NoEncoder | Recurrent, config: ModelConfig) -> nn.Module:
+    kind = _known(POOLINGS, config.pooling, "model.pooling")
+    if config.attention_hidden is None:
+        return kind(encoder.out_features, encoder.directions)
+    if kind is not AttentionPooling:
+        key, found = "model.attention_hidden", f"{config.attention_hidden} with model.pooling={config.pooling}"
+        raise ConfigError(key, found, "null: it has no attention", key=key)
+    return AttentionPooling(encoder.out_features, encoder.directions, config.attention_hidden)
 
 
 def _stem(config: ModelConfig) -> NoStem | ConvolutionStem | StackStem:

@@ -29,13 +29,17 @@ class Progress:
     loss_sum, norm_sum, n_seen, residues_seen, seconds : float, float, int, int, float
         Of the epoch so far: loss times proteins, gradient norm times batches, proteins, their residues, time in
         training steps.
+    head_losses : dict of str to (float, float)
+        Of the epoch so far, for each head beside the classes' own: loss times weight, weight.
     best_epoch, best_score : int, float
         The best validation average precision yet; epoch -1 before there is one.
     best_weights : dict of str to tensor
         The network at `best_epoch`, on the CPU.
     history : list of dict of str to float
         One entry per finished epoch: ``epoch, train_loss, gradient_norm, train_seconds, train_residues,
-        train_residues_per_second, valid_loss, valid_ap, learning_rate``.
+        train_residues_per_second, valid_loss, valid_ap, learning_rate``; with heads beside the classes' own
+        ``train_family_loss, train_domain_loss, valid_family_accuracy, valid_domain_f1``. ``train_loss`` is that of the
+        classes alone.
     """
 
     epoch: int = 0
@@ -45,6 +49,7 @@ class Progress:
     n_seen: int = 0
     residues_seen: int = 0
     seconds: float = 0.0
+    head_losses: dict[str, tuple[float, float]] = field(default_factory=dict)
     best_epoch: int = -1
     best_score: float = float("-inf")
     best_weights: dict[str, Tensor] = field(default_factory=dict)
@@ -52,7 +57,7 @@ class Progress:
 
     @property
     def mean_loss(self) -> float:
-        """Training loss per protein in the epoch so far."""
+        """Training loss of the classes, per protein, in the epoch so far."""
         return self.loss_sum / self.n_seen
 
     @property
@@ -69,6 +74,11 @@ class Progress:
         self.residues_seen += n_residues
         self.seconds += seconds
 
+    def count_head(self, name: str, loss: float, weight: float) -> None:
+        """Record the loss of a head in a training step."""
+        total, weights = self.head_losses.get(name, (0.0, 0.0))
+        self.head_losses[name] = (total + loss * weight, weights + weight)
+
     def end_epoch(self, **scores: float) -> None:
         """Write the epoch's entry in the history and stand at the start of the next one."""
         self.history.append(
@@ -79,9 +89,13 @@ class Progress:
                 "train_seconds": self.seconds,
                 "train_residues": float(self.residues_seen),
                 "train_residues_per_second": self.residues_seen / max(self.seconds, 1e-9),
+                **{
+                    f"train_{name}_loss": total / weight for name, (total, weight) in self.head_losses.items() if weight
+                },
                 **scores,
             }
         )
+        self.head_losses = {}
         self.epoch, self.step = self.epoch + 1, 0
         self.loss_sum, self.norm_sum, self.n_seen, self.residues_seen, self.seconds = 0.0, 0.0, 0, 0, 0.0
 

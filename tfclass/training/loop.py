@@ -28,10 +28,11 @@ from tfclass.corpus.table import LabelledProteins
 from tfclass.errors import NonFiniteLossError
 from tfclass.evaluation.metrics import average_precision
 from tfclass.networks.classifier import Classifier
-from tfclass.networks.scoring import logits_of
+from tfclass.networks.scoring import scores_of
 from tfclass.sequence.vocabulary import Vocabulary
 from tfclass.training.augmentation import drop_residues, substitute_residues
 from tfclass.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from tfclass.training.targets import Targets, figures
 
 
 class Hooks(NamedTuple):
@@ -64,6 +65,7 @@ class Trainer:
     model : Classifier
         On the device to train on; ends with the best weights, not the last.
     training, validation : LabelledProteins
+        With annotations, where the network has heads beside the classes' own.
     config : TrainingConfig
     vocabulary : Vocabulary
     seed : int
@@ -93,6 +95,7 @@ class Trainer:
         self.folder, self.fingerprint, self.hooks = folder, fingerprint, hooks or Hooks()
         self.device = next(model.parameters()).device
         self.weight_C = class_weights(training, config).to(self.device)
+        self.targets = Targets(training.annotations, model.stem.pool) if training.annotations else None
         self.optimizer = torch.optim.AdamW(
             model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
@@ -161,11 +164,13 @@ class Trainer:
         batch = batch._replace(tokens_BL=tokens_BL).to(self.device)
         amp = self.config.amp and self.device.type == "cuda"
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=amp):
-            logits_BC = self.model(batch.tokens_BL, batch.lengths_B)
+            logits = self.model.all_heads(batch.tokens_BL, batch.lengths_B)
         labels_B = torch.from_numpy(self.training.labels[rows]).to(self.device)
-        loss = F.cross_entropy(logits_BC.float(), labels_B, weight=self.weight_C)
-        value = loss.item()
-        self._check_finite("loss", value, step, rows)
+        class_loss = F.cross_entropy(logits.logits_BC.float(), labels_B, weight=self.weight_C)
+        head_losses = self.targets.losses(logits, batch.lengths_B, rows) if self.targets else {}
+        factors = {"family": self.config.family_weight, "domain": self.config.domain_weight}
+        loss = class_loss + sum(factors[name] * head.value for name, head in head_losses.items())
+        self._check_finite("loss", loss.item(), step, rows)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad()
@@ -173,19 +178,23 @@ class Trainer:
         gradient_norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm))
         self._check_finite("gradient norm", gradient_norm, step, rows)
         self.optimizer.step()
-        return value, gradient_norm
+        for name, head in head_losses.items():
+            self.progress.count_head(name, head.value.item(), head.weight)
+        return class_loss.item(), gradient_norm
 
     def _validate(self) -> None:
         labels_N = self.validation.labels
-        logits_NC = logits_of(self.model, self.validation.tokens, self.config.max_residues)
-        log_probability_NC = torch.log_softmax(torch.from_numpy(logits_NC), dim=1)
+        scores = scores_of(self.model, self.validation.tokens, self.config.max_residues)
+        log_probability_NC = torch.log_softmax(torch.from_numpy(scores.logits_NC), dim=1)
         score = average_precision(log_probability_NC.numpy(), labels_N)
         if score > self.progress.best_score:
             self.progress.best_epoch, self.progress.best_score = self.progress.epoch, score
             self.progress.best_weights = {k: v.detach().cpu().clone() for k, v in self.model.state_dict().items()}
         loss = F.nll_loss(log_probability_NC, torch.from_numpy(labels_N))
         rate = self.optimizer.param_groups[0]["lr"]
-        self.progress.end_epoch(valid_loss=float(loss), valid_ap=score, learning_rate=float(rate))
+        known = self.validation.annotations
+        heads = {f"valid_{name}": value for name, value in figures(scores, known).items()} if known else {}
+        self.progress.end_epoch(valid_loss=float(loss), valid_ap=score, learning_rate=float(rate), **heads)
 
     def _has_stalled(self) -> bool:
         since_best = self.progress.epoch - 1 - self.progress.best_epoch
