@@ -2,11 +2,13 @@
 #
 #   CORPUS=demo | swissprot | FILE   the generated demo corpus, reviewed UniProt proteins, or a labelled table
 #   FETCH="--taxon 9606"     options for `tfclass data fetch`, with CORPUS=swissprot
+#   EVIDENCE=experimental    of a TF: codes such as exp,ida; empty takes any, with CORPUS=swissprot
 #   MEMBERS=8                of a cluster and class, so many are kept, with CORPUS=swissprot
 #   MODEL=bilstm             a file of conf/model
 #   ARGS="key=value ..."     further Hydra overrides for train and eval, options for predict
 #   FASTA=FILE               what `make predict` reads
 #   RUNS="A B ..."           report folders or MLflow runs of evaluations, for `make compare`
+#   DOMAINS= FAMILIES= UNLABELLED=   what else `make pretrained` learns from, besides CORPUS=FILE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -20,6 +22,7 @@ PORT ?= 5000
 ARGS ?=
 RUNS ?=
 FETCH ?=
+EVIDENCE ?=
 MEMBERS ?= 8
 
 BIN := $(VENV)/bin
@@ -43,12 +46,13 @@ TRAIN_ARGS := $(CORPUS_ARGS)
 endif
 
 BUNDLE := models/$(NAME)-$(MODEL)
+PRETRAINED := models/pretrained/$(NAME)
 REPORT := reports/$(NAME)-$(MODEL)
 
 TRAIN = $(BIN)/tfclass train $(TRAIN_ARGS) model=$(MODEL) bundle=$(BUNDLE) $(ARGS)
 EVALUATE = $(BIN)/tfclass evaluate $(CORPUS_ARGS) bundle=$(BUNDLE) report=$(REPORT) $(ARGS)
 
-.PHONY: help setup data train eval compare predict zoo long-range ui demo test lint bench docs clean
+.PHONY: help setup data train eval compare predict zoo long-range pretrained ui demo test lint bench docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +80,8 @@ zoo: $(VENV)/.installed $(TABLE) ## Train every network with the same budget; on
 
 long-range: $(VENV)/.installed ## What each recurrent network remembers over 10 to 1000 residues; figures into docs/
 	$(BIN)/python benchmarks/long_range.py
+
+pretrained: $(PRETRAINED)/tf-bilstm/bundle.json ## Make the model that ships: profiles, two trainings, both joined (hours; CORPUS=FILE)
 
 ui: $(VENV)/.installed ## Serve the MLflow UI on this machine, port 5000 (PORT=...)
 	@echo "open http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning"
@@ -108,9 +114,29 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q -c constraints.txt -e .
 	@touch $@
 
+$(VENV)/.installed-profiles: $(VENV)/.installed
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[profiles]'
+	@touch $@
+
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[test]'
 	@touch $@
+
+$(PRETRAINED)/profiles.h3m.zst: $(TABLE) $(DOMAINS) | $(VENV)/.installed-profiles
+	$(BIN)/tfclass profiles build $< -o $@ $(if $(DOMAINS),--domains $(DOMAINS))
+
+$(PRETRAINED)/enriched.tsv: $(TABLE) $(PRETRAINED)/profiles.h3m.zst $(DOMAINS) $(FAMILIES) $(UNLABELLED)
+	$(BIN)/tfclass profiles enrich $< --profiles $(@D)/profiles.h3m.zst -o $@ $(if $(DOMAINS),--domains $(DOMAINS)) \
+	    $(if $(FAMILIES),--families $(FAMILIES)) $(if $(UNLABELLED),--unlabelled $(UNLABELLED))
+
+$(PRETRAINED)/start/bundle.json: $(TABLE) | $(VENV)/.installed
+	$(BIN)/tfclass train experiment=pretrained_start corpus.path=$(abspath $<) bundle=$(@D) $(ARGS)
+
+$(PRETRAINED)/network/bundle.json: $(PRETRAINED)/enriched.tsv $(PRETRAINED)/start/bundle.json
+	$(BIN)/tfclass train experiment=pretrained corpus.path=$(abspath $<) training.start=$(PRETRAINED)/start bundle=$(@D) $(ARGS)
+
+$(PRETRAINED)/tf-bilstm/bundle.json: $(TABLE) $(PRETRAINED)/network/bundle.json $(PRETRAINED)/profiles.h3m.zst
+	$(BIN)/tfclass profiles attach $(PRETRAINED)/network $< --profiles $(PRETRAINED)/profiles.h3m.zst -o $(@D)
 
 data/demo/demo.tsv: | $(VENV)/.installed
 	$(BIN)/tfclass data demo -o $@
@@ -119,8 +145,14 @@ data/demo/demo.tsv: | $(VENV)/.installed
 data/raw/uniprot/manifest.json: | $(VENV)/.installed
 	$(BIN)/tfclass data fetch -o $(@D) $(FETCH)
 
-data/interim/swissprot.tsv: data/raw/uniprot/manifest.json | $(VENV)/.installed
-	$(BIN)/tfclass data label $(<D) -o $@
+# Those of them that are TFs on such evidence: a second, small search.
+PROOF := $(if $(EVIDENCE),data/raw/uniprot-$(EVIDENCE)/manifest.json)
+
+data/raw/uniprot-%/manifest.json: data/raw/uniprot/manifest.json | $(VENV)/.installed
+	$(BIN)/tfclass data fetch -o $(@D) $(FETCH) --evidence $*
+
+data/interim/swissprot.tsv: data/raw/uniprot/manifest.json $(PROOF) | $(VENV)/.installed
+	$(BIN)/tfclass data label $(<D) -o $@ $(if $(PROOF),--evidence $(patsubst %/,%,$(dir $(PROOF))))
 
 data/interim/swissprot.clustered.tsv: data/interim/swissprot.tsv | $(VENV)/.installed
 	$(BIN)/tfclass data cluster $< -o $@

@@ -72,6 +72,10 @@ class BundleError(TfclassError):
     """A model bundle that is incomplete, altered, or written by a newer tfclass."""
 
 
+class ProfileError(TfclassError):
+    """A library of profiles that cannot be read, or cannot be made from what there is."""
+
+
 class ReportError(TfclassError):
     """A report that cannot be read, or not be compared with another."""
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tfclass.cli import corpora, evaluate, model, predict, replay, sweep, train, zoo
+from tfclass.cli import corpora, evaluate, model, predict, profiles, replay, sweep, train, zoo
 from tfclass.errors import TfclassError
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app.command("replay")(replay.replay)
 # The verbs of both modules are on it.
 app.add_typer(corpora.app, name="data")
 app.add_typer(model.app, name="model")
+app.add_typer(profiles.app, name="profiles")
 
 # typer exports only this leaf of its usage errors.
 _UsageError: type = typer.BadParameter.__mro__[1]

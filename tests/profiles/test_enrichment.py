@@ -1,0 +1,185 @@
+"""What profiles add to a table, on proteins for which it is known what should be added."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.profiles.test_recruitment import VOCABULARY, ZINC_FINGERS
+from tfclass.config import CorpusConfig
+from tfclass.corpus.annotation import read_annotations
+from tfclass.corpus.table import read_table
+from tfclass.errors import ProfileError, TableError
+from tfclass.profiles.enrichment import EnrichmentRules
+from tfclass.profiles.library import OF_CLUSTER, Library, Profile
+from tfclass.profiles.recruitment import build_profile
+from tfclass.profiles.regions import read_regions
+from tfclass.workflow.profiles import Extras, attach_profiles, build_profiles, enrich_table
+
+RULES = EnrichmentRules(
+    families={"C2H2": ("C2H2", "zf-C2H2*", "2.3.*"), "bHLH": ("bHLH", "HLH")},
+    family_of_kingdom={"Bacteria": "bacterial"},
+    repeats={"bacterial": 3},
+)
+FINGER = ZINC_FINGERS[0]
+PLAIN = "MSTNPKPQRKTKRNTNRRPQDVKFPGGGQIVGGVYLLPRRGPRLGVRATRKTSERSQPRG"
+ROWS = [
+    # id, label, kingdom, family, sequence, split
+    ("finger", "TF", "Metazoa", "BTB;zf-C2H2_6", PLAIN + FINGER, "train"),
+    ("unknown", "TF", "Metazoa", "NA", PLAIN[:40], "train"),
+    ("bacterium", "TF", "Bacteria", "", PLAIN[10:], "train"),
+    ("enzyme", "nonTF", "Metazoa", "", PLAIN[5:], "train"),
+    ("histone", "nonTF_hard", "Metazoa", "", PLAIN[3:], "train"),
+    ("mistake", "nonTF", "Metazoa", "", FINGER + FINGER + PLAIN, "train"),
+    ("judge", "nonTF", "Metazoa", "", FINGER + FINGER + PLAIN[1:], "test"),
+    ("known", "TF", "Metazoa", "HLH", PLAIN[20:] + FINGER, "valid"),
+]
+
+
+@pytest.fixture
+def table(tmp_path):
+    frame = pd.DataFrame(ROWS, columns=["id", "label", "kingdom", "family", "sequence", "split"])
+    frame["cluster"] = frame["id"]
+    path = tmp_path / "table.tsv"
+    frame.to_csv(path, sep="\t", index=False)
+    return path
+
+
+@pytest.fixture
+def profiles(tmp_path):
+    hmm = build_profile("finger", ZINC_FINGERS)
+    library = Library([Profile(hmm, "finger", "C2H2", 15.0), Profile(hmm, f"{OF_CLUSTER}7", "", 60.0)])
+    path = tmp_path / "profiles.h3m.zst"
+    path.write_bytes(library.to_bytes())
+    return path
+
+
+def enrich(table, profiles, **extras):
+    output = table.parent / "enriched.tsv"
+    done = enrich_table(table, output, profiles, RULES, Extras(**extras))
+    return done, pd.read_csv(output, sep="\t", keep_default_na=False).set_index("id")
+
+
+def test_families_get_one_name_and_negatives_none(table, profiles):
+    _, rows = enrich(table, profiles)
+    named = {"finger": "C2H2", "unknown": "", "bacterium": "bacterial", "known": "bHLH", "enzyme": "", "histone": ""}
+    assert rows["family"].loc[list(named)].to_dict() == named
+
+
+def test_domains_lie_where_a_profile_of_a_known_domain_fits(table, profiles):
+    _, rows = enrich(table, profiles)
+    start, end = map(int, rows["domains"]["finger"].split("-"))
+    assert abs(start - len(PLAIN) - 1) <= 3
+    assert abs(end - len(PLAIN) - len(FINGER)) <= 3
+    nothing = {"unknown": "", "bacterium": "", "enzyme": "none", "histone": ""}
+    assert rows["domains"].loc[list(nothing)].to_dict() == nothing
+
+
+def test_a_training_label_that_profiles_contradict_goes_and_a_test_label_stays(table, profiles):
+    done, rows = enrich(table, profiles)
+    assert done["contradictions left out"] == 1
+    assert "mistake" not in rows.index
+    assert rows.loc["judge", ["label", "split"]].tolist() == ["nonTF", "test"]
+
+
+def test_rare_families_are_repeated_under_ids_of_their_own(table, profiles):
+    done, rows = enrich(table, profiles)
+    assert [name for name in rows.index if name.startswith("bacterium")] == ["bacterium", "bacterium~2", "bacterium~3"]
+    assert done["repeated"] == 2
+
+
+def test_unlabelled_proteins_are_labelled_where_profiles_are_sure(table, profiles):
+    fasta = table.parent / "unlabelled.fasta"
+    fasta.write_text(
+        f">two\n{FINGER + PLAIN[7:] + FINGER}\n>none\n{PLAIN[::-1]}\n>again\n{PLAIN + FINGER}\n>odd\nM1K\n"
+    )
+    done, rows = enrich(table, profiles, unlabelled=fasta)
+    added = rows[rows["source"] == "profiles"]
+    assert list(zip(added["label"], added["family"], added["split"], strict=True)) == [
+        ("TF", "C2H2", "train"),
+        ("nonTF", "", "train"),
+    ]
+    assert (done["unlabelled taken as positive"], done["unlabelled taken as negative"]) == (1, 1)
+    assert not added.index.duplicated().any()
+
+
+def test_known_domains_and_families_bring_their_training_proteins(table, profiles):
+    regions = table.parent / "regions.tsv"
+    regions.write_text(
+        f"domain\tstart\tend\tsplit\tsequence\nx\t3\t9\ttrain\t{PLAIN + FINGER}\nx\t20\t31\ttrain\t{PLAIN * 2}\n"
+        f"y\t2\t5\ttrain\t{PLAIN * 2}\nx\t3\t9\ttest\t{PLAIN * 3}\n"
+    )
+    families = table.parent / "families.tsv"
+    families.write_text(f"id\tlabel\tsplit\tsequence\na\tHLH\ttrain\t{PLAIN[2:]}\nb\tC2H2\ttest\t{PLAIN[4:]}\n")
+    done, rows = enrich(table, profiles, regions=regions, families=families)
+    assert rows["domains"]["finger"] == "3-9"
+    assert rows.loc["domains:1", ["label", "domains", "split"]].tolist() == ["TF", "2-5;20-31", "train"]
+    assert rows.loc["families:a", ["label", "family"]].tolist() == ["TF", "bHLH"]
+    assert (done["of known domains"], done["of known families"]) == (1, 1)
+    assert "families:b" not in rows.index
+
+
+def test_the_enriched_table_can_be_learned_from(table, profiles):
+    enrich(table, profiles)
+    path = str(table.parent / "enriched.tsv")
+    proteins = read_table(CorpusConfig(path=path), VOCABULARY)
+    known = read_annotations(proteins.frame, ("C2H2", "bHLH", "bacterial"), VOCABULARY, path, domains=True)
+    assert (known.families >= 0).sum() == 5
+    assert known.domains[0] is not None
+    assert known.domains[0].sum() >= len(FINGER) - 4
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("domain\tstart\tsequence\nx\t1\tMKV\n", "no column 'end'; expected the columns domain, start, end, sequence"),
+        (
+            "domain\tstart\tend\tsequence\nx\t2\t4\tMKV\n",
+            "row 2, column 'start': found '2' to '4'; expected numbers from 1 to the sequence's 3, the start first",
+        ),
+        ("domain\tstart\tend\tsequence\nx\t1\t2\tMKV\nx\t0\t1\tMKV\n", "row 3, column 'start': found '0' to '1'"),
+        ("domain\tstart\tend\tsequence\nx\ta\t2\tMKV\n", "row 2, column 'start': found 'a' to '2'"),
+    ],
+    ids=["a column missing", "beyond the end", "before the start", "no number"],
+)
+def test_regions_that_cannot_be_are_named(tmp_path, text, said):
+    path = tmp_path / "regions.tsv"
+    path.write_text(text)
+    with pytest.raises(TableError) as caught:
+        read_regions(path)
+    assert said in str(caught.value)
+
+
+def test_a_table_without_clusters_is_refused(table, profiles, tmp_path):
+    frame = pd.read_csv(table, sep="\t", keep_default_na=False).drop(columns="cluster")
+    frame.to_csv(table, sep="\t", index=False)
+    with pytest.raises(TableError, match="no column 'cluster'; expected one; add it with `tfclass data cluster`"):
+        build_profiles(table, tmp_path / "x", RULES)
+    with pytest.raises(ProfileError, match="cannot be read .*make it with `tfclass profiles build`"):
+        attach_profiles("tf-bilstm", table, tmp_path / "nothing", tmp_path / "y")
+
+
+def test_profiles_from_a_table_to_a_bundle(demo_table, small_bundle_folder, tmp_path):
+    from tfclass.bundle.bundle import load_bundle
+    from tfclass.bundle.channels import answer
+
+    profiles, bundle = tmp_path / "profiles.h3m.zst", tmp_path / "joined"
+    library = build_profiles(demo_table, profiles, RULES)
+    joined = attach_profiles(str(small_bundle_folder), demo_table, profiles, bundle)
+    again = load_bundle(bundle)
+    assert again.profiles is not None
+    assert again.profiles.to_bytes() == library.to_bytes()
+    assert again.combiners == joined.combiners
+    proteins = read_table(CorpusConfig(path=str(demo_table)), VOCABULARY)
+    valid = proteins.select((proteins.frame["split"] == "valid").to_numpy())
+    by_network, by_both = (
+        answer(again, valid.tokens, channel).probability_NC[:, 1] for channel in ("network", "combined")
+    )
+    positive = valid.labels == 1
+    # The network is untrained; the profiles are not.
+    assert np.mean(by_both[positive]) - np.mean(by_both[~positive]) > 0.2
+    assert abs(np.mean(by_network[positive]) - np.mean(by_network[~positive])) < 0.05
+    card = (bundle / "MODEL_CARD.md").read_text()
+    assert f"{len(library.profiles)} profile hidden Markov models" in card
+    # Once more does not add a second section.
+    attach_profiles(str(bundle), demo_table, profiles, bundle)
+    assert (bundle / "MODEL_CARD.md").read_text() == card

@@ -1,0 +1,119 @@
+"""``tfclass profiles``: profile hidden Markov models from a table, for a table, beside a network."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tfclass.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tfclass.profiles.enrichment import EnrichmentRules
+
+app = typer.Typer(help="Make profiles of known transcription factors, and use them.", no_args_is_help=True)
+
+Table = Annotated[Path, typer.Argument(help="A labelled table with the columns cluster and split.")]
+Profiles = Annotated[Path, typer.Option(help="What `tfclass profiles build` wrote.")]
+Domains = Annotated[
+    Path | None, typer.Option(help="Known DNA-binding domains: a table of domain, start, end and sequence.")
+]
+Rules = Annotated[Path | None, typer.Option(help="YAML in place of conf/enrichment.yaml.")]
+Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all. They change nothing in the result.")]
+
+
+@app.command()
+def build(
+    table: Table,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The profiles to write, such as profiles.h3m.zst.")],
+    domains: Domains = None,
+    rules: Rules = None,
+    threads: Threads = 0,
+) -> None:
+    """Make profiles of the transcription factors in the split 'train'."""
+    from tfclass.cli.corpora import all_or
+    from tfclass.workflow.profiles import build_profiles
+
+    with _bar() as on_progress:
+        library = build_profiles(
+            table, output, _rules(rules), domains, threads=all_or(threads), on_progress=on_progress
+        )
+    typer.echo(f"{output}: {len(library.profiles):,} profiles of {library.states:,} states", err=True)
+
+
+@app.command()
+def enrich(
+    table: Table,
+    profiles: Profiles,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The table to write: .tsv.")],
+    domains: Domains = None,
+    families: Annotated[
+        Path | None, typer.Option(help="A table of transcription factors whose label is their family.")
+    ] = None,
+    unlabelled: Annotated[Path | None, typer.Option(help="FASTA: what profiles are sure of is labelled.")] = None,
+    rules: Rules = None,
+    threads: Threads = 0,
+) -> None:
+    """Make a training table that says more: families, places of domains, proteins labelled by profiles.
+
+    The rows of valid and test keep their labels; only the split 'train' grows.
+    """
+    from tfclass.cli.corpora import all_or
+    from tfclass.workflow.profiles import Extras, enrich_table
+
+    extras = Extras(domains, families, unlabelled)
+    done = enrich_table(table, output, profiles, _rules(rules), extras, threads=all_or(threads))
+    for what, count in done.items():
+        typer.echo(f"{what}: {count:,}", err=True)
+
+
+@app.command()
+def attach(
+    model: Annotated[str, typer.Argument(help="A bundle folder, or the name of a shipped model.")],
+    table: Table,
+    profiles: Profiles,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The bundle to write.")],
+    threads: Threads = 0,
+) -> None:
+    """Put profiles beside a network; how both are read together is fitted on the split 'valid'."""
+    from tfclass.cli.corpora import all_or
+    from tfclass.workflow.profiles import attach_profiles
+
+    bundle = attach_profiles(model, table, profiles, output, threads=all_or(threads))
+    for reading, combiner in bundle.combiners.items():
+        typer.echo(f"{reading}: called from {combiner.threshold:.4f}", err=True)
+    typer.echo(f"{output}: {bundle.name}, with profiles", err=True)
+
+
+def _rules(path: Path | None) -> "EnrichmentRules":
+    import yaml
+
+    from tfclass.config import from_mapping
+    from tfclass.profiles.enrichment import EnrichmentRules
+
+    source = path or files("tfclass.conf") / "enrichment.yaml"
+    try:
+        content = yaml.safe_load(source.read_bytes())
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        expected = "YAML as in conf/enrichment.yaml"
+        raise ConfigError(str(source), f"something that cannot be read ({error})", expected) from error
+    return from_mapping(EnrichmentRules, content, where=str(source))
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[str, float], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f} %"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task("", total=1.0)
+        yield lambda what, share: progress.update(task, description=what, completed=share)

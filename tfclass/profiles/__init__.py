@@ -1,0 +1,1 @@
+"""Profile hidden Markov models of what transcription factors share: the second channel of evidence."""

@@ -1,0 +1,207 @@
+"""What profiles teach a network: more labelled proteins, the places of domains, families by one name.
+
+A labelled table becomes one with more in it, for training only: the valid and test rows keep their labels and their
+number. Rows that profiles add say so in their column ``source``.
+"""
+
+import fnmatch
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from tfclass.corpus.annotation import NO_DOMAIN
+from tfclass.profiles.library import Hit, Library
+from tfclass.profiles.regions import Region
+
+Tokens = Sequence[npt.NDArray[np.uint8]]
+
+SOURCE = "profiles"
+# A domain annotated in a protein known to be a transcription factor may score a little less than one that makes it one.
+_GRACE_BITS = 3.0
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class EnrichmentRules:
+    """What is taken from the profiles; see ``conf/enrichment.yaml``.
+
+    Attributes
+    ----------
+    families : mapping of str to tuple of str
+        Patterns (``*`` for anything) of what sources call a family, by the name it gets.
+    family_of_kingdom : mapping of str to str
+        Family of a kingdom's transcription factors that have none of their own.
+    positive_margin, negative_margin : float
+        An unlabelled protein is taken for a transcription factor from so many bits above a profile's threshold, for
+        none below the other; what lies between is left out.
+    contradiction_margin : float
+        A training protein that is labelled as none, and lies so far above the threshold, is left out.
+    repeats : mapping of str to int
+        How often the training proteins of a family are in the table.
+    """
+
+    families: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    family_of_kingdom: Mapping[str, str] = Field(default_factory=dict)
+    positive_margin: float = 3.0
+    negative_margin: float = -15.0
+    contradiction_margin: float = 20.0
+    repeats: Mapping[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+
+    def name_of(self, given: str, kingdom: str = "") -> str:
+        """Give the one name of what a source calls a family; empty where no pattern fits.
+
+        Parameters
+        ----------
+        given : str
+            As a whole, or names joined by ``;``, ``+`` or ``,``: the first that fits counts.
+        kingdom : str
+            Names the family where `given` does not.
+        """
+        for part in (given, *re.split(r"[;+,]", given)):
+            for name, patterns in self.families.items():
+                if any(fnmatch.fnmatchcase(part, pattern) for pattern in patterns):
+                    return name
+        return self.family_of_kingdom.get(kingdom, "")
+
+
+def with_families(frame: pd.DataFrame, positive_N: npt.NDArray[np.bool_], rules: EnrichmentRules) -> pd.DataFrame:
+    """Name the families of the positives, and of nothing else, in the column ``family``."""
+    given, kingdom = (frame.reindex(columns=[name], fill_value="")[name] for name in ("family", "kingdom"))
+    named = [rules.name_of(name, where) for name, where in zip(given, kingdom, strict=True)]
+    return frame.assign(family=np.where(positive_N, named, ""))
+
+
+def enriched(
+    frame: pd.DataFrame,
+    positive_N: npt.NDArray[np.bool_],
+    hits: Sequence[Hit],
+    library: Library,
+    regions: Mapping[str, Sequence[Region]],
+    rules: EnrichmentRules,
+    negative_label: str,
+) -> pd.DataFrame:
+    """Name families, place domains and leave out what contradicts the profiles.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        A table with ``id``, ``label``, ``sequence``, ``split`` and maybe ``family`` and ``kingdom``.
+    positive_N : ndarray of bool, shape (N,)
+    hits : sequence of Hit
+        Of the library in the table's proteins.
+    library : Library
+    regions : mapping of str to sequence of Region
+        Known domains by sequence: they are taken as they are, and so is what the table says of its own.
+    rules : EnrichmentRules
+    negative_label : str
+        Proteins of this label have no DNA-binding domain; one that is negative under another label may have.
+
+    Returns
+    -------
+    DataFrame
+        With the columns ``family`` and ``domains``.
+    """
+    frame = with_families(frame, positive_N, rules)
+    found = _places(hits, library)
+    margin_N = margins(hits, library, len(frame))
+    own = frame.reindex(columns=["domains"], fill_value="")["domains"]
+    rows = zip(own, frame["sequence"], frame["label"], positive_N, strict=True)
+    frame["domains"] = [
+        known or _domains(regions.get(sequence), found.get(i, []), label == negative_label, bool(positive))
+        for i, (known, sequence, label, positive) in enumerate(rows)
+    ]
+    contradicts = ~positive_N & (margin_N > rules.contradiction_margin) & (frame["split"] == "train").to_numpy()
+    return frame.loc[~contradicts]
+
+
+def pseudo_labelled(
+    ids: Sequence[str],
+    sequences: Sequence[str],
+    hits: Sequence[Hit],
+    library: Library,
+    rules: EnrichmentRules,
+    labels: tuple[str, str],
+) -> pd.DataFrame:
+    """Label proteins by profiles alone, where those are sure.
+
+    Parameters
+    ----------
+    ids, sequences : sequence of str, length N
+    hits : sequence of Hit
+    library : Library
+    rules : EnrichmentRules
+    labels : tuple of str
+        The negative and the positive one.
+
+    Returns
+    -------
+    DataFrame
+        Training rows, each a cluster of its own.
+    """
+    margin_N = margins(hits, library, len(ids))
+    best = library.best(hits, len(ids))
+    found = _places(hits, library)
+    rows = []
+    for i, (name, sequence) in enumerate(zip(ids, sequences, strict=True)):
+        positive = margin_N[i] > rules.positive_margin
+        if not positive and margin_N[i] >= rules.negative_margin:
+            continue
+        family = library.profiles[best[i].profile].family if positive else ""
+        domains = _domains(None, found.get(i, []), False, bool(positive))
+        rows.append((name, labels[int(positive)], SOURCE, family, domains, name, "train", sequence))
+    columns = ["id", "label", "source", "family", "domains", "cluster", "split", "sequence"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def repeated(frame: pd.DataFrame, rules: EnrichmentRules) -> pd.DataFrame:
+    """Put the training rows of some families into the table again, under ids of their own."""
+    parts = [frame]
+    for family, times in rules.repeats.items():
+        rows = frame[(frame["family"] == family) & (frame["split"] == "train")]
+        parts += [rows.assign(id=rows["id"] + f"~{again}") for again in range(2, times + 1)]
+    return pd.concat(parts, ignore_index=True).fillna("")
+
+
+def margins(hits: Sequence[Hit], library: Library, n: int) -> npt.NDArray[np.float64]:
+    """Give the margin of each of n proteins, shape (n,); see `Evidence`."""
+    return np.array([evidence.margin for evidence in library.best(hits, n)])
+
+
+def _places(hits: Sequence[Hit], library: Library) -> dict[int, list[tuple[int, int]]]:
+    """Find where profiles of known domains fit: of a cluster's profile nobody knows what its states are for."""
+    found: dict[int, list[tuple[int, int]]] = {}
+    for hit in hits:
+        profile = library.profiles[hit.profile]
+        if profile.of_domain and hit.bits >= profile.threshold - _GRACE_BITS:
+            found.setdefault(hit.protein, []).extend(hit.envelopes)
+    return found
+
+
+def _domains(known: Sequence[Region] | None, found: list[tuple[int, int]], none_there: bool, positive: bool) -> str:
+    if known:
+        return _joined([(region.start, region.end) for region in known])
+    if none_there:
+        return NO_DOMAIN
+    return _joined(found) if positive else ""
+
+
+def _joined(places: list[tuple[int, int]]) -> str:
+    """Write ranges as a table does, those that touch or overlap as one.
+
+    Examples
+    --------
+    >>> _joined([(30, 40), (5, 12), (13, 20), (35, 50)])
+    '5-20;30-50'
+    """
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted(places):
+        if joined and start <= joined[-1][1] + 1:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return ";".join(f"{start}-{end}" for start, end in joined)

@@ -1,0 +1,243 @@
+"""A library of profiles in HMMER's own format, each with the score from which it is believed.
+
+HMMER itself can use the file: a profile's gathering threshold (``GA``) is its `Profile.threshold`, its description
+(``DESC``) the family.
+
+References
+----------
+.. [1] S. R. Eddy, "Accelerated profile HMM searches", PLoS Comput. Biol. 7 (2011), 10.1371/journal.pcbi.1002195.
+.. [2] M. Larralde, G. Zeller, "PyHMMER", Bioinformatics 39 (2023), 10.1093/bioinformatics/btad214.
+"""
+
+import io
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyhmmer
+from pyhmmer.easel import Alphabet, DigitalSequence, DigitalSequenceBlock, VectorU8
+from pyhmmer.plan7 import HMM
+
+from tfclass.compression import DAMAGED, compressed, decompressed
+from tfclass.errors import ProfileError
+from tfclass.sequence.vocabulary import Vocabulary
+
+ALPHABET = Alphabet.amino()
+# How the names of profiles begin that were found by comparing clusters.
+OF_CLUSTER = "cluster:"
+# The least score of a hit, in bits: below it chance hits are as common as others.
+MIN_BITS = 10.0
+# The least score of a domain beside the best one: a repeat of a short motif, such as a zinc finger, scores little.
+MIN_DOMAIN_BITS = 5.0
+# HMMER refuses longer sequences, so they are searched in pieces; no domain is as long as what two of them share.
+_PIECE, _SHARED = 100_000, 5_000
+
+
+class Profile(NamedTuple):
+    """A profile hidden Markov model.
+
+    Attributes
+    ----------
+    hmm : pyhmmer.plan7.HMM
+    name : str
+        Unique in a library, without white space.
+    family : str
+        Of most of the proteins it was made from; empty where that is not known.
+    threshold : float
+        Bits from which a hit speaks for a transcription factor.
+    """
+
+    hmm: HMM
+    name: str
+    family: str
+    threshold: float
+
+    @property
+    def of_domain(self) -> bool:
+        """Whether it was made from a known domain, and not from what clusters share."""
+        return not self.name.startswith(OF_CLUSTER)
+
+
+class Hit(NamedTuple):
+    """A protein that a profile fits.
+
+    Attributes
+    ----------
+    profile : int
+        Index into the library.
+    protein : int
+        Index into the sequences searched.
+    bits : float
+        Score of the whole sequence.
+    envelopes : tuple of (int, int)
+        Where its domains lie, the best first; residues counted from 1, both ends included.
+    """
+
+    profile: int
+    protein: int
+    bits: float
+    envelopes: tuple[tuple[int, int], ...]
+
+
+class Evidence(NamedTuple):
+    """What a library says of a protein.
+
+    Attributes
+    ----------
+    margin : float
+        Bits above the threshold of the profile that is exceeded most, or missed least; -inf where none fits.
+    profile : int
+        That profile's index; -1 where none fits.
+    bits : float
+        Its score; 0 where none fits.
+    start, end : int
+        Envelope of its best domain; residues counted from 1; 0 where none fits.
+    """
+
+    margin: float
+    profile: int
+    bits: float
+    start: int
+    end: int
+
+
+NO_EVIDENCE = Evidence(-np.inf, -1, 0.0, 0, 0)
+
+
+class Library:
+    """Profiles that are searched together.
+
+    Parameters
+    ----------
+    profiles : sequence of Profile
+        At least one; no two of one name.
+    """
+
+    def __init__(self, profiles: Sequence[Profile]) -> None:
+        self.profiles = tuple(profiles)
+        self.states = sum(profile.hmm.M for profile in self.profiles)
+
+    def search(
+        self, tokens: Sequence[npt.NDArray[np.uint8]], vocabulary: Vocabulary, threads: int = 1
+    ) -> list[Evidence]:
+        """Find the profile that fits each protein best.
+
+        Parameters
+        ----------
+        tokens : sequence of ndarray of uint8, each of shape (length,)
+            None empty.
+        vocabulary : Vocabulary
+            That of the tokens.
+        threads : int
+
+        Returns
+        -------
+        list of Evidence, length N
+            In the order given; of a protein it depends on nothing but that protein.
+        """
+        return self.best(self.hits(tokens, vocabulary, threads), len(tokens))
+
+    def hits(self, tokens: Sequence[npt.NDArray[np.uint8]], vocabulary: Vocabulary, threads: int = 1) -> list[Hit]:
+        """Find all hits, by profile; see `search`."""
+        return search([profile.hmm for profile in self.profiles], tokens, vocabulary, threads)
+
+    def best(self, hits: Sequence[Hit], n: int) -> list[Evidence]:
+        """Keep the best of the hits in each of n proteins: the one farthest above its profile's threshold."""
+        evidence = [NO_EVIDENCE] * n
+        for hit in hits:
+            margin = hit.bits - self.profiles[hit.profile].threshold
+            if margin > evidence[hit.protein].margin:
+                evidence[hit.protein] = Evidence(margin, hit.profile, hit.bits, *hit.envelopes[0])
+        return evidence
+
+    def to_bytes(self) -> bytes:
+        """Pack into HMMER's binary format, compressed with zstd; the same profiles give the same bytes."""
+        buffer = io.BytesIO()
+        for hmm, name, family, threshold in self.profiles:
+            hmm.name, hmm.description = name, family or None
+            hmm.cutoffs.gathering = (threshold, threshold)
+            hmm.command_line = hmm.creation_time = None
+            hmm.write(buffer, binary=True)
+        return compressed(buffer.getvalue())
+
+    @classmethod
+    def from_bytes(cls, content: bytes, where: str) -> "Library":
+        """Unpack what `to_bytes` gave.
+
+        Parameters
+        ----------
+        content : bytes
+            HMMER's format, text or binary, may be compressed.
+        where : str
+            For messages.
+
+        Raises
+        ------
+        ProfileError
+            It is something else, holds no profile, or one without a gathering threshold.
+        """
+        try:
+            hmms = _hmms(decompressed(io.BytesIO(content)).read())
+        except (*DAMAGED, ValueError, OSError) as error:
+            raise ProfileError(where, f"no profiles that can be read ({error})", "HMMER's format") from error
+        if not hmms:
+            raise ProfileError(where, "no profile", "at least one")
+        return cls([_profile(hmm, where) for hmm in hmms])
+
+
+def search(
+    hmms: Sequence[HMM], tokens: Sequence[npt.NDArray[np.uint8]], vocabulary: Vocabulary, threads: int = 1
+) -> list[Hit]:
+    """Find every hit of `MIN_BITS` or more; see `Library.search`.
+
+    Returns
+    -------
+    list of Hit
+        By profile, then by score. A sequence beyond 100,000 residues is searched in pieces, each with hits of its own.
+    """
+    block, starts = _block(tokens, vocabulary)
+    hits = []
+    # Reported by score and not by E-value, which would change with the number of sequences.
+    found = pyhmmer.hmmsearch(hmms, block, cpus=threads, T=MIN_BITS, domT=0.0)
+    for profile, top in enumerate(found):
+        for hit in top:
+            protein, offset = starts[int(hit.name)]
+            domains = sorted(hit.domains, key=lambda domain: -domain.score)
+            kept = domains[:1] + [domain for domain in domains[1:] if domain.score >= MIN_DOMAIN_BITS]
+            envelopes = tuple((offset + domain.env_from, offset + domain.env_to) for domain in kept)
+            hits.append(Hit(profile, protein, hit.score, envelopes))
+    return hits
+
+
+def _block(
+    tokens: Sequence[npt.NDArray[np.uint8]], vocabulary: Vocabulary
+) -> tuple[DigitalSequenceBlock, list[tuple[int, int]]]:
+    """Give the sequences as HMMER reads them, and of each the protein it is of and where in it it begins."""
+    codes = np.array([0] + [ALPHABET.encode(letter)[0] for letter in vocabulary.letters], dtype=np.uint8)
+    sequences, starts = [], []
+    for protein, sequence in enumerate(tokens):
+        for start in range(0, max(1, len(sequence) - _SHARED), _PIECE - _SHARED):
+            piece = VectorU8(codes[sequence[start : start + _PIECE]])
+            sequences.append(DigitalSequence(ALPHABET, name=str(len(starts)), sequence=piece))
+            starts.append((protein, start))
+    return DigitalSequenceBlock(ALPHABET, sequences), starts
+
+
+def _hmms(content: bytes) -> list[HMM]:
+    file = pyhmmer.plan7.HMMFile(io.BytesIO(content))
+    try:
+        return list(file)
+    finally:
+        file.close()
+
+
+def _profile(hmm: HMM, where: str) -> Profile:
+    name, gathering = _text(hmm.name), hmm.cutoffs.gathering
+    if gathering is None:
+        raise ProfileError(f"{where}, profile {name}", "no gathering threshold", "a line GA")
+    return Profile(hmm, name, _text(hmm.description), gathering[0])
+
+
+def _text(value: bytes | str | None) -> str:
+    return value.decode() if isinstance(value, bytes) else value or ""

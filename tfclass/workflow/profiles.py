@@ -1,0 +1,277 @@
+"""Profiles: made from a table, teaching a table, joined to a network."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tfclass.bundle.bundle import CARD, DESCRIPTION, Bundle, find_bundle, load_bundle, save_bundle
+from tfclass.bundle.card import PROFILE_SECTION, profile_section
+from tfclass.bundle.channels import answer
+from tfclass.bundle.evidence import READINGS
+from tfclass.config import CorpusConfig
+from tfclass.corpus.split import select_split
+from tfclass.corpus.table import LabelledProteins, read_table
+from tfclass.errors import BundleError, ProfileError, TableError
+from tfclass.evaluation.combining import fit_combiner
+from tfclass.files import check_replaceable, make_folder, whole_file
+from tfclass.profiles.enrichment import EnrichmentRules, enriched, pseudo_labelled, repeated, with_families
+from tfclass.profiles.library import Library
+from tfclass.profiles.recruitment import build_library
+from tfclass.profiles.regions import Region, read_regions
+from tfclass.sequence.cleaning import clean
+from tfclass.sequence.fasta import read_fasta
+from tfclass.sequence.vocabulary import Vocabulary
+
+Progress = Callable[[str, float], None]
+_POSITIVE = 1
+
+
+class Extras(NamedTuple):
+    """What teaches a network beside a labelled table; each may be left out.
+
+    Attributes
+    ----------
+    regions : Path or None
+        Known DNA-binding domains; see `read_regions`.
+    families : Path or None
+        A table of transcription factors whose label is their family.
+    unlabelled : Path or None
+        FASTA.
+    """
+
+    regions: Path | None = None
+    families: Path | None = None
+    unlabelled: Path | None = None
+
+
+def build_profiles(
+    table: Path,
+    output: Path,
+    rules: EnrichmentRules,
+    regions: Path | None = None,
+    *,
+    threads: int = 1,
+    on_progress: Progress = lambda *_: None,
+) -> Library:
+    """Make profiles of the transcription factors in a table's training split, and save them.
+
+    Parameters
+    ----------
+    table : Path
+        Two classes, with ``cluster`` and ``split``.
+    output : Path
+    rules : EnrichmentRules
+        Of which the names of families are used.
+    regions : Path, optional
+        Known domains.
+    threads : int
+    on_progress : callable
+        See `build_library`.
+
+    Returns
+    -------
+    Library
+
+    Raises
+    ------
+    TfclassError
+        An input cannot be used, or the output not be written.
+    """
+    proteins = select_split(_read(table), "train", str(table))
+    known = [region for found in _regions(regions).values() for region in found]
+    names = sorted({region.domain for region in known})
+    domains = {name: [region.residues for region in known if region.domain == name] for name in names}
+    named = proteins._replace(frame=with_families(proteins.frame, proteins.labels == _POSITIVE, rules))
+    library = build_library(named, domains, Vocabulary(), threads=threads, on_progress=on_progress)
+    make_folder(output.parent)
+    with whole_file(output) as stream:
+        stream.write(library.to_bytes())
+    return library
+
+
+def enrich_table(
+    table: Path,
+    output: Path,
+    profiles: Path,
+    rules: EnrichmentRules,
+    extras: Extras,
+    *,
+    threads: int = 1,
+) -> dict[str, int]:
+    """Make a training table that says more; see `tfclass.profiles.enrichment`.
+
+    Parameters
+    ----------
+    table : Path
+        Two classes, with ``cluster`` and ``split``.
+    output : Path
+        .tsv or .tsv.gz.
+    profiles : Path
+        From `build_profiles`.
+    rules : EnrichmentRules
+    extras : Extras
+    threads : int
+
+    Returns
+    -------
+    dict of str to int
+        What was done, and to how many proteins.
+
+    Raises
+    ------
+    TfclassError
+        An input cannot be used, or the output not be written.
+    """
+    vocabulary = Vocabulary()
+    proteins = _read(table)
+    library = read_library(profiles)
+    regions = _regions(extras.regions)
+    held_out = set(proteins.frame["sequence"])
+    raw = read_table(CorpusConfig(path=str(table), classes=None, aliases={}), vocabulary).frame["label"]
+    negative_label, positive_label = proteins.classes
+    rows = enriched(
+        proteins.frame.assign(label=raw.to_numpy()),
+        proteins.labels == _POSITIVE,
+        library.hits(proteins.tokens, vocabulary, threads),
+        library,
+        regions,
+        rules,
+        negative_label,
+    )
+    rows["label"] = np.where(proteins.labels[rows.index] == _POSITIVE, positive_label, negative_label)
+    added = [
+        _of_regions(regions, held_out, positive_label),
+        _of_families(extras.families, held_out, positive_label, rules),
+        _of_unlabelled(extras.unlabelled, held_out, library, rules, proteins.classes, threads),
+    ]
+    whole = pd.concat([rows, *added], ignore_index=True).fillna("")
+    result = repeated(whole, rules)
+    make_folder(output.parent)
+    with whole_file(output) as stream:
+        stream.write(result.to_csv(sep="\t", index=False, lineterminator="\n").encode())
+    counts = Counter(added[2]["label"])
+    return {
+        "rows": len(result),
+        "contradictions left out": len(proteins.frame) - len(rows),
+        "of known domains": len(added[0]),
+        "of known families": len(added[1]),
+        "unlabelled taken as positive": counts[positive_label],
+        "unlabelled taken as negative": counts[negative_label],
+        "repeated": len(result) - len(whole),
+    }
+
+
+def attach_profiles(model: str, table: Path, profiles: Path, output: Path, *, threads: int = 1) -> Bundle:
+    """Put profiles beside a trained network, and fit how both are read together on the validation split.
+
+    Parameters
+    ----------
+    model : str
+        A bundle's folder or the name of a shipped one; of two classes.
+    table : Path
+        The table that the network was trained on, or one with the same validation split.
+    profiles : Path
+        From `build_profiles`.
+    output : Path
+        The bundle to write.
+    threads : int
+
+    Returns
+    -------
+    Bundle
+
+    Raises
+    ------
+    TfclassError
+        An input cannot be used, or the output not be written.
+    """
+    source = find_bundle(model)
+    check_replaceable(output, DESCRIPTION)
+    bundle, library = load_bundle(source), read_library(profiles)
+    proteins = select_split(_read(table), "valid", str(table))
+    if bundle.classes != proteins.classes:
+        found, expected = f"a model of the classes {', '.join(bundle.classes)}", f"one of {', '.join(proteins.classes)}"
+        raise BundleError(str(source), found, expected, path=str(source))
+    network_N = answer(bundle, proteins.tokens, "network").probability_NC[:, 1]
+    margin_N = np.array([e.margin for e in library.search(proteins.tokens, bundle.vocabulary, threads)])
+    positive_N = proteins.labels == _POSITIVE
+    combiners = {reading: fit_combiner(reading, network_N, margin_N, positive_N) for reading in READINGS}
+    joined = replace(bundle, profiles=library, combiners=combiners)
+    card = (source / CARD).read_text(encoding="utf-8")
+    save_bundle(joined, output, card.split(PROFILE_SECTION)[0] + profile_section(library, combiners.values()))
+    return joined
+
+
+def read_library(path: Path) -> Library:
+    """Read profiles.
+
+    Raises
+    ------
+    ProfileError
+        The file cannot be read, or has no profiles.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        found = f"a file that cannot be read ({error.strerror})"
+        raise ProfileError(str(path), found, action="make it with `tfclass profiles build`", path=str(path)) from None
+    return Library.from_bytes(content, str(path))
+
+
+def _read(table: Path) -> LabelledProteins:
+    proteins = read_table(CorpusConfig(path=str(table)), Vocabulary())
+    for column in ("split", "cluster"):
+        if column not in proteins.frame or (column == "cluster" and not proteins.clustered):
+            action = f"add it with `tfclass data {column}`"
+            raise TableError(str(table), f"no column {column!r}", "one", action, path=str(table), column=column)
+    return proteins
+
+
+def _regions(path: Path | None) -> dict[str, list[Region]]:
+    return read_regions(path) if path else {}
+
+
+def _of_regions(regions: dict[str, list[Region]], known: set[str], label: str) -> pd.DataFrame:
+    rows: list[dict[str, Any]] = []
+    for number, (sequence, found) in enumerate(regions.items()):
+        if sequence not in known:
+            name, places = f"domains:{number}", ";".join(f"{r.start}-{r.end}" for r in sorted(found, key=_start))
+            rows.append({"id": name, "label": label, "source": "domains", "domains": places, "cluster": name})
+            rows[-1] |= {"split": "train", "sequence": sequence}
+            known.add(sequence)
+    return pd.DataFrame(rows)
+
+
+def _of_families(path: Path | None, known: set[str], label: str, rules: EnrichmentRules) -> pd.DataFrame:
+    if path is None:
+        return pd.DataFrame()
+    frame = read_table(CorpusConfig(path=str(path), classes=None, aliases={}), Vocabulary()).frame
+    in_training = frame.reindex(columns=["split"], fill_value="train")["split"] == "train"
+    new = ~frame["sequence"].isin(list(known)) & ~frame["sequence"].duplicated()
+    frame = frame.loc[in_training & new]
+    known.update(frame["sequence"])
+    named = [rules.name_of(name) for name in frame["label"]]
+    return frame.assign(id="families:" + frame["id"], label=label, family=named, source="families", domains="")
+
+
+def _of_unlabelled(
+    path: Path | None, known: set[str], library: Library, rules: EnrichmentRules, classes: tuple[str, ...], threads: int
+) -> pd.DataFrame:
+    if path is None:
+        return pd.DataFrame({"label": []})
+    vocabulary = Vocabulary()
+    records = [record for record in read_fasta(path) if record.sequence not in known]
+    sound = [(record, cleaned) for record in records if not (cleaned := clean(record.sequence, vocabulary)).problem]
+    hits = library.hits([cleaned.tokens for _, cleaned in sound], vocabulary, threads)
+    ids = [f"unlabelled:{number}:{record.id}" for number, (record, _) in enumerate(sound)]
+    letters = [vocabulary.decode(cleaned.tokens) for _, cleaned in sound]
+    return pseudo_labelled(ids, letters, hits, library, rules, (classes[0], classes[1]))
+
+
+def _start(region: Region) -> int:
+    return region.start
