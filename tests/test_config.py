@@ -34,7 +34,7 @@ def composed(name, kind, *overrides):
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda part: part)
 def test_every_file_that_ships_trains(group, option):
-    needed = ["corpus.path=x.tsv"] if option in ("table", "pretrained") else []
+    needed = ["corpus.path=x.tsv"] if option in ("table", "pretrained", "pretrained_start") else []
     config = composed("train", TrainConfig, f"{group}={option}", *needed)
     build(config.model, Vocabulary(), 2)
     assert to_mapping(config)["run_dir"] == "somewhere"
@@ -65,8 +65,10 @@ def test_the_defaults_of_the_dataclasses_are_those_of_the_files():
             {"stem": {"width": 3}},
             "model.stem.width: found an unknown key; expected one of name, channels, kernel, stacks",
         ),
+        ({"attention_hidden": -1}, "model.attention_hidden: found -1; expected greater than or equal to 0"),
     ],
-    ids=["unknown key", "out of range", "not a number", "dropout of one", "not a choice", "unknown key below"],
+    ids=["unknown key", "out of range", "not a number", "dropout of one", "not a choice", "unknown key below"]
+    + ["a negative width"],
 )
 def test_a_wrong_value_is_named_by_its_whole_path(values, message):
     with pytest.raises(ConfigError) as raised:

@@ -148,6 +148,12 @@ KEYS = "epochs, minutes, max_residues, learning_rate, warmup_epochs, weight_deca
     ("arguments", "message"),
     [
         (["train", "training.lr=1"], f"training.lr: found an unknown key; expected one of {KEYS}"),
+        (
+            ["train", "corpus=swissprot", "corpus.curation.label.conflicts=positive"],
+            "corpus.curation.label.conflicts: found an option of how a table is made; expected one of training; "
+            "give it to tfclass data (tfclass data label --rules FILE), and train on the table that it makes",
+        ),
+        (["train", "+corpus.curation={}"], "corpus.curation: found an option of how a table is made"),
         (["train", "+training.lr=1"], f"training.lr: found an unknown key; expected one of {KEYS}"),
         (["train", "model=lstn"], "model: found 'lstn'; expected one of bilstm, bilstm_residues, bilstm_skipgram, cnn"),
         (["train", "training.epochs=0"], "training.epochs: found 0; expected greater than or equal to 1"),

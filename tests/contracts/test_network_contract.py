@@ -12,8 +12,8 @@ from tfclass.bundle.bundle import Bundle, load_bundle, save_bundle
 from tfclass.bundle.calibration import Calibration
 from tfclass.config import StemConfig
 from tfclass.corpus.batching import collate
-from tfclass.networks.encoders import NoEncoder
-from tfclass.networks.scoring import evaluating, logits_of
+from tfclass.networks.encoders import NoEncoder, length_mask
+from tfclass.networks.scoring import evaluating, logits_of, scores_of
 from tfclass.networks.stems import NoStem
 from tfclass.networks.zoo import EMBEDDINGS, ENCODERS, POOLINGS, build
 
@@ -27,6 +27,7 @@ CASES = {
     **{f"{name} embedding": {"embedding": name} for name in sorted(EMBEDDINGS)},
     "words of three": {"word": 3},
     "hidden layer": {"head_hidden": 7},
+    "linear attention": {"attention_hidden": 0},
     "full peepholes": {"name": "peephole_lstm", "peephole": "full"},
     "forget bias": {"forget_bias": 1.0},
     "residual": {"residual": True, "layers": 3},
@@ -35,12 +36,13 @@ CASES = {
     "weight dropout": {"weight_dropout": 0.3},
     "weight dropout of peepholes": {"name": "peephole_lstm", "weight_dropout": 0.3},
 }
+BASE = {"layers": 2, "dropout": 0.5, "families": ("x", "y", "z", "w"), "domains": True}
 
 
 @pytest.fixture(params=CASES.values(), ids=CASES)
 def network(request, vocabulary):
     torch.manual_seed(3)
-    config = replace(SMALL, **{"layers": 2, "dropout": 0.5, **request.param})
+    config = replace(SMALL, **{**BASE, **request.param})
     return build(config, vocabulary, n_classes=3)
 
 
@@ -51,9 +53,22 @@ def proteins():
 
 
 def score(network, sequences, extra_padding=0):
+    """All that the heads give for each sequence, in one row: classes, families, then domains, zero beyond its steps."""
     batch = collate(sequences)
     with evaluating(network), torch.inference_mode():
-        return network(F.pad(batch.tokens_BL, (0, extra_padding)), batch.lengths_B)
+        logits = network.all_heads(F.pad(batch.tokens_BL, (0, extra_padding)), batch.lengths_B)
+    domain_BS = logits.domain_BS * length_mask(logits.steps_B, logits.domain_BS.shape[1])
+    assert torch.isfinite(logits.domain_BS).all()
+    room = F.pad(domain_BS, (0, max(0, 80 - domain_BS.shape[1])))[:, :80]
+    return torch.cat([logits.logits_BC, logits.family_BK, room], dim=1)
+
+
+def in_rows(scores, network):
+    """What `scores_of` gives, as `score` gives it."""
+    rows_NS = np.zeros((len(scores.domains), 80))
+    for row_S, domain_L in zip(rows_NS, scores.domains, strict=True):
+        row_S[: -(-len(domain_L) // network.stem.pool)] = domain_L[:: network.stem.pool]
+    return np.concatenate([scores.logits_NC, scores.family_NK, rows_NS], axis=1)
 
 
 def test_padding_changes_nothing(network, proteins):
@@ -78,13 +93,29 @@ def test_order_in_the_batch_changes_nothing(network, proteins):
 
 
 def test_budget_of_a_batch_changes_nothing_and_input_order_is_kept(network, proteins):
-    together, one_by_one = (logits_of(network, proteins, budget) for budget in (10_000, 1))
+    together, one_by_one = (in_rows(scores_of(network, proteins, budget), network) for budget in (10_000, 1))
     np.testing.assert_allclose(together, one_by_one, atol=1e-5, rtol=1e-5)
 
 
 def test_scoring_by_tables_gives_what_the_network_gives(network, proteins):
     expected = score(network, proteins).numpy()
-    np.testing.assert_allclose(logits_of(network, proteins, 10_000), expected, atol=1e-5, rtol=1e-5)
+    found = scores_of(network, proteins, 10_000)
+    np.testing.assert_allclose(in_rows(found, network), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_class_logits_are_the_same_whether_all_heads_are_asked_or_not(network, proteins):
+    np.testing.assert_array_equal(scores_of(network, proteins, 64).logits_NC, logits_of(network, proteins, 64))
+    batch = collate(proteins)
+    network.eval()
+    assert torch.equal(network(*batch), network.all_heads(*batch).logits_BC)
+
+
+def test_residues_of_a_step_share_their_domain_logit_and_each_has_one(network, proteins):
+    domains, pool = scores_of(network, proteins, 64).domains, network.stem.pool
+    assert [domain_L.shape for domain_L in domains] == [(len(protein),) for protein in proteins]
+    assert all(domain_L.dtype == np.float32 for domain_L in domains)
+    steps_S = np.arange(len(proteins[2])) // pool
+    np.testing.assert_array_equal(domains[2], domains[2][steps_S * pool])
 
 
 def test_order_of_residues_matters(network, proteins):
@@ -97,7 +128,8 @@ def test_order_of_residues_matters(network, proteins):
 def test_gradients_reach_every_parameter(network, proteins):
     batch = collate(proteins)
     network.eval()
-    network(batch.tokens_BL, batch.lengths_B).square().sum().backward()
+    logits = network.all_heads(*batch)
+    sum(part.square().sum() for part in logits[:3]).backward()
     without = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert without == []
 
@@ -113,7 +145,7 @@ def test_scoring_restores_the_mode_of_every_module_and_repeats_exactly(network, 
 
 @pytest.mark.parametrize("change", CASES.values(), ids=CASES)
 def test_a_saved_network_comes_back_with_the_same_numbers(change, proteins, vocabulary, tmp_path):
-    config = replace(SMALL, **{"layers": 2, "dropout": 0.5, **change})
+    config = replace(SMALL, **{**BASE, **change})
     network = build(config, vocabulary, n_classes=3)
     classes, calibration = ("a", "b", "c"), Calibration(1.0, (0.0, 0.0, 0.0))
     save_bundle(Bundle("n", network, config, vocabulary, classes, calibration, None, {}), tmp_path / "n", card="")

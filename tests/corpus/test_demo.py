@@ -56,6 +56,13 @@ def test_every_positive_has_the_domain_of_its_own_family_where_the_table_says(de
     assert wrong == []
 
 
+def test_domains_are_those_of_positives_and_no_others(demo):
+    positive = demo["label"] == "TF"
+    assert (demo.loc[~positive, "domains"] == "none").all()
+    expected = demo["domain_start"].astype(str) + "-" + demo["domain_end"].astype(str)
+    assert (demo.loc[positive, "domains"] == expected[positive]).all()
+
+
 def test_no_negative_matches_any_family_anywhere(demo):
     negatives = demo[demo["label"] == "nonTF"]
     assert len(negatives) > 500

@@ -1,5 +1,7 @@
 """Every pooling against a loop over single sequences in NumPy."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -26,6 +28,11 @@ def attention_oracle(pooling, states_LF):
     return weight_L @ states_LF
 
 
+def linear_attention_oracle(pooling, states_LF):
+    score_L = states_LF @ pooling.score.weight.detach().numpy().astype(float)[0]
+    return np.exp(score_L) / np.exp(score_L).sum() @ states_LF
+
+
 @pytest.mark.parametrize(
     ("kind", "oracle"),
     [
@@ -33,8 +40,10 @@ def attention_oracle(pooling, states_LF):
         (MaxPooling, lambda _, s: s.max(axis=0)),
         (LastPooling, lambda _, s: np.concatenate([s[-1, :4], s[0, 4:]])),
         (AttentionPooling, attention_oracle),
+        (partial(AttentionPooling, hidden=3), attention_oracle),
+        (partial(AttentionPooling, hidden=0), linear_attention_oracle),
     ],
-    ids=["mean", "max", "last", "attention"],
+    ids=["mean", "max", "last", "attention", "attention of another width", "linear attention"],
 )
 def test_pooling_reads_real_positions_only_and_equals_a_loop(kind, oracle, states):
     pooling = kind(8, directions=2)

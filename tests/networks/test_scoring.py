@@ -8,14 +8,14 @@ import torch
 
 from tests.conftest import SMALL
 from tfclass.errors import MemoryLimitError
-from tfclass.networks.scoring import logits_of
+from tfclass.networks.scoring import logits_of, scores_of
 from tfclass.networks.zoo import build
 
 
 @pytest.fixture
 def model(vocabulary):
     torch.manual_seed(0)
-    return build(replace(SMALL, dropout=0.0), vocabulary, 2)
+    return build(replace(SMALL, dropout=0.0, families=("a", "b", "c"), domains=True), vocabulary, 2)
 
 
 @pytest.fixture
@@ -69,6 +69,32 @@ def test_what_is_too_long_for_the_device_is_scored_elsewhere_on_request(model, p
     expected = logits_of(model, proteins, 4000)
     small_memory(model, 30, torch.OutOfMemoryError("CUDA out of memory"))
     np.testing.assert_allclose(logits_of(model, proteins, 4000, cpu_fallback=True), expected, atol=1e-6)
+
+
+def test_all_heads_are_scored_in_halves_and_elsewhere_just_the_same(model, proteins):
+    expected = scores_of(model, proteins, 4000)
+    asked = []
+
+    def check(asking, arguments):
+        asked.append(arguments[0].numel())
+        if asked[-1] > 60 and asking is model.embedding:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    # Words are looked up in tables on the CPU; without them the embedding is asked.
+    model.lookup = lambda: None
+    model.embedding.register_forward_pre_hook(check)
+    found = scores_of(model, [*proteins, np.ones(70, np.uint8)], 4000, cpu_fallback=True)
+    assert max(asked) > 60
+    np.testing.assert_allclose(found.logits_NC[:-1], expected.logits_NC, atol=1e-6)
+    np.testing.assert_allclose(found.family_NK[:-1], expected.family_NK, atol=1e-6)
+    assert [len(domain_L) for domain_L in found.domains] == [*map(len, proteins), 70]
+    np.testing.assert_allclose(np.concatenate(found.domains[:-1]), np.concatenate(expected.domains), atol=1e-6)
+
+
+def test_a_network_without_the_heads_gives_classes_only(vocabulary, proteins):
+    scores = scores_of(build(SMALL, vocabulary, 2), proteins, 4000)
+    assert scores.family_NK is None
+    assert scores.domains is None
 
 
 def test_another_failure_is_not_taken_for_lack_of_memory(model, proteins):

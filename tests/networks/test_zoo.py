@@ -38,9 +38,30 @@ from tfclass.networks.zoo import build
             "model.word: found 3 with model.embedding=one_hot; expected 1: only embeddings learned and skipgram know "
             "words",
         ),
+        (
+            {"pooling": "mean", "attention_hidden": 0},
+            "model.attention_hidden: found 0 with model.pooling=mean; expected null: it has no attention",
+        ),
+        (
+            {"families": ("zinc", "")},
+            "model.families: found 'zinc', ''; expected two names or more, no two alike, or none at all",
+        ),
+        (
+            {"families": ("a", "a")},
+            "model.families: found 'a', 'a'; expected two names or more, no two alike, or none at all",
+        ),
+        ({"families": ("a",)}, "model.families: found 'a'; expected two names or more, no two alike, or none at all"),
     ],
     ids=["unknown network", "unknown pooling", "even kernel", "two directions of one", "forget bias of none"]
-    + ["a residual of one layer", "unknown embedding", "words of letters"],
+    + [
+        "a residual of one layer",
+        "unknown embedding",
+        "words of letters",
+        "attention of a mean",
+        "a family without a name",
+        "a family twice",
+        "a single family",
+    ],
 )
 def test_what_cannot_be_built_names_the_key_and_what_is_allowed(change, message, vocabulary):
     with pytest.raises(ConfigError) as raised:

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from scipy.special import softmax
 
 from tests.conftest import SMALL
-from tfclass.config import CorpusConfig, TrainingConfig
+from tfclass.config import CorpusConfig, StemConfig, TrainingConfig
+from tfclass.corpus.demo import FAMILIES, generate_demo
 from tfclass.corpus.table import read_table
 from tfclass.errors import NonFiniteLossError
 from tfclass.evaluation.metrics import average_precision
@@ -19,12 +20,13 @@ from tfclass.networks.zoo import build
 from tfclass.training.checkpoint import NAME, Progress
 from tfclass.training.loop import Hooks, Interrupted, Trainer, class_weights, learning_rate
 
+HEADS = replace(SMALL, families=tuple(FAMILIES), domains=True)
 QUICK = TrainingConfig(epochs=3, max_residues=2048, learning_rate=0.01, patience=10)
 
 
 @pytest.fixture(scope="module")
 def parts(demo_table, vocabulary):
-    proteins = read_table(CorpusConfig(path=str(demo_table)), vocabulary)
+    proteins = read_table(CorpusConfig(path=str(demo_table)), vocabulary, tuple(FAMILIES), domains=True)
     splits = proteins.frame["split"].to_numpy()
     return proteins.select(splits == "train"), proteins.select(splits == "valid")
 
@@ -90,18 +92,56 @@ def test_training_stops_when_patience_is_spent(trainer):
     assert len(progress.history) == progress.best_epoch + 1 + 2
 
 
+@pytest.mark.parametrize("model_config", [SMALL, HEADS], ids=["classes only", "all heads"])
 @pytest.mark.parametrize("stop_after", [1, 4, 7], ids=lambda n: f"stopped after batch {n}")
-def test_an_interrupted_training_resumes_to_the_same_numbers(trainer, tmp_path, stop_after):
+def test_an_interrupted_training_resumes_to_the_same_numbers(trainer, tmp_path, stop_after, model_config):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-    whole = trainer(folder=tmp_path / "a").run()
+    whole = trainer(model_config=model_config, folder=tmp_path / "a").run()
     steps = []
     hooks = Hooks(on_step=lambda *step: steps.append(step), should_stop=lambda: len(steps) == stop_after)
     with pytest.raises(Interrupted):
-        trainer(folder=tmp_path / "b", hooks=hooks).run()
+        trainer(model_config=model_config, folder=tmp_path / "b", hooks=hooks).run()
     torch.manual_seed(999)
-    resumed = trainer(folder=tmp_path / "b").run(resume=True)
+    resumed = trainer(model_config=model_config, folder=tmp_path / "b").run(resume=True)
     assert_same_training(resumed, whole)
+
+
+def test_the_history_tells_of_a_head_where_there_is_one(trainer):
+    of_heads = {"train_family_loss", "train_domain_loss", "valid_family_accuracy", "valid_domain_f1"}
+    (with_heads,) = trainer(replace(QUICK, epochs=1), HEADS).run().history
+    (without,) = trainer(replace(QUICK, epochs=1)).run().history
+    assert with_heads.keys() - without.keys() == of_heads
+    assert without.keys() - with_heads.keys() == set()
+
+
+def test_heads_of_no_weight_leave_the_classes_as_they_were(trainer):
+    # Without dropout, which draws as many numbers as there are units.
+    config = replace(QUICK, family_weight=0.0, domain_weight=0.0, clip_norm=1e9)
+    with_heads = trainer(config, replace(HEADS, dropout=0.0)).run()
+    without = trainer(config, replace(SMALL, dropout=0.0)).run()
+    for left, right in zip(with_heads.history, without.history, strict=True):
+        assert left["train_loss"] == pytest.approx(right["train_loss"], rel=1e-6)
+        assert left["valid_ap"] == pytest.approx(right["valid_ap"], rel=1e-6)
+
+
+def test_domains_and_families_are_learned(vocabulary, tmp_path, trainer):
+    # Without shuffled domains, which take more proteins to learn from.
+    frame = generate_demo(n_clusters=600, seed=2)
+    path = tmp_path / "demo.tsv"
+    frame[~frame["family"].str.startswith("shuffled")].to_csv(path, sep="\t", index=False)
+    proteins = read_table(CorpusConfig(path=str(path)), vocabulary, tuple(FAMILIES), domains=True)
+    splits = proteins.frame["split"].to_numpy()
+    parts = proteins.select(splits == "train"), proteins.select(splits == "valid")
+    config = replace(QUICK, epochs=10, max_residues=1024, family_weight=0.5)
+    model_config = replace(HEADS, stem=StemConfig(channels=32, kernel=7, pool=3), hidden=24)
+    progress = trainer(config, model_config, parts=parts).run()
+    best = progress.history[progress.best_epoch]
+    inside = np.concatenate([d for d in parts[1].annotations.domains if d.any()])
+    # Calling every residue is the best that can be done by chance.
+    chance = 2 * inside.mean() / (1 + inside.mean())
+    assert best["valid_domain_f1"] > chance + 0.15
+    assert best["valid_family_accuracy"] > 0.75
 
 
 def test_a_finished_training_resumes_to_nothing_more(trainer):

@@ -1,11 +1,13 @@
 """The cells of a table, row by row as they stand in the file: TSV or CSV, plain or compressed, or Parquet."""
 
 import csv
+import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import pandas as pd
 import pyarrow
 import pyarrow.parquet
 
@@ -16,6 +18,8 @@ _PACKED = (".gz", ".bz2", ".xz", ".zst")
 _SEPARATORS = {".tsv": "\t", ".txt": "\t", ".csv": ","}
 _UNREADABLE = (*DAMAGED, OSError, UnicodeDecodeError, csv.Error, pyarrow.ArrowException)
 _BATCH_ROWS = 10_000
+# As an editor or a spreadsheet counts: the header is row 1.
+FIRST_ROW = 2
 
 
 def table_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -84,7 +88,7 @@ def _of_text(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
 def _of_parquet(path: Path) -> Iterator[tuple[int, list[str]]]:
     with _one_line_errors(path), pyarrow.parquet.ParquetFile(path) as table:
         yield 1, list(table.schema_arrow.names)
-        first = 2
+        first = FIRST_ROW
         for batch in table.iter_batches(_BATCH_ROWS):
             columns = [["" if cell is None else str(cell) for cell in column.to_pylist()] for column in batch]
             yield from enumerate(map(list, zip(*columns, strict=True)), start=first)
@@ -99,6 +103,21 @@ def _one_line_errors(path: Path) -> Iterator[None]:
         raise TableError(str(path), "no such file", action="check the path", path=str(path)) from None
     except _UNREADABLE as error:
         raise TableError(str(path), f"a table that cannot be read ({error})", path=str(path)) from error
+
+
+def cell_error(path: str, row: int, column: str, found: str, expected: str, action: str = "") -> TableError:
+    """Make the error of one cell; `row` counts from 0 below the header."""
+    number = row + FIRST_ROW
+    where = f"{path}, row {number}, column {column!r}"
+    return TableError(where, found, expected, action, path=path, row=number, column=column)
+
+
+def columns_digest(frame: pd.DataFrame, columns: Sequence[str]) -> str:
+    """Give the SHA-256 of some columns of text, in hexadecimal."""
+    digest = hashlib.sha256()
+    for column in columns:
+        digest.update("\0".join([column, *frame[column]]).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
 
 
 def unpacked(path: Path) -> Path:

@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from tfclass.corpus.annotation import NO_DOMAIN
 from tfclass.sequence.vocabulary import AMINO_ACIDS
 
 # Shares of the amino acids (in the order of AMINO_ACIDS) in Swiss-Prot, percent.
@@ -59,7 +60,11 @@ _MUTATION_RATE = 0.3
 
 
 class DemoProtein(NamedTuple):
-    """One row of the demo corpus; `domain_start` and `domain_end` are 1-based and inclusive."""
+    """One row of the demo corpus; positions are 1-based and inclusive.
+
+    `domain_start` and `domain_end` are those of what was put into the background, `domains` those of DNA-binding
+    domains as `tfclass.corpus.annotation` reads them: ``none`` where it was a shuffled domain or an enzyme's motif.
+    """
 
     id: str
     sequence: str
@@ -69,6 +74,7 @@ class DemoProtein(NamedTuple):
     split: str
     domain_start: int
     domain_end: int
+    domains: str
 
 
 def parse_pattern(pattern: str) -> list[str]:
@@ -149,8 +155,9 @@ def _proteins(n_clusters: int, rng: np.random.Generator) -> Iterator[DemoProtein
             number += 1
             start = ancestor.start + 1
             end = ancestor.start + len(ancestor.domain)
+            domains = f"{start}-{end}" if label == "TF" else NO_DOMAIN
             yield DemoProtein(
-                f"demo{number:05d}", sequence, label, ancestor.family, f"c{cluster:04d}", split, start, end
+                f"demo{number:05d}", sequence, label, ancestor.family, f"c{cluster:04d}", split, start, end, domains
             )
 
 

@@ -1,12 +1,14 @@
 """Labelled tables: TSV, CSV or Parquet with ``id``, ``sequence``, ``label`` and, where known, ``split``, ``cluster``.
 
+Where they are asked for, ``family`` and ``domains`` are read too (`tfclass.corpus.annotation`).
+
 Every row is checked before anything is trained on it; the first fault is named by row and column. Row numbers are
 those of an editor or spreadsheet: the header is row 1.
 """
 
 import csv
-import hashlib
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -17,13 +19,14 @@ import pyarrow
 
 from tfclass.compression import DAMAGED, decompressed
 from tfclass.config import CorpusConfig
+from tfclass.corpus.annotation import Annotations, read_annotations
+from tfclass.corpus.cells import FIRST_ROW, cell_error, columns_digest
 from tfclass.corpus.manifest import Manifest, read_manifest
 from tfclass.errors import TableError
 from tfclass.sequence.cleaning import clean
 from tfclass.sequence.vocabulary import Vocabulary
 
 _NEEDED = ("id", "sequence", "label")
-_FIRST_ROW = 2
 _SEPARATORS = {".tsv": "\t", ".csv": ","}
 _PACKED = (".gz", ".bz2", ".xz", ".zst")
 _UNREADABLE = (*DAMAGED, OSError, UnicodeDecodeError, csv.Error, pyarrow.ArrowException)
@@ -48,6 +51,8 @@ class LabelledProteins(NamedTuple):
         Whether the table has a column ``cluster`` of its own.
     manifest : dict or None
         How the table was made, where that is written beside it.
+    annotations : Annotations or None
+        Families and domains, where they were asked for.
     """
 
     frame: pd.DataFrame
@@ -57,12 +62,16 @@ class LabelledProteins(NamedTuple):
     digest: str
     clustered: bool = True
     manifest: Manifest | None = None
+    annotations: Annotations | None = None
 
     def select(self, rows: npt.NDArray[np.bool_]) -> "LabelledProteins":
         """Keep the rows where `rows`, of shape (N,), is true."""
         kept = np.flatnonzero(rows)
         tokens = [self.tokens[i] for i in kept]
-        return self._replace(frame=self.frame.iloc[kept], tokens=tokens, labels=self.labels[kept])
+        annotations = self.annotations.select(kept) if self.annotations else None
+        return self._replace(
+            frame=self.frame.iloc[kept], tokens=tokens, labels=self.labels[kept], annotations=annotations
+        )
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
@@ -70,7 +79,9 @@ class LabelledProteins(NamedTuple):
         return np.array([len(t) for t in self.tokens], dtype=np.int64)
 
 
-def read_table(config: CorpusConfig, vocabulary: Vocabulary) -> LabelledProteins:
+def read_table(
+    config: CorpusConfig, vocabulary: Vocabulary, families: Sequence[str] = (), *, domains: bool = False
+) -> LabelledProteins:
     """Read and check a labelled table.
 
     Parameters
@@ -78,6 +89,10 @@ def read_table(config: CorpusConfig, vocabulary: Vocabulary) -> LabelledProteins
     config : CorpusConfig
         Its `path` ends in .tsv, .csv or .parquet; text may be compressed (.gz, .bz2, .xz, .zst).
     vocabulary : Vocabulary
+    families : sequence of str, optional
+        Read the column ``family``; these are the names that count.
+    domains : bool, optional
+        Read the column ``domains``.
 
     Returns
     -------
@@ -88,7 +103,7 @@ def read_table(config: CorpusConfig, vocabulary: Vocabulary) -> LabelledProteins
     TableError
         The file cannot be read; a row has more or fewer fields than the header; a column is missing; an id is empty
         or used twice; a label is unknown; a sequence is empty or has an illegal character; a cluster is empty; fewer
-        than two classes are there; the table has a manifest and is not as that says.
+        than two classes are there; the table has a manifest and is not as that says; what `read_annotations` refuses.
     """
     manifest = read_manifest(config.path)
     frame = _read(config.path)
@@ -100,7 +115,10 @@ def read_table(config: CorpusConfig, vocabulary: Vocabulary) -> LabelledProteins
     clustered = "cluster" in frame
     _fill_clusters(frame, config.path)
     labels = frame["label"].map({name: i for i, name in enumerate(classes)}).to_numpy(dtype=np.int64)
-    return LabelledProteins(frame, tokens, labels, classes, _digest(frame), clustered, manifest)
+    annotations = None
+    if families or domains:
+        annotations = read_annotations(frame, families, vocabulary, config.path, domains=domains)
+    return LabelledProteins(frame, tokens, labels, classes, _digest(frame), clustered, manifest, annotations)
 
 
 def _read(path: str) -> pd.DataFrame:
@@ -152,12 +170,12 @@ def _check_columns(frame: pd.DataFrame, path: str) -> None:
 def _check_ids(frame: pd.DataFrame, path: str) -> None:
     empty = np.flatnonzero(frame["id"] == "")
     if empty.size:
-        raise _cell(path, int(empty[0]), "id", "an empty id", "a name")
+        raise cell_error(path, int(empty[0]), "id", "an empty id", "a name")
     twice = np.flatnonzero(frame["id"].duplicated())
     if twice.size:
         row = int(twice[0])
-        first = int(np.flatnonzero(frame["id"] == frame["id"].iloc[row])[0]) + _FIRST_ROW
-        raise _cell(path, row, "id", f"{frame['id'].iloc[row]!r} again (first in row {first})", "each id once")
+        first = int(np.flatnonzero(frame["id"] == frame["id"].iloc[row])[0]) + FIRST_ROW
+        raise cell_error(path, row, "id", f"{frame['id'].iloc[row]!r} again (first in row {first})", "each id once")
 
 
 def _check_labels(frame: pd.DataFrame, config: CorpusConfig) -> tuple[str, ...]:
@@ -168,7 +186,7 @@ def _check_labels(frame: pd.DataFrame, config: CorpusConfig) -> tuple[str, ...]:
         known = ", ".join((*classes, *config.aliases))
         row = int(unknown[0])
         action = "set corpus.classes or corpus.aliases"
-        raise _cell(config.path, row, "label", repr(frame["label"].iloc[row]), f"one of {known}", action)
+        raise cell_error(config.path, row, "label", repr(frame["label"].iloc[row]), f"one of {known}", action)
     if len(present) < 2:
         found = f"one class only ({present[0]!r})"
         raise TableError(f"{config.path}, column 'label'", found, "at least two", path=config.path, column="label")
@@ -182,7 +200,7 @@ def _fill_clusters(frame: pd.DataFrame, path: str) -> None:
     empty = np.flatnonzero(frame["cluster"] == "")
     if empty.size:
         action = "a protein with no relatives is a cluster of its own"
-        raise _cell(path, int(empty[0]), "cluster", "an empty cluster", "a name", action)
+        raise cell_error(path, int(empty[0]), "cluster", "an empty cluster", "a name", action)
 
 
 def _tokens(frame: pd.DataFrame, path: str, vocabulary: Vocabulary) -> list[npt.NDArray[np.uint8]]:
@@ -190,20 +208,10 @@ def _tokens(frame: pd.DataFrame, path: str, vocabulary: Vocabulary) -> list[npt.
     for row, sequence in enumerate(frame["sequence"]):
         cleaned = clean(sequence, vocabulary)
         if cleaned.problem:
-            raise _cell(path, row, "sequence", cleaned.problem, "residue letters")
+            raise cell_error(path, row, "sequence", cleaned.problem, "residue letters")
         tokens.append(cleaned.tokens)
     return tokens
 
 
-def _cell(path: str, row: int, column: str, found: str, expected: str, action: str = "") -> TableError:
-    number = row + _FIRST_ROW
-    where = f"{path}, row {number}, column {column!r}"
-    return TableError(where, found, expected, action, path=path, row=number, column=column)
-
-
 def _digest(frame: pd.DataFrame) -> str:
-    columns = [c for c in ("id", "sequence", "label", "split", "cluster") if c in frame]
-    digest = hashlib.sha256()
-    for column in columns:
-        digest.update("\0".join([column, *frame[column]]).encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()
+    return columns_digest(frame, [c for c in ("id", "sequence", "label", "split", "cluster") if c in frame])

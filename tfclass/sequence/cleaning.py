@@ -74,17 +74,34 @@ def clean(sequence: str, vocabulary: Vocabulary) -> CleanSequence:
     return CleanSequence(codes, tuple(notes))
 
 
+def kept_characters(codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Mark the characters of a sequence that `clean` keeps: all but gaps, and stops after the last residue.
+
+    Parameters
+    ----------
+    codes : ndarray of uint8, shape (characters,)
+        From `Vocabulary.codes`.
+
+    Returns
+    -------
+    ndarray of bool, shape (characters,)
+        True L times; so it carries positions in the sequence as given over to the tokens.
+    """
+    kept = codes != GAP
+    residues = np.flatnonzero(kept & (codes != STOP))
+    kept[int(residues[-1]) + 1 if residues.size else 0 :] = False
+    return kept
+
+
 def _without_gaps_and_stops(
     codes: npt.NDArray[np.uint8], vocabulary: Vocabulary
 ) -> tuple[npt.NDArray[np.uint8], list[str]]:
     notes = []
     gaps = int((codes == GAP).sum())
-    codes = codes[codes != GAP]
-    residues = np.flatnonzero(codes != STOP)
-    end = int(residues[-1]) + 1 if residues.size else 0
-    if end < codes.size:
+    kept = kept_characters(codes)
+    if gaps + int(kept.sum()) < codes.size:
         notes.append("stop_removed")
-        codes = codes[:end]
+    codes = codes[kept]
     internal = int((codes == STOP).sum())
     if internal:
         notes.append(f"internal_stops={internal}")

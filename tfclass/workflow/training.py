@@ -2,18 +2,17 @@
 
 import hashlib
 import json
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from tfclass import __version__
 from tfclass.bundle.bundle import DESCRIPTION, Bundle, save_bundle
 from tfclass.bundle.card import model_card
 from tfclass.config import TrainConfig, to_mapping
-from tfclass.corpus.split import assign_splits, select_split
+from tfclass.corpus.split import assign_splits, select_split, split_policy
 from tfclass.corpus.table import LabelledProteins, read_table
 from tfclass.environment import describe, prepare
 from tfclass.errors import CheckpointError, TableError
@@ -30,6 +29,9 @@ from tfclass.training.checkpoint import NAME as CHECKPOINT
 from tfclass.training.checkpoint import Progress
 from tfclass.training.loop import Hooks, Trainer, class_weights
 from tfclass.training.skipgram import pretrain_words
+from tfclass.training.start import Start, start_from
+from tfclass.training.targets import check_annotations
+from tfclass.workflow.provenance import training_provenance
 
 RUN_FILE = "run.json"
 
@@ -81,11 +83,14 @@ def train_and_package(config: TrainConfig, hooks: Hooks | None = None, parent: s
     hooks = hooks or Hooks()
     device = prepare(config.runtime)
     vocabulary = Vocabulary()
-    proteins = assign_splits(read_table(config.corpus, vocabulary), config.split, config.corpus.path)
+    proteins = read_table(config.corpus, vocabulary, config.model.families, domains=config.model.domains)
+    proteins = assign_splits(proteins, config.split, config.corpus.path)
     parts = {name: select_split(proteins, name, config.corpus.path) for name in ("train", "valid")}
     for name, part in parts.items():
         _check_classes(part, name, config.corpus.path)
+    check_annotations(parts["train"], config.model, config.corpus.path)
     model = build(config.model, vocabulary, len(proteins.classes)).to(device)
+    start = _start(config, model, vocabulary)
     # What can be refused is refused now, not after hours of training.
     check_calibration(config.training.calibration, len(proteins.classes))
     check_replaceable(_bundle_folder(config), DESCRIPTION)
@@ -94,14 +99,15 @@ def train_and_package(config: TrainConfig, hooks: Hooks | None = None, parent: s
         "job": "train",
         "corpus": config.corpus.name,
         "model": config.model.name,
-        "split": config.split.policy,
+        "split": split_policy(proteins, config.split),
         "device": device.type,
     }
-    previous = _previous_run_id(run_dir)
+    previous = str(_record(run_dir).get("mlflow_run_id", ""))
     with tracked(
         config.tracking, _run_name(config), tags, resume=previous, parent=parent, journal=run_dir, watch=True
     ) as tracker:
-        _record_start(config, tracker, parts, model, device, run_dir, resumed=bool(config.resume))
+        if not config.resume:
+            _record_start(config, tracker, parts, model, device, run_dir, start)
         trainer = Trainer(
             model,
             parts["train"],
@@ -113,7 +119,7 @@ def train_and_package(config: TrainConfig, hooks: Hooks | None = None, parent: s
             fingerprint=_fingerprint(config, proteins),
             hooks=_recording(hooks, tracker),
         )
-        if config.model.embedding == "skipgram" and not config.resume:
+        if _needs_vectors(config, start):
             pretrain_words(model.embedding, parts["train"].tokens, config.training.skipgram, config.runtime.seed)  # type: ignore[arg-type]
         progress = trainer.run(resume=bool(config.resume))
         trained = _package(config, trainer, progress, proteins, tracker)
@@ -121,6 +127,18 @@ def train_and_package(config: TrainConfig, hooks: Hooks | None = None, parent: s
         tracker.metrics({"best_epoch": progress.best_epoch + 1, "best_valid_ap": progress.best_score})
         tracker.model(trained.bundle, _validation_digest(parts["valid"]))
     return trained._replace(registered=tracker.said)
+
+
+def _start(config: TrainConfig, model: Classifier, vocabulary: Vocabulary) -> Start | None:
+    # An interrupted run began with it long ago.
+    if config.resume or not config.training.start:
+        return None
+    return start_from(config.training.start, model, vocabulary)
+
+
+def _needs_vectors(config: TrainConfig, start: Start | None) -> bool:
+    has_some = config.resume or (start is not None and "embedding.weight" in start.copied)
+    return config.model.embedding == "skipgram" and not has_some
 
 
 def _check_classes(part: LabelledProteins, name: str, path: str) -> None:
@@ -158,6 +176,7 @@ def _fingerprint(config: TrainConfig, proteins: LabelledProteins) -> str:
     training = {key: value for key, value in to_mapping(config.training).items() if key != "checkpoint_minutes"}
     parts = [to_mapping(config.model), training, to_mapping(config.split), config.runtime.seed]
     parts += [proteins.digest, proteins.classes]
+    parts += [proteins.annotations.digest] if proteins.annotations else []
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -167,9 +186,9 @@ def _validation_digest(part: LabelledProteins) -> str:
     return hashlib.sha256("\n".join([part.digest, *part.classes, *ids]).encode()).hexdigest()
 
 
-def _previous_run_id(run_dir: Path) -> str:
+def _record(run_dir: Path) -> dict[str, Any]:
     path = run_dir / RUN_FILE
-    return str(json.loads(path.read_text(encoding="utf-8")).get("mlflow_run_id", "")) if path.exists() else ""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def _record_start(
@@ -179,16 +198,16 @@ def _record_start(
     model: Classifier,
     device: torch.device,
     run_dir: Path,
-    *,
-    resumed: bool,
+    start: Start | None,
 ) -> None:
-    if resumed:
-        return
     # Resuming may happen from another folder.
     saved = to_mapping(config)
     saved["bundle"] = str(_bundle_folder(config).resolve())
     saved["corpus"]["path"] = str(Path(config.corpus.path).resolve())
-    content = {"mlflow_run_id": tracker.run_id, "config": saved}
+    content: dict[str, Any] = {"mlflow_run_id": tracker.run_id, "config": saved}
+    if start:
+        content["start"] = {"sha256": start.digest, "copied": len(start.copied), "fresh": len(start.fresh)}
+        tracker.parameters({f"start_{key}": value for key, value in content["start"].items()})
     with whole_file(run_dir / RUN_FILE) as stream:
         stream.write(json.dumps(content, indent=1).encode())
     # Places are no properties of the training, and an address may hold a password.
@@ -230,24 +249,13 @@ def _package(
     positive_N = validation.labels == 1
     threshold = max_mcc_threshold(probability_NC[:, 1], positive_N) if binary else None
     scores = all_metrics(Scored(probability_NC, validation.labels, threshold), config.evaluation.n_calibration_bins)
-    provenance: dict[str, Any] = {
-        "tfclass_version": __version__,
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "corpus": {"name": config.corpus.name, "sha256": proteins.digest, "split": config.split.policy},
-        "n_train": len(trainer.training.labels),
-        "n_valid": len(validation.labels),
-        "residues_train": int(trainer.training.lengths.sum()),
-        "train_residues": int(sum(entry["train_residues"] for entry in progress.history)),
-        "train_seconds": round(progress.seconds_in_all, 3),
-        "class_counts_train": dict(zip(proteins.classes, _counts(trainer.training), strict=True)),
-        "class_counts_valid": dict(zip(proteins.classes, _counts(validation), strict=True)),
-        "calibration": choice.as_json(),
-        "best_epoch": progress.best_epoch + 1,
-        "epochs_run": len(progress.history),
-        "validation": {name: _json_number(value) for name, value in scores.items()},
-        "training": to_mapping(config.training) | {"seed": config.runtime.seed},
-        "mlflow_run_id": tracker.run_id,
-    }
+    best = progress.history[progress.best_epoch]
+    heads = ("family_accuracy", "domain_f1")
+    scores |= {name: best[f"valid_{name}"] for name in heads if f"valid_{name}" in best}
+    provenance = training_provenance(config, trainer, progress, proteins, scores)
+    provenance |= {"calibration": choice.as_json(), "mlflow_run_id": tracker.run_id}
+    if start := _record(trainer.folder).get("start"):
+        provenance["start"] = start
     bundle = Bundle(
         _name(config),
         trainer.model,
@@ -262,11 +270,3 @@ def _package(
     folder = _bundle_folder(config)
     save_bundle(bundle, folder, model_card(bundle))
     return Trained(folder, progress.history, scores)
-
-
-def _counts(proteins: LabelledProteins) -> list[int]:
-    return np.bincount(proteins.labels, minlength=len(proteins.classes)).tolist()
-
-
-def _json_number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
