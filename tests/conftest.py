@@ -6,14 +6,22 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from tfclass.bundle.bundle import Bundle, save_bundle
 from tfclass.bundle.calibration import Calibration
+from tfclass.bundle.channels import answer
+from tfclass.bundle.evidence import READINGS
 from tfclass.config import ModelConfig, StemConfig
 from tfclass.corpus.demo import generate_demo
+from tfclass.evaluation.combining import fit_combiner
+from tfclass.networks.scoring import scores_of
 from tfclass.networks.zoo import build
+from tfclass.profiles.library import Library, Profile
+from tfclass.profiles.recruitment import build_profile
 from tfclass.sequence.vocabulary import Vocabulary
 
 # A network small enough to train in a test, with every part of the real one.
@@ -78,6 +86,49 @@ def small_bundle_folder(small_bundle, tmp_path_factory):
     """The same, saved; not to be changed by a test."""
     folder = tmp_path_factory.mktemp("bundles") / "small"
     save_bundle(replace(small_bundle), folder, card="# small\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def library(demo_table):
+    """A profile of each family of the demo corpus, from where its training proteins have the family's domain."""
+    frame = pd.read_csv(demo_table, sep="\t", keep_default_na=False)
+    known = frame[(frame["split"] == "train") & (frame["label"] == "TF")]
+    profiles = []
+    for family, proteins in known.groupby("family"):
+        places = zip(proteins["sequence"], proteins["domain_start"], proteins["domain_end"], strict=True)
+        domains = [sequence[int(start) - 1 : int(end)] for sequence, start, end in places]
+        profiles.append(Profile(build_profile(f"demo {family}", domains[:40]), f"demo {family}", str(family), 20.0))
+    return Library(profiles)
+
+
+@pytest.fixture(scope="session")
+def witnesses(demo_table, library, vocabulary):
+    """An untrained bundle with heads, profiles and both readings of them, fitted on the demo corpus; not saved."""
+    frame = pd.read_csv(demo_table, sep="\t", keep_default_na=False)
+    tokens, positive_N = [vocabulary.encode(s) for s in frame["sequence"]], (frame["label"] == "TF").to_numpy()
+    config = replace(SMALL, families=("bHLH", "bZIP", "Zinc cluster/other"), domains=True)
+    torch.manual_seed(0)
+    model = build(config, vocabulary, n_classes=2).eval()
+    scores = scores_of(model, tokens, 20_000)
+    with torch.no_grad():
+        # Untrained heads say the same of everything; now they differ from protein to protein, and along each.
+        model.domain_head.bias -= float(np.median(np.concatenate(scores.domains)))
+        model.family_head.bias -= torch.tensor(scores.family_NK.mean(axis=0))
+        model.head.bias -= torch.tensor(np.median(scores.logits_NC, axis=0))
+    plain = Bundle("witnesses", model, config, vocabulary, ("nonTF", "TF"), Calibration(0.05, (0.0, 0.0)), 0.5, {})
+    network_N = answer(plain, tokens, "network").probability_NC[:, 1]
+    margin_N = np.array([found.margin for found in library.search(tokens, vocabulary)])
+    combiners = {reading: fit_combiner(reading, network_N, margin_N, positive_N) for reading in READINGS}
+    calibration = replace(plain.calibration, prevalence=float(positive_N.mean()))
+    return replace(plain, calibration=calibration, profiles=library, combiners=combiners)
+
+
+@pytest.fixture(scope="session")
+def witnesses_folder(witnesses, tmp_path_factory):
+    """The same, saved; not to be changed by a test."""
+    folder = tmp_path_factory.mktemp("bundles") / "witnesses"
+    save_bundle(witnesses, folder, card="# witnesses\n")
     return folder
 
 

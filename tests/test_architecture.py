@@ -16,6 +16,7 @@ LAYERS = {
     "environment": 0,
     "corpus": 1,
     "networks": 2,
+    "profiles": 2,
     "bundle": 3,
     "training": 4,
     "evaluation": 4,
@@ -40,10 +41,12 @@ CONFINED = {
     ),
     "optuna": ("workflow/sweep.py", "workflow/search.py"),
     "Bio": ("sequence/fasta.py", "networks/embeddings.py", "training/augmentation.py"),
+    "pyhmmer": ("profiles/",),
+    "pyfamsa": ("profiles/recruitment.py",),
     "pickle": ("training/checkpoint.py",),
     "requests": ("corpus/uniprot.py",),
     "urllib3": ("corpus/uniprot.py",),
-    "yaml": ("cli/data.py",),
+    "yaml": ("cli/data.py", "cli/profiles.py"),
 }
 
 

@@ -13,7 +13,7 @@ from scipy.stats import norm
 
 from tfclass.bundle.bundle import find_bundle, load_bundle, save_bundle
 from tfclass.bundle.calibration import Calibration, Knot, at_prevalence, expected_fdr
-from tfclass.bundle.operating_points import OperatingPoint
+from tfclass.bundle.operating_points import Calling, OperatingPoint
 from tfclass.errors import BundleError, ConfigError
 
 ISOTONIC = Calibration(
@@ -156,25 +156,27 @@ def test_a_prevalence_that_is_no_share_is_refused(prevalence):
             at_prevalence(np.array([0.5]), trained, wanted)
 
 
-def test_a_calibration_corrects_from_its_own_prevalence_or_a_stated_one():
+def test_probabilities_threshold_and_points_move_together_from_the_prevalence_of_the_fit():
     p_NC = np.array([[0.5, 0.5], [0.2, 0.8]])
-    shifted_NC = PLATT.at_prevalence(p_NC, 0.05)
+    calling = Calling(0.5, (), 0.25)
+    shifted_NC = calling.probability_at(p_NC, 0.05)
     np.testing.assert_allclose(shifted_NC[:, 1], at_prevalence(p_NC[:, 1], 0.25, 0.05))
     np.testing.assert_allclose(shifted_NC.sum(axis=1), 1.0)
-    unknown = Calibration(1.0, (0.0, 0.0))
-    np.testing.assert_allclose(
-        unknown.at_prevalence(p_NC, 0.05, calibrated_at=0.4)[:, 1], at_prevalence(p_NC[:, 1], 0.4, 0.05)
-    )
+    assert calling.at_prevalence(0.05) == (pytest.approx(shifted_NC[0, 1]), (), 0.05)
+    points = (OperatingPoint(0.2, 0.3, 1.0), OperatingPoint(0.6, 0.1, 0.8))
+    moved = tuple(point.at_prevalence(0.25, 0.05) for point in points)
+    assert Calling(0.2, points, 0.25).at_prevalence(0.05) == (moved[1].threshold, moved, 0.05)
 
 
-def test_a_model_that_does_not_know_its_prevalence_says_so():
-    with pytest.raises(ConfigError) as raised:
-        Calibration(1.0, (0.0, 0.0)).at_prevalence(np.array([[0.5, 0.5]]), 0.05)
-    assert str(raised.value) == (
-        "prevalence: found a model that does not record the prevalence it was calibrated at; train it again"
-    )
-    with pytest.raises(ConfigError, match="found a model of several classes; expected one of two classes"):
-        Calibration(1.0, (0.0, 0.0, 0.0)).at_prevalence(np.full((1, 3), 1 / 3), 0.05)
+def test_what_does_not_know_its_prevalence_or_has_several_classes_says_so():
+    for move in (lambda c: c.at_prevalence(0.05), lambda c: c.probability_at(np.array([[0.5, 0.5]]), 0.05)):
+        with pytest.raises(ConfigError) as raised:
+            move(Calling(0.5))
+        assert str(raised.value) == (
+            "prevalence: found a model that does not record the prevalence it was calibrated at; train it again"
+        )
+        with pytest.raises(ConfigError, match="found a model of several classes; expected one of two classes"):
+            move(Calling(None))
 
 
 def drawn(prevalence: float, n: int, seed: int):

@@ -62,6 +62,41 @@ def test_export_copies_a_model_under_another_name_and_with_another_card(tfclass,
     assert not (tmp_path / "other").exists()
 
 
+def test_show_lists_what_a_model_tells(tfclass, small_bundle_folder, witnesses, witnesses_folder):
+    plain = tfclass("model", "show", small_bundle_folder).out
+    assert plain == (
+        "# small\n\n## What it tells\n\n| | |\n|---|---|\n"
+        "| classes | nonTF, TF |\n| families | no |\n| DNA-binding domains | no |\n| profiles | no |\n"
+        "| evidence: network | calls from 0.5, the default |\n"
+    )
+    profiles, thresholds = witnesses.profiles, {name: c.threshold for name, c in witnesses.combiners.items()}
+    everything = tfclass("model", "show", witnesses_folder).out
+    assert everything.endswith(
+        "| families | 3 |\n| DNA-binding domains | yes |\n"
+        f"| profiles | {len(profiles.profiles)}, of {profiles.states} states |\n"
+        "| evidence: network | calls from 0.5 |\n"
+        f"| evidence: profile | calls from {thresholds['profile']} |\n"
+        f"| evidence: combined | calls from {thresholds['combined']}, the default |\n"
+    )
+
+
+def test_profiles_are_exported_and_verified_with_the_rest(tfclass, witnesses_folder, tmp_path):
+    assert tfclass("model", "export", witnesses_folder, "copy", "--name", "copied").status == 0
+    name = "profiles.h3m.zst"
+    assert (tmp_path / "copy" / name).read_bytes() == (witnesses_folder / name).read_bytes()
+    assert tfclass("model", "verify", "copy").status == 0
+    content = bytearray((tmp_path / "copy" / name).read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "copy" / name).write_bytes(content)
+    for verb in ("verify", "show"):
+        refused = tfclass("model", verb, "copy")
+        assert (refused.status, refused.out) == (2, "")
+        assert refused.err == (
+            "tfclass: copy/profiles.h3m.zst: found content that does not match its checksum; "
+            "restore the bundle; it was altered\n"
+        )
+
+
 def test_version_and_usage(tfclass):
     assert tfclass("--version").out.startswith("tfclass 0.")
     unknown = tfclass("classify")

@@ -19,6 +19,7 @@ import torch
 from scipy.special import softmax
 
 from tfclass import Predictor, __version__
+from tfclass.sequence.fasta import read_fasta
 
 LETTERS = "ACDEFGHIKLMNPQRSTVWYBJOUXZ"
 HEADER = "id\tlength\tlabel\tprobability\tthreshold\tstatus\tnotes"
@@ -168,6 +169,89 @@ class TestRows:
         line = tfclass("predict", odd, "--model", small_bundle_folder, "--header").out.split("\n", 1)[0]
         description = json.loads((small_bundle_folder / "bundle.json").read_text())
         assert line.startswith(f"# tfclass={__version__}; model=small; sha256={description['sha256']}; threshold=0.5")
+
+
+class TestEvidence:
+    COLUMNS = {
+        "network": "family family_probability domain",
+        "profile": "profile profile_bits",
+        "combined": "family family_probability domain network profile profile_bits",
+    }
+
+    @pytest.fixture
+    def fasta(self, demo_table, tmp_path):
+        """Generated proteins among the odd records, one of them with a gap in every place."""
+        rows = demo_table.read_text().splitlines()[1:40]
+        proteins = [row.split("\t") for row in rows]
+        sequence = next(i for i, cell in enumerate(proteins[0]) if len(cell) > 40)
+        records = [f">{row[0]}\n{row[sequence]}\n" for row in proteins]
+        gapped = f">gapped\n{'-'.join(proteins[0][sequence])}*\n"
+        (tmp_path / "in.fasta").write_bytes(ODD + ("\n" + "".join(records) + gapped).encode())
+        return "in.fasta"
+
+    @pytest.mark.parametrize("channel", COLUMNS)
+    def test_rows_have_the_columns_and_values_of_the_channel(self, tfclass, fasta, witnesses_folder, channel, tmp_path):
+        # With every protein called, each has a family and may have domains.
+        words = ("--model", witnesses_folder, "--evidence", channel, "--threshold", 0)
+        finished = tfclass("predict", fasta, *words)
+        assert finished.status == 0
+        header, *lines = finished.out.removesuffix("\n").split("\n")
+        columns = [*HEADER.split("\t")[:5], *self.COLUMNS[channel].split(), "status", "notes"]
+        assert header.split("\t") == columns
+        predictor = Predictor.load(witnesses_folder, evidence=channel, threshold=0.0)
+        expected = list(predictor.predict(read_fasta(str(tmp_path / fasta))))
+        decimals = {"probability": 6, "family_probability": 6, "network": 6, "profile_bits": 1}
+        for line, row in zip(lines, expected, strict=True):
+            for name, cell in zip(columns, line.split("\t"), strict=True):
+                value = getattr(row, name)
+                text = "" if value is None else f"{value:.{decimals[name]}f}" if name in decimals else str(value)
+                assert cell == text, (row.id, name)
+        # A residue between two gaps has twice its number.
+        first, gapped = expected[len(ODD_ROWS)], expected[-1]
+        assert (gapped.probability, gapped.profile_bits) == (first.probability, first.profile_bits)
+        if channel != "profile":
+            assert first.domain
+            places = [tuple(map(int, part.split("-"))) for part in first.domain.split(";")]
+            assert gapped.domain == ";".join(f"{2 * a - 1}-{2 * b - 1}" for a, b in places)
+
+    @pytest.mark.parametrize("name", ["rows.jsonl", "rows.parquet"])
+    def test_other_formats_have_null_for_what_is_absent(self, tfclass, fasta, witnesses_folder, tmp_path, name):
+        assert tfclass("predict", fasta, "--model", witnesses_folder, "-o", name).status == 0
+        predictor = Predictor.load(witnesses_folder)
+        rows = list(predictor.predict(read_fasta(str(tmp_path / fasta))))
+        if name.endswith("parquet"):
+            table = pq.read_table(tmp_path / name)
+            found, metadata = table.to_pylist(), table.schema.metadata
+            assert metadata[b"evidence"] == b"combined"
+        else:
+            text = (tmp_path / name).read_bytes().decode("utf-8", "surrogateescape")
+            found = [json.loads(line) for line in text.splitlines()]
+        assert [tuple(o) for o in found] == [predictor.columns] * len(rows)
+        for values, row in zip(found, rows, strict=True):
+            kept = {key: value for key, value in values.items() if key != "id"}
+            assert kept == {key: getattr(row, key) for key in kept}
+
+    def test_the_channel_is_named_above_the_rows_of_a_model_that_has_several(self, tfclass, odd, witnesses_folder):
+        lines = {
+            asked: tfclass("predict", odd, "--model", witnesses_folder, "--header", *asked).out.split("\n", 1)[0]
+            for asked in ((), ("--evidence", "network"))
+        }
+        assert "; evidence=combined; threshold=" in lines[()]
+        assert "; evidence=network; threshold=0.5;" in lines[("--evidence", "network")]
+
+    def test_a_run_in_parts_gives_the_same_and_does_not_mix_channels(self, tfclass, fasta, witnesses_folder, tmp_path):
+        model = ("--model", witnesses_folder)
+        for channel in self.COLUMNS:
+            whole = tfclass("predict", fasta, *model, "--evidence", channel, "--quiet")
+            parts = tfclass("predict", fasta, *model, "--evidence", channel, "--quiet", "--parts", "parts")
+            assert (whole.status, parts.status, parts.out) == (0, 0, whole.out)
+
+    def test_what_a_model_does_not_have_is_one_line(self, tfclass, odd, small_bundle_folder):
+        finished = tfclass("predict", odd, "--model", small_bundle_folder, "--evidence", "combined")
+        assert_one_line(finished, "evidence: found 'combined'; expected network, which is all that small has")
+        unknown = tfclass("predict", odd, "--evidence", "rumour")
+        assert (unknown.status, unknown.out, unknown.err.count("\n")) == (2, "", 1)
+        assert "'rumour' is not one of 'network', 'profile', 'combined'" in unknown.err
 
 
 def count_called(text):

@@ -19,6 +19,7 @@ from tfclass.inference import bulk, engines
 from tfclass.inference.bulk import InProcess, Job, chunks, is_finished, predict_in_parts
 from tfclass.inference.duplicates import SeenIds
 from tfclass.inference.predictor import Predictor
+from tfclass.inference.rows import COLUMNS
 from tfclass.sequence.fasta import Record
 
 
@@ -56,7 +57,7 @@ def test_rows_and_parts_hold_what_the_predictor_says(records, job, small_bundle_
     expected = list(Predictor.load(small_bundle_folder, threshold=0.5).predict(records))
     assert in_parts(records, job, tmp_path / "parts") == expected
     stored = pq.read_table(tmp_path / "parts").to_pylist()
-    assert [tuple(row.values()) for row in stored] == [tuple(row) for row in expected]
+    assert stored == [{name: getattr(row, name) for name in COLUMNS} for row in expected]
     assert len(parts_of(tmp_path / "parts")) > 5
 
 

@@ -10,13 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfclass.inference.output import COLUMNS, WRITERS, write_jsonl, write_parquet, write_tsv
-from tfclass.inference.predictor import Prediction
+from tfclass.inference.rows import KINDS, Prediction
 
 SCORED = Prediction("sp|P1", 120, "TF", 0.5, 0.25, "ok", "stop_removed;nonstandard=1")
 SKIPPED = Prediction("b", 3, "", None, 0.25, "skipped", "illegal '1' at 3")
 ONE_OF_SEVERAL = Prediction("c", 7, "homeo", 1.0, None, "ok", "")
 BYTES = Prediction(b"caf\xe9".decode("utf-8", "surrogateescape"), 3, "nonTF", 1e-6, 0.25, "ok", "")
 
+names = st.text("abc 2/-.;", min_size=1)
+shares = st.integers(0, 10**6).map(lambda n: n / 10**6)
 predictions = st.builds(
     Prediction,
     id=st.text(st.characters(exclude_categories=["Z", "Cc", "Cs"])),
@@ -26,12 +28,22 @@ predictions = st.builds(
     threshold=st.none() | st.floats(0, 1),
     status=st.sampled_from(["ok", "skipped"]),
     notes=st.sampled_from(["", "empty", "illegal '\\t' at 2", "stop_removed;gaps_removed=3"]),
+    family=st.none() | names,
+    family_probability=st.none() | shares,
+    domain=st.none() | st.just("12-64;80-130"),
+    network=st.none() | shares,
+    profile=st.none() | names,
+    profile_bits=st.none() | st.integers(100, 9999).map(lambda n: n / 10),
+)
+# As many columns as a model may have, in any number: `Prediction` has None for what is not there.
+columns = st.sets(st.sampled_from(sorted(set(KINDS) - set(COLUMNS)))).map(
+    lambda extra: tuple(name for name in KINDS if name in COLUMNS or name in extra)
 )
 
 
-def written(write, rows):
+def written(write, rows, columns=COLUMNS):
     stream = io.BytesIO()
-    write(iter(rows), stream)
+    write(iter(rows), stream, None, columns)
     return stream.getvalue().decode("utf-8", "surrogateescape")
 
 
@@ -87,42 +99,57 @@ def test_id_bytes_that_are_not_utf8_come_out_as_they_went_in():
     assert json.loads(written(write_jsonl, [BYTES]))["id"].encode("utf-8", "surrogateescape") == b"caf\xe9"
 
 
-@given(st.lists(predictions))
-def test_json_lines_read_back_as_the_same_rows(rows):
-    lines = written(write_jsonl, rows).split("\n")[:-1]
-    assert [Prediction(**json.loads(line)) for line in lines] == rows
+def only(row, columns):
+    """The row without what stands in other columns."""
+    return row._replace(**{name: None for name in set(KINDS) - set(columns)})
 
 
-@given(st.lists(predictions))
-def test_tsv_reads_back_as_the_same_rows(rows):
-    def number(cell):
-        return float(cell) if cell else None
+@given(st.lists(predictions), columns)
+def test_json_lines_read_back_as_the_same_rows(rows, columns):
+    lines = written(write_jsonl, rows, columns).split("\n")[:-1]
+    objects = [json.loads(line) for line in lines]
+    assert [Prediction(**o) for o in objects] == [only(row, columns) for row in rows]
+    assert {tuple(o) for o in objects} <= {columns}
 
-    text = io.StringIO(written(write_tsv, rows), newline="\n")
+
+@given(st.lists(predictions), columns)
+def test_tsv_reads_back_as_the_same_rows(rows, columns):
+    reads = {"integer": int, "number": lambda cell: float(cell) if cell else None}
+    text = io.StringIO(written(write_tsv, rows, columns), newline="\n")
     table = csv.DictReader(text, delimiter="\t", quoting=csv.QUOTE_NONE)
-    back = [
-        Prediction(
-            r["id"],
-            int(r["length"]),
-            r["label"],
-            number(r["probability"]),
-            number(r["threshold"]),
-            r["status"],
-            r["notes"],
-        )
-        for r in table
-    ]
-    assert back == rows
+    back = []
+    for cells in table:
+        values = {name: reads.get(KINDS[name], str)(cell) for name, cell in cells.items()}
+        # An absent text is an empty cell.
+        absent = {name: values[name] or None for name in {"family", "domain", "profile"} & set(columns)}
+        back.append(Prediction(**(values | absent)))
+    assert back == [only(row, columns) for row in rows]
+    assert table.fieldnames == list(columns)
 
 
-@given(st.lists(predictions))
-def test_parquet_reads_back_in_pandas_as_the_same_rows(rows):
+@given(st.lists(predictions), columns)
+def test_parquet_reads_back_in_pandas_as_the_same_rows(rows, columns):
     stream = io.BytesIO()
-    write_parquet(iter(rows), stream, {"model": "tf"})
+    write_parquet(iter(rows), stream, {"model": "tf"}, columns)
     table = pq.read_table(io.BytesIO(stream.getvalue()))
-    assert [Prediction(**row) for row in table.to_pylist()] == rows
+    assert [Prediction(**row) for row in table.to_pylist()] == [only(row, columns) for row in rows]
     assert table.schema.metadata[b"model"] == b"tf"
-    assert list(pd.read_parquet(io.BytesIO(stream.getvalue())).columns) == list(COLUMNS)
+    kinds = {"text": "string", "integer": "int64", "number": "double"}
+    category = "dictionary<values=string, indices=int32, ordered=0>"
+    assert [str(field.type) for field in table.schema] == [kinds.get(KINDS[name], category) for name in columns]
+    assert list(pd.read_parquet(io.BytesIO(stream.getvalue())).columns) == list(columns)
+
+
+def test_tsv_of_a_model_with_everything_has_these_columns():
+    row = SCORED._replace(
+        family="Ets", family_probability=0.75, domain="12-64;80-130", network=1 / 3, profile="Ets", profile_bits=44
+    )
+    assert written(write_tsv, [row, SKIPPED], tuple(KINDS)) == (
+        "id\tlength\tlabel\tprobability\tthreshold\tfamily\tfamily_probability\tdomain\tnetwork\tprofile\tprofile_bits"
+        "\tstatus\tnotes\n"
+        "sp|P1\t120\tTF\t0.500000\t0.25\tEts\t0.750000\t12-64;80-130\t0.333333\tEts\t44.0\tok\tstop_removed;nonstandard=1\n"
+        "b\t3\t\t\t0.25\t\t\t\t\t\t\tskipped\tillegal '1' at 3\n"
+    )
 
 
 def test_parquet_shows_bytes_that_are_not_utf8_as_the_sign_for_it():

@@ -16,13 +16,14 @@ from sklearn.metrics import matthews_corrcoef
 
 from tfclass.bundle.bundle import Bundle
 from tfclass.bundle.calibration import Calibration
+from tfclass.bundle.channels import answer
 from tfclass.bundle.operating_points import OperatingPoint
 from tfclass.errors import ConfigError
 from tfclass.evaluation.cuts import operating_points
 from tfclass.inference import predictor as module
 from tfclass.inference.output import write_tsv
 from tfclass.inference.predictor import Predictor
-from tfclass.networks.scoring import logits_of
+from tfclass.inference.rows import Prediction
 from tfclass.networks.zoo import build
 from tfclass.sequence.fasta import Record
 
@@ -94,8 +95,8 @@ class TestRows:
     def test_only_bad_records_give_only_skipped_rows(self, bundle):
         rows = list(Predictor(bundle, threshold=0.25).predict([Record("a", "a", ""), Record("b", "b", "*M1")]))
         assert rows == [
-            ("a", 0, "", None, 0.25, "skipped", "empty"),
-            ("b", 3, "", None, 0.25, "skipped", "illegal '1' at 3"),
+            Prediction("a", 0, "", None, 0.25, "skipped", "empty"),
+            Prediction("b", 3, "", None, 0.25, "skipped", "illegal '1' at 3"),
         ]
 
     def test_the_notes_tell_what_was_done_and_the_length_what_was_scored(self, bundle):
@@ -133,7 +134,7 @@ class TestRows:
     def test_what_is_the_same_is_scored_once(self, bundle, monkeypatch):
         scored = []
         monkeypatch.setattr(
-            module, "logits_of", lambda *given, **kept: scored.append(len(given[1])) or logits_of(*given, **kept)
+            module, "answer", lambda *given, **kept: scored.append(len(given[1])) or answer(*given, **kept)
         )
         records = [Record(str(i), "", sequence) for i, sequence in enumerate(["MKV", "mkv*", "MKL", "M-KV", "", "MKL"])]
         rows = list(Predictor(bundle).predict(records))

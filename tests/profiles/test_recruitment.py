@@ -119,6 +119,18 @@ def test_what_is_no_library_is_refused_in_one_line(content, said):
     assert "\n" not in str(caught.value)
 
 
+def test_profiles_of_dna_or_of_one_name_are_refused():
+    dna = pyhmmer.easel.Alphabet.dna()
+    rows = [pyhmmer.easel.TextSequence(name=str(i), sequence="ACGTTGCATTGCAAGT") for i in range(3)]
+    alignment = pyhmmer.easel.TextMSA(name="site", sequences=rows).digitize(dna)
+    hmm, _, _ = pyhmmer.plan7.Builder(dna).build_msa(alignment, pyhmmer.plan7.Background(dna))
+    with pytest.raises(ProfileError, match="no profiles that can be read"):
+        Library.from_bytes(_with_threshold(hmm), "there")
+    twice = _with_threshold(build_profile("finger", ZINC_FINGERS)) * 2
+    with pytest.raises(ProfileError, match="found 2 profiles 'finger'; expected each name once"):
+        Library.from_bytes(twice, "there")
+
+
 def test_a_profile_without_a_threshold_is_refused():
     buffer = io.BytesIO()
     build_profile("finger", ZINC_FINGERS).write(buffer)

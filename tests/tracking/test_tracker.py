@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from tfclass.config import TrackingConfig
 from tfclass.errors import TrackingError
 from tfclass.inference.predictor import Predictor
+from tfclass.inference.rows import COLUMNS
 from tfclass.sequence.fasta import Record
 from tfclass.tracking.tracker import flatten, tracked, tracking_uri
 
@@ -190,8 +191,10 @@ def test_the_logged_model_gives_the_predictors_rows(config, small_bundle_folder)
     expected = Predictor.load(small_bundle_folder).predict(
         Record(*row) for row in zip(frame["id"], frame["id"], frame["sequence"], strict=True)
     )
-    assert list(model.predict(frame).astype(object).where(lambda f: f.notna(), None).itertuples(index=False)) == [
-        tuple(row) for row in expected
+    table = model.predict(frame)
+    assert tuple(table.columns) == COLUMNS
+    assert list(table.astype(object).where(table.notna(), None).itertuples(index=False, name=None)) == [
+        tuple(getattr(row, name) for name in COLUMNS) for row in expected
     ]
     files = {f.path for f in client().list_artifacts(tracker.run_id, "bundle")}
     assert files == {f"bundle/{name}" for name in ("bundle.json", "model.safetensors", "MODEL_CARD.md")}

@@ -1,33 +1,44 @@
-"""A model as a folder: ``model.safetensors``, ``bundle.json``, ``MODEL_CARD.md``.
+"""A model as a folder: ``model.safetensors``, ``bundle.json``, ``MODEL_CARD.md``, and profiles where it has them.
 
 ``bundle.json`` holds all that is needed to rebuild the network and to read its output (architecture, alphabet, classes,
-calibration, threshold), where it came from, and the SHA-256 of the other files and of itself. Loading checks every one
-of them, runs no code from the folder and needs neither Hydra nor MLflow.
+calibration, threshold, and how profiles are read beside the network), where it came from, and the SHA-256 of the other
+files and of itself. Loading checks every one of them, runs no code from the folder and needs neither Hydra nor MLflow.
 """
 
 import hashlib
-import json
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import pydantic.dataclasses
 import safetensors.torch
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 
 from tfclass.bundle.calibration import Calibration
+from tfclass.bundle.description import (
+    CARD,
+    DESCRIPTION,
+    PROFILES,
+    SCHEMA_VERSION,
+    WEIGHTS,
+    as_text,
+    digest_of,
+    read_description,
+    read_verified,
+)
+from tfclass.bundle.evidence import Combiner, Reading
 from tfclass.bundle.operating_points import OperatingPoint
 from tfclass.config import ModelConfig
-from tfclass.errors import BundleError, ConfigError
+from tfclass.errors import BundleError, ConfigError, ProfileError
 from tfclass.files import whole_folder
 from tfclass.networks.classifier import Classifier
 from tfclass.networks.zoo import build
 from tfclass.sequence.vocabulary import Vocabulary
 
-SCHEMA_VERSION = 1
-DESCRIPTION, WEIGHTS, CARD = "bundle.json", "model.safetensors", "MODEL_CARD.md"
+if TYPE_CHECKING:
+    from tfclass.profiles.library import Library
+
 DEFAULT = "tf-bilstm"
 
 
@@ -53,6 +64,10 @@ class Bundle:
         Where it came from: corpus and its digest, configuration, validation scores, MLflow run. JSON values only.
     digest : str
         SHA-256 of the description, in hexadecimal; empty before it is saved.
+    profiles : Library or None
+        A second channel of evidence; in a binary task alone.
+    combiners : mapping of {'profile', 'combined'} to Combiner
+        How the profiles are read, alone and beside the network; empty without them.
     """
 
     name: str
@@ -65,23 +80,8 @@ class Bundle:
     provenance: dict[str, Any]
     operating_points: tuple[OperatingPoint, ...] = ()
     digest: str = ""
-
-
-@pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
-class _Description:
-    """The content of ``bundle.json``."""
-
-    schema_version: int
-    name: str
-    classes: Annotated[tuple[str, ...], Field(min_length=2)]
-    letters: Annotated[str, Field(pattern="^[A-Z]*X[A-Z]*$")]
-    model: ModelConfig
-    calibration: Calibration
-    threshold: float | None
-    provenance: dict[str, Any]
-    files: dict[str, str]
-    sha256: str
-    operating_points: tuple[OperatingPoint, ...] = ()
+    profiles: "Library | None" = None
+    combiners: Mapping[Reading, Combiner] = field(default_factory=dict)
 
 
 def save_bundle(bundle: Bundle, folder: Path, card: str) -> str:
@@ -101,11 +101,15 @@ def save_bundle(bundle: Bundle, folder: Path, card: str) -> str:
 
     Raises
     ------
+    BundleError
+        Profiles without a combiner or the other way round, or more than two classes with them.
     OutputError
         The folder cannot be written.
     """
+    _check_profiles(bundle.name, bundle.classes, bundle.profiles is not None, bundle.combiners)
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in bundle.model.state_dict().items()}
     files = {WEIGHTS: safetensors.torch.save(weights), CARD: card.encode()}
+    files |= {PROFILES: bundle.profiles.to_bytes()} if bundle.profiles else {}
     description = {
         "schema_version": SCHEMA_VERSION,
         "name": bundle.name,
@@ -115,14 +119,15 @@ def save_bundle(bundle: Bundle, folder: Path, card: str) -> str:
         "calibration": asdict(bundle.calibration),
         "threshold": bundle.threshold,
         "operating_points": [list(point) for point in bundle.operating_points],
+        "combiners": {reading: asdict(combiner) for reading, combiner in bundle.combiners.items()},
         "provenance": bundle.provenance,
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }
-    digest = _digest(description)
+    digest = digest_of(description)
     with whole_folder(folder, DESCRIPTION) as building:
         for name, content in files.items():
             (building / name).write_bytes(content)
-        (building / DESCRIPTION).write_bytes(_text({**description, "sha256": digest}))
+        (building / DESCRIPTION).write_bytes(as_text({**description, "sha256": digest}))
     return digest
 
 
@@ -142,13 +147,14 @@ def load_bundle(folder: Path) -> Bundle:
     BundleError
         A file is missing or altered, the schema is newer than this tfclass, or the parts do not fit together.
     """
-    description = _read_description(folder)
-    contents = {name: _read_verified(folder / name, sha256) for name, sha256 in description.files.items()}
+    description = read_description(folder)
+    contents = {name: read_verified(folder / name, sha256) for name, sha256 in description.files.items()}
     where = str(folder / DESCRIPTION)
     if WEIGHTS not in contents:
         raise BundleError(where, f"no checksum of {WEIGHTS}", "one", path=where)
     if len(description.calibration.log_weight_C) != len(description.classes):
         raise BundleError(where, "a calibration for other classes", "one weight per class", path=where)
+    _check_profiles(where, description.classes, PROFILES in contents, description.combiners)
     vocabulary = Vocabulary(description.letters)
     try:
         model = build(description.model, vocabulary, len(description.classes))
@@ -156,16 +162,18 @@ def load_bundle(folder: Path) -> Bundle:
     except (ConfigError, SafetensorError, RuntimeError) as error:
         raise BundleError(str(folder), f"parts that do not fit together ({error})", path=str(folder)) from error
     return Bundle(
-        description.name,
-        model.eval(),
-        description.model,
-        vocabulary,
-        description.classes,
-        description.calibration,
-        description.threshold,
-        description.provenance,
-        description.operating_points,
-        description.sha256,
+        name=description.name,
+        model=model.eval(),
+        config=description.model,
+        vocabulary=vocabulary,
+        classes=description.classes,
+        calibration=description.calibration,
+        threshold=description.threshold,
+        provenance=description.provenance,
+        operating_points=description.operating_points,
+        digest=description.sha256,
+        profiles=_library(contents[PROFILES], folder / PROFILES) if PROFILES in contents else None,
+        combiners=description.combiners,
     )
 
 
@@ -192,55 +200,27 @@ def find_bundle(name: str) -> Path:
     raise BundleError(name, "no such model", f"a folder with a bundle, or a shipped name ({known})", path=name)
 
 
-def _read_description(folder: Path) -> _Description:
-    path = folder / DESCRIPTION
+def _check_profiles(
+    where: str, classes: Collection[str], has_profiles: bool, combiners: Mapping[Reading, Combiner]
+) -> None:
+    """Refuse profiles and combiners that do not go together, or that are for other than two classes."""
+    if combiners and not has_profiles:
+        raise BundleError(where, "combiners without profiles", f"a checksum of {PROFILES}", path=where)
+    if has_profiles and not combiners:
+        raise BundleError(where, "profiles without a combiner", "one that reads them", path=where)
+    if has_profiles and len(classes) != 2:
+        raise BundleError(where, f"profiles for {len(classes)} classes", "two classes", path=where)
+    for reading, combiner in combiners.items():
+        if combiner.reading != reading:
+            found = f"the combiner of {combiner.reading} evidence under the name {reading}"
+            raise BundleError(where, found, "each under its own", path=where)
+
+
+def _library(content: bytes, path: Path) -> "Library":
+    # Most bundles have no profiles, and need not wait for HMMER.
+    from tfclass.profiles.library import Library
+
     try:
-        content = path.read_bytes()
-        description = json.loads(content.decode())
-        as_written = _text(description)
-    except FileNotFoundError:
-        action = "name the folder that `tfclass train` wrote"
-        raise BundleError(str(folder), f"no {DESCRIPTION}", "a model bundle", action, path=str(path)) from None
-    except OSError as error:
-        raise BundleError(str(path), f"a file that cannot be read ({error.strerror})", path=str(path)) from error
-    except (ValueError, RecursionError) as error:
-        raise BundleError(str(path), f"damaged JSON ({error})", action="restore the bundle", path=str(path)) from error
-    version = description.get("schema_version") if isinstance(description, dict) else None
-    if not isinstance(version, int) or version < 1:
-        raise BundleError(str(path), "no schema version", "a description written by tfclass", path=str(path))
-    if version > SCHEMA_VERSION:
-        expected = f"at most {SCHEMA_VERSION}"
-        raise BundleError(str(path), f"schema version {version}", expected, "upgrade tfclass", path=str(path))
-    digest = _digest({key: value for key, value in description.items() if key != "sha256"})
-    # Two texts can mean the same (1e-5 and 1E-5), so the bytes are compared as well.
-    if description.get("sha256") != digest or content != as_written:
-        found = "content that does not match its own checksum"
-        raise BundleError(str(path), found, action="restore the bundle; it was altered", path=str(path))
-    try:
-        return TypeAdapter(_Description).validate_python(description)
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        where = f"{path}, {'.'.join(map(str, problem['loc']))}"
-        found = f"what is not allowed ({problem['msg']})"
-        raise BundleError(where, found, "a description written by tfclass", path=str(path)) from None
-
-
-def _read_verified(path: Path, sha256: str) -> bytes:
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise BundleError(str(path), "no such file", action="restore the bundle", path=str(path)) from None
-    except OSError as error:
-        raise BundleError(str(path), f"a file that cannot be read ({error.strerror})", path=str(path)) from error
-    if hashlib.sha256(content).hexdigest() != sha256:
-        found = "content that does not match its checksum"
-        raise BundleError(str(path), found, action="restore the bundle; it was altered", path=str(path))
-    return content
-
-
-def _text(description: object) -> bytes:
-    return (json.dumps(description, indent=1, allow_nan=False) + "\n").encode()
-
-
-def _digest(description: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(description, sort_keys=True, allow_nan=False).encode()).hexdigest()
+        return Library.from_bytes(content, str(path))
+    except ProfileError as error:
+        raise BundleError(error.where, error.found, error.expected, error.action, path=str(path)) from error

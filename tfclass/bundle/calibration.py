@@ -104,44 +104,6 @@ class Calibration:
         }
         return words[self.method]
 
-    def at_prevalence(self, probability_NC: Floats, prevalence: float, calibrated_at: float | None = None) -> Floats:
-        """Give the probabilities for proteins among which positives are rarer or commoner; see `at_prevalence`.
-
-        Parameters
-        ----------
-        probability_NC : ndarray of float64, shape (N, 2)
-            From `probability`.
-        prevalence : float
-            Share of positives among the proteins to be judged.
-        calibrated_at : float, optional
-            Prevalence that `probability_NC` is right for; the one of the fit when left out.
-
-        Returns
-        -------
-        ndarray of float64, shape (N, 2)
-
-        Raises
-        ------
-        ConfigError
-            A prevalence is not between 0 and 1, or the model has several classes or does not know its own prevalence.
-        """
-        return _both(at_prevalence(probability_NC[:, 1], self.known_prevalence(calibrated_at), prevalence))
-
-    def known_prevalence(self, stated: float | None = None) -> float:
-        """Give the prevalence that the probabilities are right for: `stated`, or else the one of the fit.
-
-        Raises
-        ------
-        ConfigError
-            Neither is there, or the model has several classes.
-        """
-        if len(self.log_weight_C) != 2:
-            raise ConfigError("prevalence", "a model of several classes", "one of two classes", key="prevalence")
-        if stated is None and self.prevalence is None:
-            found = "a model that does not record the prevalence it was calibrated at"
-            raise ConfigError("prevalence", found, action="train it again", key="prevalence")
-        return stated if stated is not None else self.prevalence  # type: ignore[return-value]
-
 
 def at_prevalence(probability_N: Floats, trained_prevalence: float, prevalence: float) -> Floats:
     r"""Correct probabilities for another share of positives [5]_.

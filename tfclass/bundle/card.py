@@ -1,6 +1,13 @@
 """The model card that goes with every bundle: what it was trained on, how well it did, what it is not for."""
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 from tfclass.bundle.bundle import Bundle
+from tfclass.bundle.evidence import Combiner
+
+if TYPE_CHECKING:
+    from tfclass.profiles.library import Library
 
 _TEMPLATE = """# {name}
 
@@ -33,6 +40,29 @@ The probability is calibrated for the share of each class in the validation spli
 rarer, as in a whole proteome, fewer of the called proteins are right. Labels are only as good as their sources. A
 protein that is unlike all of the training set may get a confident answer all the same.
 """
+
+
+PROFILE_SECTION = "\n## Profiles\n"
+
+_PROFILES = """
+{profiles:,} profile hidden Markov models of {states:,} states stand beside the network, made from the training split.
+Where both are asked, as `tfclass predict` does, their evidence is joined by a logistic regression fitted on validation.
+
+| evidence | threshold | false discoveries there | recall there |
+|---|---|---|---|
+{rows}
+"""
+
+
+def profile_section(library: "Library", combiners: Iterable[Combiner]) -> str:
+    """Write what the card of a bundle with profiles says of them, on the validation split."""
+    rows = []
+    for combiner in combiners:
+        threshold = combiner.threshold
+        at = min(combiner.operating_points, key=lambda point: abs(point.threshold - threshold))
+        rows.append(f"| {combiner.reading} | {threshold:.4f} | {at.fdr:.1%} | {at.recall:.1%} |")
+    numbers = {"profiles": len(library.profiles), "states": library.states, "rows": "\n".join(rows)}
+    return PROFILE_SECTION + _PROFILES.format(**numbers)
 
 
 def model_card(bundle: Bundle) -> str:

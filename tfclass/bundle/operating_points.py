@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfclass.bundle.calibration import at_prevalence
+from tfclass.bundle.calibration import Floats, at_prevalence
 from tfclass.errors import ConfigError
 
 _RULE = re.compile(r"(fdr|recall)=(.+)")
@@ -35,6 +35,75 @@ class OperatingPoint(NamedTuple):
         """
         threshold, right = at_prevalence(np.array([self.threshold, 1 - self.fdr]), trained_prevalence, prevalence)
         return OperatingPoint(float(threshold), float(1 - right), self.recall)
+
+
+class Calling(NamedTuple):
+    """How probabilities become calls.
+
+    Attributes
+    ----------
+    threshold : float or None
+        Least probability of the positive class that is called, unless another is asked for; None in a multi-class task.
+    operating_points : tuple of OperatingPoint
+        What other thresholds did on validation.
+    prevalence : float or None
+        Share of the positive class that the probabilities are right for; None when unknown or multi-class.
+    """
+
+    threshold: float | None
+    operating_points: tuple[OperatingPoint, ...] = ()
+    prevalence: float | None = None
+
+    def choose(self, rule: str | float | None) -> float | None:
+        """Give the threshold of a rule, or the own one without a rule; see `choose_threshold`.
+
+        Raises
+        ------
+        ConfigError
+            As `choose_threshold`; or a rule in a multi-class task.
+        """
+        if rule is None:
+            return self.threshold
+        if self.threshold is None:
+            raise ConfigError("threshold", str(rule), "none: the likeliest of several classes is called")
+        return choose_threshold(rule, self.threshold, self.operating_points)
+
+    def at_prevalence(self, prevalence: float) -> "Calling":
+        """Give what calls proteins among which positives are rarer or commoner.
+
+        Parameters
+        ----------
+        prevalence : float
+            Share of positives among the proteins to be judged.
+
+        Returns
+        -------
+        Calling
+            Its own threshold is the one with the greatest Matthews correlation there, if there are operating points.
+
+        Raises
+        ------
+        ConfigError
+            The prevalence is not between 0 and 1, the own one is not known, or there are several classes.
+        """
+        known, threshold = self._known_prevalence()
+        points = tuple(point.at_prevalence(known, prevalence) for point in self.operating_points)
+        shifted = float(at_prevalence(np.array([threshold]), known, prevalence)[0])
+        return Calling(max_mcc_point(points, prevalence).threshold if points else shifted, points, prevalence)
+
+    def probability_at(self, probability_NC: Floats, prevalence: float) -> Floats:
+        """Move probabilities, shape (N, 2), as `at_prevalence` moves the threshold."""
+        known, _ = self._known_prevalence()
+        positive_N = at_prevalence(probability_NC[:, 1], known, prevalence)
+        return np.stack([1 - positive_N, positive_N], axis=1)
+
+    def _known_prevalence(self) -> tuple[float, float]:
+        if self.threshold is None:
+            raise ConfigError("prevalence", "a model of several classes", "one of two classes", key="prevalence")
+        if self.prevalence is None:
+            found = "a model that does not record the prevalence it was calibrated at"
+            raise ConfigError("prevalence", found, action="train it again", key="prevalence")
+        return self.prevalence, self.threshold
 
 
 def max_mcc_point(points: tuple[OperatingPoint, ...], prevalence: float) -> OperatingPoint:

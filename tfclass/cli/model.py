@@ -1,9 +1,12 @@
 """``tfclass model``: what models there are, what they are, whether they are whole."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from tfclass.bundle.bundle import Bundle
 
 app = typer.Typer(help="List, show, verify and export models.", no_args_is_help=True)
 
@@ -22,12 +25,33 @@ def list_() -> None:
 
 @app.command()
 def show(model: Model) -> None:
-    """Print a model's card."""
+    """Print a model's card, and what it can tell."""
     from tfclass.bundle.bundle import CARD, find_bundle, load_bundle
 
     folder = find_bundle(model)
-    load_bundle(folder)
+    bundle = load_bundle(folder)
     typer.echo((folder / CARD).read_text(encoding="utf-8"))
+    typer.echo("## What it tells\n\n| | |\n|---|---|")
+    for name, value in _abilities(bundle).items():
+        typer.echo(f"| {name} | {value} |")
+
+
+def _abilities(bundle: "Bundle") -> dict[str, str]:
+    from tfclass.bundle.channels import calling_of, channels_of, choose_channel
+
+    profiles = bundle.profiles
+    listed = {
+        "classes": ", ".join(bundle.classes),
+        "families": str(len(bundle.config.families) or "no"),
+        "DNA-binding domains": "yes" if bundle.config.domains else "no",
+        "profiles": f"{len(profiles.profiles):,}, of {profiles.states:,} states" if profiles else "no",
+    }
+    for channel in channels_of(bundle):
+        threshold = calling_of(bundle, channel).threshold
+        called = "calls the likeliest class" if threshold is None else f"calls from {threshold}"
+        default = ", the default" if channel == choose_channel(bundle) else ""
+        listed[f"evidence: {channel}"] = called + default
+    return listed
 
 
 @app.command()

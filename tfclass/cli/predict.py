@@ -13,7 +13,8 @@ import typer
 from tfclass.cli.signals import stop_at_once
 
 if TYPE_CHECKING:
-    from tfclass.inference.predictor import Prediction, Predictor
+    from tfclass.inference.predictor import Predictor
+    from tfclass.inference.rows import Prediction
     from tfclass.sequence.fasta import Record
 
 # Declared here, not imported from tfclass.bundle: help and usage errors must not wait for torch.
@@ -29,6 +30,10 @@ Format = Annotated[
     typer.Option("--format", help="How rows are written; by default as the name of -o ends, else tsv."),
 ]
 Model = Annotated[str, typer.Option(help="A bundle folder, a shipped model's name, or models:/NAME@ALIAS of MLflow.")]
+Evidence = Annotated[
+    Literal["network", "profile", "combined"] | None,
+    typer.Option(help="What a call rests on; by default combined where the model has profiles, else network."),
+]
 Threshold = Annotated[
     str | None, typer.Option(help="Probability from which a protein is called; or max-mcc, fdr=X, recall=X.")
 ]
@@ -62,6 +67,7 @@ def predict(
     output: Output = None,
     output_format: Format = None,
     model: Model = DEFAULT_MODEL,
+    evidence: Evidence = None,
     threshold: Threshold = None,
     prevalence: Prevalence = None,
     only_tf: OnlyTf = False,
@@ -89,7 +95,8 @@ def predict(
     name = format_of(output_format, output)
     folder = _parts_folder(parts, output, resume=resume, engine=engine)
     records = _sharded(fasta, shard)
-    options = {"threshold": threshold, "prevalence": prevalence, "precision": precision, "cpu_fallback": cpu_fallback}
+    options = {"threshold": threshold, "prevalence": prevalence, "evidence": evidence}
+    options |= {"precision": precision, "cpu_fallback": cpu_fallback}
     predictor, bundle_folder = _predictor(model, device, threads, **options)
     facts = _facts(predictor) if header or name == "parquet" else None
     tally = _Tally()
@@ -99,7 +106,7 @@ def predict(
         else:
             rows = _in_parts(predictor, records, bundle_folder, folder, engine, workers, threads)
         rows = tally.count(rows, advance)
-        _write(filter(_is_called, rows) if only_tf else rows, name, output, facts)
+        _write(filter(_is_called, rows) if only_tf else rows, name, output, facts, predictor.columns)
     if folder is not None and parts is None:
         _remove_parts(folder)
     if not quiet:
@@ -121,12 +128,18 @@ def _predictor(model: str, device: str, threads: int, **options: Any) -> "tuple[
     return Predictor(load_bundle(folder), device=chosen, **options), folder
 
 
-def _write(rows: "Iterator[Prediction]", name: str, output: str | None, facts: dict[str, object] | None) -> None:
+def _write(
+    rows: "Iterator[Prediction]",
+    name: str,
+    output: str | None,
+    facts: dict[str, object] | None,
+    columns: tuple[str, ...],
+) -> None:
     from tfclass.cli.destination import opened
     from tfclass.inference.output import WRITERS
 
     with opened(output) as stream:
-        WRITERS[name](_first_fetched(rows), stream, facts)
+        WRITERS[name](_first_fetched(rows), stream, facts, columns)
 
 
 def _parts_folder(parts: Path | None, output: str | None, *, resume: bool, engine: str) -> Path | None:
@@ -163,6 +176,7 @@ def _facts(predictor: "Predictor") -> dict[str, object]:
         "tfclass": __version__,
         "model": bundle.name,
         "sha256": bundle.digest,
+        **({"evidence": predictor.channel} if bundle.combiners else {}),
         "threshold": predictor.threshold,
         **({} if predictor.prevalence is None else {"prevalence": predictor.prevalence}),
         "classes": ",".join(bundle.classes),
@@ -196,6 +210,7 @@ def _in_parts(
         predictor.precision,
         predictor.cpu_fallback,
         predictor.prevalence,
+        predictor.channel,
     )
     with executor_of(engine, workers) as executor:
         yield from predict_in_parts(records, job, folder, executor, in_flight=0 if alone else 2 * workers)

@@ -38,7 +38,7 @@ def build(
 
     with _bar() as on_progress:
         library = build_profiles(
-            table, output, _rules(rules), domains, threads=all_or(threads), on_progress=on_progress
+            table, output, read_rules(rules), domains, threads=all_or(threads), on_progress=on_progress
         )
     typer.echo(f"{output}: {len(library.profiles):,} profiles of {library.states:,} states", err=True)
 
@@ -64,7 +64,7 @@ def enrich(
     from tfclass.workflow.profiles import Extras, enrich_table
 
     extras = Extras(domains, families, unlabelled)
-    done = enrich_table(table, output, profiles, _rules(rules), extras, threads=all_or(threads))
+    done = enrich_table(table, output, profiles, read_rules(rules), extras, threads=all_or(threads))
     for what, count in done.items():
         typer.echo(f"{what}: {count:,}", err=True)
 
@@ -87,7 +87,8 @@ def attach(
     typer.echo(f"{output}: {bundle.name}, with profiles", err=True)
 
 
-def _rules(path: Path | None) -> "EnrichmentRules":
+def read_rules(path: Path | None) -> "EnrichmentRules":
+    """Read the rules of a YAML file, or of the one that ships; see `EnrichmentRules`."""
     import yaml
 
     from tfclass.config import from_mapping

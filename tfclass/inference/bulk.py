@@ -1,7 +1,7 @@
 """Prediction in parts: chunks of the input, one Parquet file each, on any executor; what is finished is not done again.
 
-A part carries the digest of its chunk and of the job (model, threshold, version) in its metadata, so a part of another
-input or model is never taken for one of this. Parts appear whole or not at all.
+A part carries the digest of its chunk and of the job (model, evidence, threshold, version) in its metadata, so a part
+of another input or model is never taken for one of this. Parts appear whole or not at all.
 """
 
 import contextlib
@@ -20,11 +20,13 @@ from filelock import FileLock, Timeout
 
 from tfclass import __version__
 from tfclass.bundle.bundle import load_bundle
+from tfclass.config import Channel
 from tfclass.errors import BundleError, OutputError
 from tfclass.files import make_folder, whole_file
 from tfclass.inference.duplicates import SeenIds
 from tfclass.inference.output import write_parquet
-from tfclass.inference.predictor import Prediction, Predictor, windows
+from tfclass.inference.predictor import Predictor, windows
+from tfclass.inference.rows import Prediction
 from tfclass.networks.scoring import Precision
 from tfclass.sequence.fasta import Record
 
@@ -52,11 +54,11 @@ class Job:
     digest : str
         Of the bundle.
     threshold : float or None
-        None: the likeliest class is called, or the model's own threshold used.
+        None: the likeliest class is called, or the channel's own threshold used.
     device : str
     threads : int
         Of each worker; 0 leaves the choice to torch.
-    precision, cpu_fallback, prevalence
+    precision, cpu_fallback, prevalence, evidence
         See `Predictor`.
     """
 
@@ -68,11 +70,12 @@ class Job:
     precision: Precision = "float32"
     cpu_fallback: bool = False
     prevalence: float | None = None
+    evidence: Channel | None = None
 
     @property
     def key(self) -> str:
         """Digest of what decides the rows."""
-        decides = [__version__, self.digest, self.threshold, self.precision, self.prevalence]
+        decides = [__version__, self.digest, self.threshold, self.precision, self.prevalence, self.evidence]
         return hashlib.sha256(json.dumps(decides).encode()).hexdigest()
 
 
@@ -225,8 +228,9 @@ def score_chunk(job: Job, chunk: Chunk, path: str) -> None:
             yield from predictor.predict_window(window, chunk.repeated[start : start + len(window)])
             start += len(window)
 
+    facts = {**asdict(job), "chunk": chunk.digest, "job": job.key}
     with whole_file(Path(path)) as stream:
-        write_parquet(rows(), stream, {**asdict(job), "chunk": chunk.digest, "job": job.key})
+        write_parquet(rows(), stream, facts, predictor.columns)
 
 
 @lru_cache(maxsize=1)
@@ -244,6 +248,7 @@ def _predictor(job: Job) -> Predictor:
         precision=job.precision,
         cpu_fallback=job.cpu_fallback,
         prevalence=job.prevalence,
+        evidence=job.evidence,
     )
 
 

@@ -2,22 +2,39 @@
 
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any, BinaryIO, TextIO
+from typing import Any, BinaryIO, Protocol, TextIO
 
-from tfclass.inference.predictor import Prediction
+from tfclass.inference.rows import COLUMNS, KINDS, Prediction
 
-COLUMNS = Prediction._fields
 # Rows in a row group of Parquet: what is held in memory at a time.
 _GROUP = 10_000
 
 Facts = Mapping[str, Any]
-Writer = Callable[[Iterable[Prediction], BinaryIO, Facts | None], None]
+# How a number of TSV is written. A threshold in full: a rounded one could contradict the label beside it.
+_DECIMALS = {"probability": 6, "family_probability": 6, "network": 6, "profile_bits": 1}
 
 
-def write_tsv(predictions: Iterable[Prediction], stream: BinaryIO, facts: Facts | None = None) -> None:
+class Writer(Protocol):
+    """What writes predictions in one format; see `write_tsv` for the arguments."""
+
+    def __call__(  # noqa: D102 - the class says it
+        self,
+        predictions: Iterable[Prediction],
+        stream: BinaryIO,
+        facts: Facts | None = None,
+        columns: Sequence[str] = COLUMNS,
+    ) -> None: ...
+
+
+def write_tsv(
+    predictions: Iterable[Prediction],
+    stream: BinaryIO,
+    facts: Facts | None = None,
+    columns: Sequence[str] = COLUMNS,
+) -> None:
     """Write a header and one line per prediction; an absent number is an empty cell.
 
     Parameters
@@ -26,36 +43,50 @@ def write_tsv(predictions: Iterable[Prediction], stream: BinaryIO, facts: Facts 
     stream : binary file
     facts : mapping, optional
         Written ahead of the header, as one line that begins with ``#``.
+    columns : sequence of str
+        Fields of `Prediction`, in the order of the output; `Predictor.columns` names those that are filled.
     """
     with _text(stream) as text:
         if facts:
             text.write("# " + "; ".join(f"{key}={value}" for key, value in facts.items()) + "\n")
-        text.write("\t".join(COLUMNS) + "\n")
+        text.write("\t".join(columns) + "\n")
         for row in predictions:
-            text.write("\t".join(_cells(row)) + "\n")
+            text.write("\t".join(_cell(column, getattr(row, column)) for column in columns) + "\n")
 
 
-def write_jsonl(predictions: Iterable[Prediction], stream: BinaryIO, facts: Facts | None = None) -> None:  # noqa: ARG001
+def write_jsonl(
+    predictions: Iterable[Prediction],
+    stream: BinaryIO,
+    facts: Facts | None = None,  # noqa: ARG001
+    columns: Sequence[str] = COLUMNS,
+) -> None:
     """Write one JSON object per line; an absent number is null. Lines of another kind have no place here."""
     with _text(stream) as text:
         for row in predictions:
-            text.write(json.dumps(row._asdict()) + "\n")
+            text.write(json.dumps({column: getattr(row, column) for column in columns}) + "\n")
 
 
-def write_parquet(predictions: Iterable[Prediction], stream: BinaryIO, facts: Facts | None = None) -> None:
+def write_parquet(
+    predictions: Iterable[Prediction],
+    stream: BinaryIO,
+    facts: Facts | None = None,
+    columns: Sequence[str] = COLUMNS,
+) -> None:
     """Write Parquet (zstd), group by group; an absent number is null, `facts` are the schema's metadata."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    text, number, label = pa.string(), pa.float64(), pa.dictionary(pa.int32(), pa.string())
-    types = (text, pa.int64(), label, number, number, label, text)
+    category = pa.dictionary(pa.int32(), pa.string())
+    of_kind = {"text": pa.string(), "category": category, "integer": pa.int64(), "number": pa.float64()}
+    types = [of_kind[KINDS[column]] for column in columns]
     metadata = {key: str(value) for key, value in (facts or {}).items()}
-    schema = pa.schema(list(zip(COLUMNS, types, strict=True)), metadata=metadata)
+    schema = pa.schema(list(zip(columns, types, strict=True)), metadata=metadata)
     rows = iter(predictions)
     with pq.ParquetWriter(stream, schema, compression="zstd", write_page_checksum=True) as writer:
         while group := list(islice(rows, _GROUP)):
-            columns = zip(*(_valid_text(row) for row in group), strict=True)
-            arrays = [pa.array(column, type=kind) for column, kind in zip(columns, types, strict=True)]
+            valid = [_valid_text(row) for row in group]
+            typed = zip(columns, types, strict=True)
+            arrays = [pa.array([getattr(row, column) for row in valid], type=kind) for column, kind in typed]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
 
 
@@ -70,11 +101,10 @@ def _text(stream: BinaryIO) -> Iterator[TextIO]:
     text.detach()
 
 
-def _cells(row: Prediction) -> list[str]:
-    probability = "" if row.probability is None else f"{row.probability:.6f}"
-    # In full: a rounded threshold could contradict the label beside it.
-    threshold = "" if row.threshold is None else str(row.threshold)
-    return [row.id, str(row.length), row.label, probability, threshold, row.status, row.notes]
+def _cell(column: str, value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:.{_DECIMALS[column]}f}" if column in _DECIMALS else str(value)
 
 
 def _valid_text(row: Prediction) -> Prediction:

@@ -2,19 +2,18 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from tfclass.bundle.bundle import DEFAULT, Bundle, load_bundle
-from tfclass.bundle.calibration import at_prevalence
-from tfclass.bundle.operating_points import choose_threshold, max_mcc_point
-from tfclass.errors import ConfigError
+from tfclass.bundle.channels import Answers, answer, calling_of, choose_channel
+from tfclass.config import Channel
 from tfclass.inference.duplicates import SeenIds
 from tfclass.inference.registry import locate_model
-from tfclass.networks.scoring import MAX_RESIDUES, Precision, logits_of
+from tfclass.inference.rows import Prediction, columns_of, details
+from tfclass.networks.scoring import MAX_RESIDUES, Precision
 from tfclass.sequence.cleaning import CleanSequence, clean
 from tfclass.sequence.fasta import Record
 
@@ -22,37 +21,6 @@ from tfclass.sequence.fasta import Record
 # small enough that memory stays flat and rows appear while it runs.
 _WINDOW_RESIDUES = 2_000_000
 _WINDOW_RECORDS = 10_000
-
-
-class Prediction(NamedTuple):
-    """One row of output.
-
-    Attributes
-    ----------
-    id : str
-        As in the input.
-    length : int
-        Residues scored; characters given when skipped.
-    label : str
-        The class called; empty when skipped.
-    probability : float or None
-        Of the positive class in a binary model, of the called class in a multi-class one; six decimals; None when
-        skipped.
-    threshold : float or None
-        What `probability` was held against; None in a multi-class model.
-    status : str
-        ``ok`` or ``skipped``.
-    notes : str
-        What was done to the sequence, or why it was skipped; joined by ``;``.
-    """
-
-    id: str
-    length: int
-    label: str
-    probability: float | None
-    threshold: float | None
-    status: str
-    notes: str
 
 
 class Predictor:
@@ -63,7 +31,7 @@ class Predictor:
     bundle : Bundle
         Its model is used on `device`, and left there in the mode it had.
     threshold : float or str, optional
-        Instead of the model's own; see `choose_threshold` for the rules.
+        Instead of the channel's own; see `choose_threshold` for the rules.
     device : torch.device, optional
         The CPU by default.
     max_residues : int
@@ -75,12 +43,22 @@ class Predictor:
     prevalence : float, optional
         Share of positives to expect among the records; probabilities and the rules for the threshold are then those for
         this share, instead of the one that the model was calibrated at.
+    evidence : {'network', 'profile', 'combined'}, optional
+        The channel of evidence that calls; see `choose_channel` for the default.
+
+    Attributes
+    ----------
+    channel : {'network', 'profile', 'combined'}
+    threshold : float or None
+        That of the channel, or the one that was asked for.
+    columns : tuple of str
+        The fields of `Prediction` that this model and channel fill, in the order of the output.
 
     Raises
     ------
     ConfigError
-        A threshold or prevalence for a multi-class model, or one that is refused; see `choose_threshold` and
-        `Calibration.at_prevalence`.
+        A threshold or prevalence for a multi-class model, or one that is refused; see `Calling`. A channel that the
+        model does not have.
 
     Examples
     --------
@@ -99,20 +77,31 @@ class Predictor:
         precision: Precision = "float32",
         cpu_fallback: bool = False,
         prevalence: float | None = None,
+        evidence: Channel | None = None,
     ) -> None:
         self.bundle = bundle
         self.binary = len(bundle.classes) == 2
-        self.threshold = _threshold(threshold, bundle, prevalence)
+        self.channel: Channel = choose_channel(bundle, evidence)
+        self._calling = calling_of(bundle, self.channel)
+        calling = self._calling if prevalence is None else self._calling.at_prevalence(prevalence)
+        self.threshold = calling.choose(threshold)
         self.prevalence = prevalence
+        self.columns = columns_of(bundle, self.channel)
         self.max_residues = max_residues
         self.precision: Precision = precision
         self.cpu_fallback = cpu_fallback
         bundle.model.to(device or torch.device("cpu"))
 
     @classmethod
-    def load(cls, model: str | Path = DEFAULT, *, threshold: float | str | None = None) -> "Predictor":
+    def load(
+        cls,
+        model: str | Path = DEFAULT,
+        *,
+        threshold: float | str | None = None,
+        evidence: Channel | None = None,
+    ) -> "Predictor":
         """Load a model by folder, shipped name or MLflow address; see `locate_model` and `load_bundle` for errors."""
-        return cls(load_bundle(locate_model(str(model))), threshold=threshold)
+        return cls(load_bundle(locate_model(str(model))), threshold=threshold, evidence=evidence)
 
     def predict(self, records: Iterable[Record]) -> Iterator[Prediction]:
         """Score records.
@@ -154,28 +143,27 @@ class Predictor:
             if place == len(distinct):
                 distinct.append(sequence.tokens)
             place_of.append(place)
-        logits_NC = logits_of(
-            self.bundle.model, distinct, self.max_residues, self.precision, cpu_fallback=self.cpu_fallback
+        answers = answer(
+            self.bundle,
+            distinct,
+            self.channel,
+            max_residues=self.max_residues,
+            precision=self.precision,
+            cpu_fallback=self.cpu_fallback,
         )
-        calibration = self.bundle.calibration
-        probability_NC = calibration.probability(logits_NC)
         if self.prevalence is not None:
-            probability_NC = calibration.at_prevalence(probability_NC, self.prevalence)
+            moved_NC = self._calling.probability_at(answers.probability_NC, self.prevalence)
+            answers = answers._replace(probability_NC=moved_NC)
         for record, sequence, again, place in zip(window, cleaned, repeated, place_of, strict=True):
-            scored = None if place is None else probability_NC[place]
-            yield self._row(record, sequence, ("duplicate_id",) if again else (), scored)
+            notes = (*(("duplicate_id",) if again else ()), *sequence.notes)
+            if place is None:
+                said = ";".join((*notes, sequence.problem))
+                yield Prediction(record.id, len(record.sequence), "", None, self.threshold, "skipped", said)
+            else:
+                yield self._row(record, sequence, ";".join(notes), answers, place)
 
-    def _row(
-        self,
-        record: Record,
-        sequence: CleanSequence,
-        first_notes: tuple[str, ...],
-        probability_C: Iterable[float] | None,
-    ) -> Prediction:
-        notes = ";".join((*first_notes, *sequence.notes, *([sequence.problem] if sequence.problem else [])))
-        if probability_C is None:
-            return Prediction(record.id, len(record.sequence), "", None, self.threshold, "skipped", notes)
-        probabilities = [round(float(p), 6) for p in probability_C]
+    def _row(self, record: Record, sequence: CleanSequence, notes: str, answers: Answers, place: int) -> Prediction:
+        probabilities = [round(float(p), 6) for p in answers.probability_NC[place]]
         # The call is made on the number that is shown, so that a reader can repeat it.
         called = (
             int(probabilities[1] >= self.threshold)
@@ -183,8 +171,17 @@ class Predictor:
             else max(range(len(probabilities)), key=probabilities.__getitem__)
         )
         shown = probabilities[1] if self.binary else probabilities[called]
-        label = self.bundle.classes[called]
-        return Prediction(record.id, len(sequence.tokens), label, shown, self.threshold, "ok", notes)
+        return Prediction(
+            record.id,
+            len(sequence.tokens),
+            self.bundle.classes[called],
+            shown,
+            self.threshold,
+            "ok",
+            notes,
+            # A model of several classes has no negative one.
+            **details(self.bundle, answers, place, record.sequence, called == 1 or not self.binary),
+        )
 
 
 def windows(records: Iterable[Record]) -> Iterator[list[Record]]:
@@ -199,15 +196,3 @@ def windows(records: Iterable[Record]) -> Iterator[list[Record]]:
             window, residues = [], 0
     if window:
         yield window
-
-
-def _threshold(asked: float | str | None, bundle: Bundle, prevalence: float | None) -> float | None:
-    own, points = bundle.threshold, bundle.operating_points
-    if own is None and asked is not None:
-        raise ConfigError("threshold", str(asked), "none: the likeliest of several classes is called")
-    if prevalence is not None:
-        known = bundle.calibration.known_prevalence()
-        points = tuple(point.at_prevalence(known, prevalence) for point in points)
-        shifted = float(at_prevalence(np.array([own]), known, prevalence)[0])
-        own = max_mcc_point(points, prevalence).threshold if points else shifted
-    return own if own is None or asked is None else choose_threshold(asked, own, points)

@@ -10,7 +10,7 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-from tfclass.inference.predictor import Prediction, Predictor
+from tfclass.inference.predictor import Predictor
 from tfclass.sequence.fasta import Record
 
 
@@ -37,11 +37,12 @@ class TfclassModel(PythonModel):
         Returns
         -------
         DataFrame
-            Columns of `Prediction`, one row per row given, in order.
+            Columns of `Predictor.columns`, one row per row given, in order.
         """
         rows = zip(model_input["id"].astype(str), model_input["sequence"].astype(str), strict=True)
         predictions = self.predictor.predict(Record(name, name, sequence) for name, sequence in rows)
-        return pd.DataFrame(list(predictions), columns=list(Prediction._fields))
+        columns = list(self.predictor.columns)
+        return pd.DataFrame([[getattr(row, column) for column in columns] for row in predictions], columns=columns)
 
 
 set_model(TfclassModel())

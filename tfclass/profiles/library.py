@@ -10,6 +10,7 @@ References
 """
 
 import io
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -183,6 +184,9 @@ class Library:
             raise ProfileError(where, f"no profiles that can be read ({error})", "HMMER's format") from error
         if not hmms:
             raise ProfileError(where, "no profile", "at least one")
+        name, times = Counter(_text(hmm.name) for hmm in hmms).most_common(1)[0]
+        if times > 1:
+            raise ProfileError(where, f"{times} profiles {name!r}", "each name once")
         return cls([_profile(hmm, where) for hmm in hmms])
 
 
@@ -225,7 +229,7 @@ def _block(
 
 
 def _hmms(content: bytes) -> list[HMM]:
-    file = pyhmmer.plan7.HMMFile(io.BytesIO(content))
+    file = pyhmmer.plan7.HMMFile(io.BytesIO(content), alphabet=ALPHABET)
     try:
         return list(file)
     finally:

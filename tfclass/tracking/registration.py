@@ -5,13 +5,17 @@ precision is better than the champion's, on the very same validation proteins.
 """
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
 from tfclass.bundle.bundle import CARD, Bundle, load_bundle
 from tfclass.inference.predictor import Predictor
+from tfclass.inference.rows import COLUMNS, KINDS
 from tfclass.sequence.fasta import Record
+
+if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
 
 ALIAS = "champion"
 SCORE, PROTEINS = "validation_average_precision", "validation_sha256"
@@ -43,6 +47,18 @@ class Candidate(NamedTuple):
     model_uri: str
     run_id: str
     folder: Path
+
+
+def signature_of(folder: Path) -> "ModelSignature":
+    """Describe to MLflow what the model of a bundle takes and gives: the columns of `tfclass predict`."""
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import ColSpec, Schema
+
+    types = {"text": "string", "category": "string", "integer": "long", "number": "double"}
+    always = set(COLUMNS) - {"probability", "threshold"}
+    given = Predictor.load(folder).columns
+    inputs = Schema([ColSpec("string", "id"), ColSpec("string", "sequence")])
+    return ModelSignature(inputs, Schema([ColSpec(types[KINDS[c]], c, required=c in always) for c in given]))
 
 
 def register_version(new: Candidate, validation: str, example: pd.DataFrame) -> str:

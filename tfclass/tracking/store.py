@@ -142,12 +142,9 @@ class Store:
 
     def _deliver_model(self, entry: Entry) -> None:
         import mlflow
-        from mlflow.models import ModelSignature
-        from mlflow.types.schema import ColSpec, Schema
 
-        from tfclass.tracking.registration import Candidate, register_version
+        from tfclass.tracking.registration import Candidate, register_version, signature_of
 
-        inputs = Schema([ColSpec("string", "id"), ColSpec("string", "sequence")])
         example = pd.DataFrame({"id": ["ubiquitin"], "sequence": [EXAMPLE]})
         # `log_model` knows only the global address, and links the model only to the active run; `nested` allows for
         # one that the caller has open.
@@ -158,7 +155,7 @@ class Store:
                     name="model",
                     python_model=str(_PYFUNC),
                     artifacts={"bundle": entry["bundle"]},
-                    signature=ModelSignature(inputs=inputs),
+                    signature=signature_of(Path(entry["bundle"])),
                     input_example=example,
                     pip_requirements=["tfclass"],
                 )

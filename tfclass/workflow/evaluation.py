@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from tfclass.bundle.bundle import Bundle, find_bundle, load_bundle
+from tfclass.bundle.channels import answer, calling_of, choose_channel
 from tfclass.config import CorpusConfig, EvaluateConfig, to_mapping
 from tfclass.corpus.split import assign_splits, select_split
 from tfclass.corpus.table import LabelledProteins, read_table
@@ -16,7 +17,6 @@ from tfclass.environment import describe, prepare
 from tfclass.evaluation.baselines import Homologues, LeftOut, all_baselines, find_homologues
 from tfclass.evaluation.scored import Scored
 from tfclass.files import check_replaceable
-from tfclass.networks.scoring import MAX_RESIDUES, logits_of
 from tfclass.reporting.report import CONTENT, Report, Rivals, write_report
 from tfclass.tracking.tracker import flatten, tracked
 
@@ -46,14 +46,15 @@ def evaluate_bundle(config: EvaluateConfig) -> Report:
     device = prepare(config.runtime)
     check_replaceable(Path(config.report), CONTENT)
     bundle = load_bundle(find_bundle(config.bundle))
+    channel = choose_channel(bundle, config.evidence)
     corpus = _with_classes(config.corpus, bundle)
     proteins = assign_splits(read_table(corpus, bundle.vocabulary), config.split, corpus.path)
     test = select_split(proteins, config.evaluation.split, corpus.path)
-    model = bundle.model.to(device)
+    bundle.model.to(device)
     scoring_started = time.monotonic()
-    probability_NC = bundle.calibration.probability(logits_of(model, test.tokens, MAX_RESIDUES))
+    answers = answer(bundle, test.tokens, channel)
     scoring_seconds = time.monotonic() - scoring_started
-    scored = Scored(probability_NC, test.labels, bundle.threshold)
+    scored = Scored(answers.probability_NC, test.labels, calling_of(bundle, channel).threshold)
     report = Report.make(config, bundle, proteins, test, scored, _rivals(config, proteins, test), describe(device))
     report.content["command"] = command_of(config)
     report.content["residues_per_second"] = round(int(test.lengths.sum()) / max(scoring_seconds, 1e-9), 1)
@@ -112,9 +113,11 @@ def _record_evaluation(
 ) -> None:
     name = f"evaluate {config.corpus.name} {config.evaluation.split}"
     tags = {"job": "evaluate", "corpus": config.corpus.name, "model": bundle.config.name, "bundle": bundle.digest[:12]}
+    tags["split"] = report.content["corpus"]["split_policy"]
     parent = str(bundle.provenance.get("mlflow_run_id", ""))
     with tracked(config.tracking, name, tags, parent=parent, journal=Path(config.report)) as tracker:
-        tracker.configuration({key: value for key, value in to_mapping(config).items() if key != "tracking"})
+        facts = {key: value for key, value in to_mapping(config).items() if key != "tracking"}
+        tracker.configuration(facts | {"evidence": report.content["bundle"]["evidence"]})
         tracker.dataset(
             test.frame,
             source=config.corpus.path,

@@ -1,0 +1,177 @@
+"""Bundles that hold profiles: the same on every way, and refused in one line when anything is amiss."""
+
+import hashlib
+import json
+import shutil
+from dataclasses import asdict, replace
+
+import numpy as np
+import pyhmmer
+import pytest
+import torch
+
+from tests.bundle.test_bundle import change, check_refused, flip
+from tfclass.bundle.bundle import find_bundle, load_bundle, save_bundle
+from tfclass.bundle.channels import answer
+from tfclass.bundle.description import PROFILES, SCHEMA_VERSION
+from tfclass.compression import compressed, decompressed
+from tfclass.errors import BundleError
+from tfclass.networks.zoo import build
+
+FILES = ["MODEL_CARD.md", "bundle.json", "model.safetensors", "profiles.h3m.zst"]
+
+
+@pytest.fixture
+def folder(witnesses_folder, tmp_path):
+    """A copy that a test may change."""
+    return shutil.copytree(witnesses_folder, tmp_path / "copy")
+
+
+def described(folder):
+    return json.loads((folder / "bundle.json").read_text())
+
+
+def test_it_has_four_files_and_comes_back_as_it_was(witnesses, witnesses_folder, vocabulary):
+    assert sorted(path.name for path in witnesses_folder.iterdir()) == FILES
+    loaded = load_bundle(witnesses_folder)
+    assert loaded.combiners == witnesses.combiners
+    assert loaded.config.families == ("bHLH", "bZIP", "Zinc cluster/other")
+    ours, theirs = loaded.profiles.profiles, witnesses.profiles.profiles
+    assert [(p.name, p.family, p.threshold) for p in ours] == [(p.name, p.family, p.threshold) for p in theirs]
+    tokens = [vocabulary.encode(s) for s in ("MKVLAWWCHHC", "YKCPECGKSFSRSDHLARHIRTHTGEKPYKCPECGKSFSRSDHLARHIRTH")]
+    for channel in ("network", "profile", "combined"):
+        before, after = answer(witnesses, tokens, channel), answer(loaded, tokens, channel)
+        np.testing.assert_array_equal(after.probability_NC, before.probability_NC)
+
+
+def test_saving_what_was_loaded_writes_the_same_bytes(witnesses_folder, tmp_path):
+    save_bundle(load_bundle(witnesses_folder), tmp_path / "again", "# witnesses\n")
+    for name in FILES:
+        assert (tmp_path / "again" / name).read_bytes() == (witnesses_folder / name).read_bytes(), name
+
+
+def test_hmmer_itself_can_use_the_profiles(witnesses_folder):
+    with (witnesses_folder / PROFILES).open("rb") as stream, pyhmmer.plan7.HMMFile(decompressed(stream)) as hmms:
+        found = {hmm.name: (hmm.description, hmm.cutoffs.gathering) for hmm in hmms}
+    assert found["demo bZIP"] == ("bZIP", (20.0, 20.0))
+
+
+def test_a_bundle_without_profiles_replaces_one_with_them_whole(small_bundle, folder):
+    save_bundle(small_bundle, folder, "# small\n")
+    assert not (folder / PROFILES).exists()
+    assert (load_bundle(folder).profiles, load_bundle(folder).combiners) == (None, {})
+
+
+class TestSchema:
+    def test_what_is_written_asks_an_older_tfclass_to_be_upgraded(self, folder, small_bundle_folder):
+        # What tfclass 0.1 says of a schema above 1.
+        assert described(folder)["schema_version"] == described(small_bundle_folder)["schema_version"] == 2
+
+    def test_a_bundle_of_schema_1_still_loads_and_means_the_same(self, small_bundle, small_bundle_folder, tmp_path):
+        old = shutil.copytree(small_bundle_folder, tmp_path / "old")
+        model = described(old)["model"]
+        for key in ("families", "domains", "attention_hidden"):
+            del model[key]
+        change(old, schema_version=1, combiners="DROP", model=model)
+        loaded = load_bundle(old)
+        assert (loaded.config, loaded.combiners, loaded.profiles) == (small_bundle.config, {}, None)
+        for ours, theirs in zip(loaded.model.parameters(), small_bundle.model.parameters(), strict=True):
+            assert torch.equal(ours, theirs)
+        save_bundle(loaded, tmp_path / "new", "# small\n")
+        assert described(tmp_path / "new")["schema_version"] == SCHEMA_VERSION
+
+    def test_the_shipped_bundle_loads(self):
+        assert load_bundle(find_bundle("tf-bilstm")).classes == ("nonTF", "TF")
+
+
+class TestDamage:
+    @pytest.mark.parametrize("name", FILES)
+    def test_a_flipped_bit_is_refused_in(self, name, folder):
+        path = folder / name
+        original = path.read_bytes()
+        for position in {*range(0, len(original), max(1, len(original) // 60)), len(original) - 1}:
+            flip(path, original, position, 0x04)
+            check_refused(folder, name)
+
+    def test_a_missing_file_is_named(self, folder):
+        (folder / PROFILES).unlink()
+        assert check_refused(folder, PROFILES).endswith("found no such file; restore the bundle")
+
+    @pytest.mark.parametrize(
+        "harm",
+        [
+            lambda _: b"",
+            lambda content: content[: len(content) // 2],
+            lambda content: content[:-1],
+            lambda _: compressed(b""),
+            lambda _: compressed(b">a\nMKV\n"),
+            lambda _: compressed(bytes(range(256)) * 40),
+            lambda content: b"\x28\xb5\x2f\xfd" + content[:40],
+            lambda _: b"HMMER3/f [3.4 | Aug 2023]\nNAME  x\nLENG  99\n",
+        ],
+        ids=["an empty file", "half", "one byte less", "nothing, packed", "FASTA", "noise", "a broken frame"]
+        + ["a header alone"],
+    )
+    def test_other_profiles_with_recomputed_checksums_are_refused(self, harm, folder):
+        content = harm((folder / PROFILES).read_bytes())
+        (folder / PROFILES).write_bytes(content)
+        change(folder, files=described(folder)["files"] | {PROFILES: hashlib.sha256(content).hexdigest()})
+        check_refused(folder, PROFILES)
+
+    def test_profiles_that_do_not_say_from_which_score_they_are_believed_are_refused(self, folder, library):
+        hmm = library.profiles[0].hmm.copy()
+        hmm.cutoffs.gathering = None
+        with (folder / PROFILES).open("wb") as stream:
+            hmm.write(stream, binary=True)
+        content = (folder / PROFILES).read_bytes()
+        change(folder, files=described(folder)["files"] | {PROFILES: hashlib.sha256(content).hexdigest()})
+        assert "found no gathering threshold; expected a line GA" in check_refused(folder, PROFILES)
+
+
+class TestParts:
+    def test_combiners_without_profiles_are_refused(self, folder):
+        files = described(folder)["files"]
+        change(folder, files={name: files[name] for name in files if name != PROFILES})
+        expected = f"found combiners without profiles; expected a checksum of {PROFILES}"
+        assert check_refused(folder, "bundle.json").endswith(expected)
+
+    def test_profiles_without_a_combiner_are_refused(self, folder):
+        for combiners in ({}, "DROP"):
+            change(folder, combiners=combiners)
+            assert check_refused(folder, "bundle.json").endswith(
+                "found profiles without a combiner; expected one that reads them"
+            )
+
+    @pytest.mark.parametrize(
+        ("change_of", "message"),
+        [
+            (lambda c: {"profile": c["combined"]}, "the combiner of combined evidence under the name profile"),
+            (lambda c: {"network": c["profile"]}, "combiners.network"),
+            (lambda c: {"profile": c["profile"] | {"weights": [1.0]}}, "profile evidence has 4 weights"),
+            (lambda c: {"profile": c["profile"] | {"threshold": 2.0}}, "combiners.profile.threshold"),
+            (lambda c: {"profile": c["profile"] | {"code": "os"}}, "combiners.profile.code"),
+            (lambda c: [c["profile"]], "combiners"),
+        ],
+        ids=["a name of the other", "another name", "few weights", "a threshold of 2", "another key", "a list"],
+    )
+    def test_combiners_are_refused_with(self, change_of, message, folder):
+        change(folder, combiners=change_of(described(folder)["combiners"]))
+        assert message in check_refused(folder, "bundle.json")
+
+    def test_one_reading_is_enough(self, folder):
+        change(folder, combiners={"profile": described(folder)["combiners"]["profile"]})
+        assert set(load_bundle(folder).combiners) == {"profile"}
+
+    def test_profiles_are_for_two_classes(self, folder, witnesses, tmp_path, vocabulary):
+        calibration = asdict(witnesses.calibration) | {"log_weight_C": [0.0, 0.0, 0.0], "prevalence": None}
+        change(folder, classes=["nonTF", "bHLH", "bZIP"], calibration=calibration, threshold=None)
+        assert check_refused(folder, "bundle.json").endswith("found profiles for 3 classes; expected two classes")
+        model = build(witnesses.config, vocabulary, n_classes=3)
+        with pytest.raises(BundleError, match="witnesses: found profiles for 3 classes; expected two classes"):
+            save_bundle(replace(witnesses, classes=("a", "b", "c"), model=model), tmp_path / "b", "card")
+
+    @pytest.mark.parametrize("values", [{"profiles": None}, {"combiners": {}}], ids=["profiles", "combiners"])
+    def test_what_could_not_be_loaded_is_not_saved_without(self, values, witnesses, tmp_path):
+        with pytest.raises(BundleError, match="without"):
+            save_bundle(replace(witnesses, **values), tmp_path / "b", "card")
+        assert list(tmp_path.iterdir()) == []
