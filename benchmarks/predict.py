@@ -52,8 +52,9 @@ def main():
         compare(name, sequences, options.sample)
     compare_with_peak()
     start_up()
-    for count in sorted({10_000, options.proteins}):
-        generated(count, options.threads)
+    for evidence in ("network", "combined"):
+        for count in sorted({10_000, options.proteins}):
+            generated(count, evidence, options.threads)
 
 
 def proteins() -> dict[str, list[str]]:
@@ -74,14 +75,14 @@ def compare(name: str, sequences: list[str], sample: int):
     bundle = Predictor.load().bundle
     records = [Record(str(i), "", sequence) for i, sequence in enumerate(sequences)]
     rates, probabilities = [], []
-    for precision in ("float32", "bf16"):
-        predictor = Predictor(bundle, precision=precision)
+    for evidence, precision in (("network", "float32"), ("network", "bf16"), ("combined", "float32")):
+        predictor = Predictor(bundle, evidence=evidence, precision=precision)
         list(predictor.predict(records[:200]))
         started = time.perf_counter()
         rows = list(predictor.predict(records))
         rates.append(len(sequences) / (time.perf_counter() - started))
         probabilities.append(np.array([row.probability for row in rows], dtype=float))
-        label, rate = f"tfclass, the shipped network, {precision}", rates[-1]
+        label, rate = f"tfclass, {evidence} evidence, {precision}", rates[-1]
         print(f"{label:<44}{rate:>11,.0f}{rate * residues / len(sequences):>12,.0f}{rates[0] / rate:>7.1f}x")
     ours = rates[0]
     drawn = [sequences[i] for i in np.random.default_rng(0).permutation(len(sequences))[:sample]]
@@ -91,7 +92,7 @@ def compare(name: str, sequences: list[str], sample: int):
         theirs = len(drawn) / (time.perf_counter() - started)
         print(f"{rival + ' network, as published':<44}{theirs:>11,.1f}{'':>12}{ours / theirs:>7.1f}x")
     moved = np.nanmax(np.abs(probabilities[1] - probabilities[0]))
-    print(f"the ratio is of float32; bf16 moves a probability by {moved:.4f} at most\n")
+    print(f"the ratio is of the network in float32; bf16 moves a probability by {moved:.4f} at most\n")
 
 
 @torch.inference_mode()
@@ -164,13 +165,13 @@ class DeepReg(nn.Module):
 
 def compare_with_peak():
     """Floating-point operations of the shipped network per second, against a large matrix product."""
-    predictor = Predictor.load()
+    predictor = Predictor.load(evidence="network")
     config = predictor.bundle.config
     stem, hidden = config.stem, config.hidden
     # The convolution is looked up in tables, which multiplies nothing; its additions are not counted.
     recurrence = 2 * 8 * hidden * (stem.channels + hidden) / stem.pool
-    attention = 2 * (2 * hidden) * hidden / stem.pool
-    operations = recurrence + attention
+    width = hidden if config.attention_hidden is None else config.attention_hidden
+    operations = recurrence + 2 * (2 * hidden) * (width + 1) / stem.pool
     rng = np.random.default_rng(0)
     records = [Record("", "", "".join(rng.choice(list(AMINO_ACIDS), 350))) for _ in range(3000)]
     matrix = torch.randn(3000, 3000)
@@ -200,7 +201,7 @@ def start_up():
     print()
 
 
-def generated(count: int, threads: int):
+def generated(count: int, evidence: str, threads: int):
     """Time and peak memory of the command on generated proteins of 300 residues."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "generated.fasta.gz"
@@ -210,13 +211,14 @@ def generated(count: int, threads: int):
             for start in range(0, count, 10_000):
                 rows = letters[rng.integers(0, 20, (min(10_000, count - start), 300))]
                 stream.write(b"".join(b">p%d\n%b\n" % (start + i, row.tobytes()) for i, row in enumerate(rows)))
-        command = [*COMMAND, str(path), "--threads", str(threads), "-o", str(Path(folder) / "rows.tsv")]
+        options = ["--evidence", evidence, "--threads", str(threads), "-o", str(Path(folder) / "rows.tsv")]
+        command = [*COMMAND, str(path), *options]
         started = time.perf_counter()
         measured = subprocess.run([sys.executable, "-c", LAUNCHER, *command], capture_output=True, check=True)
         seconds = time.perf_counter() - started
         peak = int(measured.stdout) * (1 if sys.platform == "darwin" else 1024)
         rate = f"{300 * count / seconds:,.0f} residues/s"
-        print(f"{count:>9,} generated proteins: {seconds:,.0f} s, {rate}, peak memory {peak / 1e6:,.0f} MB")
+        print(f"{count:>9,} generated proteins, {evidence}: {seconds:,.0f} s, {rate}, peak memory {peak / 1e6:,.0f} MB")
 
 
 if __name__ == "__main__":
