@@ -227,7 +227,7 @@ class TestChoice:
     [
         "import tfclass; from tfclass import Predictor",
         "from tfclass.cli.main import app; from typer.testing import CliRunner; CliRunner().invoke(app, ['--help'])",
-        "from tfclass import Predictor; Predictor.load({small!r}); Predictor.load()",
+        "from tfclass import Predictor; Predictor.load({small!r})",
     ],
     ids=["importing", "help", "a model without profiles"],
 )
