@@ -135,7 +135,7 @@ class TrainingConfig:
     residue_dropout: Fraction = 0.05
     residue_substitution: Fraction = 0.0
     patience: Positive = 5
-    amp: bool = True
+    amp: Literal["never", "gpu", "always"] = "gpu"
     checkpoint_minutes: NonNegative = 10.0
     start: str = ""
     skipgram: SkipgramConfig = field(default_factory=SkipgramConfig)

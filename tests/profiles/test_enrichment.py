@@ -1,5 +1,7 @@
 """What profiles add to a table, on proteins for which it is known what should be added."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,8 +11,8 @@ from tfclass.config import CorpusConfig
 from tfclass.corpus.annotation import read_annotations
 from tfclass.corpus.table import read_table
 from tfclass.errors import ProfileError, TableError
-from tfclass.profiles.enrichment import EnrichmentRules
-from tfclass.profiles.library import OF_CLUSTER, Library, Profile
+from tfclass.profiles.enrichment import EnrichmentRules, families_of_profiles
+from tfclass.profiles.library import OF_CLUSTER, Hit, Library, Profile
 from tfclass.profiles.recruitment import build_profile
 from tfclass.profiles.regions import read_regions
 from tfclass.workflow.profiles import Extras, attach_profiles, build_profiles, enrich_table
@@ -18,6 +20,7 @@ from tfclass.workflow.profiles import Extras, attach_profiles, build_profiles, e
 RULES = EnrichmentRules(
     families={"C2H2": ("C2H2", "zf-C2H2*", "2.3.*"), "bHLH": ("bHLH", "HLH")},
     family_of_kingdom={"Bacteria": "bacterial"},
+    too_broad={"cisbp_*": ("bHLH",)},
     repeats={"bacterial": 3},
 )
 FINGER = ZINC_FINGERS[0]
@@ -63,6 +66,23 @@ def test_families_get_one_name_and_negatives_none(table, profiles):
     _, rows = enrich(table, profiles)
     named = {"finger": "C2H2", "unknown": "", "bacterium": "bacterial", "known": "bHLH", "enzyme": "", "histone": ""}
     assert rows["family"].loc[list(named)].to_dict() == named
+
+
+def test_a_name_that_is_too_broad_in_a_source_says_nothing_there():
+    assert RULES.name_of("HLH", source="planttfdb") == "bHLH"
+    assert RULES.name_of("HLH", source="cisbp_arabidopsis+planttfdb") == ""
+    assert RULES.name_of("zf-C2H2_6", source="cisbp_arabidopsis") == "C2H2"
+
+
+def test_a_profile_of_several_families_names_none():
+    hmm = build_profile("finger", ZINC_FINGERS)
+    library = Library([Profile(hmm, "a", "", 15.0), Profile(hmm, "b", "", 15.0)])
+    hits = [Hit(0, protein, 20.0, ((1, 5),)) for protein in range(10)]
+    hits += [Hit(1, protein, 20.0, ((1, 5),)) for protein in range(10, 15)]
+    families = ["C2H2"] * 9 + ["bHLH"] + ["", "bHLH", "bHLH", "bHLH", "C2H2", "C2H2"]
+    assert families_of_profiles(families, hits, library, RULES) == {0: "C2H2"}
+    lenient = replace(RULES, family_share=0.6)
+    assert families_of_profiles(families, hits, library, lenient) == {0: "C2H2", 1: "bHLH"}
 
 
 def test_domains_lie_where_a_profile_of_a_known_domain_fits(table, profiles):

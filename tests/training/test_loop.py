@@ -243,11 +243,21 @@ def test_balanced_weights_are_scikit_learns(parts):
     assert class_weights(parts[0], TrainingConfig()).tolist() == [1.0, 1.0]
 
 
+def test_bfloat16_on_a_cpu_gives_nearly_the_same_loss(trainer):
+    losses = [
+        trainer(replace(QUICK, epochs=1, amp=amp, residue_dropout=0.0)).run().history[0]["train_loss"]
+        for amp in ("gpu", "never", "always")
+    ]
+    assert losses[0] == losses[1]
+    assert losses[2] != losses[1]
+    assert losses[2] == pytest.approx(losses[1], abs=0.02)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_mixed_precision_gives_nearly_the_same_loss(trainer):
     losses = []
-    for amp in (False, True):
+    for amp in ("never", "gpu"):
         tested = trainer(replace(QUICK, epochs=1, amp=amp, residue_dropout=0.0))
         tested.model.cuda()
         tested.device = torch.device("cuda")

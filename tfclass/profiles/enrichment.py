@@ -6,6 +6,7 @@ number. Rows that profiles add say so in their column ``source``.
 
 import fnmatch
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
@@ -36,6 +37,11 @@ class EnrichmentRules:
         Patterns (``*`` for anything) of what sources call a family, by the name it gets.
     family_of_kingdom : mapping of str to str
         Family of a kingdom's transcription factors that have none of their own.
+    too_broad : mapping of str to tuple of str
+        By pattern of what the column ``source`` says: names that say too little there, so that the family is unknown.
+    family_share : float
+        A profile names the family of an unlabelled protein if at least this share of the training proteins that it
+        fits best, and whose family is known, are of one.
     positive_margin, negative_margin : float
         An unlabelled protein is taken for a transcription factor from so many bits above a profile's threshold, for
         none below the other; what lies between is left out.
@@ -47,13 +53,15 @@ class EnrichmentRules:
 
     families: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     family_of_kingdom: Mapping[str, str] = Field(default_factory=dict)
+    too_broad: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    family_share: Annotated[float, Field(ge=0, le=1)] = 0.9
     positive_margin: float = 3.0
     negative_margin: float = -15.0
     contradiction_margin: float = 20.0
     repeats: Mapping[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
 
-    def name_of(self, given: str, kingdom: str = "") -> str:
-        """Give the one name of what a source calls a family; empty where no pattern fits.
+    def name_of(self, given: str, kingdom: str = "", source: str = "") -> str:
+        """Give the one name of what a source calls a family; empty where no pattern fits, or the name is too broad.
 
         Parameters
         ----------
@@ -61,18 +69,21 @@ class EnrichmentRules:
             As a whole, or names joined by ``;``, ``+`` or ``,``: the first that fits counts.
         kingdom : str
             Names the family where `given` does not.
+        source : str
+            Where the name is from.
         """
+        broad = {name for pattern, names in self.too_broad.items() if _fits(source, pattern) for name in names}
         for part in (given, *re.split(r"[;+,]", given)):
             for name, patterns in self.families.items():
-                if any(fnmatch.fnmatchcase(part, pattern) for pattern in patterns):
-                    return name
+                if any(_fits(part, pattern) for pattern in patterns):
+                    return "" if name in broad else name
         return self.family_of_kingdom.get(kingdom, "")
 
 
 def with_families(frame: pd.DataFrame, positive_N: npt.NDArray[np.bool_], rules: EnrichmentRules) -> pd.DataFrame:
     """Name the families of the positives, and of nothing else, in the column ``family``."""
-    given, kingdom = (frame.reindex(columns=[name], fill_value="")[name] for name in ("family", "kingdom"))
-    named = [rules.name_of(name, where) for name, where in zip(given, kingdom, strict=True)]
+    given = frame.reindex(columns=["family", "kingdom", "source"], fill_value="")
+    named = [rules.name_of(*row) for row in given.itertuples(index=False)]
     return frame.assign(family=np.where(positive_N, named, ""))
 
 
@@ -126,6 +137,7 @@ def pseudo_labelled(
     library: Library,
     rules: EnrichmentRules,
     labels: tuple[str, str],
+    family_of_profile: Mapping[int, str],
 ) -> pd.DataFrame:
     """Label proteins by profiles alone, where those are sure.
 
@@ -137,6 +149,8 @@ def pseudo_labelled(
     rules : EnrichmentRules
     labels : tuple of str
         The negative and the positive one.
+    family_of_profile : mapping of int to str
+        See `families_of_profiles`.
 
     Returns
     -------
@@ -151,11 +165,39 @@ def pseudo_labelled(
         positive = margin_N[i] > rules.positive_margin
         if not positive and margin_N[i] >= rules.negative_margin:
             continue
-        family = library.profiles[best[i].profile].family if positive else ""
+        family = family_of_profile.get(best[i].profile, "") if positive else ""
         domains = _domains(None, found.get(i, []), False, bool(positive))
         rows.append((name, labels[int(positive)], SOURCE, family, domains, name, "train", sequence))
     columns = ["id", "label", "source", "family", "domains", "cluster", "split", "sequence"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def families_of_profiles(
+    families: Sequence[str], hits: Sequence[Hit], library: Library, rules: EnrichmentRules
+) -> dict[int, str]:
+    """Find the profiles that stand for one family, by index into the library.
+
+    A profile of a domain that several families have says little of which one it is.
+
+    Parameters
+    ----------
+    families : sequence of str, length N
+        Of the proteins searched; empty where it is not known, and for those that must not be looked at.
+    hits : sequence of Hit
+    library : Library
+    rules : EnrichmentRules
+        Of which `family_share` is used.
+    """
+    members: dict[int, Counter[str]] = {}
+    for family, evidence in zip(families, library.best(hits, len(families)), strict=True):
+        if family and evidence.profile >= 0:
+            members.setdefault(evidence.profile, Counter())[family] += 1
+    most = {profile: counts.most_common(1)[0] for profile, counts in members.items()}
+    return {
+        profile: family
+        for profile, (family, count) in most.items()
+        if count >= rules.family_share * members[profile].total()
+    }
 
 
 def repeated(frame: pd.DataFrame, rules: EnrichmentRules) -> pd.DataFrame:
@@ -170,6 +212,10 @@ def repeated(frame: pd.DataFrame, rules: EnrichmentRules) -> pd.DataFrame:
 def margins(hits: Sequence[Hit], library: Library, n: int) -> npt.NDArray[np.float64]:
     """Give the margin of each of n proteins, shape (n,); see `Evidence`."""
     return np.array([evidence.margin for evidence in library.best(hits, n)])
+
+
+def _fits(text: str, pattern: str) -> bool:
+    return fnmatch.fnmatchcase(text, pattern)
 
 
 def _places(hits: Sequence[Hit], library: Library) -> dict[int, list[tuple[int, int]]]:

@@ -162,7 +162,7 @@ class Trainer:
         tokens_BL = substitute_residues(batch.tokens_BL, self.config.residue_substitution, rng)
         tokens_BL = drop_residues(tokens_BL, self.config.residue_dropout, self.vocabulary, rng)
         batch = batch._replace(tokens_BL=tokens_BL).to(self.device)
-        amp = self.config.amp and self.device.type == "cuda"
+        amp = self.config.amp == "always" or (self.config.amp == "gpu" and self.device.type == "cuda")
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=amp):
             logits = self.model.all_heads(batch.tokens_BL, batch.lengths_B)
         labels_B = torch.from_numpy(self.training.labels[rows]).to(self.device)

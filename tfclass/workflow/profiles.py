@@ -1,7 +1,7 @@
 """Profiles: made from a table, teaching a table, joined to a network."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,14 @@ from tfclass.corpus.table import LabelledProteins, read_table
 from tfclass.errors import BundleError, ProfileError, TableError
 from tfclass.evaluation.combining import fit_combiner
 from tfclass.files import check_replaceable, make_folder, whole_file
-from tfclass.profiles.enrichment import EnrichmentRules, enriched, pseudo_labelled, repeated, with_families
+from tfclass.profiles.enrichment import (
+    EnrichmentRules,
+    enriched,
+    families_of_profiles,
+    pseudo_labelled,
+    repeated,
+    with_families,
+)
 from tfclass.profiles.library import Library
 from tfclass.profiles.recruitment import build_library
 from tfclass.profiles.regions import Region, read_regions
@@ -134,20 +141,23 @@ def enrich_table(
     held_out = set(proteins.frame["sequence"])
     raw = read_table(CorpusConfig(path=str(table), classes=None, aliases={}), vocabulary).frame["label"]
     negative_label, positive_label = proteins.classes
+    hits = library.hits(proteins.tokens, vocabulary, threads)
     rows = enriched(
         proteins.frame.assign(label=raw.to_numpy()),
         proteins.labels == _POSITIVE,
-        library.hits(proteins.tokens, vocabulary, threads),
+        hits,
         library,
         regions,
         rules,
         negative_label,
     )
+    taught = rows["family"].where(rows["split"] == "train", "").reindex(proteins.frame.index, fill_value="")
+    family_of_profile = families_of_profiles(list(taught), hits, library, rules)
     rows["label"] = np.where(proteins.labels[rows.index] == _POSITIVE, positive_label, negative_label)
     added = [
         _of_regions(regions, held_out, positive_label),
         _of_families(extras.families, held_out, positive_label, rules),
-        _of_unlabelled(extras.unlabelled, held_out, library, rules, proteins.classes, threads),
+        _of_unlabelled(extras.unlabelled, held_out, library, rules, proteins.classes, family_of_profile, threads),
     ]
     whole = pd.concat([rows, *added], ignore_index=True).fillna("")
     result = repeated(whole, rules)
@@ -260,7 +270,13 @@ def _of_families(path: Path | None, known: set[str], label: str, rules: Enrichme
 
 
 def _of_unlabelled(
-    path: Path | None, known: set[str], library: Library, rules: EnrichmentRules, classes: tuple[str, ...], threads: int
+    path: Path | None,
+    known: set[str],
+    library: Library,
+    rules: EnrichmentRules,
+    classes: tuple[str, ...],
+    family_of_profile: Mapping[int, str],
+    threads: int,
 ) -> pd.DataFrame:
     if path is None:
         return pd.DataFrame({"label": []})
@@ -270,7 +286,7 @@ def _of_unlabelled(
     hits = library.hits([cleaned.tokens for _, cleaned in sound], vocabulary, threads)
     ids = [f"unlabelled:{number}:{record.id}" for number, (record, _) in enumerate(sound)]
     letters = [vocabulary.decode(cleaned.tokens) for _, cleaned in sound]
-    return pseudo_labelled(ids, letters, hits, library, rules, (classes[0], classes[1]))
+    return pseudo_labelled(ids, letters, hits, library, rules, (classes[0], classes[1]), family_of_profile)
 
 
 def _start(region: Region) -> int:
