@@ -4,10 +4,10 @@
 
 Reads ``plant_families.tsv.gz`` and ``dbd_regions.tsv.gz`` from the folder that TFCLASS_REAL_DATA names. Families are
 scored by macro-F1 over the families of the test split, three times: with the names that the table has; with those that
-``conf/enrichment.yaml`` gives them (LOB is LBD there, and NA, which says that the family is not known, is left out); and
+``conf/enrichment.yaml`` gives them (LOB is LBD there; NA, which says that the family is not known, is left out); and
 then without CIS-BP's names of a domain that PlantTFDB, whose names the others are, divides into families: nobody can
-know which of both a protein has. Names that the model gives and the table lacks count as wrong. Domains are scored by residue, by the rule of
-``tfclass predict``.
+know which of both a protein has. Names that the model gives and the table lacks count as wrong. Domains are scored by
+residue, by the rule of ``tfclass predict``.
 """
 
 import argparse
