@@ -1,6 +1,7 @@
 """What many tests share: a small corpus, a small bundle, the command line run as a user runs it."""
 
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -32,6 +33,12 @@ SMALL = ModelConfig(embedding_dim=8, stem=StemConfig(channels=12, kernel=5, pool
 def _one_thread():
     # Two busy thread pools on two cores wait for each other; tests are small anyway.
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c_works():
+    # A shell starts what runs in its background with SIGINT ignored, and every program that a test starts inherits it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
