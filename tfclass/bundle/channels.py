@@ -100,7 +100,7 @@ def answer(
     channel : {'network', 'profile', 'combined'}
         One that the bundle has. ``profile`` leaves the network alone, and what only it can tell is None then.
     max_residues, precision, cpu_fallback
-        See `tfclass.networks.scoring.logits_of`.
+        See `tfclass.networks.scoring.scores_of`.
 
     Returns
     -------
@@ -109,7 +109,7 @@ def answer(
     Raises
     ------
     MemoryLimitError
-        As `tfclass.networks.scoring.logits_of`.
+        As `tfclass.networks.scoring.scores_of`.
     """
     if channel == "profile":
         evidence = _evidence(bundle, tokens)

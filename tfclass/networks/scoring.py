@@ -4,22 +4,17 @@ import contextlib
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from tfclass.corpus.batching import Indices, Tokens, collate, longest_first_batches
 from tfclass.errors import MemoryLimitError
 from tfclass.networks.classifier import Classifier, HeadLogits
-from tfclass.networks.stems import LookupStem
 
 Precision = Literal["float32", "bf16"]
-T = TypeVar("T")
-# A network, tokens_BL, lengths_B and what `Classifier.lookup` gives -> an answer.
-Ask = Callable[[Classifier, Tensor, Tensor, LookupStem | None], T]
 
 # Padded residues in a batch, where nothing else is asked for: from 16,000 to 32,000 it hardly matters; a core is slower
 # with fewer or more.
@@ -46,15 +41,15 @@ class Scores(NamedTuple):
     domains: list[npt.NDArray[np.float32]] | None
 
 
-def logits_of(
+def scores_of(
     model: Classifier,
     tokens: Sequence[Tokens],
     max_residues: int,
     precision: Precision = "float32",
     *,
     cpu_fallback: bool = False,
-) -> npt.NDArray[np.float64]:
-    """Score sequences in evaluation mode, without gradients.
+) -> Scores:
+    """Score sequences by all heads in evaluation mode, without gradients.
 
     Parameters
     ----------
@@ -71,7 +66,7 @@ def logits_of(
 
     Returns
     -------
-    ndarray of float64, shape (N, C)
+    Scores
         In the order given.
 
     Raises
@@ -79,24 +74,6 @@ def logits_of(
     MemoryLimitError
         A single protein is too long for the memory. A batch that is too large is scored in smaller ones.
     """
-    logits_NC = np.empty((len(tokens), model.head.out_features))
-
-    def keep(rows: Indices, logits_BC: Tensor) -> None:
-        logits_NC[rows] = logits_BC.double().cpu().numpy()
-
-    _ask_all(model, Classifier.__call__, keep, tokens, max_residues, precision, cpu_fallback)
-    return logits_NC
-
-
-def scores_of(
-    model: Classifier,
-    tokens: Sequence[Tokens],
-    max_residues: int,
-    precision: Precision = "float32",
-    *,
-    cpu_fallback: bool = False,
-) -> Scores:
-    """Score sequences by all heads; see `logits_of` for the arguments and what is raised."""
     n_families = model.family_head.out_features if model.family_head else None
     logits_NC = np.empty((len(tokens), model.head.out_features))
     family_NK = np.empty((len(tokens), n_families)) if n_families else None
@@ -111,40 +88,27 @@ def scores_of(
             for row, domain_L in zip(rows, domain_BL, strict=True):
                 domains[row][:] = domain_L[: len(domains[row])]
 
-    _ask_all(model, Classifier.all_heads, keep, tokens, max_residues, precision, cpu_fallback)
+    too_long = _in_batches(model, keep, tokens, max_residues, precision, cpu_fallback)
+    if too_long:
+        spare, left, rest = copy.deepcopy(model).to("cpu"), np.array(too_long), [tokens[i] for i in too_long]
+        _in_batches(spare, lambda rows, logits: keep(left[rows], logits), rest, max_residues, precision, False)
     return Scores(logits_NC, family_NK, domains)
 
 
-def _ask_all(
-    model: Classifier,
-    ask: Ask[T],
-    keep: Callable[[Indices, T], None],
-    tokens: Sequence[Tokens],
-    max_residues: int,
-    precision: Precision,
-    cpu_fallback: bool,
-) -> None:
-    """Ask a network about sequences batch by batch, and hand over each answer with the indices of its sequences."""
-    too_long = _in_batches(model, ask, keep, tokens, max_residues, precision, cpu_fallback)
-    if too_long:
-        spare, left = copy.deepcopy(model).to("cpu"), np.array(too_long)
-
-        def keep_left(rows: Indices, answer: T) -> None:
-            keep(left[rows], answer)
-
-        _in_batches(spare, ask, keep_left, [tokens[i] for i in too_long], max_residues, precision, False)
+def logits_of(model: Classifier, tokens: Sequence[Tokens], max_residues: int) -> npt.NDArray[np.float64]:
+    """Score sequences as `scores_of` does, for the classes alone."""
+    return scores_of(model, tokens, max_residues).logits_NC
 
 
 def _in_batches(
     model: Classifier,
-    ask: Ask[T],
-    keep: Callable[[Indices, T], None],
+    keep: Callable[[Indices, HeadLogits], None],
     tokens: Sequence[Tokens],
     max_residues: int,
     precision: Precision,
     cpu_fallback: bool,
 ) -> list[int]:
-    """Do what `_ask_all` does, and return the indices of the sequences that are left for the CPU."""
+    """Hand over what each batch gave, with the indices of its sequences; return those of what is left for the CPU."""
     device = next(model.parameters()).device
     front = model.lookup() if device.type == "cpu" else None
 
@@ -153,7 +117,7 @@ def _in_batches(
             batch = collate([tokens[i] for i in rows]).to(device)
             reduced = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
             with torch.inference_mode(), reduced:
-                keep(rows, ask(model, batch.tokens_BL, batch.lengths_B, front))
+                keep(rows, model.all_heads(batch.tokens_BL, batch.lengths_B, front))
         except RuntimeError as error:
             if not _out_of_memory(error):
                 raise
