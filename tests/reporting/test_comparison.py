@@ -12,6 +12,7 @@ from scipy.stats import binom
 from sklearn.metrics import average_precision_score, cohen_kappa_score, f1_score, matthews_corrcoef
 
 from tests.reporting.test_report import FIVE, NOT_SEARCHED, proteins, scored
+from tfclass.bundle.channels import calling_of
 from tfclass.config import CorpusConfig, EvaluateConfig, EvaluationConfig
 from tfclass.errors import ReportError
 from tfclass.reporting.comparison import cohen_kappa, compare, comparison_table, mcnemar
@@ -54,7 +55,8 @@ def written(vocabulary, small_bundle, tmp_path):
         bundle = replace(small_bundle, name=name, classes=classes, threshold=0.5 if len(classes) == 2 else None)
         test = proteins(labels, classes, vocabulary)
         answer = scored(labels, len(classes), seed, skill) if scores is None else scores
-        report = Report.make(config, bundle, test, test, answer, Rivals(None, NOT_SEARCHED, {}), {})
+        calling, rivals = calling_of(bundle, "network"), Rivals(None, NOT_SEARCHED, {})
+        report = Report.make(config, bundle, "network", calling, test, test, answer, rivals, {})
         write_report(report, tmp_path / name)
         return tmp_path / name
 

@@ -10,6 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score, matthews_corrcoef, precision_score, recall_score
 
+from tfclass.bundle.channels import calling_of
 from tfclass.bundle.operating_points import OperatingPoint
 from tfclass.config import CorpusConfig, EvaluateConfig, EvaluationConfig
 from tfclass.corpus.table import LabelledProteins
@@ -91,7 +92,8 @@ def make(vocabulary, small_bundle):
         bundle = replace(small_bundle, threshold=threshold, classes=classes) if bundle is None else bundle
         if rivals is None:
             rivals = {"rival": baseline(labels, len(classes)), "gone": LeftOut("gone", "the gone", "it is not there")}
-        return Report.make(config, bundle, test, test, scores, Rivals(train, homologues, rivals), {"python": "3"})
+        calling, rivals = calling_of(bundle, "network"), Rivals(train, homologues, rivals)
+        return Report.make(config, bundle, "network", calling, test, test, scores, rivals, {"python": "3"})
 
     return make
 

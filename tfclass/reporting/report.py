@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from tfclass import __version__
 from tfclass.bundle.bundle import Bundle
-from tfclass.bundle.channels import calling_of, choose_channel
-from tfclass.config import EvaluateConfig, to_mapping
+from tfclass.bundle.operating_points import Calling
+from tfclass.config import Channel, EvaluateConfig, to_mapping
 from tfclass.corpus.split import split_policy
 from tfclass.corpus.table import LabelledProteins
 from tfclass.evaluation.baselines import Baseline, Homologues, LeftOut
@@ -74,6 +74,8 @@ class Report:
         cls,
         config: EvaluateConfig,
         bundle: Bundle,
+        channel: Channel,
+        calling: Calling,
         corpus: LabelledProteins,
         test: LabelledProteins,
         scored: Scored,
@@ -86,6 +88,10 @@ class Report:
         ----------
         config : EvaluateConfig
         bundle : Bundle
+        channel : {'network', 'profile', 'combined'}
+            The evidence that scored.
+        calling : Calling
+            Of that channel.
         corpus : LabelledProteins
             The whole table.
         test : LabelledProteins
@@ -106,6 +112,7 @@ class Report:
             "schema_version": SCHEMA_VERSION,
             "tfclass_version": __version__,
             "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "bundle": _model(bundle, channel, calling),
             **_what_was_scored(config, bundle, corpus, test),
             "confidence": config.evaluation.confidence,
             "n_bootstrap": config.evaluation.n_bootstrap,
@@ -114,7 +121,7 @@ class Report:
             "baselines": baselines,
             "classes": [_plain_class(scores) for scores in per_class(scored, test.classes)],
             "slices": slices,
-            "thresholds": threshold_rules(calling_of(bundle, choose_channel(bundle, config.evidence)), scored),
+            "thresholds": threshold_rules(calling, scored),
             "mistakes": worst_mistakes(test, scored, closest),
             "leakage": leakage_audit(test, rivals.train, closest),
             "configuration": _plain_configuration(config),
@@ -168,22 +175,24 @@ def write_report(report: Report, folder: Path) -> None:
         (building / PAGE).write_text(page, encoding="utf-8", errors="replace")
 
 
+def _model(bundle: Bundle, channel: Channel, calling: Calling) -> dict[str, Any]:
+    return {
+        "name": bundle.name,
+        "network": bundle.config.name,
+        "sha256": bundle.digest,
+        "evidence": channel,
+        "threshold": calling.threshold,
+        "created": bundle.provenance.get("created"),
+        "mlflow_run_id": bundle.provenance.get("mlflow_run_id"),
+    }
+
+
 def _what_was_scored(
     config: EvaluateConfig, bundle: Bundle, corpus: LabelledProteins, test: LabelledProteins
 ) -> dict[str, Any]:
     trained_on = bundle.provenance.get("corpus", {})
-    channel = choose_channel(bundle, config.evidence)
     counts = _counts(test)
     return {
-        "bundle": {
-            "name": bundle.name,
-            "network": bundle.config.name,
-            "sha256": bundle.digest,
-            "evidence": channel,
-            "threshold": calling_of(bundle, channel).threshold,
-            "created": bundle.provenance.get("created"),
-            "mlflow_run_id": bundle.provenance.get("mlflow_run_id"),
-        },
         "corpus": {
             "name": config.corpus.name,
             "path": config.corpus.path,
