@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from tfclass.bundle.bundle import CARD, Bundle, load_bundle
+from tfclass.bundle.bundle import CARD, Bundle
 from tfclass.inference.predictor import Predictor
 from tfclass.inference.rows import COLUMNS, KINDS
 from tfclass.sequence.fasta import Record
@@ -41,22 +41,25 @@ class Candidate(NamedTuple):
         Whose model it is; a second version of one run is not made.
     folder : Path
         Its bundle.
+    bundle : Bundle
+        What lies in that folder.
     """
 
     name: str
     model_uri: str
     run_id: str
     folder: Path
+    bundle: Bundle
 
 
-def signature_of(folder: Path) -> "ModelSignature":
+def signature_of(bundle: Bundle) -> "ModelSignature":
     """Describe to MLflow what the model of a bundle takes and gives: the columns of `tfclass predict`."""
     from mlflow.models import ModelSignature
     from mlflow.types.schema import ColSpec, Schema
 
     types = {"text": "string", "category": "string", "integer": "long", "number": "double"}
     always = set(COLUMNS) - {"probability", "threshold"}
-    given = Predictor.load(folder).columns
+    given = Predictor(bundle).columns
     inputs = Schema([ColSpec("string", "id"), ColSpec("string", "sequence")])
     return ModelSignature(inputs, Schema([ColSpec(types[KINDS[c]], c, required=c in always) for c in given]))
 
@@ -79,20 +82,18 @@ def register_version(new: Candidate, validation: str, example: pd.DataFrame) -> 
 
     Raises
     ------
-    BundleError
-        The bundle is not whole.
     MlflowException
         The registry cannot be used.
     """
     import mlflow
 
     client = mlflow.MlflowClient()
-    name, bundle = new.name, load_bundle(new.folder)
+    name = new.name
     if not client.search_registered_models(f"name = '{name}'"):
         client.create_registered_model(name, description=_ABOUT.format(name=name))
-    number = _version(new, validation, bundle)
+    number = _version(new, validation)
     version = f"{name} version {number}"
-    problem = _problem(f"models:/{name}/{number}", new.folder, example)
+    problem = _problem(f"models:/{name}/{number}", new.bundle, example)
     client.set_model_version_tag(name, number, "checks", problem or "passed")
     if problem:
         return f"{version}, not {ALIAS}: {problem}"
@@ -103,21 +104,21 @@ def register_version(new: Candidate, validation: str, example: pd.DataFrame) -> 
     return f"{version}, {ALIAS}: {reason}"
 
 
-def _version(new: Candidate, validation: str, bundle: Bundle) -> str:
+def _version(new: Candidate, validation: str) -> str:
     import mlflow
 
     client = mlflow.MlflowClient()
     existing = client.search_model_versions(f"name = '{new.name}' and run_id = '{new.run_id}'")
     if existing:
         return str(existing[0].version)
-    facts = bundle.provenance
+    facts = new.bundle.provenance
     tags = {
         SCORE: f"{facts['validation']['average_precision']:.6f}",
         PROTEINS: validation,
         "corpus": facts["corpus"]["name"],
         "corpus_sha256": facts["corpus"]["sha256"],
-        "bundle_sha256": bundle.digest,
-        "network": bundle.config.name,
+        "bundle_sha256": new.bundle.digest,
+        "network": new.bundle.config.name,
     }
     card = (new.folder / CARD).read_text(encoding="utf-8")[:_DESCRIPTION_LENGTH]
     model_id = new.model_uri.removeprefix("models:/")
@@ -127,13 +128,13 @@ def _version(new: Candidate, validation: str, bundle: Bundle) -> str:
     return str(version.version)
 
 
-def _problem(address: str, folder: Path, example: pd.DataFrame) -> str:
+def _problem(address: str, bundle: Bundle, example: pd.DataFrame) -> str:
     """Say what is wrong with a version's answer to the example; nothing when it is the predictor's own."""
     import mlflow
 
     answer = mlflow.pyfunc.load_model(address).predict(example)  # type: ignore[attr-defined]
     rows = zip(example["id"], example["sequence"], strict=True)
-    expected = [row.probability for row in Predictor.load(folder).predict(Record(i, i, s) for i, s in rows)]
+    expected = [row.probability for row in Predictor(bundle).predict(Record(i, i, s) for i, s in rows)]
     if answer["probability"].tolist() != expected:
         return f"it answers {answer['probability'].tolist()} where the bundle gives {expected}"
     return ""

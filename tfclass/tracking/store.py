@@ -143,8 +143,11 @@ class Store:
     def _deliver_model(self, entry: Entry) -> None:
         import mlflow
 
+        from tfclass.bundle.bundle import load_bundle
         from tfclass.tracking.registration import Candidate, register_version, signature_of
 
+        folder = Path(entry["bundle"])
+        bundle = load_bundle(folder)
         example = pd.DataFrame({"id": ["ubiquitin"], "sequence": [EXAMPLE]})
         # `log_model` knows only the global address, and links the model only to the active run; `nested` allows for
         # one that the caller has open.
@@ -155,14 +158,14 @@ class Store:
                     name="model",
                     python_model=str(_PYFUNC),
                     artifacts={"bundle": entry["bundle"]},
-                    signature=signature_of(Path(entry["bundle"])),
+                    signature=signature_of(bundle),
                     input_example=example,
                     pip_requirements=["tfclass"],
                 )
             # Leaving the block ended the run.
             self._client().update_run(self.run_id, status="RUNNING")
             if entry["register"]:
-                new = Candidate(entry["register"], logged.model_uri, self.run_id, Path(entry["bundle"]))
+                new = Candidate(entry["register"], logged.model_uri, self.run_id, folder, bundle)
                 with one_at_a_time(self.uri):
                     self.said = register_version(new, entry["validation"], example)
 
