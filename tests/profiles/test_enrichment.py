@@ -138,6 +138,15 @@ def test_known_domains_and_families_bring_their_training_proteins(table, profile
     assert "families:b" not in rows.index
 
 
+def test_known_domains_that_overlap_are_one_as_training_asks(table, profiles):
+    regions = table.parent / "regions.tsv"
+    places = "".join(f"x\t{start}\t{end}\t{PLAIN * 2}\n" for start, end in ((20, 31), (40, 50), (25, 28), (30, 35)))
+    regions.write_text(f"domain\tstart\tend\tsequence\n{places}")
+    _, rows = enrich(table, profiles, regions=regions)
+    assert rows["domains"]["domains:0"] == "20-35;40-50"
+    read_table(CorpusConfig(path=str(table.parent / "enriched.tsv")), VOCABULARY, domains=True)
+
+
 def test_the_enriched_table_can_be_learned_from(table, profiles):
     enrich(table, profiles)
     path = str(table.parent / "enriched.tsv")

@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from tfclass.corpus.annotation import merged, ranges_cell
 from tfclass.sequence.cleaning import kept_characters
 from tfclass.sequence.vocabulary import Vocabulary
 
@@ -33,11 +34,8 @@ def domain_ranges(logit_L: npt.NDArray[np.floating]) -> list[tuple[int, int]]:
     [(4, 19)]
     """
     edges = np.flatnonzero(np.diff(logit_L >= 0, prepend=False, append=False))
-    ranges: list[tuple[int, int]] = []
-    for start, end in edges.reshape(-1, 2).tolist():
-        close = bool(ranges) and start - ranges[-1][1] < SHORTEST_GAP
-        ranges.append((ranges.pop()[0] if close else start + 1, end))
-    return [(start, end) for start, end in ranges if end - start + 1 >= SHORTEST_DOMAIN]
+    runs = ((start + 1, end) for start, end in edges.reshape(-1, 2).tolist())
+    return [(start, end) for start, end in merged(runs, SHORTEST_GAP) if end - start + 1 >= SHORTEST_DOMAIN]
 
 
 def domain_cell(logit_L: npt.NDArray[np.floating], sequence: str, vocabulary: Vocabulary) -> str | None:
@@ -56,5 +54,4 @@ def domain_cell(logit_L: npt.NDArray[np.floating], sequence: str, vocabulary: Vo
         None where there is no domain.
     """
     given = np.flatnonzero(kept_characters(vocabulary.codes(sequence))) + 1
-    ranges = (f"{given[start - 1]}-{given[end - 1]}" for start, end in domain_ranges(logit_L))
-    return ";".join(ranges) or None
+    return ranges_cell((given[start - 1], given[end - 1]) for start, end in domain_ranges(logit_L)) or None

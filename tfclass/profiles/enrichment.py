@@ -16,7 +16,7 @@ import pandas as pd
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from tfclass.corpus.annotation import NO_DOMAIN
+from tfclass.corpus.annotation import NO_DOMAIN, merged, ranges_cell
 from tfclass.profiles.library import Hit, Library
 from tfclass.profiles.regions import Region
 
@@ -230,24 +230,7 @@ def _places(hits: Sequence[Hit], library: Library) -> dict[int, list[tuple[int, 
 
 def _domains(known: Sequence[Region] | None, found: list[tuple[int, int]], none_there: bool, positive: bool) -> str:
     if known:
-        return _joined([(region.start, region.end) for region in known])
+        return ranges_cell(merged(region.place for region in known))
     if none_there:
         return NO_DOMAIN
-    return _joined(found) if positive else ""
-
-
-def _joined(places: list[tuple[int, int]]) -> str:
-    """Write ranges as a table does, those that touch or overlap as one.
-
-    Examples
-    --------
-    >>> _joined([(30, 40), (5, 12), (13, 20), (35, 50)])
-    '5-20;30-50'
-    """
-    joined: list[tuple[int, int]] = []
-    for start, end in sorted(places):
-        if joined and start <= joined[-1][1] + 1:
-            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
-        else:
-            joined.append((start, end))
-    return ";".join(f"{start}-{end}" for start, end in joined)
+    return ranges_cell(merged(found)) if positive else ""

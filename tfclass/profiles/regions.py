@@ -28,6 +28,11 @@ class Region(NamedTuple):
     sequence: str
 
     @property
+    def place(self) -> tuple[int, int]:
+        """First and last residue."""
+        return self.start, self.end
+
+    @property
     def residues(self) -> str:
         """The domain's own."""
         return self.sequence[self.start - 1 : self.end]

@@ -14,6 +14,7 @@ from tfclass.bundle.card import PROFILE_SECTION, profile_section
 from tfclass.bundle.channels import answer
 from tfclass.bundle.evidence import READINGS
 from tfclass.config import CorpusConfig
+from tfclass.corpus.annotation import merged, ranges_cell
 from tfclass.corpus.split import select_split
 from tfclass.corpus.table import LabelledProteins, read_table
 from tfclass.errors import BundleError, ProfileError, TableError
@@ -250,7 +251,7 @@ def _of_regions(regions: dict[str, list[Region]], known: set[str], label: str) -
     rows: list[dict[str, Any]] = []
     for number, (sequence, found) in enumerate(regions.items()):
         if sequence not in known:
-            name, places = f"domains:{number}", ";".join(f"{r.start}-{r.end}" for r in sorted(found, key=_start))
+            name, places = f"domains:{number}", ranges_cell(merged(region.place for region in found))
             rows.append({"id": name, "label": label, "source": "domains", "domains": places, "cluster": name})
             rows[-1] |= {"split": "train", "sequence": sequence}
             known.add(sequence)
@@ -287,7 +288,3 @@ def _of_unlabelled(
     ids = [f"unlabelled:{number}:{record.id}" for number, (record, _) in enumerate(sound)]
     letters = [vocabulary.decode(cleaned.tokens) for _, cleaned in sound]
     return pseudo_labelled(ids, letters, hits, library, rules, (classes[0], classes[1]), family_of_profile)
-
-
-def _start(region: Region) -> int:
-    return region.start
