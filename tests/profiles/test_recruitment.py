@@ -43,14 +43,14 @@ def test_profiles_tell_proteins_with_a_domain_from_those_with_the_same_residues_
 
 
 def test_profiles_lie_where_the_domain_was_put(library, training):
-    known = training.frame.assign(found=library.search(training.tokens, VOCABULARY))
-    hit = known[np.array([evidence.margin > 0 for evidence in known["found"]]) & (known["label"] == "TF")]
-    overlap = [
-        min(e.end, end) - max(e.start, start) + 1
-        for e, start, end in zip(
-            hit["found"], hit["domain_start"].astype(int), hit["domain_end"].astype(int), strict=True
-        )
-    ]
+    hits = library.hits(training.tokens, VOCABULARY)
+    place = {(hit.protein, hit.profile): hit.envelopes[0] for hit in hits}
+    best = library.best(hits, len(training.labels))
+    overlap = []
+    for i, (evidence, row) in enumerate(zip(best, training.frame.itertuples(), strict=True)):
+        if evidence.margin > 0 and row.label == "TF":
+            start, end = place[i, evidence.profile]
+            overlap.append(min(end, int(row.domain_end)) - max(start, int(row.domain_start)) + 1)
     assert np.mean(np.array(overlap) > 0) > 0.95
 
 
@@ -173,7 +173,7 @@ def test_a_profile_that_fits_nowhere_says_so():
     assert search([hmm], encoded("GGGGSSSSGGGG", "M"), VOCABULARY) == []
     assert search([hmm], [], VOCABULARY) == []
     empty = Library.from_bytes(_with_threshold(hmm), "there").search(encoded("M"), VOCABULARY)
-    assert empty == [Evidence(-np.inf, -1, 0.0, 0, 0)]
+    assert empty == [Evidence(-np.inf, -1, 0.0)]
 
 
 def test_a_sequence_too_long_for_hmmer_is_searched_to_its_end():

@@ -128,6 +128,7 @@ def _evidence(bundle: Bundle, tokens: Sequence[npt.NDArray[np.uint8]]) -> "list[
 
 
 def _combined(bundle: Bundle, reading: Reading, network_NC: Floats, evidence: "list[Evidence]") -> Floats:
-    margin_N = np.array([found.margin for found in evidence])
-    positive_N = bundle.combiners[reading].probability(network_NC[:, 1], margin_N)
+    from tfclass.profiles.library import margins
+
+    positive_N = bundle.combiners[reading].probability(network_NC[:, 1], margins(evidence))
     return np.stack([1 - positive_N, positive_N], axis=1)

@@ -17,10 +17,8 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from tfclass.corpus.annotation import NO_DOMAIN, merged, ranges_cell
-from tfclass.profiles.library import Hit, Library
+from tfclass.profiles.library import Hit, Library, margins
 from tfclass.profiles.regions import Region
-
-Tokens = Sequence[npt.NDArray[np.uint8]]
 
 SOURCE = "profiles"
 # A domain annotated in a protein known to be a transcription factor may score a little less than one that makes it one.
@@ -119,8 +117,8 @@ def enriched(
     """
     frame = with_families(frame, positive_N, rules)
     found = _places(hits, library)
-    margin_N = margins(hits, library, len(frame))
-    own = frame.reindex(columns=["domains"], fill_value="")["domains"]
+    margin_N = margins(library.best(hits, len(frame)))
+    own = frame["domains"] if "domains" in frame else [""] * len(frame)
     rows = zip(own, frame["sequence"], frame["label"], positive_N, strict=True)
     frame["domains"] = [
         known or _domains(regions.get(sequence), found.get(i, []), label == negative_label, bool(positive))
@@ -157,16 +155,14 @@ def pseudo_labelled(
     DataFrame
         Training rows, each a cluster of its own.
     """
-    margin_N = margins(hits, library, len(ids))
-    best = library.best(hits, len(ids))
     found = _places(hits, library)
     rows = []
-    for i, (name, sequence) in enumerate(zip(ids, sequences, strict=True)):
-        positive = margin_N[i] > rules.positive_margin
-        if not positive and margin_N[i] >= rules.negative_margin:
+    for i, (name, sequence, best) in enumerate(zip(ids, sequences, library.best(hits, len(ids)), strict=True)):
+        positive = best.margin > rules.positive_margin
+        if not positive and best.margin >= rules.negative_margin:
             continue
-        family = family_of_profile.get(best[i].profile, "") if positive else ""
-        domains = _domains(None, found.get(i, []), False, bool(positive))
+        family = family_of_profile.get(best.profile, "") if positive else ""
+        domains = _domains(None, found.get(i, []), False, positive)
         rows.append((name, labels[int(positive)], SOURCE, family, domains, name, "train", sequence))
     columns = ["id", "label", "source", "family", "domains", "cluster", "split", "sequence"]
     return pd.DataFrame(rows, columns=columns)
@@ -207,11 +203,6 @@ def repeated(frame: pd.DataFrame, rules: EnrichmentRules) -> pd.DataFrame:
         rows = frame[(frame["family"] == family) & (frame["split"] == "train")]
         parts += [rows.assign(id=rows["id"] + f"~{again}") for again in range(2, times + 1)]
     return pd.concat(parts, ignore_index=True).fillna("")
-
-
-def margins(hits: Sequence[Hit], library: Library, n: int) -> npt.NDArray[np.float64]:
-    """Give the margin of each of n proteins, shape (n,); see `Evidence`."""
-    return np.array([evidence.margin for evidence in library.best(hits, n)])
 
 
 def _fits(text: str, pattern: str) -> bool:

@@ -92,18 +92,14 @@ class Evidence(NamedTuple):
         That profile's index; -1 where none fits.
     bits : float
         Its score; 0 where none fits.
-    start, end : int
-        Envelope of its best domain; residues counted from 1; 0 where none fits.
     """
 
     margin: float
     profile: int
     bits: float
-    start: int
-    end: int
 
 
-NO_EVIDENCE = Evidence(-np.inf, -1, 0.0, 0, 0)
+NO_EVIDENCE = Evidence(-np.inf, -1, 0.0)
 
 
 class Library:
@@ -149,7 +145,7 @@ class Library:
         for hit in hits:
             margin = hit.bits - self.profiles[hit.profile].threshold
             if margin > evidence[hit.protein].margin:
-                evidence[hit.protein] = Evidence(margin, hit.profile, hit.bits, *hit.envelopes[0])
+                evidence[hit.protein] = Evidence(margin, hit.profile, hit.bits)
         return evidence
 
     def to_bytes(self) -> bytes:
@@ -188,6 +184,11 @@ class Library:
         if times > 1:
             raise ProfileError(where, f"{times} profiles {name!r}", "each name once")
         return cls([_profile(hmm, where) for hmm in hmms])
+
+
+def margins(evidence: Sequence[Evidence]) -> npt.NDArray[np.float64]:
+    """Give the margin of each of N proteins, shape (N,)."""
+    return np.array([found.margin for found in evidence], dtype=np.float64)
 
 
 def search(

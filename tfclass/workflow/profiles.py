@@ -15,6 +15,7 @@ from tfclass.bundle.channels import answer
 from tfclass.bundle.evidence import READINGS
 from tfclass.config import CorpusConfig
 from tfclass.corpus.annotation import merged, ranges_cell
+from tfclass.corpus.preparation import read_corpus
 from tfclass.corpus.split import select_split
 from tfclass.corpus.table import LabelledProteins, read_table
 from tfclass.errors import BundleError, ProfileError, TableError
@@ -28,7 +29,7 @@ from tfclass.profiles.enrichment import (
     repeated,
     with_families,
 )
-from tfclass.profiles.library import Library
+from tfclass.profiles.library import Library, margins
 from tfclass.profiles.recruitment import build_library
 from tfclass.profiles.regions import Region, read_regions
 from tfclass.sequence.cleaning import clean
@@ -139,12 +140,12 @@ def enrich_table(
     proteins = _read(table)
     library = read_library(profiles)
     regions = _regions(extras.regions)
-    held_out = set(proteins.frame["sequence"])
-    raw = read_table(CorpusConfig(path=str(table), classes=None, aliases={}), vocabulary).frame["label"]
+    known = set(proteins.frame["sequence"])
+    as_given = read_corpus(table)[0].frame["label"]
     negative_label, positive_label = proteins.classes
     hits = library.hits(proteins.tokens, vocabulary, threads)
     rows = enriched(
-        proteins.frame.assign(label=raw.to_numpy()),
+        proteins.frame.assign(label=as_given.to_numpy()),
         proteins.labels == _POSITIVE,
         hits,
         library,
@@ -156,9 +157,9 @@ def enrich_table(
     family_of_profile = families_of_profiles(list(taught), hits, library, rules)
     rows["label"] = np.where(proteins.labels[rows.index] == _POSITIVE, positive_label, negative_label)
     added = [
-        _of_regions(regions, held_out, positive_label),
-        _of_families(extras.families, held_out, positive_label, rules),
-        _of_unlabelled(extras.unlabelled, held_out, library, rules, proteins.classes, family_of_profile, threads),
+        _of_regions(regions, known, positive_label),
+        _of_families(extras.families, known, positive_label, rules),
+        _of_unlabelled(extras.unlabelled, known, library, rules, proteins.classes, family_of_profile, threads),
     ]
     whole = pd.concat([rows, *added], ignore_index=True).fillna("")
     result = repeated(whole, rules)
@@ -209,7 +210,7 @@ def attach_profiles(model: str, table: Path, profiles: Path, output: Path, *, th
         found, expected = f"a model of the classes {', '.join(bundle.classes)}", f"one of {', '.join(proteins.classes)}"
         raise BundleError(str(source), found, expected, path=str(source))
     network_N = answer(bundle, proteins.tokens, "network").probability_NC[:, 1]
-    margin_N = np.array([e.margin for e in library.search(proteins.tokens, bundle.vocabulary, threads)])
+    margin_N = margins(library.search(proteins.tokens, bundle.vocabulary, threads))
     positive_N = proteins.labels == _POSITIVE
     combiners = {reading: fit_combiner(reading, network_N, margin_N, positive_N) for reading in READINGS}
     joined = replace(bundle, profiles=library, combiners=combiners)
@@ -261,10 +262,11 @@ def _of_regions(regions: dict[str, list[Region]], known: set[str], label: str) -
 def _of_families(path: Path | None, known: set[str], label: str, rules: EnrichmentRules) -> pd.DataFrame:
     if path is None:
         return pd.DataFrame()
-    frame = read_table(CorpusConfig(path=str(path), classes=None, aliases={}), Vocabulary()).frame
-    in_training = frame.reindex(columns=["split"], fill_value="train")["split"] == "train"
-    new = ~frame["sequence"].isin(list(known)) & ~frame["sequence"].duplicated()
-    frame = frame.loc[in_training & new]
+    frame = read_corpus(path)[0].frame
+    taken = ~frame["sequence"].isin(list(known)) & ~frame["sequence"].duplicated()
+    if "split" in frame:
+        taken &= frame["split"] == "train"
+    frame = frame.loc[taken]
     known.update(frame["sequence"])
     named = [rules.name_of(name) for name in frame["label"]]
     return frame.assign(id="families:" + frame["id"], label=label, family=named, source="families", domains="")
