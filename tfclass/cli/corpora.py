@@ -1,7 +1,7 @@
 """``tfclass data import``, ``cluster``, ``split`` and ``audit``: own files to a table that can be trained on."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -54,7 +54,7 @@ def import_(
     if on_conflict not in ("leave-out", "error"):
         raise typer.BadParameter(f"{on_conflict!r} is neither leave-out nor error", param_hint="--on-conflict")
     opened = _source(source, positives or [], negatives or [], labels, _pairs(column, "--column"))
-    with _at_work("importing"):
+    with at_work("importing"):
         label_of = _pairs(rename, "--rename")
         manifest, lost = import_corpus(opened, output, rename=label_of, on_conflict=on_conflict)  # type: ignore[arg-type]
     _say_lost(manifest["funnel"], lost)
@@ -90,7 +90,7 @@ def cluster(
 
     given = {"identity": identity, "coverage": coverage, "coverage_mode": coverage_mode, "sensitivity": sensitivity}
     options = ClusterOptions(**_chosen("cluster", given))
-    with _at_work("clustering"):
+    with at_work("clustering"):
         manifest = cluster_corpus(table, output, options, given=clusters, threads=all_or(threads))
     about = manifest["clusters"]
     method = f"MMseqs2 {about['version']}" if clusters is None else str(clusters)
@@ -122,7 +122,7 @@ def split(
         raise typer.BadParameter("'column' is what training takes; here: cluster, folds, random", param_hint="--policy")
     values = {"policy": policy, "valid": valid, "test": test, "folds": folds, "fold": fold, "seed": seed}
     config = from_mapping(SplitConfig, values | {"max_members": max_members}, "split")
-    with _at_work("splitting"):
+    with at_work("splitting"):
         manifest = split_corpus(table, output, config)
     steps = manifest["funnel"]["steps"]
     if "max_members" in manifest["split"] and steps[-1]["lost"]:
@@ -158,7 +158,7 @@ def audit(
     given = {"identity": max_identity, "coverage": min_coverage, "sensitivity": sensitivity}
     chosen = _chosen("audit", given)
     options = AuditOptions(Limit(chosen["identity"], chosen["coverage"]), chosen["sensitivity"], move)
-    with _at_work("comparing"):
+    with at_work("comparing"):
         manifest, moved = audit_corpus(table, place, options, threads=all_or(threads))
     content = manifest["audit"]
     _print_audit(content)
@@ -175,18 +175,24 @@ def audit(
 
 
 @contextmanager
-def _at_work(what: str) -> Iterator[None]:
-    """Show on stderr, where that is a terminal, that something is being done, and for how long; signals end it."""
+def at_work(what: str) -> Iterator[Callable[[str, float], None]]:
+    """Show on stderr, where that is a terminal, that something is being done, and for how long; signals end it.
+
+    Yields
+    ------
+    callable
+        Takes what is being done now, and the share of it that is done.
+    """
     from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     from tfclass.cli.signals import stop_at_once
 
-    columns, quiet = (SpinnerColumn(), TextColumn(what), TimeElapsedColumn()), not sys.stderr.isatty()
+    columns, quiet = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()), not sys.stderr.isatty()
     shown = Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet)
     with stop_at_once(goes_on=False), shown:
-        shown.add_task(what, total=None)
-        yield
+        task = shown.add_task(what, total=None)
+        yield lambda now, share: shown.update(task, description=now, completed=share, total=1.0)
 
 
 def _source(

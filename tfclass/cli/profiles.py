@@ -1,13 +1,12 @@
 """``tfclass profiles``: profile hidden Markov models from a table, for a table, beside a network."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tfclass.cli.corpora import Threads, all_or, at_work
 from tfclass.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ Domains = Annotated[
     Path | None, typer.Option(help="Known DNA-binding domains: a table of domain, start, end and sequence.")
 ]
 Rules = Annotated[Path | None, typer.Option(help="YAML in place of conf/enrichment.yaml.")]
-Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all. They change nothing in the result.")]
 
 
 @app.command()
@@ -33,10 +31,9 @@ def build(
     threads: Threads = 0,
 ) -> None:
     """Make profiles of the transcription factors in the split 'train'."""
-    from tfclass.cli.corpora import all_or
     from tfclass.workflow.profiles import build_profiles
 
-    with _bar() as on_progress:
+    with at_work("reading") as on_progress:
         library = build_profiles(
             table, output, read_rules(rules), domains, threads=all_or(threads), on_progress=on_progress
         )
@@ -60,11 +57,11 @@ def enrich(
 
     The rows of valid and test keep their labels; only the split 'train' grows.
     """
-    from tfclass.cli.corpora import all_or
     from tfclass.workflow.profiles import Extras, enrich_table
 
     extras = Extras(domains, families, unlabelled)
-    done = enrich_table(table, output, profiles, read_rules(rules), extras, threads=all_or(threads))
+    with at_work("enriching"):
+        done = enrich_table(table, output, profiles, read_rules(rules), extras, threads=all_or(threads))
     for what, count in done.items():
         typer.echo(f"{what}: {count:,}", err=True)
 
@@ -78,10 +75,10 @@ def attach(
     threads: Threads = 0,
 ) -> None:
     """Put profiles beside a network; how both are read together is fitted on the split 'valid'."""
-    from tfclass.cli.corpora import all_or
     from tfclass.workflow.profiles import attach_profiles
 
-    bundle = attach_profiles(model, table, profiles, output, threads=all_or(threads))
+    with at_work("fitting"):
+        bundle = attach_profiles(model, table, profiles, output, threads=all_or(threads))
     for reading, combiner in bundle.combiners.items():
         typer.echo(f"{reading}: called from {combiner.threshold:.4f}", err=True)
     typer.echo(f"{output}: {bundle.name}, with profiles", err=True)
@@ -101,20 +98,3 @@ def read_rules(path: Path | None) -> "EnrichmentRules":
         expected = "YAML as in conf/enrichment.yaml"
         raise ConfigError(str(source), f"something that cannot be read ({error})", expected) from error
     return from_mapping(EnrichmentRules, content, where=str(source))
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[str, float], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:3.0f} %"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task("", total=1.0)
-        yield lambda what, share: progress.update(task, description=what, completed=share)
