@@ -47,6 +47,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--sample", type=int, default=2 * BATCH, help="proteins that the rivals are timed on")
     parser.add_argument("--proteins", type=int, default=100_000, help="generated proteins for time and memory")
+    parser.add_argument("--tiny", type=int, default=100_000, help="generated records of four residues, likewise")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     print(f"{options.threads} threads, torch {torch.__version__}\n")
@@ -56,7 +57,8 @@ def main():
     start_up()
     for evidence in ("network", "combined"):
         for count in sorted({10_000, options.proteins}):
-            generated(count, evidence, options.threads)
+            generated(count, 300, evidence, options.threads)
+    generated(options.tiny, 4, "combined", options.threads)
 
 
 # What is timed of ours; the first is what the rivals are held against.
@@ -207,24 +209,29 @@ def start_up():
     print()
 
 
-def generated(count: int, evidence: str, threads: int):
-    """Time and peak memory of the command on generated proteins of 300 residues."""
+def generated(count: int, length: int, evidence: str, threads: int):
+    """Time and peak memory of the command on generated proteins; each must have its row."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "generated.fasta.gz"
         rng = np.random.default_rng(0)
         letters = np.frombuffer(AMINO_ACIDS.encode(), dtype=np.uint8)
         with gzip.open(path, "wb", compresslevel=1) as stream:
             for start in range(0, count, 10_000):
-                rows = letters[rng.integers(0, 20, (min(10_000, count - start), 300))]
-                stream.write(b"".join(b">p%d\n%b\n" % (start + i, row.tobytes()) for i, row in enumerate(rows)))
-        options = ["--evidence", evidence, "--threads", str(threads), "-o", str(Path(folder) / "rows.tsv")]
+                drawn = letters[rng.integers(0, 20, (min(10_000, count - start), length))]
+                stream.write(b"".join(b">p%d\n%b\n" % (start + i, row.tobytes()) for i, row in enumerate(drawn)))
+        rows = Path(folder) / "rows.tsv"
+        options = ["--evidence", evidence, "--threads", str(threads), "-o", str(rows)]
         command = [*COMMAND, str(path), *options]
         started = time.perf_counter()
         measured = subprocess.run([sys.executable, "-c", LAUNCHER, *command], capture_output=True, check=True)
         seconds = time.perf_counter() - started
         peak = int(measured.stdout) * (1 if sys.platform == "darwin" else 1024)
-        rate = f"{300 * count / seconds:,.0f} residues/s"
-        print(f"{count:>9,} generated proteins, {evidence}: {seconds:,.0f} s, {rate}, peak memory {peak / 1e6:,.0f} MB")
+        with rows.open("rb") as stream:
+            if sum(1 for _ in stream) != count + 1:
+                sys.exit(f"predict: found rows missing of {count:,} proteins; expected one of each")
+        about = f"{count:>10,} generated proteins of {length} residues, {evidence}"
+        rate = f"{length * count / seconds:,.0f} residues/s"
+        print(f"{about}: {seconds:,.0f} s, {rate}, peak memory {peak / 1e6:,.0f} MB")
 
 
 if __name__ == "__main__":
