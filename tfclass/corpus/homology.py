@@ -69,6 +69,7 @@ def search(
     max_e_value: float = MAX_E_VALUE,
     threads: int = 1,
     max_hits: int = 300,
+    every_pair: bool | None = None,
     vocabulary: Vocabulary | None = None,
 ) -> pd.DataFrame:
     """Find homologues of each query among the targets.
@@ -78,12 +79,15 @@ def search(
     queries, targets : sequence of ndarray of uint8, each of shape (L,)
         Tokens of the vocabulary, as in `LabelledProteins.tokens`.
     sensitivity : float
-        From 1 (fast) to 7.5 (finds remote homologues). Small searches take no short cuts, whatever it says.
+        From 1 (fast) to 7.5 (finds remote homologues). Where every pair is compared, it means nothing.
     max_e_value : float
         Hits are kept up to this number of chance hits expected for a query.
     threads : int
     max_hits : int
         Targets per query that pass the prefilter.
+    every_pair : bool, optional
+        Compare every query with every target, and not only with those that share words. By default where that is
+        quicker; what is found of a query then depends a little on how many others there are.
     vocabulary : Vocabulary, optional
         That of the tokens.
 
@@ -103,8 +107,9 @@ def search(
         MMseqs2 failed, or wrote something that cannot be read, or the temporary folder cannot be written to.
     """
     options = ["-s", f"{sensitivity}", "-e", f"{max_e_value}", "--max-seqs", f"{max_hits}", "--threads", f"{threads}"]
-    if _residues(queries) * _residues(targets) <= _FEW_PAIRS:
-        options += _EVERY_PAIR
+    if every_pair is None:
+        every_pair = _residues(queries) * _residues(targets) <= _FEW_PAIRS
+    options += _EVERY_PAIR if every_pair else ()
     with _workplace() as folder:
         n_written = [_write(folder / "queries", queries, vocabulary), _write(folder / "targets", targets, vocabulary)]
         columns_CK = np.empty((len(_COLUMNS), 0))
