@@ -103,6 +103,15 @@ def select_split(proteins: LabelledProteins, name: str, path: str) -> LabelledPr
     return proteins.select(rows)
 
 
+def check_classes(part: LabelledProteins, name: str, path: str) -> None:
+    """Refuse a split of one class only, from which nothing can be learned; `TableError`."""
+    present = np.unique(part.labels)
+    if len(present) < 2:
+        where = f"{path}, column 'label', split {name!r}"
+        found = f"one class only ({part.classes[int(present[0])]!r})"
+        raise TableError(where, found, "at least two", path=path, column="label")
+
+
 def _at_most(proteins: LabelledProteins, most: int, seed: int) -> npt.NDArray[np.bool_]:
     """Choose which members of each cluster and class stay, whatever the order of the rows; shape (N,)."""
     frame = proteins.frame

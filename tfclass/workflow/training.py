@@ -6,16 +6,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 
 from tfclass.bundle.bundle import DESCRIPTION, Bundle, save_bundle
 from tfclass.bundle.card import model_card
 from tfclass.config import TrainConfig, to_mapping
-from tfclass.corpus.split import assign_splits, select_split, split_policy
+from tfclass.corpus.split import assign_splits, check_classes, select_split, split_policy
 from tfclass.corpus.table import LabelledProteins, read_table
 from tfclass.environment import describe, prepare
-from tfclass.errors import CheckpointError, TableError
+from tfclass.errors import CheckpointError
 from tfclass.evaluation.calibration import check_calibration, choose_calibration
 from tfclass.evaluation.cuts import max_mcc_threshold, operating_points
 from tfclass.evaluation.metrics import Scored, all_metrics
@@ -87,7 +86,7 @@ def train_and_package(config: TrainConfig, hooks: Hooks | None = None, parent: s
     proteins = assign_splits(proteins, config.split, config.corpus.path)
     parts = {name: select_split(proteins, name, config.corpus.path) for name in ("train", "valid")}
     for name, part in parts.items():
-        _check_classes(part, name, config.corpus.path)
+        check_classes(part, name, config.corpus.path)
     check_annotations(parts["train"], config.model, config.corpus.path)
     model = build(config.model, vocabulary, len(proteins.classes)).to(device)
     start = _start(config, model, vocabulary)
@@ -139,14 +138,6 @@ def _start(config: TrainConfig, model: Classifier, vocabulary: Vocabulary) -> St
 def _needs_vectors(config: TrainConfig, start: Start | None) -> bool:
     has_some = config.resume or (start is not None and "embedding.weight" in start.copied)
     return config.model.embedding == "skipgram" and not has_some
-
-
-def _check_classes(part: LabelledProteins, name: str, path: str) -> None:
-    present = np.unique(part.labels)
-    if len(present) < 2:
-        where = f"{path}, column 'label', split {name!r}"
-        found = f"one class only ({part.classes[int(present[0])]!r})"
-        raise TableError(where, found, "at least two", path=path, column="label")
 
 
 def _run_dir(config: TrainConfig) -> Path:
