@@ -136,7 +136,7 @@ $(PRETRAINED)/network/bundle.json: $(PRETRAINED)/enriched.tsv $(PRETRAINED)/star
 	$(BIN)/tfclass train experiment=pretrained corpus.path=$(abspath $<) training.start=$(PRETRAINED)/start bundle=$(@D) $(ARGS)
 
 $(PRETRAINED)/tf-bilstm/bundle.json: $(TABLE) $(PRETRAINED)/network/bundle.json $(PRETRAINED)/profiles.h3m.zst
-	$(BIN)/tfclass profiles attach $(PRETRAINED)/network $< --profiles $(PRETRAINED)/profiles.h3m.zst -o $(@D)
+	$(BIN)/tfclass model attach $(PRETRAINED)/network $< --profiles $(PRETRAINED)/profiles.h3m.zst -o $(@D)
 
 data/demo/demo.tsv: | $(VENV)/.installed
 	$(BIN)/tfclass data demo -o $@

@@ -14,11 +14,12 @@ import torch
 
 from tfclass.bundle.bundle import Bundle, save_bundle
 from tfclass.bundle.calibration import Calibration
-from tfclass.bundle.channels import answer
-from tfclass.bundle.evidence import READINGS
+from tfclass.bundle.channels import answer, found_of
+from tfclass.bundle.evidence import Found
+from tfclass.bundle.reference import Reference
 from tfclass.config import ModelConfig, StemConfig
 from tfclass.corpus.demo import generate_demo
-from tfclass.evaluation.combining import fit_combiner
+from tfclass.evaluation.combining import fit_combiners
 from tfclass.networks.scoring import scores_of
 from tfclass.networks.zoo import build
 from tfclass.profiles.library import Library, Profile
@@ -126,7 +127,7 @@ def witnesses(demo_table, library, vocabulary):
     plain = Bundle("witnesses", model, config, vocabulary, ("nonTF", "TF"), Calibration(0.05, (0.0, 0.0)), 0.5, {})
     network_N = answer(plain, tokens, "network").probability_NC[:, 1]
     margin_N = np.array([found.margin for found in library.search(tokens, vocabulary)])
-    combiners = {reading: fit_combiner(reading, network_N, margin_N, positive_N) for reading in READINGS}
+    combiners = fit_combiners(Found(network_N, margin_N), positive_N)
     calibration = replace(plain.calibration, prevalence=float(positive_N.mean()))
     return replace(plain, calibration=calibration, profiles=library, combiners=combiners)
 
@@ -136,6 +137,29 @@ def witnesses_folder(witnesses, tmp_path_factory):
     """The same, saved; not to be changed by a test."""
     folder = tmp_path_factory.mktemp("bundles") / "witnesses"
     save_bundle(witnesses, folder, card="# witnesses\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def relatives(witnesses, demo_table, vocabulary):
+    """The same with a reference, the training split of the demo corpus, and all readings fitted on valid; not saved."""
+    frame = pd.read_csv(demo_table, sep="\t", keep_default_na=False)
+    tokens, positive_N = [vocabulary.encode(s) for s in frame["sequence"]], (frame["label"] == "TF").to_numpy()
+    train, valid = (np.flatnonzero(frame["split"] == name) for name in ("train", "valid"))
+    targets = [tokens[i] for i in train]
+    reference = Reference(tuple(frame["id"].iloc[train]), targets, positive_N[train].astype(np.int64))
+    queries = [tokens[i] for i in valid]
+    network_NC = answer(witnesses, queries, "network").network_NC
+    evidence, homologues = witnesses.profiles.search(queries, vocabulary), reference.search(queries, vocabulary)
+    combiners = fit_combiners(found_of(network_NC, evidence, homologues), positive_N[valid])
+    return replace(witnesses, name="relatives", reference=reference, combiners=combiners)
+
+
+@pytest.fixture(scope="session")
+def relatives_folder(relatives, tmp_path_factory):
+    """The same, saved; not to be changed by a test."""
+    folder = tmp_path_factory.mktemp("bundles") / "relatives"
+    save_bundle(relatives, folder, card="# relatives\n")
     return folder
 
 

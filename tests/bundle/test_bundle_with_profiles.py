@@ -13,7 +13,7 @@ import torch
 from tests.bundle.test_bundle import change, check_refused, flip
 from tfclass.bundle.bundle import find_bundle, load_bundle, save_bundle
 from tfclass.bundle.channels import answer
-from tfclass.bundle.description import PROFILES, SCHEMA_VERSION
+from tfclass.bundle.description import PROFILES, REFERENCE, SCHEMA_VERSION
 from tfclass.compression import compressed, decompressed
 from tfclass.errors import BundleError
 from tfclass.networks.zoo import build
@@ -25,6 +25,12 @@ FILES = ["MODEL_CARD.md", "bundle.json", "model.safetensors", "profiles.h3m.zst"
 def folder(witnesses_folder, tmp_path):
     """A copy that a test may change."""
     return shutil.copytree(witnesses_folder, tmp_path / "copy")
+
+
+@pytest.fixture
+def everything(relatives_folder, tmp_path):
+    """A copy of one with every channel."""
+    return shutil.copytree(relatives_folder, tmp_path / "everything")
 
 
 def described(folder):
@@ -64,8 +70,7 @@ def test_a_bundle_without_profiles_replaces_one_with_them_whole(small_bundle, fo
 
 class TestSchema:
     def test_what_is_written_asks_an_older_tfclass_to_be_upgraded(self, folder, small_bundle_folder):
-        # What tfclass 0.1 says of a schema above 1.
-        assert described(folder)["schema_version"] == described(small_bundle_folder)["schema_version"] == 2
+        assert described(folder)["schema_version"] == described(small_bundle_folder)["schema_version"] == 3
 
     def test_a_bundle_of_schema_1_still_loads_and_means_the_same(self, small_bundle, small_bundle_folder, tmp_path):
         old = shutil.copytree(small_bundle_folder, tmp_path / "old")
@@ -79,6 +84,13 @@ class TestSchema:
             assert torch.equal(ours, theirs)
         save_bundle(loaded, tmp_path / "new", "# small\n")
         assert described(tmp_path / "new")["schema_version"] == SCHEMA_VERSION
+
+    def test_a_bundle_of_schema_2_still_loads_and_means_the_same(self, witnesses_folder, folder, vocabulary):
+        change(folder, schema_version=2)
+        tokens = [vocabulary.encode("YKCPECGKSFSRSDHLARHIRTHTGEKPYKCPECGKSFSRSDHLARHIRTH")]
+        for channel in ("profile", "combined"):
+            old, new = (answer(load_bundle(path), tokens, channel) for path in (folder, witnesses_folder))
+            np.testing.assert_array_equal(old.probability_NC, new.probability_NC)
 
     def test_the_shipped_bundle_loads(self):
         assert load_bundle(find_bundle("tf-bilstm")).classes == ("nonTF", "TF")
@@ -129,25 +141,50 @@ class TestDamage:
 
 
 class TestParts:
-    def test_combiners_without_profiles_are_refused(self, folder):
-        files = described(folder)["files"]
-        change(folder, files={name: files[name] for name in files if name != PROFILES})
-        expected = f"found combiners without profiles; expected a checksum of {PROFILES}"
-        assert check_refused(folder, "bundle.json").endswith(expected)
+    @pytest.mark.parametrize("name", [PROFILES, REFERENCE])
+    def test_a_combiner_without_what_it_reads_is_refused(self, name, everything):
+        channel = {PROFILES: "profile", REFERENCE: "homology"}[name]
+        files = described(everything)["files"]
+        change(everything, files={key: files[key] for key in files if key != name})
+        expected = f"found a combiner of {channel} evidence, and nothing for it to read; expected a checksum of {name}"
+        assert check_refused(everything, "bundle.json").endswith(expected)
 
-    def test_profiles_without_a_combiner_are_refused(self, folder):
-        for combiners in ({}, "DROP"):
-            change(folder, combiners=combiners)
-            assert check_refused(folder, "bundle.json").endswith(
-                "found profiles without a combiner; expected one that reads them"
-            )
+    def test_a_combiner_of_channels_that_are_not_there_is_refused(self, everything):
+        description = described(everything)
+        files = {name: description["files"][name] for name in FILES[:3] if name != "bundle.json"}
+        change(everything, files=files, combiners={"combined": description["combiners"]["combined"]})
+        message = check_refused(everything, "bundle.json")
+        assert "found a combiner of combined evidence, and nothing for it to read; expected a checksum of" in message
+        assert message.endswith(f"{PROFILES} or {REFERENCE}")
+
+    @pytest.mark.parametrize(("name", "channel"), [(PROFILES, "profile"), (REFERENCE, "homology")])
+    def test_a_channel_without_a_combiner_is_refused(self, name, channel, everything):
+        combiners = described(everything)["combiners"]
+        others = {reading: combiners[reading] for reading in ("profile", "homology") if reading != channel}
+        for left in (others, others | {"combined": combiners["combined"]}):
+            change(everything, combiners=left)
+            if "combined" in left:
+                assert set(load_bundle(everything).combiners) == set(left)
+            else:
+                message = check_refused(everything, "bundle.json")
+                assert message.endswith(f"found {name} without a combiner; expected one that reads it")
+
+    def test_weights_for_other_channels_are_refused(self, folder, everything):
+        ours, theirs = (described(path)["combiners"] for path in (folder, everything))
+        change(folder, combiners=ours | {"combined": theirs["combined"]})
+        assert check_refused(folder, "bundle.json").endswith("found 11 weights for combined evidence; expected 6")
+        change(everything, combiners=theirs | {"combined": ours["combined"]})
+        assert check_refused(everything, "bundle.json").endswith("found 6 weights for combined evidence; expected 11")
 
     @pytest.mark.parametrize(
         ("change_of", "message"),
         [
             (lambda c: {"profile": c["combined"]}, "the combiner of combined evidence under the name profile"),
             (lambda c: {"network": c["profile"]}, "combiners.network"),
-            (lambda c: {"profile": c["profile"] | {"weights": [1.0]}}, "profile evidence has 4 weights"),
+            (
+                lambda c: {"profile": c["profile"] | {"weights": [1.0]}},
+                "1 weights for profile evidence; expected 4",
+            ),
             (lambda c: {"profile": c["profile"] | {"threshold": 2.0}}, "combiners.profile.threshold"),
             (lambda c: {"profile": c["profile"] | {"code": "os"}}, "combiners.profile.code"),
             (lambda c: [c["profile"]], "combiners"),
@@ -165,13 +202,13 @@ class TestParts:
     def test_profiles_are_for_two_classes(self, folder, witnesses, tmp_path, vocabulary):
         calibration = asdict(witnesses.calibration) | {"log_weight_C": [0.0, 0.0, 0.0], "prevalence": None}
         change(folder, classes=["nonTF", "bHLH", "bZIP"], calibration=calibration, threshold=None)
-        assert check_refused(folder, "bundle.json").endswith("found profiles for 3 classes; expected two classes")
+        assert check_refused(folder, "bundle.json").endswith("found profiles.h3m.zst for 3 classes; expected two")
         model = build(witnesses.config, vocabulary, n_classes=3)
-        with pytest.raises(BundleError, match="witnesses: found profiles for 3 classes; expected two classes"):
+        with pytest.raises(BundleError, match="witnesses: found profiles.h3m.zst for 3 classes; expected two"):
             save_bundle(replace(witnesses, classes=("a", "b", "c"), model=model), tmp_path / "b", "card")
 
     @pytest.mark.parametrize("values", [{"profiles": None}, {"combiners": {}}], ids=["profiles", "combiners"])
     def test_what_could_not_be_loaded_is_not_saved_without(self, values, witnesses, tmp_path):
-        with pytest.raises(BundleError, match="without"):
+        with pytest.raises(BundleError, match="without a combiner|nothing for it to read"):
             save_bundle(replace(witnesses, **values), tmp_path / "b", "card")
         assert list(tmp_path.iterdir()) == []

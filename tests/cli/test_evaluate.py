@@ -111,7 +111,7 @@ def test_a_channel_that_the_bundle_does_not_have_is_one_line(tfclass, small_bund
     assert failed.err == "tfclass: evidence: found 'profile'; expected network, which is all that small has\n"
     unknown = tfclass(*words, "evidence=rumour")
     assert (unknown.status, unknown.out) == (2, "")
-    assert unknown.err == "tfclass: evidence: found 'rumour'; expected 'network', 'profile' or 'combined'\n"
+    assert unknown.err == "tfclass: evidence: found 'rumour'; expected 'network', 'profile', 'homology' or 'combined'\n"
 
 
 FAULTS = {

@@ -67,6 +67,7 @@ def test_show_lists_what_a_model_tells(tfclass, small_bundle_folder, witnesses, 
     assert plain == (
         "# small\n\n## What it tells\n\n| | |\n|---|---|\n"
         "| classes | nonTF, TF |\n| families | no |\n| DNA-binding domains | no |\n| profiles | no |\n"
+        "| reference for homology | no |\n"
         "| evidence: network | calls from 0.5, the default |\n"
     )
     profiles, thresholds = witnesses.profiles, {name: c.threshold for name, c in witnesses.combiners.items()}
@@ -74,6 +75,7 @@ def test_show_lists_what_a_model_tells(tfclass, small_bundle_folder, witnesses, 
     assert everything.endswith(
         "| families | 3 |\n| DNA-binding domains | yes |\n"
         f"| profiles | {len(profiles.profiles)}, of {profiles.states} states |\n"
+        "| reference for homology | no |\n"
         "| evidence: network | calls from 0.5 |\n"
         f"| evidence: profile | calls from {thresholds['profile']} |\n"
         f"| evidence: combined | calls from {thresholds['combined']}, the default |\n"

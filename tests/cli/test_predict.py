@@ -176,7 +176,9 @@ class TestEvidence:
     COLUMNS = {
         "network": "family family_probability domain",
         "profile": "profile profile_bits",
-        "combined": "family family_probability domain network profile profile_bits",
+        "homology": "homologue homologue_label homologue_bits",
+        "combined": "family family_probability domain network profile profile_bits "
+        "homologue homologue_label homologue_bits",
     }
 
     @pytest.fixture
@@ -191,17 +193,17 @@ class TestEvidence:
         return "in.fasta"
 
     @pytest.mark.parametrize("channel", COLUMNS)
-    def test_rows_have_the_columns_and_values_of_the_channel(self, tfclass, fasta, witnesses_folder, channel, tmp_path):
+    def test_rows_have_the_columns_and_values_of_the_channel(self, tfclass, fasta, relatives_folder, channel, tmp_path):
         # With every protein called, each has a family and may have domains.
-        words = ("--model", witnesses_folder, "--evidence", channel, "--threshold", 0)
+        words = ("--model", relatives_folder, "--evidence", channel, "--threshold", 0)
         finished = tfclass("predict", fasta, *words)
         assert finished.status == 0
         header, *lines = finished.out.removesuffix("\n").split("\n")
         columns = [*HEADER.split("\t")[:5], *self.COLUMNS[channel].split(), "status", "notes"]
         assert header.split("\t") == columns
-        predictor = Predictor.load(witnesses_folder, evidence=channel, threshold=0.0)
+        predictor = Predictor.load(relatives_folder, evidence=channel, threshold=0.0)
         expected = list(predictor.predict(read_fasta(str(tmp_path / fasta))))
-        decimals = {"probability": 6, "family_probability": 6, "network": 6, "profile_bits": 1}
+        decimals = {"probability": 6, "family_probability": 6, "network": 6, "profile_bits": 1, "homologue_bits": 1}
         for line, row in zip(lines, expected, strict=True):
             for name, cell in zip(columns, line.split("\t"), strict=True):
                 value = getattr(row, name)
@@ -210,15 +212,16 @@ class TestEvidence:
         # A residue between two gaps has twice its number.
         first, gapped = expected[len(ODD_ROWS)], expected[-1]
         assert (gapped.probability, gapped.profile_bits) == (first.probability, first.profile_bits)
-        if channel != "profile":
+        assert gapped.homologue == first.homologue
+        if "domain" in columns:
             assert first.domain
             places = [tuple(map(int, part.split("-"))) for part in first.domain.split(";")]
             assert gapped.domain == ";".join(f"{2 * a - 1}-{2 * b - 1}" for a, b in places)
 
     @pytest.mark.parametrize("name", ["rows.jsonl", "rows.parquet"])
-    def test_other_formats_have_null_for_what_is_absent(self, tfclass, fasta, witnesses_folder, tmp_path, name):
-        assert tfclass("predict", fasta, "--model", witnesses_folder, "-o", name).status == 0
-        predictor = Predictor.load(witnesses_folder)
+    def test_other_formats_have_null_for_what_is_absent(self, tfclass, fasta, relatives_folder, tmp_path, name):
+        assert tfclass("predict", fasta, "--model", relatives_folder, "-o", name).status == 0
+        predictor = Predictor.load(relatives_folder)
         rows = list(predictor.predict(read_fasta(str(tmp_path / fasta))))
         if name.endswith("parquet"):
             table = pq.read_table(tmp_path / name)
@@ -232,16 +235,16 @@ class TestEvidence:
             kept = {key: value for key, value in values.items() if key != "id"}
             assert kept == {key: getattr(row, key) for key in kept}
 
-    def test_the_channel_is_named_above_the_rows_of_a_model_that_has_several(self, tfclass, odd, witnesses_folder):
+    def test_the_channel_is_named_above_the_rows_of_a_model_that_has_several(self, tfclass, odd, relatives_folder):
         lines = {
-            asked: tfclass("predict", odd, "--model", witnesses_folder, "--header", *asked).out.split("\n", 1)[0]
+            asked: tfclass("predict", odd, "--model", relatives_folder, "--header", *asked).out.split("\n", 1)[0]
             for asked in ((), ("--evidence", "network"))
         }
         assert "; evidence=combined; threshold=" in lines[()]
         assert "; evidence=network; threshold=0.5;" in lines[("--evidence", "network")]
 
-    def test_a_run_in_parts_gives_the_same_and_does_not_mix_channels(self, tfclass, fasta, witnesses_folder, tmp_path):
-        model = ("--model", witnesses_folder)
+    def test_a_run_in_parts_gives_the_same_and_does_not_mix_channels(self, tfclass, fasta, relatives_folder, tmp_path):
+        model = ("--model", relatives_folder)
         for channel in self.COLUMNS:
             whole = tfclass("predict", fasta, *model, "--evidence", channel, "--quiet")
             parts = tfclass("predict", fasta, *model, "--evidence", channel, "--quiet", "--parts", "parts")
@@ -252,7 +255,7 @@ class TestEvidence:
         assert_one_line(finished, "evidence: found 'combined'; expected network, which is all that small has")
         unknown = tfclass("predict", odd, "--evidence", "rumour")
         assert (unknown.status, unknown.out, unknown.err.count("\n")) == (2, "", 1)
-        assert "'rumour' is not one of 'network', 'profile', 'combined'" in unknown.err
+        assert "'rumour' is not one of 'network', 'profile', 'homology', 'combined'" in unknown.err
 
 
 def count_called(text):

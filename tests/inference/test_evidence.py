@@ -20,6 +20,7 @@ from tfclass.inference.bulk import InProcess, Job, chunks, is_finished, predict_
 from tfclass.inference.predictor import Predictor
 from tfclass.inference.rows import COLUMNS
 from tfclass.networks.zoo import build
+from tfclass.sequence.cleaning import clean
 from tfclass.sequence.fasta import Record
 from tfclass.tracking.tracker import tracked
 
@@ -244,19 +245,71 @@ class TestParts:
             assert same == (other == channel)
 
 
-def test_mlflow_gives_the_columns_that_it_says_it_gives(witnesses_folder, records, tmp_path):
+@pytest.fixture(scope="module")
+def few(records, relatives):
+    """Few proteins, two of the reference among them: a search takes as long as many would."""
+    known = [Record(f"known{i}", "", relatives.vocabulary.decode(relatives.reference.tokens[i])) for i in (0, 5)]
+    return [*records[:5], *known, *records[5:9]]
+
+
+@pytest.fixture(scope="module")
+def told(relatives, few):
+    asked = ("homology", "combined")
+    return {channel: list(Predictor(relatives, evidence=channel).predict(few)) for channel in asked}
+
+
+class TestHomologues:
+    HITS = ("homologue", "homologue_label", "homologue_bits")
+    BESIDE = ("network", *FITS, *HITS)
+
+    def test_columns_are_those_of_the_channels_that_are_asked(self, relatives):
+        given = {"network": HEADS, "profile": FITS, "homology": self.HITS, "combined": (*HEADS, *self.BESIDE)}
+        for channel, names in given.items():
+            assert Predictor(relatives, evidence=channel).columns == (*COLUMNS[:5], *names, *COLUMNS[5:])
+        without = replace(relatives, profiles=None)
+        assert Predictor(without).columns == (*COLUMNS[:5], *HEADS, "network", *self.HITS, *COLUMNS[5:])
+
+    def test_the_best_hit_is_named_with_its_class(self, relatives, few, told):
+        usable_records = [record for record in few if usable(record)]
+        tokens = [clean(record.sequence, relatives.vocabulary).tokens for record in usable_records]
+        found = relatives.reference.search(tokens, relatives.vocabulary)
+        for channel, predicted in told.items():
+            answers = answer(relatives, tokens, channel)
+            scored = [row for row in predicted if row.status == "ok"]
+            assert len(scored) == len(found)
+            for row, best, probability in zip(scored, found, answers.probability_NC[:, 1], strict=True):
+                assert row.probability == pytest.approx(probability, abs=ROUNDING)
+                stated = (row.homologue, row.homologue_label, row.homologue_bits)
+                label = "TF" if best.positive_bits >= best.other_bits else "nonTF"
+                expected = (relatives.reference.ids[best.target], label, best.bits)
+                assert stated == (expected if best.target >= 0 else (None, None, None))
+            assert {row.homologue for row in scored} > {None, *relatives.reference.ids[:6:5]}
+            assert {row.homologue for row in predicted if row.status == "skipped"} == {None}
+
+    def test_order_and_windows_change_nothing(self, relatives, few, told, monkeypatch):
+        monkeypatch.setattr("tfclass.inference.predictor._WINDOW_RECORDS", 4)
+        again = list(Predictor(relatives, evidence="homology").predict(few[::-1]))[::-1]
+        assert again == told["homology"]
+
+    def test_the_network_of_a_model_with_a_reference_answers_as_it_does_without(self, relatives, few):
+        without = replace(relatives, profiles=None, reference=None, combiners={})
+        alone = list(Predictor(without).predict(few))
+        assert list(Predictor(relatives, evidence="network").predict(few)) == alone
+
+
+def test_mlflow_gives_the_columns_that_it_says_it_gives(relatives_folder, records, tmp_path):
     import mlflow
 
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     with tracked(TrackingConfig(uri=uri), "a run", {}) as tracker:
-        tracker.model(witnesses_folder)
+        tracker.model(relatives_folder)
         run_id = tracker.run_id
     client = mlflow.MlflowClient(uri)
     [logged] = client.search_logged_models([client.get_run(run_id).info.experiment_id])
     mlflow.set_tracking_uri(uri)
     model = mlflow.pyfunc.load_model(logged.artifact_location)
     table = model.predict(pd.DataFrame([(r.id, r.sequence) for r in records], columns=["id", "sequence"]))
-    predictor = Predictor.load(witnesses_folder)
+    predictor = Predictor.load(relatives_folder)
     assert tuple(table.columns) == tuple(model.metadata.get_output_schema().input_names()) == predictor.columns
     types = {spec.name: (spec.type.name, spec.required) for spec in model.metadata.get_output_schema().inputs}
     assert (types["length"], types["label"]) == (("long", True), ("string", True))

@@ -34,11 +34,18 @@ predictions = st.builds(
     network=st.none() | shares,
     profile=st.none() | names,
     profile_bits=st.none() | st.integers(100, 9999).map(lambda n: n / 10),
+    homologue=st.none() | names,
+    homologue_label=st.none() | st.sampled_from(["TF", "nonTF"]),
+    homologue_bits=st.none() | st.integers(250, 9999).map(float),
 )
 # As many columns as a model may have, in any number: `Prediction` has None for what is not there.
 columns = st.sets(st.sampled_from(sorted(set(KINDS) - set(COLUMNS)))).map(
     lambda extra: tuple(name for name in KINDS if name in COLUMNS or name in extra)
 )
+
+
+# Texts that may be absent.
+ABSENT = {"family", "domain", "profile", "homologue", "homologue_label"}
 
 
 def written(write, rows, columns=COLUMNS):
@@ -121,7 +128,7 @@ def test_tsv_reads_back_as_the_same_rows(rows, columns):
     for cells in table:
         values = {name: reads.get(KINDS[name], str)(cell) for name, cell in cells.items()}
         # An absent text is an empty cell.
-        absent = {name: values[name] or None for name in {"family", "domain", "profile"} & set(columns)}
+        absent = {name: values[name] or None for name in ABSENT & set(columns)}
         back.append(Prediction(**(values | absent)))
     assert back == [only(row, columns) for row in rows]
     assert table.fieldnames == list(columns)
@@ -141,14 +148,16 @@ def test_parquet_reads_back_in_pandas_as_the_same_rows(rows, columns):
 
 
 def test_tsv_of_a_model_with_everything_has_these_columns():
-    row = SCORED._replace(
-        family="Ets", family_probability=0.75, domain="12-64;80-130", network=1 / 3, profile="Ets", profile_bits=44
-    )
+    heads = {"family": "Ets", "family_probability": 0.75, "domain": "12-64;80-130"}
+    # A table may have any ids, and a row stays a line whatever its nearest homologue is called.
+    nearest = {"homologue": "odd\tid\n", "homologue_label": "TF", "homologue_bits": 120}
+    row = SCORED._replace(**heads, network=1 / 3, profile="Ets", profile_bits=44, **nearest)
     assert written(write_tsv, [row, SKIPPED], tuple(KINDS)) == (
         "id\tlength\tlabel\tprobability\tthreshold\tfamily\tfamily_probability\tdomain\tnetwork\tprofile\tprofile_bits"
-        "\tstatus\tnotes\n"
-        "sp|P1\t120\tTF\t0.500000\t0.25\tEts\t0.750000\t12-64;80-130\t0.333333\tEts\t44.0\tok\tstop_removed;nonstandard=1\n"
-        "b\t3\t\t\t0.25\t\t\t\t\t\t\tskipped\tillegal '1' at 3\n"
+        "\thomologue\thomologue_label\thomologue_bits\tstatus\tnotes\n"
+        "sp|P1\t120\tTF\t0.500000\t0.25\tEts\t0.750000\t12-64;80-130\t0.333333\tEts\t44.0\todd id \tTF\t120.0\tok\t"
+        "stop_removed;nonstandard=1\n"
+        "b\t3\t\t\t0.25\t\t\t\t\t\t\t\t\t\tskipped\tillegal '1' at 3\n"
     )
 
 

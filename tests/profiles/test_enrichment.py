@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -10,12 +9,12 @@ from tests.profiles.test_recruitment import VOCABULARY, ZINC_FINGERS
 from tfclass.config import CorpusConfig
 from tfclass.corpus.annotation import read_annotations
 from tfclass.corpus.table import read_table
-from tfclass.errors import ProfileError, TableError
+from tfclass.errors import TableError
 from tfclass.profiles.enrichment import EnrichmentRules, families_of_profiles
 from tfclass.profiles.library import OF_CLUSTER, Hit, Library, Profile
 from tfclass.profiles.recruitment import build_profile
 from tfclass.profiles.regions import read_regions
-from tfclass.workflow.profiles import Extras, attach_profiles, build_profiles, enrich_table
+from tfclass.workflow.profiles import Extras, build_profiles, enrich_table
 
 RULES = EnrichmentRules(
     families={"C2H2": ("C2H2", "zf-C2H2*", "2.3.*"), "bHLH": ("bHLH", "HLH")},
@@ -183,32 +182,3 @@ def test_a_table_without_clusters_is_refused(table, profiles, tmp_path):
     frame.to_csv(table, sep="\t", index=False)
     with pytest.raises(TableError, match="no column 'cluster'; expected one; add it with `tfclass data cluster`"):
         build_profiles(table, tmp_path / "x", RULES)
-    with pytest.raises(ProfileError, match="cannot be read .*make it with `tfclass profiles build`"):
-        attach_profiles("tf-bilstm", table, tmp_path / "nothing", tmp_path / "y")
-
-
-def test_profiles_from_a_table_to_a_bundle(demo_table, small_bundle_folder, tmp_path):
-    from tfclass.bundle.bundle import load_bundle
-    from tfclass.bundle.channels import answer
-
-    profiles, bundle = tmp_path / "profiles.h3m.zst", tmp_path / "joined"
-    library = build_profiles(demo_table, profiles, RULES)
-    joined = attach_profiles(str(small_bundle_folder), demo_table, profiles, bundle)
-    again = load_bundle(bundle)
-    assert again.profiles is not None
-    assert again.profiles.to_bytes() == library.to_bytes()
-    assert again.combiners == joined.combiners
-    proteins = read_table(CorpusConfig(path=str(demo_table)), VOCABULARY)
-    valid = proteins.select((proteins.frame["split"] == "valid").to_numpy())
-    by_network, by_both = (
-        answer(again, valid.tokens, channel).probability_NC[:, 1] for channel in ("network", "combined")
-    )
-    positive = valid.labels == 1
-    # The network is untrained; the profiles are not.
-    assert np.mean(by_both[positive]) - np.mean(by_both[~positive]) > 0.2
-    assert abs(np.mean(by_network[positive]) - np.mean(by_network[~positive])) < 0.05
-    card = (bundle / "MODEL_CARD.md").read_text()
-    assert f"{len(library.profiles)} profile hidden Markov models" in card
-    # Once more does not add a second section.
-    attach_profiles(str(bundle), demo_table, profiles, bundle)
-    assert (bundle / "MODEL_CARD.md").read_text() == card

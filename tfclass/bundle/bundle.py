@@ -1,7 +1,7 @@
-"""A model as a folder: ``model.safetensors``, ``bundle.json``, ``MODEL_CARD.md``, and profiles where it has them.
+"""A model as a folder: ``model.safetensors``, ``bundle.json``, ``MODEL_CARD.md``, and what further channels need.
 
 ``bundle.json`` holds all that is needed to rebuild the network and to read its output (architecture, alphabet, classes,
-calibration, threshold, and how profiles are read beside the network), where it came from, and the SHA-256 of the other
+calibration, threshold, and how other channels are read beside it), where it came from, and the SHA-256 of the other
 files and of itself. Loading checks every one of them, runs no code from the folder and needs neither Hydra nor MLflow.
 """
 
@@ -20,6 +20,7 @@ from tfclass.bundle.description import (
     CARD,
     DESCRIPTION,
     PROFILES,
+    REFERENCE,
     SCHEMA_VERSION,
     WEIGHTS,
     as_text,
@@ -27,8 +28,9 @@ from tfclass.bundle.description import (
     read_description,
     read_verified,
 )
-from tfclass.bundle.evidence import Combiner, Reading
+from tfclass.bundle.evidence import Combiner, Reading, n_terms
 from tfclass.bundle.operating_points import OperatingPoint
+from tfclass.bundle.reference import Reference
 from tfclass.config import ModelConfig
 from tfclass.errors import BundleError, ConfigError, ProfileError
 from tfclass.files import whole_folder
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from tfclass.profiles.library import Library
 
 DEFAULT = "tf-bilstm"
+_FILES = {"profile": PROFILES, "homology": REFERENCE}
 
 
 @dataclass(frozen=True)
@@ -65,9 +68,11 @@ class Bundle:
     digest : str
         SHA-256 of the description, in hexadecimal; empty before it is saved.
     profiles : Library or None
-        A second channel of evidence; in a binary task alone.
-    combiners : mapping of {'profile', 'combined'} to Combiner
-        How the profiles are read, alone and beside the network; empty without them.
+        The channel ``profile``; in a binary task alone.
+    reference : Reference or None
+        The channel ``homology``; in a binary task alone.
+    combiners : mapping of {'profile', 'homology', 'combined'} to Combiner
+        How these channels are read, each alone and all beside the network; empty without them.
     """
 
     name: str
@@ -81,6 +86,7 @@ class Bundle:
     operating_points: tuple[OperatingPoint, ...] = ()
     digest: str = ""
     profiles: "Library | None" = None
+    reference: Reference | None = None
     combiners: Mapping[Reading, Combiner] = field(default_factory=dict)
 
 
@@ -102,14 +108,15 @@ def save_bundle(bundle: Bundle, folder: Path, card: str) -> str:
     Raises
     ------
     BundleError
-        Profiles without a combiner or the other way round, or more than two classes with them.
+        Profiles or a reference without a combiner or the other way round, or more than two classes with them.
     OutputError
         The folder cannot be written.
     """
-    _check_profiles(bundle.name, bundle.classes, bundle.profiles is not None, bundle.combiners)
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in bundle.model.state_dict().items()}
     files = {WEIGHTS: safetensors.torch.save(weights), CARD: card.encode()}
     files |= {PROFILES: bundle.profiles.to_bytes()} if bundle.profiles else {}
+    files |= {REFERENCE: bundle.reference.to_bytes(bundle.classes, bundle.vocabulary)} if bundle.reference else {}
+    _check_channels(bundle.name, bundle.classes, files, bundle.combiners)
     description = {
         "schema_version": SCHEMA_VERSION,
         "name": bundle.name,
@@ -154,7 +161,7 @@ def load_bundle(folder: Path) -> Bundle:
         raise BundleError(where, f"no checksum of {WEIGHTS}", "one", path=where)
     if len(description.calibration.log_weight_C) != len(description.classes):
         raise BundleError(where, "a calibration for other classes", "one weight per class", path=where)
-    _check_profiles(where, description.classes, PROFILES in contents, description.combiners)
+    _check_channels(where, description.classes, contents, description.combiners)
     vocabulary = Vocabulary(description.letters)
     try:
         model = build(description.model, vocabulary, len(description.classes))
@@ -173,6 +180,9 @@ def load_bundle(folder: Path) -> Bundle:
         operating_points=description.operating_points,
         digest=description.sha256,
         profiles=_library(contents[PROFILES], folder / PROFILES) if PROFILES in contents else None,
+        reference=Reference.from_bytes(contents[REFERENCE], description.classes, vocabulary, str(folder / REFERENCE))
+        if REFERENCE in contents
+        else None,
         combiners=description.combiners,
     )
 
@@ -200,20 +210,28 @@ def find_bundle(name: str) -> Path:
     raise BundleError(name, "no such model", f"a folder with a bundle, or a shipped name ({known})", path=name)
 
 
-def _check_profiles(
-    where: str, classes: Collection[str], has_profiles: bool, combiners: Mapping[Reading, Combiner]
+def _check_channels(
+    where: str, classes: Collection[str], files: Collection[str], combiners: Mapping[Reading, Combiner]
 ) -> None:
-    """Refuse profiles and combiners that do not go together, or that are for other than two classes."""
-    if combiners and not has_profiles:
-        raise BundleError(where, "combiners without profiles", f"a checksum of {PROFILES}", path=where)
-    if has_profiles and not combiners:
-        raise BundleError(where, "profiles without a combiner", "one that reads them", path=where)
-    if has_profiles and len(classes) != 2:
-        raise BundleError(where, f"profiles for {len(classes)} classes", "two classes", path=where)
+    """Refuse channels and combiners that do not go together, or that are for other than two classes."""
+    channels = [channel for channel, name in _FILES.items() if name in files]
     for reading, combiner in combiners.items():
         if combiner.reading != reading:
             found = f"the combiner of {combiner.reading} evidence under the name {reading}"
             raise BundleError(where, found, "each under its own", path=where)
+        needed = [name for channel, name in _FILES.items() if reading in (channel, "combined")]
+        if not set(needed) & set(files):
+            found = f"a combiner of {reading} evidence, and nothing for it to read"
+            raise BundleError(where, found, f"a checksum of {' or '.join(needed)}", path=where)
+        expected = n_terms(reading, ["network", *channels])
+        if len(combiner.weights) != expected:
+            found = f"{len(combiner.weights)} weights for {reading} evidence"
+            raise BundleError(where, found, f"{expected}", path=where)
+    for channel in channels:
+        if not {channel, "combined"} & set(combiners):
+            raise BundleError(where, f"{_FILES[channel]} without a combiner", "one that reads it", path=where)
+        if len(classes) != 2:
+            raise BundleError(where, f"{_FILES[channel]} for {len(classes)} classes", "two", path=where)
 
 
 def _library(content: bytes, path: Path) -> "Library":

@@ -1,13 +1,6 @@
 """The model card that goes with every bundle: what it was trained on, how well it did, what it is not for."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
 from tfclass.bundle.bundle import Bundle
-from tfclass.bundle.evidence import Combiner
-
-if TYPE_CHECKING:
-    from tfclass.profiles.library import Library
 
 _TEMPLATE = """# {name}
 
@@ -42,27 +35,38 @@ protein that is unlike all of the training set may get a confident answer all th
 """
 
 
-PROFILE_SECTION = "\n## Profiles\n"
+EVIDENCE_SECTION = "\n## Evidence\n"
 
-_PROFILES = """
-{profiles:,} profile hidden Markov models of {states:,} states stand beside the network, made from the training split.
-Where both are asked, as `tfclass predict` does, their evidence is joined by a logistic regression fitted on validation.
+_EVIDENCE = """
+Put beside the network by `tfclass model attach`, after what stands above was written:
+
+{channels}
+
+Each is read alone (`profile`, `homology`), and all with the network (`combined`), by a logistic regression fitted on
+validation.
 
 | evidence | threshold | false discoveries there | recall there |
 |---|---|---|---|
 {rows}
 """
+_PROFILES = "* `profile`: {profiles:,} profile hidden Markov models of {states:,} states, made from the training split."
+_REFERENCE = """* `homology`: a search by MMseqs2 among {proteins:,} proteins of the training split, {positives:,} of
+  them {positive}. Their sequences are part of this bundle."""
 
 
-def profile_section(library: "Library", combiners: Iterable[Combiner]) -> str:
-    """Write what the card of a bundle with profiles says of them, on the validation split."""
-    rows = []
-    for combiner in combiners:
+def evidence_section(bundle: Bundle) -> str:
+    """Write what the card of a bundle with further channels says of them, on the validation split."""
+    channels, rows = [], []
+    if bundle.profiles is not None:
+        channels.append(_PROFILES.format(profiles=len(bundle.profiles.profiles), states=bundle.profiles.states))
+    if bundle.reference is not None:
+        proteins, positives = len(bundle.reference.ids), int(bundle.reference.labels.sum())
+        channels.append(_REFERENCE.format(proteins=proteins, positives=positives, positive=bundle.classes[1]))
+    for combiner in bundle.combiners.values():
         threshold = combiner.threshold
         at = min(combiner.operating_points, key=lambda point: abs(point.threshold - threshold))
         rows.append(f"| {combiner.reading} | {threshold:.4f} | {at.fdr:.1%} | {at.recall:.1%} |")
-    numbers = {"profiles": len(library.profiles), "states": library.states, "rows": "\n".join(rows)}
-    return PROFILE_SECTION + _PROFILES.format(**numbers)
+    return EVIDENCE_SECTION + _EVIDENCE.format(channels="\n".join(channels), rows="\n".join(rows))
 
 
 def model_card(bundle: Bundle) -> str:

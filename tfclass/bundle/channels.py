@@ -1,7 +1,7 @@
 """What a bundle says of proteins: the one way from tokens to probabilities, for prediction and evaluation alike.
 
-A bundle with profiles has three channels of evidence: ``network``, ``profile`` and ``combined`` (see
-`tfclass.bundle.evidence`); any other has ``network`` alone. Each has its own threshold.
+A bundle has the channel of evidence ``network``; with profiles also ``profile``, with a reference ``homology``, and
+with either of them ``combined`` (see `tfclass.bundle.evidence`). Each has its own threshold.
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,11 @@ import torch
 from scipy.special import softmax
 
 from tfclass.bundle.bundle import Bundle
-from tfclass.bundle.evidence import READINGS, Reading
+from tfclass.bundle.evidence import READINGS, Found
 from tfclass.bundle.operating_points import Calling
+from tfclass.bundle.reference import Homologue, Reference, bits_of
 from tfclass.config import Channel
-from tfclass.errors import ConfigError
+from tfclass.errors import ConfigError, MissingExtraError
 from tfclass.networks.scoring import MAX_RESIDUES, Precision, scores_of
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class Answers(NamedTuple):
         The network's own, calibrated; None where it was not asked.
     evidence : list of Evidence or None
         Of the profiles; None where they were not asked.
+    homologues : list of Homologue or None
+        Of the reference; None where it was not asked.
     family_NK : ndarray of float64, shape (N, K), or None
         Probability of each family, if the protein is a transcription factor; None without a head for them.
     domains : list of (ndarray of float32, shape (length,)) or None
@@ -45,6 +48,7 @@ class Answers(NamedTuple):
     probability_NC: Floats
     network_NC: Floats | None = None
     evidence: "list[Evidence] | None" = None
+    homologues: list[Homologue] | None = None
     family_NK: Floats | None = None
     domains: list[npt.NDArray[np.float32]] | None = None
 
@@ -52,6 +56,16 @@ class Answers(NamedTuple):
 def channels_of(bundle: Bundle) -> tuple[Channel, ...]:
     """List the channels that a bundle has."""
     return ("network", *(reading for reading in READINGS if reading in bundle.combiners))
+
+
+def asked_by(bundle: Bundle, channel: Channel) -> tuple[Channel, ...]:
+    """List the channels that are asked: the one that is named, or all that the bundle has where they are combined."""
+    there: dict[Channel, bool] = {
+        "network": True,
+        "profile": bundle.profiles is not None,
+        "homology": bundle.reference is not None,
+    }
+    return tuple(name for name in there if there[name]) if channel == "combined" else (channel,)
 
 
 def choose_channel(bundle: Bundle, asked: Channel | None = None) -> Channel:
@@ -93,12 +107,13 @@ def answer(
     Parameters
     ----------
     bundle : Bundle
-        Its network is used on the device it is on, and left in the mode it had; profiles are searched on as many
-        threads as torch has.
+        Its network is used on the device it is on, and left in the mode it had; profiles and reference are searched on
+        as many threads as torch has.
     tokens : sequence of ndarray of uint8, each of shape (length,)
         None empty.
-    channel : {'network', 'profile', 'combined'}
-        One that the bundle has. ``profile`` leaves the network alone, and what only it can tell is None then.
+    channel : {'network', 'profile', 'homology', 'combined'}
+        One that the bundle has. ``profile`` and ``homology`` leave the network alone, and what only it can tell is None
+        then.
     max_residues, precision, cpu_fallback
         See `tfclass.networks.scoring.scores_of`.
 
@@ -110,25 +125,47 @@ def answer(
     ------
     MemoryLimitError
         As `tfclass.networks.scoring.scores_of`.
+    MissingExtraError, ProgramError
+        As `tfclass.corpus.homology.search`, where the reference is asked.
     """
-    if channel == "profile":
-        evidence = _evidence(bundle, tokens)
-        return Answers(_combined(bundle, channel, np.full((len(tokens), 2), np.nan), evidence), evidence=evidence)
-    scores = scores_of(bundle.model, tokens, max_residues, precision, cpu_fallback=cpu_fallback)
-    network_NC = bundle.calibration.probability(scores.logits_NC)
-    family_NK = None if scores.family_NK is None else softmax(scores.family_NK, axis=1)
+    asked = asked_by(bundle, channel)
+    # The searches first: a program that is missing is told at once.
+    homologues = _homologues(bundle, tokens) if "homology" in asked else None
+    evidence = _evidence(bundle, tokens) if "profile" in asked else None
+    network_NC = family_NK = domains = None
+    if "network" in asked:
+        scores = scores_of(bundle.model, tokens, max_residues, precision, cpu_fallback=cpu_fallback)
+        network_NC = bundle.calibration.probability(scores.logits_NC)
+        family_NK = None if scores.family_NK is None else softmax(scores.family_NK, axis=1)
+        domains = scores.domains
     if channel == "network":
-        return Answers(network_NC, network_NC, None, family_NK, scores.domains)
-    evidence = _evidence(bundle, tokens)
-    return Answers(_combined(bundle, channel, network_NC, evidence), network_NC, evidence, family_NK, scores.domains)
+        probability_NC = cast(Floats, network_NC)
+    else:
+        positive_N = bundle.combiners[channel].probability(found_of(network_NC, evidence, homologues))
+        probability_NC = np.stack([1 - positive_N, positive_N], axis=1)
+    return Answers(probability_NC, network_NC, evidence, homologues, family_NK, domains)
+
+
+def found_of(network_NC: Floats | None, evidence: "list[Evidence] | None", homologues: list[Homologue] | None) -> Found:
+    """Give what channels found of proteins as combiners read it; None for one that was not asked."""
+    found = Found(None if network_NC is None else network_NC[:, 1])
+    if evidence is not None:
+        from tfclass.profiles.library import margins
+
+        found = found._replace(profile=margins(evidence))
+    if homologues is not None:
+        found = found._replace(homology=bits_of(homologues))
+    return found
 
 
 def _evidence(bundle: Bundle, tokens: Sequence[npt.NDArray[np.uint8]]) -> "list[Evidence]":
     return cast("Library", bundle.profiles).search(tokens, bundle.vocabulary, torch.get_num_threads())
 
 
-def _combined(bundle: Bundle, reading: Reading, network_NC: Floats, evidence: "list[Evidence]") -> Floats:
-    from tfclass.profiles.library import margins
-
-    positive_N = bundle.combiners[reading].probability(network_NC[:, 1], margins(evidence))
-    return np.stack([1 - positive_N, positive_N], axis=1)
+def _homologues(bundle: Bundle, tokens: Sequence[npt.NDArray[np.uint8]]) -> list[Homologue]:
+    try:
+        return cast(Reference, bundle.reference).search(tokens, bundle.vocabulary, torch.get_num_threads())
+    except MissingExtraError as error:
+        others = " or ".join(name for name in channels_of(bundle) if name in ("network", "profile"))
+        action = f"{error.action}; evidence {others} works without"
+        raise MissingExtraError(error.where, error.found, error.expected, action) from None

@@ -14,9 +14,11 @@ from tfclass.bundle.operating_points import OperatingPoint
 from tfclass.config import ModelConfig
 from tfclass.errors import BundleError
 
-# 2: heads for families and domains, and profiles; what a bundle of version 1 has means the same as ever.
-SCHEMA_VERSION = 2
-DESCRIPTION, WEIGHTS, CARD, PROFILES = "bundle.json", "model.safetensors", "MODEL_CARD.md", "profiles.h3m.zst"
+# 2: heads for families and domains, and profiles. 3: a reference for homology search. What older bundles have means the
+# same as ever.
+SCHEMA_VERSION = 3
+DESCRIPTION, WEIGHTS, CARD = "bundle.json", "model.safetensors", "MODEL_CARD.md"
+PROFILES, REFERENCE = "profiles.h3m.zst", "reference.json.zst"
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))

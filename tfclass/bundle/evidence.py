@@ -1,22 +1,34 @@
 r"""From channels of evidence to one probability.
 
-Two channels tell of a protein: the network, whose calibrated log-odds are z, and the profiles, of which the best lies m
-bits above the score from which it is believed (`tfclass.profiles.library.Evidence.margin`). Beside ``network`` itself
-there are two readings, each a logistic regression: ``profile`` on the profiles alone, ``combined`` on both.
+Three channels can tell of a protein, and each gives a block of terms:
 
-.. math:: \log \frac{p}{1 - p} = b + w_1 z + w_2 z h + w_3 h + w_4 u(-20, 0) + w_5 u(0, 10) + w_6 u(10, 40)
+``network``
+    z, its calibrated log-odds, and z h once more, where h is 1 if any other channel that is asked found something and 0
+    elsewhere: a network that disagrees with others is right less often than one that is on its own.
+``profile``
+    f, 1 where a profile fits at all and 0 elsewhere; and u(m, -20, 0), u(m, 0, 10), u(m, 10, 40) of the margin m, the
+    bits by which the best profile lies above the score from which it is believed
+    (`tfclass.profiles.library.Evidence.margin`).
+``homology``
+    g, 1 where any homologue was found and 0 elsewhere; and u(d, 0, 50), u(d, 50, 200), u(-d, 0, 50), u(-d, 50, 200) of
+    the lead d = P - Q: P bits has the best hit among the positive proteins of the reference, Q the best among the
+    others, 0 where there is none (`tfclass.bundle.reference`).
 
-h is 1 where a profile fits at all and 0 elsewhere, and :math:`u(a, c) = \min(\max((m - a) / (c - a), 0), 1)`;
-``profile`` leaves out the two terms of z. The margin enters bent because ten bits mean much near the threshold and
-nothing far above it; z enters twice because a network that disagrees with a profile is right less often than one that
-is on its own.
+:math:`u(x, a, c) = \min(\max((x - a) / (c - a), 0), 1)` bends what it is given, because ten bits mean much near the
+threshold and nothing far above it. Every reading of the evidence is a logistic regression on the blocks side by side:
+
+.. math:: \log \frac{p}{1 - p} = b + \sum_k w_k x_k
+
+``profile`` and ``homology`` read their own block alone; ``combined`` reads, in the order above, the network's and that
+of every other channel that the bundle has.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Collection
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 from scipy.special import expit, logit
 
@@ -24,12 +36,36 @@ from tfclass.bundle.calibration import Finite, Inside
 from tfclass.bundle.operating_points import OperatingPoint
 
 Floats = npt.NDArray[np.float64]
-Reading = Literal["profile", "combined"]
-READINGS: tuple[Reading, ...] = ("profile", "combined")
+Reading = Literal["profile", "homology", "combined"]
+READINGS: tuple[Reading, ...] = ("profile", "homology", "combined")
 
 # A network is not believed beyond these log-odds: there is no validation data to tell.
 _MAX_LOG_ODDS = 8.0
-_BENDS = ((-20.0, 0.0), (0.0, 10.0), (10.0, 40.0))
+_MARGIN_BENDS = ((-20.0, 0.0), (0.0, 10.0), (10.0, 40.0))
+_LEAD_BENDS = ((0.0, 50.0), (50.0, 200.0))
+_TERMS = {"network": 2, "profile": 1 + len(_MARGIN_BENDS), "homology": 1 + 2 * len(_LEAD_BENDS)}
+
+
+class Found(NamedTuple):
+    """What channels found of N proteins; None for a channel that was not asked.
+
+    Attributes
+    ----------
+    network : ndarray of float64, shape (N,), or None
+        Calibrated probability of the positive class.
+    profile : ndarray of float64, shape (N,), or None
+        Margin in bits; -inf where no profile fits.
+    homology : ndarray of float64, shape (N, 2), or None
+        Bits of the best hit of either class, the positive one last; 0 where there is none.
+    """
+
+    network: Floats | None = None
+    profile: Floats | None = None
+    homology: Floats | None = None
+
+    def read_by(self, reading: Reading) -> "Found":
+        """Keep what a reading looks at."""
+        return self if reading == "combined" else Found(**{reading: getattr(self, reading)})
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -38,7 +74,7 @@ class Combiner:
 
     Attributes
     ----------
-    reading : {'profile', 'combined'}
+    reading : {'profile', 'homology', 'combined'}
     intercept : float
     weights : tuple of float
         In the order of `features`.
@@ -57,47 +93,47 @@ class Combiner:
     prevalence: Inside
     operating_points: tuple[OperatingPoint, ...] = ()
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> "Combiner":
-        expected = {"profile": 4, "combined": 6}[self.reading]
-        if len(self.weights) != expected:
-            raise ValueError(f"{self.reading} evidence has {expected} weights")
-        return self
-
-    def probability(self, network_N: Floats, margin_N: Floats) -> Floats:
-        """Give the probability of the positive class.
-
-        Parameters
-        ----------
-        network_N : ndarray of float64, shape (N,)
-            The network's calibrated probability; not looked at by ``profile``.
-        margin_N : ndarray of float64, shape (N,)
-            In bits; -inf where no profile fits.
-
-        Returns
-        -------
-        ndarray of float64, shape (N,)
-        """
-        return expit(self.intercept + features(self.reading, network_N, margin_N) @ np.array(self.weights))
+    def probability(self, found: Found) -> Floats:
+        """Give the probability of the positive class, ndarray of float64, shape (N,)."""
+        return expit(self.intercept + features(found.read_by(self.reading)) @ np.array(self.weights))
 
 
-def features(reading: Reading, network_N: Floats, margin_N: Floats) -> Floats:
-    """Give the terms of the equation; see `Combiner.probability`.
+def n_terms(reading: Reading, channels: Collection[str]) -> int:
+    """Count the terms of a reading in a bundle that has these channels."""
+    return sum(_TERMS[channel] for channel in (channels if reading == "combined" else (reading,)))
+
+
+def features(found: Found) -> Floats:
+    """Give the terms of the equation: the blocks of the channels that were asked, side by side.
+
+    Parameters
+    ----------
+    found : Found
 
     Returns
     -------
-    ndarray of float64, shape (N, 4) or (N, 6)
+    ndarray of float64, shape (N, K)
 
     Examples
     --------
-    >>> features("combined", np.array([0.5, 0.5]), np.array([-np.inf, 5.0])).tolist()
+    >>> features(Found(np.array([0.5, 0.5]), np.array([-np.inf, 5.0]))).tolist()
     [[0.0, 0.0, 0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0, 0.5, 0.0]]
     """
-    fits_N = np.isfinite(margin_N).astype(float)
-    bent = [np.clip((margin_N - low) / (high - low), 0.0, 1.0) for low, high in _BENDS]
-    profile = [fits_N, *bent]
-    if reading == "profile":
-        return np.stack(profile, axis=1)
-    with np.errstate(divide="ignore"):
-        z_N = np.clip(logit(network_N), -_MAX_LOG_ODDS, _MAX_LOG_ODDS)
-    return np.stack([z_N, z_N * fits_N, *profile], axis=1)
+    blocks = []
+    if found.profile is not None:
+        blocks.append(np.stack([np.isfinite(found.profile), *_bent(found.profile, _MARGIN_BENDS)], axis=1))
+    if found.homology is not None:
+        lead_N = found.homology[:, 1] - found.homology[:, 0]
+        bent = [*_bent(lead_N, _LEAD_BENDS), *_bent(-lead_N, _LEAD_BENDS)]
+        blocks.append(np.stack([found.homology.any(axis=1), *bent], axis=1))
+    if found.network is not None:
+        with np.errstate(divide="ignore"):
+            z_N = np.clip(logit(found.network), -_MAX_LOG_ODDS, _MAX_LOG_ODDS)
+        # The first term of a block says whether its channel found anything.
+        beside_N = np.max([block[:, 0] for block in blocks], axis=0)
+        blocks.insert(0, np.stack([z_N, z_N * beside_N], axis=1))
+    return np.concatenate(blocks, axis=1)
+
+
+def _bent(value_N: Floats, bends: Collection[tuple[float, float]]) -> list[Floats]:
+    return [np.clip((value_N - low) / (high - low), 0.0, 1.0) for low, high in bends]

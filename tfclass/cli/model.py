@@ -1,14 +1,16 @@
-"""``tfclass model``: what models there are, what they are, whether they are whole."""
+"""``tfclass model``: what models there are, what they are, whether they are whole; what stands beside a network."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tfclass.cli.corpora import Threads, all_or, at_work
+
 if TYPE_CHECKING:
     from tfclass.bundle.bundle import Bundle
 
-app = typer.Typer(help="List, show, verify and export models.", no_args_is_help=True)
+app = typer.Typer(help="List, show, verify, export and extend models.", no_args_is_help=True)
 
 Model = Annotated[str, typer.Argument(help="A bundle folder, or the name of a shipped model.")]
 
@@ -39,12 +41,13 @@ def show(model: Model) -> None:
 def _abilities(bundle: "Bundle") -> dict[str, str]:
     from tfclass.bundle.channels import calling_of, channels_of, choose_channel
 
-    profiles = bundle.profiles
+    profiles, reference = bundle.profiles, bundle.reference
     listed = {
         "classes": ", ".join(bundle.classes),
         "families": str(len(bundle.config.families) or "no"),
         "DNA-binding domains": "yes" if bundle.config.domains else "no",
         "profiles": f"{len(profiles.profiles):,}, of {profiles.states:,} states" if profiles else "no",
+        "reference for homology": f"{len(reference.ids):,} proteins" if reference else "no",
     }
     for channel in channels_of(bundle):
         threshold = calling_of(bundle, channel).threshold
@@ -86,3 +89,27 @@ def export(
         raise BundleError(str(path), f"a card that cannot be read ({error})", path=str(path)) from None
     digest = save_bundle(replace(bundle, name=name or bundle.name), folder, text)
     typer.echo(f"{folder}: written (sha256 {digest})", err=True)
+
+
+@app.command("attach")
+def attach_(
+    model: Model,
+    table: Annotated[Path, typer.Argument(help="A labelled table with the columns cluster and split.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The bundle to write.")],
+    profiles: Annotated[Path | None, typer.Option(help="What `tfclass profiles build` wrote.")] = None,
+    homology: Annotated[
+        bool, typer.Option("--homology", help="Search the split 'train' with MMseqs2; its sequences go along.")
+    ] = False,
+    threads: Threads = 0,
+) -> None:
+    """Put profiles or a homology search beside a network; how they are read is fitted on the split 'valid'.
+
+    Channels that the model already has stay.
+    """
+    from tfclass.workflow.attachment import attach
+
+    with at_work("fitting"):
+        bundle = attach(model, table, output, profiles=profiles, homology=homology, threads=all_or(threads))
+    for reading, combiner in bundle.combiners.items():
+        typer.echo(f"{reading}: called from {combiner.threshold:.4f}", err=True)
+    typer.echo(f"{output}: written", err=True)

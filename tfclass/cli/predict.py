@@ -31,8 +31,8 @@ Format = Annotated[
 ]
 Model = Annotated[str, typer.Option(help="A bundle folder, a shipped model's name, or models:/NAME@ALIAS of MLflow.")]
 Evidence = Annotated[
-    Literal["network", "profile", "combined"] | None,
-    typer.Option(help="What a call rests on; by default combined where the model has profiles, else network."),
+    Literal["network", "profile", "homology", "combined"] | None,
+    typer.Option(help="What a call rests on; by default combined where the model has more than a network."),
 ]
 Threshold = Annotated[
     str | None, typer.Option(help="Probability from which a protein is called; or max-mcc, fdr=X, recall=X.")

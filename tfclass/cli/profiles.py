@@ -1,4 +1,4 @@
-"""``tfclass profiles``: profile hidden Markov models from a table, for a table, beside a network."""
+"""``tfclass profiles``: profile hidden Markov models from a table, and for a table."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -64,24 +64,6 @@ def enrich(
         done = enrich_table(table, output, profiles, read_rules(rules), extras, threads=all_or(threads))
     for what, count in done.items():
         typer.echo(f"{what}: {count:,}", err=True)
-
-
-@app.command()
-def attach(
-    model: Annotated[str, typer.Argument(help="A bundle folder, or the name of a shipped model.")],
-    table: Table,
-    profiles: Profiles,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The bundle to write.")],
-    threads: Threads = 0,
-) -> None:
-    """Put profiles beside a network; how both are read together is fitted on the split 'valid'."""
-    from tfclass.workflow.profiles import attach_profiles
-
-    with at_work("fitting"):
-        bundle = attach_profiles(model, table, profiles, output, threads=all_or(threads))
-    for reading, combiner in bundle.combiners.items():
-        typer.echo(f"{reading}: called from {combiner.threshold:.4f}", err=True)
-    typer.echo(f"{output}: {bundle.name}, with profiles", err=True)
 
 
 def read_rules(path: Path | None) -> "EnrichmentRules":

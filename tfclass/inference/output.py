@@ -14,7 +14,9 @@ _GROUP = 10_000
 
 Facts = Mapping[str, Any]
 # How a number of TSV is written. A threshold in full: a rounded one could contradict the label beside it.
-_DECIMALS = {"probability": 6, "family_probability": 6, "network": 6, "profile_bits": 1}
+_DECIMALS = {"probability": 6, "family_probability": 6, "network": 6, "profile_bits": 1, "homologue_bits": 1}
+# A homologue goes by the id of its table, which may hold what would end a cell.
+_ENDS = str.maketrans("\t\r\n", "   ")
 
 
 class Writer(Protocol):
@@ -104,7 +106,7 @@ def _text(stream: BinaryIO) -> Iterator[TextIO]:
 def _cell(column: str, value: object) -> str:
     if value is None:
         return ""
-    return f"{value:.{_DECIMALS[column]}f}" if column in _DECIMALS else str(value)
+    return f"{value:.{_DECIMALS[column]}f}" if column in _DECIMALS else str(value).translate(_ENDS)
 
 
 def _valid_text(row: Prediction) -> Prediction:

@@ -43,12 +43,12 @@ class Predictor:
     prevalence : float, optional
         Share of positives to expect among the records; probabilities and the rules for the threshold are then those for
         this share, instead of the one that the model was calibrated at.
-    evidence : {'network', 'profile', 'combined'}, optional
+    evidence : {'network', 'profile', 'homology', 'combined'}, optional
         The channel of evidence that calls; see `choose_channel` for the default.
 
     Attributes
     ----------
-    channel : {'network', 'profile', 'combined'}
+    channel : {'network', 'profile', 'homology', 'combined'}
     threshold : float or None
         That of the channel, or the one that was asked for.
     columns : tuple of str

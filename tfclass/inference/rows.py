@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from tfclass.bundle.bundle import Bundle
-from tfclass.bundle.channels import Answers
+from tfclass.bundle.channels import Answers, asked_by
 from tfclass.config import Channel
 from tfclass.inference.domains import domain_cell
 
@@ -40,10 +40,16 @@ class Prediction(NamedTuple):
         DNA-binding domains of a protein that is called, such as ``12-64;80-130``: characters of the sequence as given,
         counted from 1, ends included. None for others, where there is none, and from a model that does not tell.
     network : float or None
-        The network's own calibrated probability, where profiles were asked as well; six decimals.
+        The network's own calibrated probability, where other channels were asked as well; six decimals.
     profile : str or None
         The profile that fits best; None where none does or none was asked.
     profile_bits : float or None
+        Its score; one decimal.
+    homologue : str or None
+        Id of the best hit in the reference; None where there is none or it was not asked.
+    homologue_label : str or None
+        Its class.
+    homologue_bits : float or None
         Its score; one decimal.
     """
 
@@ -60,6 +66,9 @@ class Prediction(NamedTuple):
     network: float | None = None
     profile: str | None = None
     profile_bits: float | None = None
+    homologue: str | None = None
+    homologue_label: str | None = None
+    homologue_bits: float | None = None
 
 
 # What every output has, in order.
@@ -76,6 +85,9 @@ KINDS: dict[str, Kind] = {
     "network": "number",
     "profile": "category",
     "profile_bits": "number",
+    "homologue": "text",
+    "homologue_label": "category",
+    "homologue_bits": "number",
     "status": "category",
     "notes": "text",
 }
@@ -87,22 +99,27 @@ def columns_of(bundle: Bundle, channel: Channel) -> tuple[str, ...]:
     Parameters
     ----------
     bundle : Bundle
-    channel : {'network', 'profile', 'combined'}
+    channel : {'network', 'profile', 'homology', 'combined'}
 
     Returns
     -------
     tuple of str
-        `COLUMNS`, and before its last two those of the heads and the profiles.
+        `COLUMNS`, and before its last two those of the heads and of the channels that are asked.
     """
-    asked = {
-        "family": channel != "profile" and bool(bundle.config.families),
-        "family_probability": channel != "profile" and bool(bundle.config.families),
-        "domain": channel != "profile" and bundle.config.domains,
+    asked = asked_by(bundle, channel)
+    heads = bundle.config if "network" in asked else None
+    filled = {
+        "family": heads is not None and bool(heads.families),
+        "family_probability": heads is not None and bool(heads.families),
+        "domain": heads is not None and heads.domains,
         "network": channel == "combined",
-        "profile": channel != "network",
-        "profile_bits": channel != "network",
+        "profile": "profile" in asked,
+        "profile_bits": "profile" in asked,
+        "homologue": "homology" in asked,
+        "homologue_label": "homology" in asked,
+        "homologue_bits": "homology" in asked,
     }
-    return tuple(name for name in KINDS if asked.get(name, True))
+    return tuple(name for name in KINDS if filled.get(name, True))
 
 
 def details(bundle: Bundle, answers: Answers, place: int, sequence: str, is_called: bool) -> dict[str, Any]:
@@ -131,11 +148,15 @@ def details(bundle: Bundle, answers: Answers, place: int, sequence: str, is_call
         values["family_probability"] = round(float(answers.family_NK[place, family]), 6)
     if is_called and answers.domains is not None:
         values["domain"] = domain_cell(answers.domains[place], sequence, bundle.vocabulary)
-    if answers.evidence is not None and bundle.profiles is not None:
-        best = answers.evidence[place]
-        if answers.network_NC is not None:
-            values["network"] = round(float(answers.network_NC[place, 1]), 6)
-        if best.profile >= 0:
-            values["profile"] = bundle.profiles.profiles[best.profile].name
-            values["profile_bits"] = round(best.bits, 1)
+    if answers.network_NC is not None and (answers.evidence is not None or answers.homologues is not None):
+        values["network"] = round(float(answers.network_NC[place, 1]), 6)
+    if answers.evidence is not None and bundle.profiles is not None and answers.evidence[place].profile >= 0:
+        fitting = answers.evidence[place]
+        values["profile"] = bundle.profiles.profiles[fitting.profile].name
+        values["profile_bits"] = round(fitting.bits, 1)
+    if answers.homologues is not None and bundle.reference is not None and answers.homologues[place].target >= 0:
+        nearest = answers.homologues[place]
+        values["homologue"] = bundle.reference.ids[nearest.target]
+        values["homologue_label"] = bundle.classes[bundle.reference.labels[nearest.target]]
+        values["homologue_bits"] = round(nearest.bits, 1)
     return values

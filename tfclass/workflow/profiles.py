@@ -1,26 +1,20 @@
-"""Profiles: made from a table, teaching a table, joined to a network."""
+"""Profiles: made from a table, and teaching a table."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from tfclass.bundle.bundle import CARD, DESCRIPTION, Bundle, find_bundle, load_bundle, save_bundle
-from tfclass.bundle.card import PROFILE_SECTION, profile_section
-from tfclass.bundle.channels import answer
-from tfclass.bundle.evidence import READINGS
 from tfclass.config import CorpusConfig
 from tfclass.corpus.annotation import merged, ranges_cell
 from tfclass.corpus.preparation import read_corpus
 from tfclass.corpus.split import select_split
 from tfclass.corpus.table import LabelledProteins, read_table
-from tfclass.errors import BundleError, ProfileError, TableError
-from tfclass.evaluation.combining import fit_combiner
-from tfclass.files import check_replaceable, make_folder, whole_file
+from tfclass.errors import ProfileError, TableError
+from tfclass.files import make_folder, whole_file
 from tfclass.profiles.enrichment import (
     EnrichmentRules,
     enriched,
@@ -29,7 +23,7 @@ from tfclass.profiles.enrichment import (
     repeated,
     with_families,
 )
-from tfclass.profiles.library import Library, margins
+from tfclass.profiles.library import Library
 from tfclass.profiles.recruitment import build_library
 from tfclass.profiles.regions import Region, read_regions
 from tfclass.sequence.cleaning import clean
@@ -91,7 +85,7 @@ def build_profiles(
     TfclassError
         An input cannot be used, or the output not be written.
     """
-    proteins = select_split(_read(table), "train", str(table))
+    proteins = select_split(read_clustered(table), "train", str(table))
     known = [region for found in _regions(regions).values() for region in found]
     names = sorted({region.domain for region in known})
     domains = {name: [region.residues for region in known if region.domain == name] for name in names}
@@ -137,7 +131,7 @@ def enrich_table(
         An input cannot be used, or the output not be written.
     """
     vocabulary = Vocabulary()
-    proteins = _read(table)
+    proteins = read_clustered(table)
     library = read_library(profiles)
     regions = _regions(extras.regions)
     known = set(proteins.frame["sequence"])
@@ -178,47 +172,6 @@ def enrich_table(
     }
 
 
-def attach_profiles(model: str, table: Path, profiles: Path, output: Path, *, threads: int = 1) -> Bundle:
-    """Put profiles beside a trained network, and fit how both are read together on the validation split.
-
-    Parameters
-    ----------
-    model : str
-        A bundle's folder or the name of a shipped one; of two classes.
-    table : Path
-        The table that the network was trained on, or one with the same validation split.
-    profiles : Path
-        From `build_profiles`.
-    output : Path
-        The bundle to write.
-    threads : int
-
-    Returns
-    -------
-    Bundle
-
-    Raises
-    ------
-    TfclassError
-        An input cannot be used, or the output not be written.
-    """
-    source = find_bundle(model)
-    check_replaceable(output, DESCRIPTION)
-    bundle, library = load_bundle(source), read_library(profiles)
-    proteins = select_split(_read(table), "valid", str(table))
-    if bundle.classes != proteins.classes:
-        found, expected = f"a model of the classes {', '.join(bundle.classes)}", f"one of {', '.join(proteins.classes)}"
-        raise BundleError(str(source), found, expected, path=str(source))
-    network_N = answer(bundle, proteins.tokens, "network").probability_NC[:, 1]
-    margin_N = margins(library.search(proteins.tokens, bundle.vocabulary, threads))
-    positive_N = proteins.labels == _POSITIVE
-    combiners = {reading: fit_combiner(reading, network_N, margin_N, positive_N) for reading in READINGS}
-    joined = replace(bundle, profiles=library, combiners=combiners)
-    card = (source / CARD).read_text(encoding="utf-8")
-    save_bundle(joined, output, card.split(PROFILE_SECTION)[0] + profile_section(library, combiners.values()))
-    return joined
-
-
 def read_library(path: Path) -> Library:
     """Read profiles.
 
@@ -235,7 +188,14 @@ def read_library(path: Path) -> Library:
     return Library.from_bytes(content, str(path))
 
 
-def _read(table: Path) -> LabelledProteins:
+def read_clustered(table: Path) -> LabelledProteins:
+    """Read a labelled table whose clusters are dealt out to splits.
+
+    Raises
+    ------
+    TableError
+        It cannot be read, or lacks the column ``split`` or ``cluster``.
+    """
     proteins = read_table(CorpusConfig(path=str(table)), Vocabulary())
     for column in ("split", "cluster"):
         if column not in proteins.frame or (column == "cluster" and not proteins.clustered):

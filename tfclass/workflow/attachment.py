@@ -1,0 +1,79 @@
+"""Further channels of evidence beside a trained network: profiles, and a reference for homology search."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from tfclass.bundle.bundle import CARD, DESCRIPTION, Bundle, find_bundle, load_bundle, save_bundle
+from tfclass.bundle.card import EVIDENCE_SECTION, evidence_section
+from tfclass.bundle.channels import answer, found_of
+from tfclass.bundle.reference import Reference
+from tfclass.corpus.split import check_classes, select_split
+from tfclass.corpus.table import LabelledProteins
+from tfclass.errors import BundleError, ConfigError
+from tfclass.evaluation.combining import fit_combiners
+from tfclass.files import check_replaceable
+from tfclass.workflow.profiles import read_clustered, read_library
+
+_POSITIVE = 1
+
+
+def attach(
+    model: str, table: Path, output: Path, *, profiles: Path | None = None, homology: bool = False, threads: int = 1
+) -> Bundle:
+    """Put channels of evidence beside a trained network, and fit how all are read on the validation split.
+
+    Parameters
+    ----------
+    model : str
+        A bundle's folder or the name of a shipped one; of two classes. Channels that it has stay, unless they are named
+        here.
+    table : Path
+        The table that the network was trained on, or one with the same splits.
+    output : Path
+        The bundle to write.
+    profiles : Path, optional
+        From `tfclass.workflow.profiles.build_profiles`.
+    homology : bool
+        Make the training split the reference of a homology search. The bundle then holds its sequences.
+    threads : int
+
+    Returns
+    -------
+    Bundle
+
+    Raises
+    ------
+    TfclassError
+        Nothing is named, an input cannot be used, MMseqs2 is missing, or the output cannot be written.
+    """
+    if profiles is None and not homology:
+        raise ConfigError("attach", "nothing to put beside the network", "profiles, homology or both")
+    source = find_bundle(model)
+    check_replaceable(output, DESCRIPTION)
+    bundle = load_bundle(source)
+    library = bundle.profiles if profiles is None else read_library(profiles)
+    proteins = read_clustered(table)
+    if bundle.classes != proteins.classes:
+        found, expected = f"a model of the classes {', '.join(bundle.classes)}", f"one of {', '.join(proteins.classes)}"
+        raise BundleError(str(source), found, expected, path=str(source))
+    reference = bundle.reference
+    if homology:
+        train = _of_both_classes(proteins, "train", table)
+        reference = Reference(tuple(train.frame["id"]), train.tokens, train.labels)
+    valid = _of_both_classes(proteins, "valid", table)
+    found = found_of(
+        answer(bundle, valid.tokens, "network").network_NC,
+        library.search(valid.tokens, bundle.vocabulary, threads) if library else None,
+        reference.search(valid.tokens, bundle.vocabulary, threads) if reference else None,
+    )
+    combiners = fit_combiners(found, valid.labels == _POSITIVE)
+    joined = replace(bundle, profiles=library, reference=reference, combiners=combiners)
+    card = (source / CARD).read_text(encoding="utf-8")
+    save_bundle(joined, output, card.split(EVIDENCE_SECTION)[0] + evidence_section(joined))
+    return joined
+
+
+def _of_both_classes(proteins: LabelledProteins, split: str, table: Path) -> LabelledProteins:
+    part = select_split(proteins, split, str(table))
+    check_classes(part, split, str(table))
+    return part
