@@ -40,6 +40,12 @@ def test_every_file_that_ships_trains(group, option):
     assert to_mapping(config)["run_dir"] == "somewhere"
 
 
+@pytest.mark.parametrize(("given", "name"), [([], "tf-bilstm"), (["name=mine"], "mine")])
+def test_an_experiment_names_what_it_makes_and_the_command_line_has_the_last_word(given, name):
+    with initialize_config_module("tfclass.conf", version_base="1.3"):
+        assert compose("train", ["experiment=pretrained", "corpus.path=x.tsv", *given]).name == name
+
+
 def test_every_file_that_ships_evaluates_where_it_applies():
     for group, option in OPTIONS:
         if group in ("corpus", "split", "evaluation", "tracking", "runtime"):

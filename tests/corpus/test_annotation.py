@@ -1,6 +1,5 @@
 """Families and domains of a table: positions as given end up on the right residues, every bad cell is one line."""
 
-import itertools
 import logging
 
 import numpy as np
@@ -9,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfclass.config import CorpusConfig
-from tfclass.corpus.annotation import merged
 from tfclass.corpus.table import read_table
 from tfclass.errors import TableError
 from tfclass.sequence.cleaning import clean, kept_characters
@@ -79,14 +77,6 @@ def test_kept_characters_are_those_that_become_tokens(vocabulary, sequence):
     kept = kept_characters(vocabulary.codes(sequence))
     residues = "".join(letter for letter, keep in zip(sequence, kept, strict=True) if keep)
     assert residues.replace("*", "X") == vocabulary.decode(clean(sequence, vocabulary).tokens)
-
-
-@given(st.lists(st.tuples(st.integers(1, 30), st.integers(0, 6)).map(lambda place: (place[0], sum(place)))))
-def test_merged_ranges_cover_the_same_residues_and_lie_apart(ranges):
-    found = merged(ranges)
-    covered = {residue for start, end in ranges for residue in range(start, end + 1)}
-    assert [residue for start, end in found for residue in range(start, end + 1)] == sorted(covered)
-    assert all(start > before + 1 for (_, before), (start, _) in itertools.pairwise(found))
 
 
 SYNTAX = "START-END, several joined by ';', 'none', or an empty cell"

@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from tfclass.corpus.annotation import merged, ranges_cell
 from tfclass.sequence.cleaning import kept_characters
+from tfclass.sequence.ranges import merged, ranges_cell
 from tfclass.sequence.vocabulary import Vocabulary
 
 # Of 1,757 known DNA-binding domains of training proteins the shortest has 11 residues, and 95 % of those that follow

@@ -16,9 +16,10 @@ import pandas as pd
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from tfclass.corpus.annotation import NO_DOMAIN, merged, ranges_cell
+from tfclass.corpus.annotation import NO_DOMAIN
 from tfclass.profiles.library import Hit, Library, margins
 from tfclass.profiles.regions import Region
+from tfclass.sequence.ranges import merged, ranges_cell
 
 SOURCE = "profiles"
 # A domain annotated in a protein known to be a transcription factor may score a little less than one that makes it one.

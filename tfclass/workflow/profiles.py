@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from tfclass.config import CorpusConfig
-from tfclass.corpus.annotation import merged, ranges_cell
 from tfclass.corpus.preparation import read_corpus
 from tfclass.corpus.split import select_split
 from tfclass.corpus.table import LabelledProteins, read_table
@@ -28,6 +27,7 @@ from tfclass.profiles.recruitment import build_library
 from tfclass.profiles.regions import Region, read_regions
 from tfclass.sequence.cleaning import clean
 from tfclass.sequence.fasta import read_fasta
+from tfclass.sequence.ranges import merged, ranges_cell
 from tfclass.sequence.vocabulary import Vocabulary
 
 Progress = Callable[[str, float], None]
