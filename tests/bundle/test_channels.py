@@ -17,9 +17,7 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import matthews_corrcoef
 
-from tfclass.bundle.bundle import find_bundle
 from tfclass.bundle.channels import answer, asked_by, calling_of, channels_of, choose_channel
-from tfclass.bundle.description import read_description
 from tfclass.bundle.evidence import Combiner, Found, features, n_terms
 from tfclass.compression import decompressed
 from tfclass.errors import ConfigError, MissingExtraError
@@ -243,18 +241,25 @@ class TestCombiner:
             alone = combiner.probability(found_by((reading,), rows))
             np.testing.assert_array_equal(combiner.probability(whole), alone)
 
-    # What tfclass said when bundles had schema 2.
+    # Intercept and weights of a bundle of schema 2, and what tfclass said with them then.
     AS_EVER = {
-        "profile": [0.014734509387508575, 0.12189235581089643, 0.6564327746280546, 0.9872620410827369],
-        "combined": [0.0004677145253729764, 0.1884883666635608, 0.7884438761535332, 0.9981513818246994],
+        "profile": (
+            (-4.202718818559712, 2.2280879566900884, 1.5747846395608538, 2.618209278976832, 2.131986013280529),
+            [0.014734509387508575, 0.12189235581089643, 0.6564327746280546, 0.9872620410827369],
+        ),
+        "combined": (
+            (-2.12205460640524, 0.6931412507926784, -0.2752807409523417)
+            + (1.2414698421542605, 1.1762325634099327, 1.664676966326476, 0.9882576780679803),
+            [0.0004677145253729764, 0.1884883666635608, 0.7884438761535332, 0.9981513818246994],
+        ),
     }
 
-    def test_the_shipped_model_reads_what_it_finds_as_ever(self):
-        combiners = read_description(find_bundle("tf-bilstm")).combiners
-        network_N, margin_N = np.array([0.0, 0.2, 0.7, 1.0]), np.array([-np.inf, -35.0, 4.0, 80.0])
-        found = Found(network_N, margin_N)
-        for reading, stated_N in self.AS_EVER.items():
-            np.testing.assert_allclose(combiners[reading].probability(found), stated_N, rtol=1e-14)
+    @pytest.mark.parametrize("reading", AS_EVER)
+    def test_a_bundle_from_before_reads_what_it_finds_as_ever(self, reading):
+        (intercept, *weights), stated_N = self.AS_EVER[reading]
+        found = Found(np.array([0.0, 0.2, 0.7, 1.0]), np.array([-np.inf, -35.0, 4.0, 80.0]))
+        combiner = Combiner(reading, intercept, tuple(weights), 0.5, 0.3)
+        np.testing.assert_allclose(combiner.probability(found), stated_N, rtol=1e-14)
 
     WRONG = {
         "a reading that is none": ({"reading": "network"}, "'profile', 'homology' or 'combined'"),
