@@ -4,10 +4,10 @@ A labelled table becomes one with more in it, for training only: the valid and t
 number. Rows that profiles add say so in their column ``source``.
 """
 
-import fnmatch
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Annotated
 
 import numpy as np
@@ -71,10 +71,10 @@ class EnrichmentRules:
         source : str
             Where the name is from.
         """
-        broad = {name for pattern, names in self.too_broad.items() if _fits(source, pattern) for name in names}
+        broad = {name for pattern, names in self.too_broad.items() if fnmatchcase(source, pattern) for name in names}
         for part in (given, *re.split(r"[;+,]", given)):
             for name, patterns in self.families.items():
-                if any(_fits(part, pattern) for pattern in patterns):
+                if any(fnmatchcase(part, pattern) for pattern in patterns):
                     return "" if name in broad else name
         return self.family_of_kingdom.get(kingdom, "")
 
@@ -204,10 +204,6 @@ def repeated(frame: pd.DataFrame, rules: EnrichmentRules) -> pd.DataFrame:
         rows = frame[(frame["family"] == family) & (frame["split"] == "train")]
         parts += [rows.assign(id=rows["id"] + f"~{again}") for again in range(2, times + 1)]
     return pd.concat(parts, ignore_index=True).fillna("")
-
-
-def _fits(text: str, pattern: str) -> bool:
-    return fnmatch.fnmatchcase(text, pattern)
 
 
 def _places(hits: Sequence[Hit], library: Library) -> dict[int, list[tuple[int, int]]]:
