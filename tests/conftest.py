@@ -1,6 +1,7 @@
 """What many tests share: a small corpus, a small bundle, the command line run as a user runs it."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -51,9 +52,10 @@ def _mlflow_forgets():
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """An empty working folder, where MLflow keeps its records."""
+def folder(tmp_path, monkeypatch, empty_store):
+    """A working folder with nothing in it but MLflow's records, which are empty."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    shutil.copy(empty_store, tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -164,7 +165,8 @@ def test_folds_go_through_the_same_verb(tfclass, tmp_path):
     assert manifest["split"] == {"policy": "folds", "seed": 0, "folds": 3, "fold": 2}
 
 
-def test_a_training_takes_the_manifest_into_mlflow_and_refuses_a_table_that_was_changed(tfclass, tmp_path):
+def test_a_training_takes_the_manifest_into_mlflow_and_refuses_a_table_that_was_changed(tfclass, tmp_path, empty_store):
+    shutil.copy(empty_store, tmp_path)
     generate_demo(n_clusters=60, seed=2).to_csv(tmp_path / "d.tsv", sep="\t", index=False)
     assert tfclass("data", "split", "d.tsv", "-o", "s.tsv", "--test", 0.2, "--valid", 0.2).status == 0
     small = ["training.epochs=1", "model.hidden=4", "model.embedding_dim=4", "model.stem.channels=4"]

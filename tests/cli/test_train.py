@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -88,7 +89,8 @@ def test_resuming_takes_no_other_option_and_needs_a_run(tfclass, corpus, tmp_pat
     assert both.err.startswith("tfclass: resume: found it together with training.epochs=3; expected no other option")
 
 
-def test_a_sweep_trains_every_combination_under_one_parent_in_mlflow(tfclass, corpus, tmp_path):
+def test_a_sweep_trains_every_combination_under_one_parent_in_mlflow(tfclass, corpus, tmp_path, empty_store):
+    shutil.copy(empty_store, tmp_path)
     options = [option for option in QUICK if option != "tracking=off"]
     swept = tfclass("train", corpus, *options, "training.epochs=1", "model.pooling=max,mean", "-m")
     assert swept.status == 0, swept.err

@@ -1,5 +1,6 @@
 """Rows from every channel of evidence: what stands in them, where it comes from, and what does not change it."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -297,10 +298,10 @@ class TestHomologues:
         assert list(Predictor(relatives, evidence="network").predict(few)) == alone
 
 
-def test_mlflow_gives_the_columns_that_it_says_it_gives(relatives_folder, records, tmp_path):
+def test_mlflow_gives_the_columns_that_it_says_it_gives(relatives_folder, records, tmp_path, empty_store):
     import mlflow
 
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    uri = f"sqlite:///{shutil.copy(empty_store, tmp_path)}"
     with tracked(TrackingConfig(uri=uri), "a run", {}) as tracker:
         tracker.model(relatives_folder)
         run_id = tracker.run_id

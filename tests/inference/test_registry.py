@@ -1,5 +1,7 @@
 """Models by MLflow address, from a real store."""
 
+import shutil
+
 import mlflow
 import pytest
 
@@ -13,9 +15,9 @@ from tfclass.tracking.tracker import tracked
 
 
 @pytest.fixture(scope="module")
-def logged(small_bundle_folder, tmp_path_factory):
+def logged(small_bundle_folder, tmp_path_factory, empty_store):
     """A store with the small bundle logged and registered; its URI and the run."""
-    uri = f"sqlite:///{tmp_path_factory.mktemp('store') / 'mlflow.db'}"
+    uri = f"sqlite:///{shutil.copy(empty_store, tmp_path_factory.mktemp('store'))}"
     with tracked(TrackingConfig(uri=uri), "a run", {}) as tracker:
         tracker.model(small_bundle_folder)
         run_id = tracker.run_id

@@ -4,7 +4,6 @@ import http.server
 import json
 import os
 import resource
-import shutil
 import socket
 import sqlite3
 import subprocess
@@ -32,14 +31,6 @@ from tfclass.workflow import train_and_package
 
 MLFLOW = [sys.executable, "-m", "mlflow"]
 SEQUENCES = ["MKVLAAGIVGLCAKAYLRRH", "MRKPCTECGKSFSRSDHLARHIRTHTGEKPFAC", "GSHMASMTGGQQMGRDPNSSSVDK"]
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch, empty_store):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.chdir(tmp_path)
-    shutil.copy(empty_store, tmp_path)
-    return tmp_path
 
 
 @pytest.fixture

@@ -105,7 +105,7 @@ def test_a_killed_process_leaves_a_trial_that_the_next_one_finishes(demo_table, 
 
 
 def test_what_optuna_and_mlflow_keep_is_what_was_returned(demo_table, folder):
-    tracking = TrackingConfig(uri=f"sqlite:///{folder}/store.db", experiment="sweep", system_seconds=0)
+    tracking = TrackingConfig(uri=f"sqlite:///{folder}/mlflow.db", experiment="sweep", system_seconds=0)
     swept = run_sweep(config(demo_table, folder, tracking=tracking))
     study = optuna.load_study(study_name="study", storage=f"sqlite:///{folder}/sweep/study.db")
     assert study.best_params == swept.best

@@ -53,7 +53,7 @@ def test_the_shipped_zoo_has_every_network_that_has_a_file_and_a_limit_on_time()
 
 
 def test_the_table_is_what_bundles_and_reports_say_and_mlflow_has_a_family_of_runs(demo_table, folder):
-    uri = f"sqlite:///{folder}/store.db"
+    uri = f"sqlite:///{folder}/mlflow.db"
     zoo = config(demo_table, folder, tracking=TrackingConfig(uri=uri, experiment="zoo"))
     table = run_zoo(zoo)
     assert set(table["network"]) == set(MODELS)

@@ -27,10 +27,7 @@ FRAME = pd.DataFrame({"id": ["a", "b"], "sequence": ["MK", "MV"], "label": ["TF"
 
 
 @pytest.fixture
-def config(tmp_path, monkeypatch, empty_store):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.chdir(tmp_path)
-    shutil.copy(empty_store, tmp_path)
+def config(folder):
     return TrackingConfig(experiment="tested")
 
 
