@@ -187,7 +187,10 @@ class ConvolutionLayer(nn.Module):
 
     def forward(self, x_BFL: Tensor, mask_BL: Tensor) -> Tensor:
         """Apply the layer; zero on padding, as the next convolution sees past a sequence's end."""
-        found_BLF = self.convolution(F.pad(x_BFL, self.margins)).transpose(1, 2)
+        # As a plane of one row whose channels lie side by side in memory: nothing is then transposed.
+        plane_BF1L = F.pad(x_BFL, self.margins)[:, :, None].contiguous(memory_format=torch.channels_last)
+        weight_CF1K, bias_C = self.convolution.weight[:, :, None], self.convolution.bias
+        found_BLF = F.conv2d(plane_BF1L, weight_CF1K, bias_C)[:, :, 0].transpose(1, 2)
         out_BLF = torch.zeros_like(found_BLF)
         # Padding would count in the mean and variance, more of it in a batch of unlike lengths.
         out_BLF[mask_BL] = self.dropout(F.relu(self.norm(found_BLF[mask_BL])))
@@ -210,6 +213,8 @@ def max_pooled(found_BFL: Tensor, lengths_B: Tensor, pool: int) -> tuple[Tensor,
     lengths_B : int64 tensor, shape (B,)
         ``ceil(length / pool)``: the last, shorter window counts.
     """
+    if pool == 1:
+        return found_BFL.transpose(1, 2), lengths_B
     steps_BFL = F.max_pool1d(found_BFL, pool, ceil_mode=True)
     return steps_BFL.transpose(1, 2), shortened(lengths_B, pool)
 
