@@ -114,23 +114,26 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q -c constraints.txt -e .
 	@touch $@
 
-$(VENV)/.installed-profiles: $(VENV)/.installed
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[profiles]'
+$(VENV)/.installed-making: $(VENV)/.installed
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[profiles,homology]'
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[test]'
 	@touch $@
 
-$(PRETRAINED)/profiles.h3m.zst: $(TABLE) $(DOMAINS) | $(VENV)/.installed-profiles
+$(PRETRAINED)/profiles.h3m.zst: $(TABLE) $(DOMAINS) | $(VENV)/.installed-making
 	$(BIN)/tfclass profiles build $< -o $@ $(if $(DOMAINS),--domains $(DOMAINS))
-
-$(PRETRAINED)/enriched.tsv: $(TABLE) $(PRETRAINED)/profiles.h3m.zst $(DOMAINS) $(FAMILIES) $(UNLABELLED)
-	$(BIN)/tfclass profiles enrich $< --profiles $(@D)/profiles.h3m.zst -o $@ $(if $(DOMAINS),--domains $(DOMAINS)) \
-	    $(if $(FAMILIES),--families $(FAMILIES)) $(if $(UNLABELLED),--unlabelled $(UNLABELLED))
 
 $(PRETRAINED)/start/bundle.json: $(TABLE) | $(VENV)/.installed
 	$(BIN)/tfclass train experiment=pretrained_start corpus.path=$(abspath $<) bundle=$(@D) $(ARGS)
+
+$(PRETRAINED)/teacher/bundle.json: $(TABLE) $(PRETRAINED)/start/bundle.json $(PRETRAINED)/profiles.h3m.zst
+	$(BIN)/tfclass model attach $(PRETRAINED)/start $< --profiles $(PRETRAINED)/profiles.h3m.zst --homology -o $(@D)
+
+$(PRETRAINED)/enriched.tsv: $(TABLE) $(PRETRAINED)/teacher/bundle.json $(DOMAINS) $(FAMILIES) $(UNLABELLED)
+	$(BIN)/tfclass profiles enrich $< --teacher $(PRETRAINED)/teacher -o $@ $(if $(DOMAINS),--domains $(DOMAINS)) \
+	    $(if $(FAMILIES),--families $(FAMILIES)) $(if $(UNLABELLED),--unlabelled $(UNLABELLED))
 
 $(PRETRAINED)/network/bundle.json: $(PRETRAINED)/enriched.tsv $(PRETRAINED)/start/bundle.json
 	$(BIN)/tfclass train experiment=pretrained corpus.path=$(abspath $<) training.start=$(PRETRAINED)/start bundle=$(@D) $(ARGS)

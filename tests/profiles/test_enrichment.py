@@ -1,4 +1,4 @@
-"""What profiles add to a table, on proteins for which it is known what should be added."""
+"""What a teacher adds to a table, on proteins for which it is known what should be added."""
 
 from dataclasses import replace
 
@@ -6,14 +6,18 @@ import pandas as pd
 import pytest
 
 from tests.profiles.test_recruitment import VOCABULARY, ZINC_FINGERS
+from tfclass.bundle.bundle import load_bundle, save_bundle
+from tfclass.bundle.evidence import Combiner
 from tfclass.config import CorpusConfig
 from tfclass.corpus.annotation import read_annotations
 from tfclass.corpus.table import read_table
-from tfclass.errors import TableError
+from tfclass.errors import BundleError, TableError
+from tfclass.inference.predictor import Predictor
 from tfclass.profiles.enrichment import EnrichmentRules, families_of_profiles
 from tfclass.profiles.library import OF_CLUSTER, Hit, Library, Profile
 from tfclass.profiles.recruitment import build_profile
 from tfclass.profiles.regions import read_regions
+from tfclass.sequence.fasta import Record
 from tfclass.workflow.profiles import Extras, build_profiles, enrich_table
 
 RULES = EnrichmentRules(
@@ -47,22 +51,24 @@ def table(tmp_path):
 
 
 @pytest.fixture
-def profiles(tmp_path):
+def teacher(tmp_path, small_bundle):
+    """A model that says what its profiles say: 0.98 where one is believed, 0.002 where none fits."""
     hmm = build_profile("finger", ZINC_FINGERS)
     library = Library([Profile(hmm, "finger", "C2H2", 15.0), Profile(hmm, f"{OF_CLUSTER}7", "", 60.0)])
-    path = tmp_path / "profiles.h3m.zst"
-    path.write_bytes(library.to_bytes())
-    return path
+    combiner = Combiner("combined", -6.0, (0.0, 0.0, 0.0, 6.0, 2.0, 2.0), 0.5, 0.3)
+    taught = replace(small_bundle, profiles=library, combiners={"combined": combiner})
+    save_bundle(taught, tmp_path / "teacher", card="")
+    return tmp_path / "teacher"
 
 
-def enrich(table, profiles, **extras):
+def enrich(table, teacher, **extras):
     output = table.parent / "enriched.tsv"
-    done = enrich_table(table, output, profiles, RULES, Extras(**extras))
+    done = enrich_table(table, output, str(teacher), RULES, Extras(**extras))
     return done, pd.read_csv(output, sep="\t", keep_default_na=False).set_index("id")
 
 
-def test_families_get_one_name_and_negatives_none(table, profiles):
-    _, rows = enrich(table, profiles)
+def test_families_get_one_name_and_negatives_none(table, teacher):
+    _, rows = enrich(table, teacher)
     named = {"finger": "C2H2", "unknown": "", "bacterium": "bacterial", "known": "bHLH", "enzyme": "", "histone": ""}
     assert rows["family"].loc[list(named)].to_dict() == named
 
@@ -84,8 +90,8 @@ def test_a_profile_of_several_families_names_none():
     assert families_of_profiles(families, hits, library, lenient) == {0: "C2H2", 1: "bHLH"}
 
 
-def test_domains_lie_where_a_profile_of_a_known_domain_fits(table, profiles):
-    _, rows = enrich(table, profiles)
+def test_domains_lie_where_a_profile_of_a_known_domain_fits(table, teacher):
+    _, rows = enrich(table, teacher)
     start, end = map(int, rows["domains"]["finger"].split("-"))
     assert abs(start - len(PLAIN) - 1) <= 3
     assert abs(end - len(PLAIN) - len(FINGER)) <= 3
@@ -93,26 +99,26 @@ def test_domains_lie_where_a_profile_of_a_known_domain_fits(table, profiles):
     assert rows["domains"].loc[list(nothing)].to_dict() == nothing
 
 
-def test_a_training_label_that_profiles_contradict_goes_and_a_test_label_stays(table, profiles):
-    done, rows = enrich(table, profiles)
+def test_a_training_label_that_profiles_contradict_goes_and_a_test_label_stays(table, teacher):
+    done, rows = enrich(table, teacher)
     assert done["contradictions left out"] == 1
     assert "mistake" not in rows.index
     assert rows.loc["judge", ["label", "split"]].tolist() == ["nonTF", "test"]
 
 
-def test_rare_families_are_repeated_under_ids_of_their_own(table, profiles):
-    done, rows = enrich(table, profiles)
+def test_rare_families_are_repeated_under_ids_of_their_own(table, teacher):
+    done, rows = enrich(table, teacher)
     assert [name for name in rows.index if name.startswith("bacterium")] == ["bacterium", "bacterium~2", "bacterium~3"]
     assert done["repeated"] == 2
 
 
-def test_unlabelled_proteins_are_labelled_where_profiles_are_sure(table, profiles):
+def test_unlabelled_proteins_are_labelled_where_the_teacher_is_sure(table, teacher):
     fasta = table.parent / "unlabelled.fasta"
     fasta.write_text(
         f">two\n{FINGER + PLAIN[7:] + FINGER}\n>none\n{PLAIN[::-1]}\n>again\n{PLAIN + FINGER}\n>odd\nM1K\n"
     )
-    done, rows = enrich(table, profiles, unlabelled=fasta)
-    added = rows[rows["source"] == "profiles"]
+    done, rows = enrich(table, teacher, unlabelled=fasta)
+    added = rows[rows["source"] == "teacher"]
     assert list(zip(added["label"], added["family"], added["split"], strict=True)) == [
         ("TF", "C2H2", "train"),
         ("nonTF", "", "train"),
@@ -121,7 +127,33 @@ def test_unlabelled_proteins_are_labelled_where_profiles_are_sure(table, profile
     assert not added.index.duplicated().any()
 
 
-def test_known_domains_and_families_bring_their_training_proteins(table, profiles):
+def test_the_teacher_says_what_prediction_says_by_all_its_evidence(demo_table, relatives_folder, tmp_path):
+    frame = pd.read_csv(demo_table, sep="\t", keep_default_na=False)
+    records = [Record(f"p{i}", "", sequence[i % 7 + 1 :]) for i, sequence in enumerate(frame["sequence"][:300])]
+    fasta, output = tmp_path / "unlabelled.fasta", tmp_path / "enriched.tsv"
+    fasta.write_text("".join(f">{record.id}\n{record.sequence}\n" for record in records))
+    rules = EnrichmentRules(positive_probability=0.9, negative_probability=0.3)
+    enrich_table(demo_table, output, str(relatives_folder), rules, Extras(unlabelled=fasta))
+    rows = pd.read_csv(output, sep="\t", keep_default_na=False)
+    added = rows[rows["source"] == "teacher"]
+    told = dict(zip(added["id"].str.split(":").str[2], added["label"], strict=True))
+    expected = {}
+    for row in Predictor.load(relatives_folder).predict(records):
+        if row.probability >= 0.9 or row.probability <= 0.3:
+            expected[row.id] = "TF" if row.probability >= 0.9 else "nonTF"
+    assert told == expected
+    assert 0 < list(told.values()).count("TF") < len(told) < len(records)
+
+
+def test_a_teacher_without_profiles_or_of_other_classes_is_refused(table, teacher, small_bundle_folder, tmp_path):
+    with pytest.raises(BundleError, match="found a model without profiles; expected a teacher that has them; put some"):
+        enrich(table, small_bundle_folder)
+    save_bundle(replace(load_bundle(teacher), classes=("enzyme", "toxin")), tmp_path / "others", card="")
+    with pytest.raises(BundleError, match="found a model of the classes enzyme, toxin; expected one of nonTF, TF"):
+        enrich(table, tmp_path / "others")
+
+
+def test_known_domains_and_families_bring_their_training_proteins(table, teacher):
     regions = table.parent / "regions.tsv"
     regions.write_text(
         f"domain\tstart\tend\tsplit\tsequence\nx\t3\t9\ttrain\t{PLAIN + FINGER}\nx\t20\t31\ttrain\t{PLAIN * 2}\n"
@@ -129,7 +161,7 @@ def test_known_domains_and_families_bring_their_training_proteins(table, profile
     )
     families = table.parent / "families.tsv"
     families.write_text(f"id\tlabel\tsplit\tsequence\na\tHLH\ttrain\t{PLAIN[2:]}\nb\tC2H2\ttest\t{PLAIN[4:]}\n")
-    done, rows = enrich(table, profiles, regions=regions, families=families)
+    done, rows = enrich(table, teacher, regions=regions, families=families)
     assert rows["domains"]["finger"] == "3-9"
     assert rows.loc["domains:1", ["label", "domains", "split"]].tolist() == ["TF", "2-5;20-31", "train"]
     assert rows.loc["families:a", ["label", "family"]].tolist() == ["TF", "bHLH"]
@@ -137,17 +169,17 @@ def test_known_domains_and_families_bring_their_training_proteins(table, profile
     assert "families:b" not in rows.index
 
 
-def test_known_domains_that_overlap_are_one_as_training_asks(table, profiles):
+def test_known_domains_that_overlap_are_one_as_training_asks(table, teacher):
     regions = table.parent / "regions.tsv"
     places = "".join(f"x\t{start}\t{end}\t{PLAIN * 2}\n" for start, end in ((20, 31), (40, 50), (25, 28), (30, 35)))
     regions.write_text(f"domain\tstart\tend\tsequence\n{places}")
-    _, rows = enrich(table, profiles, regions=regions)
+    _, rows = enrich(table, teacher, regions=regions)
     assert rows["domains"]["domains:0"] == "20-35;40-50"
     read_table(CorpusConfig(path=str(table.parent / "enriched.tsv")), VOCABULARY, domains=True)
 
 
-def test_the_enriched_table_can_be_learned_from(table, profiles):
-    enrich(table, profiles)
+def test_the_enriched_table_can_be_learned_from(table, teacher):
+    enrich(table, teacher)
     path = str(table.parent / "enriched.tsv")
     proteins = read_table(CorpusConfig(path=path), VOCABULARY)
     known = read_annotations(proteins.frame, ("C2H2", "bHLH", "bacterial"), VOCABULARY, path, domains=True)
@@ -177,7 +209,7 @@ def test_regions_that_cannot_be_are_named(tmp_path, text, said):
     assert said in str(caught.value)
 
 
-def test_a_table_without_clusters_is_refused(table, profiles, tmp_path):
+def test_a_table_without_clusters_is_refused(table, tmp_path):
     frame = pd.read_csv(table, sep="\t", keep_default_na=False).drop(columns="cluster")
     frame.to_csv(table, sep="\t", index=False)
     with pytest.raises(TableError, match="no column 'cluster'; expected one; add it with `tfclass data cluster`"):

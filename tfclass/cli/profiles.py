@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Make profiles of known transcription factors, and use them.", no_args_is_help=True)
 
 Table = Annotated[Path, typer.Argument(help="A labelled table with the columns cluster and split.")]
-Profiles = Annotated[Path, typer.Option(help="What `tfclass profiles build` wrote.")]
 Domains = Annotated[
     Path | None, typer.Option(help="Known DNA-binding domains: a table of domain, start, end and sequence.")
 ]
@@ -43,17 +42,17 @@ def build(
 @app.command()
 def enrich(
     table: Table,
-    profiles: Profiles,
+    teacher: Annotated[str, typer.Option(help="A model with profiles: a bundle folder, or the name of a shipped one.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The table to write: .tsv.")],
     domains: Domains = None,
     families: Annotated[
         Path | None, typer.Option(help="A table of transcription factors whose label is their family.")
     ] = None,
-    unlabelled: Annotated[Path | None, typer.Option(help="FASTA: what profiles are sure of is labelled.")] = None,
+    unlabelled: Annotated[Path | None, typer.Option(help="FASTA: what the teacher is sure of is labelled.")] = None,
     rules: Rules = None,
     threads: Threads = 0,
 ) -> None:
-    """Make a training table that says more: families, places of domains, proteins labelled by profiles.
+    """Make a training table that says more: families, places of domains, proteins labelled by a model.
 
     The rows of valid and test keep their labels; only the split 'train' grows.
     """
@@ -61,7 +60,7 @@ def enrich(
 
     extras = Extras(domains, families, unlabelled)
     with at_work("enriching"):
-        done = enrich_table(table, output, profiles, read_rules(rules), extras, threads=all_or(threads))
+        done = enrich_table(table, output, teacher, read_rules(rules), extras, threads=all_or(threads))
     for what, count in done.items():
         typer.echo(f"{what}: {count:,}", err=True)
 

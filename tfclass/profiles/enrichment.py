@@ -1,7 +1,7 @@
-"""What profiles teach a network: more labelled proteins, the places of domains, families by one name.
+"""What a model with profiles teaches another network: more labelled proteins, the places of domains, families.
 
 A labelled table becomes one with more in it, for training only: the valid and test rows keep their labels and their
-number. Rows that profiles add say so in their column ``source``.
+number. Rows that the teacher labelled say so in their column ``source``.
 """
 
 import re
@@ -21,14 +21,14 @@ from tfclass.profiles.library import Hit, Library, margins
 from tfclass.profiles.regions import Region
 from tfclass.sequence.ranges import merged, ranges_cell
 
-SOURCE = "profiles"
+SOURCE = "teacher"
 # A domain annotated in a protein known to be a transcription factor may score a little less than one that makes it one.
 _GRACE_BITS = 3.0
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 class EnrichmentRules:
-    """What is taken from the profiles; see ``conf/enrichment.yaml``.
+    """What is taken from the teacher; see ``conf/enrichment.yaml``.
 
     Attributes
     ----------
@@ -41,9 +41,9 @@ class EnrichmentRules:
     family_share : float
         A profile names the family of an unlabelled protein if at least this share of the training proteins that it
         fits best, and whose family is known, are of one.
-    positive_margin, negative_margin : float
-        An unlabelled protein is taken for a transcription factor from so many bits above a profile's threshold, for
-        none below the other; what lies between is left out.
+    positive_probability, negative_probability : float
+        An unlabelled protein is taken for a transcription factor where the teacher gives it at least the one, for none
+        where it gives it at most the other; what lies between is left out.
     contradiction_margin : float
         A training protein that is labelled as none, and lies so far above the threshold, is left out.
     repeats : mapping of str to int
@@ -54,8 +54,8 @@ class EnrichmentRules:
     family_of_kingdom: Mapping[str, str] = Field(default_factory=dict)
     too_broad: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     family_share: Annotated[float, Field(ge=0, le=1)] = 0.9
-    positive_margin: float = 3.0
-    negative_margin: float = -15.0
+    positive_probability: Annotated[float, Field(ge=0, le=1)] = 0.8
+    negative_probability: Annotated[float, Field(ge=0, le=1)] = 0.01
     contradiction_margin: float = 20.0
     repeats: Mapping[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
 
@@ -132,17 +132,20 @@ def enriched(
 def pseudo_labelled(
     ids: Sequence[str],
     sequences: Sequence[str],
+    probability_N: npt.NDArray[np.float64],
     hits: Sequence[Hit],
     library: Library,
     rules: EnrichmentRules,
     labels: tuple[str, str],
     family_of_profile: Mapping[int, str],
 ) -> pd.DataFrame:
-    """Label proteins by profiles alone, where those are sure.
+    """Label proteins where the teacher is sure.
 
     Parameters
     ----------
     ids, sequences : sequence of str, length N
+    probability_N : ndarray of float64, shape (N,)
+        Of being a transcription factor, by the teacher.
     hits : sequence of Hit
     library : Library
     rules : EnrichmentRules
@@ -158,9 +161,10 @@ def pseudo_labelled(
     """
     found = _places(hits, library)
     rows = []
-    for i, (name, sequence, best) in enumerate(zip(ids, sequences, library.best(hits, len(ids)), strict=True)):
-        positive = best.margin > rules.positive_margin
-        if not positive and best.margin >= rules.negative_margin:
+    told = zip(ids, sequences, probability_N, library.best(hits, len(ids)), strict=True)
+    for i, (name, sequence, probability, best) in enumerate(told):
+        positive = bool(probability >= rules.positive_probability)
+        if not positive and probability > rules.negative_probability:
             continue
         family = family_of_profile.get(best.profile, "") if positive else ""
         domains = _domains(None, found.get(i, []), False, positive)

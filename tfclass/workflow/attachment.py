@@ -9,10 +9,10 @@ from tfclass.bundle.channels import answer, found_of
 from tfclass.bundle.reference import Reference
 from tfclass.corpus.split import check_classes, select_split
 from tfclass.corpus.table import LabelledProteins
-from tfclass.errors import BundleError, ConfigError
+from tfclass.errors import ConfigError
 from tfclass.evaluation.combining import fit_combiners
 from tfclass.files import check_replaceable
-from tfclass.workflow.profiles import read_clustered, read_library
+from tfclass.workflow.profiles import check_same_classes, read_clustered, read_library
 
 _POSITIVE = 1
 
@@ -53,9 +53,7 @@ def attach(
     bundle = load_bundle(source)
     library = bundle.profiles if profiles is None else read_library(profiles)
     proteins = read_clustered(table)
-    if bundle.classes != proteins.classes:
-        found, expected = f"a model of the classes {', '.join(bundle.classes)}", f"one of {', '.join(proteins.classes)}"
-        raise BundleError(str(source), found, expected, path=str(source))
+    check_same_classes(bundle, source, proteins.classes)
     reference = bundle.reference
     if homology:
         train = _of_both_classes(proteins, "train", table)

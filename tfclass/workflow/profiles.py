@@ -1,18 +1,20 @@
 """Profiles: made from a table, and teaching a table."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
 
+from tfclass.bundle.bundle import Bundle, find_bundle, load_bundle
+from tfclass.bundle.channels import answer, found_of
 from tfclass.config import CorpusConfig
 from tfclass.corpus.preparation import read_corpus
 from tfclass.corpus.split import select_split
 from tfclass.corpus.table import LabelledProteins, read_table
-from tfclass.errors import ProfileError, TableError
+from tfclass.errors import BundleError, ProfileError, TableError
 from tfclass.files import make_folder, whole_file
 from tfclass.profiles.enrichment import (
     EnrichmentRules,
@@ -100,7 +102,7 @@ def build_profiles(
 def enrich_table(
     table: Path,
     output: Path,
-    profiles: Path,
+    teacher: str,
     rules: EnrichmentRules,
     extras: Extras,
     *,
@@ -114,8 +116,9 @@ def enrich_table(
         Two classes, with ``cluster`` and ``split``.
     output : Path
         .tsv or .tsv.gz.
-    profiles : Path
-        From `build_profiles`.
+    teacher : str
+        A bundle's folder or the name of a shipped one, of the table's classes and with profiles. What it says of
+        unlabelled proteins, by all the evidence it has, is learned where it is sure.
     rules : EnrichmentRules
     extras : Extras
     threads : int
@@ -130,14 +133,14 @@ def enrich_table(
     TfclassError
         An input cannot be used, or the output not be written.
     """
-    vocabulary = Vocabulary()
     proteins = read_clustered(table)
-    library = read_library(profiles)
+    bundle = _teacher(teacher, proteins.classes)
+    library = cast(Library, bundle.profiles)
     regions = _regions(extras.regions)
     known = set(proteins.frame["sequence"])
     as_given = read_corpus(table)[0].frame["label"]
     negative_label, positive_label = proteins.classes
-    hits = library.hits(proteins.tokens, vocabulary, threads)
+    hits = library.hits(proteins.tokens, Vocabulary(), threads)
     rows = enriched(
         proteins.frame.assign(label=as_given.to_numpy()),
         proteins.labels == _POSITIVE,
@@ -153,7 +156,7 @@ def enrich_table(
     added = [
         _of_regions(regions, known, positive_label),
         _of_families(extras.families, known, positive_label, rules),
-        _of_unlabelled(extras.unlabelled, known, library, rules, proteins.classes, family_of_profile, threads),
+        _of_unlabelled(extras.unlabelled, known, bundle, rules, family_of_profile, threads),
     ]
     whole = pd.concat([rows, *added], ignore_index=True).fillna("")
     result = repeated(whole, rules)
@@ -170,6 +173,23 @@ def enrich_table(
         "unlabelled taken as negative": counts[negative_label],
         "repeated": len(result) - len(whole),
     }
+
+
+def _teacher(name: str, classes: Sequence[str]) -> Bundle:
+    folder = find_bundle(name)
+    bundle = load_bundle(folder)
+    if bundle.profiles is None or "combined" not in bundle.combiners:
+        action = "put some beside it with `tfclass model attach`"
+        raise BundleError(str(folder), "a model without profiles", "a teacher that has them", action, path=str(folder))
+    check_same_classes(bundle, folder, classes)
+    return bundle
+
+
+def check_same_classes(bundle: Bundle, folder: Path, classes: Sequence[str]) -> None:
+    """Raise `BundleError` where a bundle is of other classes than a table."""
+    if bundle.classes != tuple(classes):
+        found, expected = f"a model of the classes {', '.join(bundle.classes)}", f"one of {', '.join(classes)}"
+        raise BundleError(str(folder), found, expected, path=str(folder))
 
 
 def read_library(path: Path) -> Library:
@@ -235,18 +255,25 @@ def _of_families(path: Path | None, known: set[str], label: str, rules: Enrichme
 def _of_unlabelled(
     path: Path | None,
     known: set[str],
-    library: Library,
+    teacher: Bundle,
     rules: EnrichmentRules,
-    classes: tuple[str, ...],
     family_of_profile: Mapping[int, str],
     threads: int,
 ) -> pd.DataFrame:
     if path is None:
         return pd.DataFrame({"label": []})
-    vocabulary = Vocabulary()
+    vocabulary, library = teacher.vocabulary, cast(Library, teacher.profiles)
     records = [record for record in read_fasta(path) if record.sequence not in known]
     sound = [(record, cleaned) for record in records if not (cleaned := clean(record.sequence, vocabulary)).problem]
-    hits = library.hits([cleaned.tokens for _, cleaned in sound], vocabulary, threads)
+    tokens = [cleaned.tokens for _, cleaned in sound]
+    hits = library.hits(tokens, vocabulary, threads)
+    found = found_of(
+        answer(teacher, tokens, "network").network_NC,
+        library.best(hits, len(tokens)),
+        teacher.reference.search(tokens, vocabulary, threads) if teacher.reference else None,
+    )
+    probability_N = teacher.combiners["combined"].probability(found)
     ids = [f"unlabelled:{number}:{record.id}" for number, (record, _) in enumerate(sound)]
-    letters = [vocabulary.decode(cleaned.tokens) for _, cleaned in sound]
-    return pseudo_labelled(ids, letters, hits, library, rules, (classes[0], classes[1]), family_of_profile)
+    letters = [vocabulary.decode(each) for each in tokens]
+    labels = (teacher.classes[0], teacher.classes[1])
+    return pseudo_labelled(ids, letters, probability_N, hits, library, rules, labels, family_of_profile)
