@@ -16,11 +16,11 @@ import torch
 from tfclass.bundle.bundle import Bundle, save_bundle
 from tfclass.bundle.calibration import Calibration
 from tfclass.bundle.channels import answer, found_of
-from tfclass.bundle.evidence import Found
+from tfclass.bundle.evidence import Fits, Found
 from tfclass.bundle.reference import Reference
 from tfclass.config import ModelConfig, StemConfig
 from tfclass.corpus.demo import generate_demo
-from tfclass.evaluation.combining import fit_combiners
+from tfclass.evaluation.combining import fit_combiners, profile_terms
 from tfclass.networks.scoring import scores_of
 from tfclass.networks.zoo import build
 from tfclass.profiles.library import Library, Profile
@@ -128,8 +128,10 @@ def witnesses(demo_table, library, vocabulary):
         model.head.bias -= torch.tensor(np.median(scores.logits_NC, axis=0))
     plain = Bundle("witnesses", model, config, vocabulary, ("nonTF", "TF"), Calibration(0.05, (0.0, 0.0)), 0.5, {})
     network_N = answer(plain, tokens, "network").probability_NC[:, 1]
-    margin_N = np.array([found.margin for found in library.search(tokens, vocabulary)])
-    combiners = fit_combiners(Found(network_N, margin_N), positive_N)
+    evidence = library.search(tokens, vocabulary)
+    fits = Fits(np.array([found.margin for found in evidence]), np.array([found.profile for found in evidence]))
+    terms_KJ = profile_terms(library, evidence, positive_N, frame["cluster"].to_numpy())
+    combiners = fit_combiners(Found(network_N, fits), positive_N, terms_KJ)
     calibration = replace(plain.calibration, prevalence=float(positive_N.mean()))
     return replace(plain, calibration=calibration, profiles=library, combiners=combiners)
 
@@ -153,7 +155,8 @@ def relatives(witnesses, demo_table, vocabulary):
     queries = [tokens[i] for i in valid]
     network_NC = answer(witnesses, queries, "network").network_NC
     evidence, homologues = witnesses.profiles.search(queries, vocabulary), reference.search(queries, vocabulary)
-    combiners = fit_combiners(found_of(network_NC, evidence, homologues), positive_N[valid])
+    terms_KJ = profile_terms(witnesses.profiles, evidence, positive_N[valid], frame["cluster"].iloc[valid].to_numpy())
+    combiners = fit_combiners(found_of(network_NC, evidence, homologues), positive_N[valid], terms_KJ)
     return replace(witnesses, name="relatives", reference=reference, combiners=combiners)
 
 

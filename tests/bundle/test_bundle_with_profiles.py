@@ -70,7 +70,7 @@ def test_a_bundle_without_profiles_replaces_one_with_them_whole(small_bundle, fo
 
 class TestSchema:
     def test_what_is_written_asks_an_older_tfclass_to_be_upgraded(self, folder, small_bundle_folder):
-        assert described(folder)["schema_version"] == described(small_bundle_folder)["schema_version"] == 3
+        assert described(folder)["schema_version"] == described(small_bundle_folder)["schema_version"] == 4
 
     def test_a_bundle_of_schema_1_still_loads_and_means_the_same(self, small_bundle, small_bundle_folder, tmp_path):
         old = shutil.copytree(small_bundle_folder, tmp_path / "old")
@@ -185,11 +185,23 @@ class TestParts:
                 lambda c: {"profile": c["profile"] | {"weights": [1.0]}},
                 "1 weights for profile evidence; expected 4",
             ),
+            (
+                lambda c: {"profile": c["profile"] | {"offsets": [1.0]}},
+                "offsets of 1 profiles for profile evidence; expected those of 6, or none",
+            ),
             (lambda c: {"profile": c["profile"] | {"threshold": 2.0}}, "combiners.profile.threshold"),
             (lambda c: {"profile": c["profile"] | {"code": "os"}}, "combiners.profile.code"),
             (lambda c: [c["profile"]], "combiners"),
         ],
-        ids=["a name of the other", "another name", "few weights", "a threshold of 2", "another key", "a list"],
+        ids=[
+            "a name of the other",
+            "another name",
+            "few weights",
+            "few offsets",
+            "a threshold of 2",
+            "another key",
+            "a list",
+        ],
     )
     def test_combiners_are_refused_with(self, change_of, message, folder):
         change(folder, combiners=change_of(described(folder)["combiners"]))

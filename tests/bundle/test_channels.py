@@ -18,10 +18,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import matthews_corrcoef
 
 from tfclass.bundle.channels import answer, asked_by, calling_of, channels_of, choose_channel
-from tfclass.bundle.evidence import Combiner, Found, features, n_terms
+from tfclass.bundle.evidence import Combiner, Fits, Found, features, n_terms
 from tfclass.compression import decompressed
 from tfclass.errors import ConfigError, MissingExtraError
-from tfclass.evaluation.combining import fit_combiner
+from tfclass.evaluation.combining import fit_combiner, profile_terms
+from tfclass.profiles.library import NO_EVIDENCE, Evidence, Library
 
 CHANNELS = ("network", "profile", "combined")
 probabilities = st.one_of(st.floats(0, 1), st.sampled_from([0.0, 1.0, 0.5, 1e-300, 1 - 1e-16]))
@@ -41,23 +42,23 @@ def tokens(frame, vocabulary):
 
 @pytest.fixture(scope="module")
 def hmmer(frame, witnesses_folder):
-    """Margin of each protein and the profile it is of, by HMMER on the file in the bundle."""
+    """Margin of each protein and the place of the profile it is of, by HMMER on the file in the bundle."""
     with (witnesses_folder / "profiles.h3m.zst").open("rb") as stream:
         content = decompressed(stream).read()
     (path := witnesses_folder.parent / "unpacked.h3m").write_bytes(content)
     alphabet = pyhmmer.easel.Alphabet.amino()
     named = [pyhmmer.easel.TextSequence(name=str(i), sequence=s) for i, s in enumerate(frame["sequence"])]
-    margin_N, profile_N = np.full(len(frame), -np.inf), [None] * len(frame)
+    margin_N, profile_N = np.full(len(frame), -np.inf), np.full(len(frame), -1)
     with pyhmmer.plan7.HMMFile(path) as hmms:
-        for hmm in hmms:
+        for place, hmm in enumerate(hmms):
             # A pipeline for each profile, as `hmmsearch` has without threads; the score does not depend on it.
             pipeline = pyhmmer.plan7.Pipeline(alphabet, T=10.0)
             block = pyhmmer.easel.DigitalSequenceBlock(alphabet, [s.digitize(alphabet) for s in named])
             for hit in pipeline.search_hmm(hmm, block):
                 margin, row = hit.score - hmm.cutoffs.gathering[0], int(hit.name)
                 if margin > margin_N[row]:
-                    margin_N[row], profile_N[row] = margin, hmm.name
-    return margin_N, profile_N
+                    margin_N[row], profile_N[row] = margin, place
+    return Fits(margin_N, profile_N)
 
 
 @pytest.fixture(scope="module")
@@ -77,17 +78,20 @@ def network(bundle, tokens):
     return softmax(logits_NC / bundle.calibration.temperature, axis=1), family_NK, domains
 
 
-def by_hand(combiner, network_N=None, margin_N=None, bits_N2=None):
+def by_hand(combiner, network_N=None, fits=None, bits_N2=None):
     """The equation, protein by protein."""
 
     def u(x, low, high):
         return min(max((x - low) / (high - low), 0.0), 1.0)
 
     stated = []
+    margin_N, profile_N = fits or (None, None)
     for row in range(len(next(values for values in (network_N, margin_N, bits_N2) if values is not None))):
-        terms, something = [], False
+        terms, something, offset = [], False, 0.0
         if margin_N is not None:
             m = margin_N[row]
+            if combiner.offsets and m > -np.inf:
+                offset = combiner.offsets[profile_N[row]]
             something |= m > -np.inf
             terms += [float(m > -np.inf), u(m, -20, 0), u(m, 0, 10), u(m, 10, 40)]
         if bits_N2 is not None:
@@ -99,7 +103,7 @@ def by_hand(combiner, network_N=None, margin_N=None, bits_N2=None):
             p = network_N[row]
             z = -8.0 if p == 0 else 8.0 if p == 1 else min(max(np.log(p) - np.log1p(-p), -8.0), 8.0)
             terms = [z, z * something, *terms]
-        log_odds = combiner.intercept + sum(w * term for w, term in zip(combiner.weights, terms, strict=True))
+        log_odds = combiner.intercept + sum(w * term for w, term in zip(combiner.weights, terms, strict=True)) + offset
         stated.append(1 / (1 + np.exp(-log_odds)))
     return np.array(stated)
 
@@ -110,11 +114,11 @@ class TestAnswers:
         assert np.isfinite(margin_N).any()
         assert np.isneginf(margin_N).any()
         answers = answer(replace(witnesses, model=None), tokens, "profile")
-        expected_N = by_hand(witnesses.combiners["profile"], None, margin_N)
+        expected_N = by_hand(witnesses.combiners["profile"], None, hmmer)
         np.testing.assert_allclose(answers.probability_NC[:, 1], expected_N, rtol=1e-4)
         np.testing.assert_allclose(answers.probability_NC.sum(axis=1), 1.0)
-        names = [witnesses.profiles.profiles[e.profile].name if e.profile >= 0 else None for e in answers.evidence]
-        assert names == profile_N
+        assert [e.profile for e in answers.evidence] == profile_N.tolist()
+        assert len(set(witnesses.combiners["profile"].offsets)) > 1
         np.testing.assert_allclose([e.margin for e in answers.evidence], margin_N, atol=1e-3)
         assert (answers.network_NC, answers.family_NK, answers.domains) == (None, None, None)
 
@@ -133,7 +137,7 @@ class TestAnswers:
     def test_both_together_answer_as_the_equation_does_of_both(self, witnesses, tokens, hmmer):
         answers = answer(witnesses, tokens, "combined")
         network_NC, family_NK, _ = network(witnesses, tokens)
-        expected_N = by_hand(witnesses.combiners["combined"], network_NC[:, 1], hmmer[0])
+        expected_N = by_hand(witnesses.combiners["combined"], network_NC[:, 1], hmmer)
         np.testing.assert_allclose(answers.probability_NC[:, 1], expected_N, atol=1e-4)
         np.testing.assert_allclose(answers.network_NC, network_NC, atol=1e-5)
         np.testing.assert_allclose(answers.family_NK, family_NK, atol=1e-5)
@@ -151,7 +155,7 @@ class TestAnswers:
         answers = answer(relatives, tokens, "combined")
         bits_N2 = np.array([found[1:] for found in answers.homologues])
         network_NC, _, _ = network(relatives, tokens)
-        expected_N = by_hand(relatives.combiners["combined"], network_NC[:, 1], hmmer[0], bits_N2)
+        expected_N = by_hand(relatives.combiners["combined"], network_NC[:, 1], hmmer, bits_N2)
         np.testing.assert_allclose(answers.probability_NC[:, 1], expected_N, atol=1e-4)
         assert answers.homologues == by_homology.homologues
 
@@ -201,10 +205,18 @@ READ_BY = {
     "all three": ("network", "profile", "homology"),
 }
 FOUND = st.lists(st.tuples(probabilities, margins, st.tuples(bits, bits)), min_size=1, max_size=9)
+OFFSETS = (0.5, -1.25, 3.0)
+
+
+def fits_of(margins):
+    """Margins, of each of three profiles in turn."""
+    margin_N = np.array(margins)
+    return Fits(margin_N, np.where(np.isneginf(margin_N), -1, np.arange(len(margin_N)) % 3))
 
 
 def found_by(channels, rows):
-    whole = Found(*(np.array(values) for values in zip(*rows, strict=True)))
+    network_N, margin_N, bits_N2 = (np.array(values) for values in zip(*rows, strict=True))
+    whole = Found(network_N, fits_of(margin_N), bits_N2)
     return whole._replace(**{channel: None for channel in set(Found._fields) - set(channels)})
 
 
@@ -215,14 +227,15 @@ class TestCombiner:
         reading = "combined" if "network" in channels else channels[0]
         found = found_by(channels, rows)
         weights = tuple(np.random.default_rng(0).normal(size=n_terms(reading, channels)))
-        combiner = Combiner(reading, -0.7, weights, 0.5, 0.3)
+        combiner = Combiner(reading, -0.7, weights, 0.5, 0.3, offsets=OFFSETS)
         np.testing.assert_allclose(combiner.probability(found), by_hand(combiner, *found), rtol=1e-9)
 
     @pytest.mark.parametrize("channels", READ_BY.values(), ids=READ_BY.keys())
     def test_it_is_fitted_as_scikit_learn_fits_and_answers_as_it_does(self, channels):
         rng = np.random.default_rng(3)
         margin_N = np.where(rng.random(400) < 0.4, -np.inf, rng.normal(5, 30, 400))
-        found = Found(rng.random(400), margin_N, rng.choice([0.0, 40.0, 70.0, 200.0], size=(400, 2)))
+        fits = fits_of(margin_N)
+        found = Found(rng.random(400), fits, rng.choice([0.0, 40.0, 70.0, 200.0], size=(400, 2)))
         found = found._replace(**{channel: None for channel in set(Found._fields) - set(channels)})
         positive_N = rng.random(400) < 0.3 + 0.5 * (np.isfinite(margin_N) & (margin_N > 0))
         reading = "combined" if "network" in channels else channels[0]
@@ -231,13 +244,34 @@ class TestCombiner:
         theirs = LogisticRegression(max_iter=10_000).fit(terms_NK, positive_N)
         ours = fit_combiner(reading, found, positive_N)
         np.testing.assert_allclose(ours.probability(found), theirs.predict_proba(terms_NK)[:, 1], rtol=1e-9)
-        assert ours.prevalence == positive_N.mean()
+        assert (ours.prevalence, ours.offsets) == (positive_N.mean(), ())
+        if "profile" not in channels:
+            return
+        # With what sets the profiles apart, as more columns: those of the profile that fits best, or none.
+        profile_terms_KJ = rng.normal(size=(3, 2))
+        more_NK = np.array([profile_terms_KJ[best] if best >= 0 else np.zeros(2) for best in fits.profile])
+        terms_NK = np.concatenate([terms_NK, more_NK], axis=1)
+        theirs = LogisticRegression(max_iter=10_000).fit(terms_NK, positive_N)
+        ours = fit_combiner(reading, found, positive_N, profile_terms_KJ)
+        np.testing.assert_allclose(ours.probability(found), theirs.predict_proba(terms_NK)[:, 1], rtol=1e-9)
+        assert len(ours.offsets) == 3
+
+    def test_a_profile_is_described_by_its_record_among_clusters_and_by_its_family(self, witnesses):
+        first = witnesses.profiles.profiles[0]
+        library = Library([first._replace(name=name, family=family) for name, family in zip("123", "bab", strict=True)])
+        # (best profile, positive, cluster): two proteins of one cluster count a half each.
+        rows = [(0, True, "x"), (0, True, "x"), (0, False, "y"), (1, True, "z"), (1, True, "w"), (-1, True, "v")]
+        evidence = [Evidence(1.0, best, 20.0) if best >= 0 else NO_EVIDENCE for best, _, _ in rows]
+        positive_N, cluster_N = (np.array([row[i] for row in rows]) for i in (1, 2))
+        terms_KJ = profile_terms(library, evidence, positive_N, cluster_N)
+        records = [np.log(1.5 / 1.5), np.log(2.5 / 0.5), np.log(0.5 / 0.5)]
+        np.testing.assert_allclose(terms_KJ, np.column_stack([records, [0, 1, 0], [1, 0, 1]]))
 
     @given(rows=FOUND)
     def test_a_reading_of_one_channel_looks_at_no_other(self, rows):
         whole = found_by(Found._fields, rows)
         for reading in ("profile", "homology"):
-            combiner = Combiner(reading, -0.7, (0.5,) * n_terms(reading, ()), 0.5, 0.3)
+            combiner = Combiner(reading, -0.7, (0.5,) * n_terms(reading, ()), 0.5, 0.3, offsets=OFFSETS)
             alone = combiner.probability(found_by((reading,), rows))
             np.testing.assert_array_equal(combiner.probability(whole), alone)
 
@@ -257,7 +291,7 @@ class TestCombiner:
     @pytest.mark.parametrize("reading", AS_EVER)
     def test_a_bundle_from_before_reads_what_it_finds_as_ever(self, reading):
         (intercept, *weights), stated_N = self.AS_EVER[reading]
-        found = Found(np.array([0.0, 0.2, 0.7, 1.0]), np.array([-np.inf, -35.0, 4.0, 80.0]))
+        found = Found(np.array([0.0, 0.2, 0.7, 1.0]), fits_of([-np.inf, -35.0, 4.0, 80.0]))
         combiner = Combiner(reading, intercept, tuple(weights), 0.5, 0.3)
         np.testing.assert_allclose(combiner.probability(found), stated_N, rtol=1e-14)
 

@@ -12,7 +12,7 @@ from tfclass.bundle.evidence import Found
 from tfclass.config import CorpusConfig, EvaluateConfig, EvaluationConfig, TrackingConfig
 from tfclass.corpus.table import read_table
 from tfclass.errors import BundleError, ConfigError, ProfileError, TableError
-from tfclass.evaluation.combining import fit_combiners
+from tfclass.evaluation.combining import fit_combiners, profile_terms
 from tfclass.inference.predictor import Predictor
 from tfclass.sequence.fasta import Record
 from tfclass.workflow.attachment import attach
@@ -60,7 +60,13 @@ def test_readings_are_fitted_on_the_validation_split(attached, name, channels, p
         bundle.reference.search(valid.tokens, vocabulary) if bundle.reference else None,
     )
     assert [channel for channel in Found._fields if getattr(found, channel) is not None] == ["network", *channels]
-    assert fit_combiners(found, valid.labels == 1) == bundle.combiners
+    terms_KJ = None
+    if library := bundle.profiles:
+        train = part(proteins, "train")
+        clusters = train.frame["cluster"].to_numpy()
+        terms_KJ = profile_terms(library, library.search(train.tokens, vocabulary), train.labels == 1, clusters)
+        assert len(bundle.combiners["combined"].offsets) == len(library.profiles)
+    assert fit_combiners(found, valid.labels == 1, terms_KJ) == bundle.combiners
     # The network is untrained; what was put beside it is not.
     by_all = answer(bundle, valid.tokens, "combined").probability_NC[:, 1]
     assert np.mean(by_all[valid.labels == 1]) - np.mean(by_all[valid.labels == 0]) > 0.1

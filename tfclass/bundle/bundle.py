@@ -168,6 +168,8 @@ def load_bundle(folder: Path) -> Bundle:
         model.load_state_dict(safetensors.torch.load(contents[WEIGHTS]))
     except (ConfigError, SafetensorError, RuntimeError) as error:
         raise BundleError(str(folder), f"parts that do not fit together ({error})", path=str(folder)) from error
+    library = _library(contents[PROFILES], folder / PROFILES) if PROFILES in contents else None
+    _check_offsets(where, description.combiners, len(library.profiles) if library else 0)
     return Bundle(
         name=description.name,
         model=model.eval(),
@@ -179,7 +181,7 @@ def load_bundle(folder: Path) -> Bundle:
         provenance=description.provenance,
         operating_points=description.operating_points,
         digest=description.sha256,
-        profiles=_library(contents[PROFILES], folder / PROFILES) if PROFILES in contents else None,
+        profiles=library,
         reference=Reference.from_bytes(contents[REFERENCE], description.classes, vocabulary, str(folder / REFERENCE))
         if REFERENCE in contents
         else None,
@@ -232,6 +234,13 @@ def _check_channels(
             raise BundleError(where, f"{_FILES[channel]} without a combiner", "one that reads it", path=where)
         if len(classes) != 2:
             raise BundleError(where, f"{_FILES[channel]} for {len(classes)} classes", "two", path=where)
+
+
+def _check_offsets(where: str, combiners: Mapping[Reading, Combiner], n_profiles: int) -> None:
+    for reading, combiner in combiners.items():
+        if len(combiner.offsets) not in (0, n_profiles):
+            found = f"offsets of {len(combiner.offsets)} profiles for {reading} evidence"
+            raise BundleError(where, found, f"those of {n_profiles}, or none", path=where)
 
 
 def _library(content: bytes, path: Path) -> "Library":

@@ -13,7 +13,7 @@ import torch
 from scipy.special import softmax
 
 from tfclass.bundle.bundle import Bundle
-from tfclass.bundle.evidence import READINGS, Found
+from tfclass.bundle.evidence import READINGS, Fits, Found
 from tfclass.bundle.operating_points import Calling
 from tfclass.bundle.reference import Homologue, Reference, bits_of
 from tfclass.config import Channel
@@ -152,7 +152,8 @@ def found_of(network_NC: Floats | None, evidence: "list[Evidence] | None", homol
     if evidence is not None:
         from tfclass.profiles.library import margins
 
-        found = found._replace(profile=margins(evidence))
+        fits = Fits(margins(evidence), np.array([each.profile for each in evidence], dtype=np.int64))
+        found = found._replace(profile=fits)
     if homologues is not None:
         found = found._replace(homology=bits_of(homologues))
     return found

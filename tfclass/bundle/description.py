@@ -14,9 +14,9 @@ from tfclass.bundle.operating_points import OperatingPoint
 from tfclass.config import ModelConfig
 from tfclass.errors import BundleError
 
-# 2: heads for families and domains, and profiles. 3: a reference for homology search. What older bundles have means the
-# same as ever.
-SCHEMA_VERSION = 3
+# 2: heads for families and domains, and profiles. 3: a reference for homology search. 4: offsets of profiles. What
+# older bundles have means the same as ever.
+SCHEMA_VERSION = 4
 DESCRIPTION, WEIGHTS, CARD = "bundle.json", "model.safetensors", "MODEL_CARD.md"
 PROFILES, REFERENCE = "profiles.h3m.zst", "reference.json.zst"
 

@@ -17,7 +17,10 @@ Three channels can tell of a protein, and each gives a block of terms:
 :math:`u(x, a, c) = \min(\max((x - a) / (c - a), 0), 1)` bends what it is given, because ten bits mean much near the
 threshold and nothing far above it. Every reading of the evidence is a logistic regression on the blocks side by side:
 
-.. math:: \log \frac{p}{1 - p} = b + \sum_k w_k x_k
+.. math:: \log \frac{p}{1 - p} = b + \sum_k w_k x_k + o_j
+
+Profiles differ in how much a fit of theirs tells, so the one that fits best, the j-th, adds an offset of its own
+(`tfclass.evaluation.combining` fits it); where none fits, and in ``homology``, there is none.
 
 ``profile`` and ``homology`` read their own block alone; ``combined`` reads, in the order above, the network's and that
 of every other channel that the bundle has.
@@ -46,6 +49,21 @@ _LEAD_BENDS = ((0.0, 50.0), (50.0, 200.0))
 _TERMS = {"network": 2, "profile": 1 + len(_MARGIN_BENDS), "homology": 1 + 2 * len(_LEAD_BENDS)}
 
 
+class Fits(NamedTuple):
+    """What profiles say of N proteins.
+
+    Attributes
+    ----------
+    margin : ndarray of float64, shape (N,)
+        In bits; -inf where no profile fits.
+    profile : ndarray of int64, shape (N,)
+        The one that fits best: its place in the library; -1 where none fits.
+    """
+
+    margin: Floats
+    profile: npt.NDArray[np.int64]
+
+
 class Found(NamedTuple):
     """What channels found of N proteins; None for a channel that was not asked.
 
@@ -53,14 +71,13 @@ class Found(NamedTuple):
     ----------
     network : ndarray of float64, shape (N,), or None
         Calibrated probability of the positive class.
-    profile : ndarray of float64, shape (N,), or None
-        Margin in bits; -inf where no profile fits.
+    profile : Fits or None
     homology : ndarray of float64, shape (N, 2), or None
         Bits of the best hit of either class, the positive one last; 0 where there is none.
     """
 
     network: Floats | None = None
-    profile: Floats | None = None
+    profile: Fits | None = None
     homology: Floats | None = None
 
     def read_by(self, reading: Reading) -> "Found":
@@ -84,6 +101,8 @@ class Combiner:
         Share of the positive class among the proteins that it was fitted on.
     operating_points : tuple of OperatingPoint
         What other thresholds did on validation.
+    offsets : tuple of float
+        By profile, in the order of the library; empty where all are alike.
     """
 
     reading: Reading
@@ -92,15 +111,25 @@ class Combiner:
     threshold: Annotated[float, Field(ge=0.0, le=1.0)]
     prevalence: Inside
     operating_points: tuple[OperatingPoint, ...] = ()
+    offsets: tuple[Finite, ...] = ()
 
     def probability(self, found: Found) -> Floats:
         """Give the probability of the positive class, ndarray of float64, shape (N,)."""
-        return expit(self.intercept + features(found.read_by(self.reading)) @ np.array(self.weights))
+        read = found.read_by(self.reading)
+        log_odds_N = self.intercept + features(read) @ np.array(self.weights)
+        if self.offsets and read.profile is not None:
+            log_odds_N += of_best(np.array(self.offsets), read.profile)
+        return expit(log_odds_N)
 
 
 def n_terms(reading: Reading, channels: Collection[str]) -> int:
     """Count the terms of a reading in a bundle that has these channels."""
     return sum(_TERMS[channel] for channel in (channels if reading == "combined" else (reading,)))
+
+
+def of_best(value_K: Floats, fits: Fits) -> Floats:
+    """Give each protein the value of the profile that fits it best, shape (N, ...); 0 where none fits."""
+    return np.concatenate([value_K, np.zeros_like(value_K[:1])])[fits.profile]
 
 
 def features(found: Found) -> Floats:
@@ -116,12 +145,13 @@ def features(found: Found) -> Floats:
 
     Examples
     --------
-    >>> features(Found(np.array([0.5, 0.5]), np.array([-np.inf, 5.0]))).tolist()
+    >>> features(Found(np.array([0.5, 0.5]), Fits(np.array([-np.inf, 5.0]), np.array([-1, 0])))).tolist()
     [[0.0, 0.0, 0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0, 0.5, 0.0]]
     """
     blocks = []
     if found.profile is not None:
-        blocks.append(np.stack([np.isfinite(found.profile), *_bent(found.profile, _MARGIN_BENDS)], axis=1))
+        margin_N = found.profile.margin
+        blocks.append(np.stack([np.isfinite(margin_N), *_bent(margin_N, _MARGIN_BENDS)], axis=1))
     if found.homology is not None:
         lead_N = found.homology[:, 1] - found.homology[:, 0]
         bent = [*_bent(lead_N, _LEAD_BENDS), *_bent(-lead_N, _LEAD_BENDS)]

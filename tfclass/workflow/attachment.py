@@ -10,7 +10,7 @@ from tfclass.bundle.reference import Reference
 from tfclass.corpus.split import check_classes, select_split
 from tfclass.corpus.table import LabelledProteins
 from tfclass.errors import ConfigError
-from tfclass.evaluation.combining import fit_combiners
+from tfclass.evaluation.combining import fit_combiners, profile_terms
 from tfclass.files import check_replaceable
 from tfclass.workflow.profiles import check_same_classes, read_clustered, read_library
 
@@ -54,17 +54,20 @@ def attach(
     library = bundle.profiles if profiles is None else read_library(profiles)
     proteins = read_clustered(table)
     check_same_classes(bundle, source, proteins.classes)
+    train, valid = (_of_both_classes(proteins, split, table) for split in ("train", "valid"))
     reference = bundle.reference
     if homology:
-        train = _of_both_classes(proteins, "train", table)
         reference = Reference(tuple(train.frame["id"]), train.tokens, train.labels)
-    valid = _of_both_classes(proteins, "valid", table)
+    terms_KJ = None
+    if library:
+        evidence = library.search(train.tokens, bundle.vocabulary, threads)
+        terms_KJ = profile_terms(library, evidence, train.labels == _POSITIVE, train.frame["cluster"].to_numpy())
     found = found_of(
         answer(bundle, valid.tokens, "network").network_NC,
         library.search(valid.tokens, bundle.vocabulary, threads) if library else None,
         reference.search(valid.tokens, bundle.vocabulary, threads) if reference else None,
     )
-    combiners = fit_combiners(found, valid.labels == _POSITIVE)
+    combiners = fit_combiners(found, valid.labels == _POSITIVE, terms_KJ)
     joined = replace(bundle, profiles=library, reference=reference, combiners=combiners)
     card = (source / CARD).read_text(encoding="utf-8")
     save_bundle(joined, output, card.split(EVIDENCE_SECTION)[0] + evidence_section(joined))
