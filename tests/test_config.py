@@ -34,7 +34,7 @@ def composed(name, kind, *overrides):
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda part: part)
 def test_every_file_that_ships_trains(group, option):
-    needed = ["corpus.path=x.tsv"] if option in ("table", "pretrained", "pretrained_start") else []
+    needed = ["corpus.path=x.tsv"] if option in ("table", "pretrained", "pretrained_start", "rival") else []
     config = composed("train", TrainConfig, f"{group}={option}", *needed)
     build(config.model, Vocabulary(), 2)
     assert to_mapping(config)["run_dir"] == "somewhere"
