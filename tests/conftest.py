@@ -16,7 +16,6 @@ import torch
 from tfclass.bundle.bundle import Bundle, save_bundle
 from tfclass.bundle.calibration import Calibration
 from tfclass.bundle.channels import answer, found_of
-from tfclass.bundle.evidence import Fits, Found
 from tfclass.bundle.reference import Reference
 from tfclass.config import ModelConfig, StemConfig
 from tfclass.corpus.demo import generate_demo
@@ -127,11 +126,9 @@ def witnesses(demo_table, library, vocabulary):
         model.family_head.bias -= torch.tensor(scores.family_NK.mean(axis=0))
         model.head.bias -= torch.tensor(np.median(scores.logits_NC, axis=0))
     plain = Bundle("witnesses", model, config, vocabulary, ("nonTF", "TF"), Calibration(0.05, (0.0, 0.0)), 0.5, {})
-    network_N = answer(plain, tokens, "network").probability_NC[:, 1]
-    evidence = library.search(tokens, vocabulary)
-    fits = Fits(np.array([found.margin for found in evidence]), np.array([found.profile for found in evidence]))
+    network_NC, evidence = answer(plain, tokens, "network").network_NC, library.search(tokens, vocabulary)
     terms_KJ = profile_terms(library, evidence, positive_N, frame["cluster"].to_numpy())
-    combiners = fit_combiners(Found(network_N, fits), positive_N, terms_KJ)
+    combiners = fit_combiners(found_of(network_NC, evidence, None), positive_N, terms_KJ)
     calibration = replace(plain.calibration, prevalence=float(positive_N.mean()))
     return replace(plain, calibration=calibration, profiles=library, combiners=combiners)
 

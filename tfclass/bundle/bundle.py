@@ -108,7 +108,8 @@ def save_bundle(bundle: Bundle, folder: Path, card: str) -> str:
     Raises
     ------
     BundleError
-        Profiles or a reference without a combiner or the other way round, or more than two classes with them.
+        Profiles or a reference without a combiner or the other way round, more than two classes with them, or offsets
+        of other profiles.
     OutputError
         The folder cannot be written.
     """
@@ -117,6 +118,7 @@ def save_bundle(bundle: Bundle, folder: Path, card: str) -> str:
     files |= {PROFILES: bundle.profiles.to_bytes()} if bundle.profiles else {}
     files |= {REFERENCE: bundle.reference.to_bytes(bundle.classes, bundle.vocabulary)} if bundle.reference else {}
     _check_channels(bundle.name, bundle.classes, files, bundle.combiners)
+    _check_offsets(bundle.name, bundle.combiners, bundle.profiles)
     description = {
         "schema_version": SCHEMA_VERSION,
         "name": bundle.name,
@@ -169,7 +171,7 @@ def load_bundle(folder: Path) -> Bundle:
     except (ConfigError, SafetensorError, RuntimeError) as error:
         raise BundleError(str(folder), f"parts that do not fit together ({error})", path=str(folder)) from error
     library = _library(contents[PROFILES], folder / PROFILES) if PROFILES in contents else None
-    _check_offsets(where, description.combiners, len(library.profiles) if library else 0)
+    _check_offsets(where, description.combiners, library)
     return Bundle(
         name=description.name,
         model=model.eval(),
@@ -236,7 +238,9 @@ def _check_channels(
             raise BundleError(where, f"{_FILES[channel]} for {len(classes)} classes", "two", path=where)
 
 
-def _check_offsets(where: str, combiners: Mapping[Reading, Combiner], n_profiles: int) -> None:
+def _check_offsets(where: str, combiners: Mapping[Reading, Combiner], library: "Library | None") -> None:
+    """Refuse offsets of other profiles than the bundle's."""
+    n_profiles = len(library.profiles) if library else 0
     for reading, combiner in combiners.items():
         if len(combiner.offsets) not in (0, n_profiles):
             found = f"offsets of {len(combiner.offsets)} profiles for {reading} evidence"
