@@ -1,9 +1,9 @@
 """What many tests share: a small corpus, a small bundle, the command line run as a user runs it."""
 
+import multiprocessing
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from tfclass.bundle.bundle import Bundle, save_bundle
 from tfclass.bundle.calibration import Calibration
 from tfclass.bundle.channels import answer, found_of
 from tfclass.bundle.reference import Reference
+from tfclass.cli.main import main
 from tfclass.config import ModelConfig, StemConfig
 from tfclass.corpus.demo import generate_demo
 from tfclass.evaluation.combining import fit_combiners, profile_terms
@@ -168,21 +169,45 @@ def relatives_folder(relatives, tmp_path_factory):
 class Finished:
     """What a command left: its status and what it wrote."""
 
-    def __init__(self, process: subprocess.CompletedProcess[bytes]) -> None:
-        self.status = process.returncode
-        self.out = process.stdout.decode("utf-8", "surrogateescape")
-        self.err = process.stderr.decode("utf-8", "surrogateescape")
+    def __init__(self, status: int | None, out: bytes, err: bytes) -> None:
+        self.status = status
+        self.out = out.decode("utf-8", "surrogateescape")
+        self.err = err.decode("utf-8", "surrogateescape")
+
+
+@pytest.fixture(scope="session")
+def processes():
+    """Processes forked from one that has done the imports, which are most of the time that a command takes."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tfclass.workflow.attachment", "tfclass.workflow.zoo", "tfclass.cli.main"])
+    return context
 
 
 @pytest.fixture
-def tfclass(tmp_path):
+def tfclass(tmp_path, processes, tmp_path_factory):
     """Run ``tfclass`` in a process of its own, in an empty folder."""
 
     def run(*arguments: object, stdin: bytes = b"", cwd: Path = tmp_path, **environment: str) -> Finished:
-        command = [sys.executable, "-c", "from tfclass.cli.main import main; main()", *map(str, arguments)]
         variables = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", **environment}
         variables.pop("MLFLOW_TRACKING_URI", None)
-        process = subprocess.run(command, input=stdin, capture_output=True, cwd=cwd, env=variables, timeout=300)
-        return Finished(process)
+        given, out, err = streams = [tmp_path_factory.mktemp("streams") / name for name in ("in", "out", "err")]
+        given.write_bytes(stdin)
+        process = processes.Process(target=_command, args=([*map(str, arguments)], streams, cwd, variables))
+        process.start()
+        process.join(timeout=300)
+        process.kill()
+        return Finished(process.exitcode, out.read_bytes(), err.read_bytes())
 
     return run
+
+
+def _command(arguments: list[str], streams: list[Path], cwd: Path, variables: dict[str, str]) -> None:
+    for number, (path, how) in enumerate(zip(streams, (os.O_RDONLY, *2 * [os.O_WRONLY | os.O_CREAT]), strict=True)):
+        os.dup2(os.open(path, how), number)
+    sys.stdin = open(0)  # noqa: SIM115 (multiprocessing has put another in its place)
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(variables)
+    sys.argv = ["tfclass", *arguments]
+    torch.set_num_threads(1)
+    main()

@@ -1,6 +1,7 @@
 """Reports held against each other: the statistics are those of others, and only like is compared with like."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -45,22 +46,40 @@ def test_kappa_is_that_of_scikit_learn(pairs):
         assert kappa == pytest.approx(cohen_kappa_score(first, second), abs=1e-12)
 
 
-@pytest.fixture
-def written(vocabulary, small_bundle, tmp_path):
-    """Write a report and give its folder."""
+@pytest.fixture(scope="module")
+def write(vocabulary, small_bundle):
+    """Write a report into a folder, named like it."""
 
-    def written(name, labels=LABELS, classes=("nonTF", "TF"), *, seed=0, skill=0.5, scores=None):
+    def write(folder, labels=LABELS, classes=("nonTF", "TF"), *, seed=0, skill=0.5, scores=None):
         labels = np.asarray(labels, dtype=np.int64)
         config = EvaluateConfig(corpus=CorpusConfig(path="t.tsv"), evaluation=QUICK, bundle="b", report="r")
-        bundle = replace(small_bundle, name=name, classes=classes, threshold=0.5 if len(classes) == 2 else None)
+        bundle = replace(small_bundle, name=folder.name, classes=classes, threshold=0.5 if len(classes) == 2 else None)
         test = proteins(labels, classes, vocabulary)
         answer = scored(labels, len(classes), seed, skill) if scores is None else scores
         calling, rivals = calling_of(bundle, "network"), Rivals(None, NOT_SEARCHED, {})
         report = Report.make(config, bundle, "network", calling, test, test, answer, rivals, {})
-        write_report(report, tmp_path / name)
-        return tmp_path / name
+        write_report(report, folder)
+        return folder
 
-    return written
+    return write
+
+
+@pytest.fixture
+def written(write, tmp_path):
+    """Write a report and give its folder."""
+    return lambda name, *arguments, **options: write(tmp_path / name, *arguments, **options)
+
+
+@pytest.fixture(scope="module")
+def _pair(write, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pair")
+    return [write(folder / name, seed=seed) for seed, name in enumerate("ab")]
+
+
+@pytest.fixture
+def pair(_pair, tmp_path):
+    """The folders of two reports of the same proteins, a test's own."""
+    return [shutil.copytree(folder, tmp_path / folder.name) for folder in _pair]
 
 
 def rewrite(folder, change):
@@ -121,25 +140,24 @@ def test_the_interval_is_that_of_a_bootstrap_that_draws_clusters_by_hand(written
         assert found[name]["high"] == pytest.approx(high, abs=0.15 * (high - low))
 
 
-def test_a_report_against_itself_differs_in_nothing(written):
-    folder = written("a")
-    runs = [read_run(folder, "A"), read_run(folder, "copy of A")]
-    (pair,) = compare(runs, QUICK)["pairs"]
-    for estimate in pair["difference"].values():
+def test_a_report_against_itself_differs_in_nothing(pair):
+    runs = [read_run(pair[0], "A"), read_run(pair[0], "copy of A")]
+    (compared,) = compare(runs, QUICK)["pairs"]
+    for estimate in compared["difference"].values():
         assert estimate == {"value": 0.0, "low": 0.0, "high": 0.0}
-    assert pair["mcnemar"] == {"reference_only": 0, "run_only": 0, "p_value": 1.0}
-    assert pair["kappa"] == {"value": pytest.approx(1.0)}
+    assert compared["mcnemar"] == {"reference_only": 0, "run_only": 0, "p_value": 1.0}
+    assert compared["kappa"] == {"value": pytest.approx(1.0)}
 
 
-def test_the_order_of_the_proteins_does_not_matter(written):
-    a, b = written("a"), written("b", seed=5)
+def test_the_order_of_the_proteins_does_not_matter(pair):
+    a, b = pair
     before = compare([read_run(a, "A"), read_run(b, "B")], QUICK)["pairs"]
     rewrite(b, lambda frame: frame.sample(frac=1, random_state=0))
     assert compare([read_run(a, "A"), read_run(b, "B")], QUICK)["pairs"] == before
 
 
-def test_several_runs_are_each_held_against_the_first(written):
-    runs = [read_run(written(name, seed=seed), name) for seed, name in enumerate("abc")]
+def test_several_runs_are_each_held_against_the_first(pair, written):
+    runs = [read_run(folder, folder.name) for folder in (*pair, written("c", seed=2))]
     content = compare(runs, QUICK)
     assert [(pair["run"], pair["reference"]) for pair in content["pairs"]] == [("b", "a"), ("c", "a")]
     alone = compare([runs[0], runs[2]], QUICK)["pairs"]
@@ -213,8 +231,8 @@ CHANGES = {
 
 
 @pytest.mark.parametrize(("change", "message"), CHANGES.values(), ids=CHANGES.keys())
-def test_what_cannot_be_compared_is_named_in_one_line(change, message, written):
-    a, b = written("a"), written("b", seed=1)
+def test_what_cannot_be_compared_is_named_in_one_line(change, message, pair):
+    a, b = pair
     rewrite(b, change)
     with pytest.raises(ReportError, match=message) as raised:
         compare([read_run(a, "A"), read_run(b, "B")], QUICK)
@@ -227,8 +245,8 @@ def test_reports_of_other_classes_are_not_compared(written):
         compare([read_run(a, "A"), read_run(b, "B")], QUICK)
 
 
-def test_one_run_and_the_same_run_twice_are_refused(written):
-    run = read_run(written("a"), "A")
+def test_one_run_and_the_same_run_twice_are_refused(pair):
+    run = read_run(pair[0], "A")
     with pytest.raises(ReportError, match="compare: found 1 run; expected at least two"):
         compare([run], QUICK)
     with pytest.raises(ReportError, match="A: found the same run twice; expected each run once"):
@@ -248,8 +266,8 @@ def test_one_run_and_the_same_run_twice_are_refused(written):
     ],
     ids=["no report", "no predictions", "half a report", "a list", "no text", "empty predictions", "bytes"],
 )
-def test_a_damaged_report_is_named(damage, message, written):
-    folder = written("a")
+def test_a_damaged_report_is_named(damage, message, pair):
+    folder = pair[0]
     damage(folder)
     with pytest.raises(ReportError) as raised:
         read_run(folder, "A")
