@@ -179,7 +179,8 @@ class Finished:
 def processes():
     """Processes forked from one that has done the imports, which are most of the time that a command takes."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tfclass.workflow.attachment", "tfclass.workflow.zoo", "tfclass.cli.main"])
+    modules = ["tfclass.workflow.attachment", "tfclass.workflow.zoo", "mlflow.store.tracking.sqlalchemy_store"]
+    context.set_forkserver_preload(modules)
     return context
 
 

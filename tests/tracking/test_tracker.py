@@ -227,30 +227,22 @@ def test_nested_values_become_dotted_keys():
     assert flatten({"a": {"b": {"c": 1}, "d": [1, 2]}, "e": None}) == {"a.b.c": 1, "a.d": [1, 2], "e": None}
 
 
-def test_processes_that_meet_an_empty_folder_all_get_their_run(tmp_path, monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    code = (
-        "from tfclass.tracking.tracker import *\n"
-        "with tracked(TrackingConfig(experiment='tested'), 'training', {}) as tracker: tracker.metrics({'a': 1.0})"
-    )
-    started = [subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path) for _ in range(3)]
-    assert [process.wait(timeout=120) for process in started] == [0, 0, 0]
-    store = mlflow.MlflowClient(f"sqlite:///{tmp_path.resolve()}/mlflow.db")
-    runs = store.search_runs([store.get_experiment_by_name("tested").experiment_id])  # type: ignore[union-attr]
-    assert [run.data.metrics for run in runs] == [{"a": 1.0}] * 3
+def record(folder, name):
+    os.chdir(folder)
+    with tracked(TrackingConfig(experiment="tested"), name, {}, journal=Path(name)) as tracker:
+        for step in range(50):
+            tracker.metrics({"loss": step + float(name)}, step=step)
 
 
-def test_eight_processes_that_write_at_once_lose_nothing(tmp_path, monkeypatch):
+def test_eight_processes_that_meet_an_empty_folder_and_write_at_once_lose_nothing(tmp_path, monkeypatch, processes):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    code = (
-        "import sys\nfrom pathlib import Path\nfrom tfclass.tracking.tracker import *\n"
-        "name = sys.argv[1]\n"
-        "with tracked(TrackingConfig(experiment='tested'), name, {}, journal=Path(name)) as tracker:\n"
-        "    for step in range(50): tracker.metrics({'loss': step + float(name)}, step=step)"
-    )
     names = [str(number) for number in range(8)]
-    started = [subprocess.Popen([sys.executable, "-c", code, name], cwd=tmp_path) for name in names]
-    assert [process.wait(timeout=300) for process in started] == [0] * 8
+    started = [processes.Process(target=record, args=(tmp_path, name)) for name in names]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join(timeout=300)
+    assert [process.exitcode for process in started] == [0] * 8
     store = mlflow.MlflowClient(f"sqlite:///{tmp_path.resolve()}/mlflow.db")
     runs = store.search_runs([store.get_experiment_by_name("tested").experiment_id])  # type: ignore[union-attr]
     assert sorted(run.info.run_name for run in runs) == names
