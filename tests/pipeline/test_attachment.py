@@ -132,6 +132,10 @@ def of_one_class(split):
 REFUSED = {
     "no splits": (lambda frame: frame.drop(columns="split"), "no column 'split'; expected one"),
     "no clusters": (lambda frame: frame.drop(columns="cluster"), "no column 'cluster'; expected one; add it with"),
+    "a cluster in two splits": (
+        lambda frame: frame.assign(cluster=frame["cluster"].where(frame.index > 0, frame["cluster"].iloc[-1])),
+        "found proteins in the splits train and valid; expected one split; deal whole clusters out with `tfclass data",
+    ),
     "no training split": (lambda frame: frame[frame["split"] != "train"], "found no row with 'train'; expected some"),
     "one class in training": (of_one_class("train"), "split 'train': found one class only ('TF'); expected at least"),
     "one class in validation": (of_one_class("valid"), "split 'valid': found one class only ('TF'); expected at least"),

@@ -214,13 +214,21 @@ def read_clustered(table: Path) -> LabelledProteins:
     Raises
     ------
     TableError
-        It cannot be read, or lacks the column ``split`` or ``cluster``.
+        It cannot be read, lacks the column ``split`` or ``cluster``, or has a cluster in several splits: evidence would
+        be held against relatives of what it was made of.
     """
     proteins = read_table(CorpusConfig(path=str(table)), Vocabulary())
     for column in ("split", "cluster"):
         if column not in proteins.frame or (column == "cluster" and not proteins.clustered):
             action = f"add it with `tfclass data {column}`"
             raise TableError(str(table), f"no column {column!r}", "one", action, path=str(table), column=column)
+    frame = proteins.frame
+    if (n_splits := frame.groupby("cluster")["split"].nunique()).max() > 1:
+        cluster = n_splits.idxmax()
+        names = sorted(set(frame.loc[frame["cluster"] == cluster, "split"]))
+        where, found = f"{table}, cluster {cluster!r}", f"proteins in the splits {' and '.join(names)}"
+        action = "deal whole clusters out with `tfclass data split`"
+        raise TableError(where, found, "one split", action, path=str(table), column="split")
     return proteins
 
 
