@@ -1,0 +1,30 @@
+"""What the machine is asked for."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+LARGE_TENSOR = """
+import torch
+from tfclass.config import RuntimeConfig
+from tfclass.environment import prepare
+prepare(RuntimeConfig(device="cpu"))
+tensor = torch.ones(1 << 24)
+print(open("/proc/self/smaps").read())
+"""
+
+
+@pytest.mark.skipif(not PAGES.exists(), reason="huge pages are Linux's")
+@pytest.mark.parametrize(("asked", "huge"), [({}, True), ({"THP_MEM_ALLOC_ENABLE": "0"}, False)])
+def test_large_tensors_ask_for_huge_pages_unless_the_user_says_no(asked, huge, monkeypatch):
+    monkeypatch.delenv("THP_MEM_ALLOC_ENABLE", raising=False)
+    for name, value in asked.items():
+        monkeypatch.setenv(name, value)
+    done = subprocess.run([sys.executable, "-c", LARGE_TENSOR], capture_output=True, text=True, timeout=120)
+    flags = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("VmFlags:")]
+    assert flags, done.stderr
+    assert any("hg" in of_a_range for of_a_range in flags) == huge
