@@ -22,7 +22,7 @@ from tfclass.config import CorpusConfig, ModelConfig, TrainingConfig
 from tfclass.corpus.split import select_split
 from tfclass.corpus.table import read_table
 from tfclass.networks.zoo import build
-from tfclass.sequence.vocabulary import Vocabulary
+from tfclass.sequence.vocabulary import AMINO_ACIDS, Vocabulary
 from tfclass.training.loop import Trainer
 
 # Of each way, `training.amp` and what torch reads when it starts.
@@ -52,7 +52,7 @@ def random_proteins(n: int) -> pd.DataFrame:
     """Make a table of proteins of natural lengths (their logarithms are normal; 480 on average) and no meaning."""
     rng = np.random.default_rng(0)
     lengths = rng.lognormal(6.0, 0.6, n).clip(30, 4000).astype(int)
-    sequences = ["".join(rng.choice([*"ACDEFGHIKLMNPQRSTVWY"], length)) for length in lengths]
+    sequences = ["".join(rng.choice([*AMINO_ACIDS], length)) for length in lengths]
     frame = pd.DataFrame({"id": [f"p{row}" for row in range(n)], "sequence": sequences})
     labels, splits = np.where(frame.index % 3, "nonTF", "TF"), np.where(frame.index % 10, "train", "valid")
     return frame.assign(label=labels, split=splits)

@@ -227,26 +227,30 @@ def test_nested_values_become_dotted_keys():
     assert flatten({"a": {"b": {"c": 1}, "d": [1, 2]}, "e": None}) == {"a.b.c": 1, "a.d": [1, 2], "e": None}
 
 
-def record(folder, name):
+def record(folder, name, steps, journalled):
     os.chdir(folder)
-    with tracked(TrackingConfig(experiment="tested"), name, {}, journal=Path(name)) as tracker:
-        for step in range(50):
+    with tracked(TrackingConfig(experiment="tested"), name, {}, journal=Path(name) if journalled else None) as tracker:
+        for step in range(steps):
             tracker.metrics({"loss": step + float(name)}, step=step)
 
 
-def test_eight_processes_that_meet_an_empty_folder_and_write_at_once_lose_nothing(tmp_path, monkeypatch, processes):
+@pytest.mark.parametrize(("writers", "steps", "journalled"), [(3, 1, False), (8, 50, True)])
+def test_processes_that_meet_an_empty_folder_and_write_at_once_lose_nothing(
+    writers, steps, journalled, tmp_path, monkeypatch, processes
+):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    names = [str(number) for number in range(8)]
-    started = [processes.Process(target=record, args=(tmp_path, name)) for name in names]
+    names = [str(number) for number in range(writers)]
+    started = [processes.Process(target=record, args=(tmp_path, name, steps, journalled)) for name in names]
     for process in started:
         process.start()
     for process in started:
         process.join(timeout=300)
-    assert [process.exitcode for process in started] == [0] * 8
+    assert [process.exitcode for process in started] == [0] * writers
     store = mlflow.MlflowClient(f"sqlite:///{tmp_path.resolve()}/mlflow.db")
     runs = store.search_runs([store.get_experiment_by_name("tested").experiment_id])  # type: ignore[union-attr]
     assert sorted(run.info.run_name for run in runs) == names
     for run in runs:
         history = store.get_metric_history(run.info.run_id, "loss")
-        assert [(m.step, m.value) for m in history] == [(step, step + float(run.info.run_name)) for step in range(50)]
+        expected = [(step, step + float(run.info.run_name)) for step in range(steps)]
+        assert [(m.step, m.value) for m in history] == expected
     assert not list(tmp_path.glob("*/mlflow-journal"))
