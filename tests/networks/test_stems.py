@@ -56,6 +56,19 @@ def test_stacks_give_in_evaluation_what_each_sequence_gives_alone():
         torch.testing.assert_close(steps_BLF[row, : alone_BLF.shape[1]], alone_BLF[0])
 
 
+@pytest.mark.parametrize("kernel", [1, 4, 5, 16])
+def test_a_layer_of_a_stack_is_a_convolution_that_keeps_the_length(kernel):
+    torch.manual_seed(0)
+    layer = ConvolutionLayer(4, 3, kernel, dropout=0.0).eval()
+    mask_BL = length_mask(torch.tensor([9, 2]), 9)
+    x_BLE = torch.randn(2, 9, 4) * mask_BL[..., None]
+    weight, bias = layer.convolution.weight, layer.convolution.bias
+    # As torch pads for "same", which warns of the copy that it makes.
+    padded_BEL = F.pad(x_BLE.transpose(1, 2), ((kernel - 1) // 2, kernel // 2))
+    expected_BFL = F.relu(layer.norm(F.conv1d(padded_BEL, weight, bias))) * mask_BL[:, None]
+    torch.testing.assert_close(layer(x_BLE.transpose(1, 2), mask_BL), expected_BFL)
+
+
 def test_batch_statistics_are_those_of_real_positions_only():
     torch.manual_seed(0)
     layer = ConvolutionLayer(4, 3, kernel=1, dropout=0.0)
