@@ -116,6 +116,7 @@ def test_unlabelled_proteins_are_labelled_where_the_teacher_is_sure(table, teach
     fasta = table.parent / "unlabelled.fasta"
     fasta.write_text(
         f">two\n{FINGER + PLAIN[7:] + FINGER}\n>none\n{PLAIN[::-1]}\n>again\n{PLAIN + FINGER}\n>odd\nM1K\n"
+        f">small\n{(PLAIN + FINGER).lower()}\n>twice\n{PLAIN[::-1]}*\n"
     )
     done, rows = enrich(table, teacher, unlabelled=fasta)
     added = rows[rows["source"] == "teacher"]
@@ -198,8 +199,13 @@ def test_the_enriched_table_can_be_learned_from(table, teacher):
         ),
         ("domain\tstart\tend\tsequence\nx\t1\t2\tMKV\nx\t0\t1\tMKV\n", "row 3, column 'start': found '0' to '1'"),
         ("domain\tstart\tend\tsequence\nx\ta\t2\tMKV\n", "row 2, column 'start': found 'a' to '2'"),
+        ("domain\tstart\tend\tsequence\nx\t1\t2\tMK1V\n", "row 2, column 'sequence': found illegal '1' at 3"),
+        (
+            "domain\tstart\tend\tsequence\nx\t1\t2\tM-KV\n",
+            "row 2, column 'sequence': found gaps, stops or small letters; expected capital residue letters alone",
+        ),
     ],
-    ids=["a column missing", "beyond the end", "before the start", "no number"],
+    ids=["a column missing", "beyond the end", "before the start", "no number", "no letter", "a gap"],
 )
 def test_regions_that_cannot_be_are_named(tmp_path, text, said):
     path = tmp_path / "regions.tsv"
@@ -207,6 +213,14 @@ def test_regions_that_cannot_be_are_named(tmp_path, text, said):
     with pytest.raises(TableError) as caught:
         read_regions(path)
     assert said in str(caught.value)
+
+
+def test_a_table_whose_sequences_cannot_be_compared_is_refused(table, teacher):
+    frame = pd.read_csv(table, sep="\t", keep_default_na=False)
+    frame.loc[2, "sequence"] += "*"
+    frame.to_csv(table, sep="\t", index=False)
+    with pytest.raises(TableError, match="row 4, column 'sequence': found gaps, stops or small letters; expected cap"):
+        enrich(table, teacher)
 
 
 def test_a_table_without_clusters_is_refused(table, tmp_path):

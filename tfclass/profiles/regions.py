@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from tfclass.corpus.cells import FIRST_ROW, cell_error, table_rows
 from tfclass.errors import TableError
+from tfclass.sequence.cleaning import uncleaned
+from tfclass.sequence.vocabulary import Vocabulary
 
 _NEEDED = ("domain", "start", "end", "sequence")
 
@@ -55,13 +57,14 @@ def read_regions(path: Path, split: str = "train") -> dict[str, list[Region]]:
     Raises
     ------
     TableError
-        A column is missing, or a region does not lie in its sequence.
+        A column is missing, a region does not lie in its sequence, or that has more in it than capital letters.
     """
     rows = table_rows(path)
     _, header = next(rows)
     for column in _NEEDED:
         if column not in header:
             raise TableError(str(path), f"no column {column!r}", f"the columns {', '.join(_NEEDED)}", path=str(path))
+    vocabulary = Vocabulary()
     place = {name: header.index(name) for name in header}
     regions: dict[str, list[Region]] = {}
     for number, row in rows:
@@ -71,5 +74,7 @@ def read_regions(path: Path, split: str = "train") -> dict[str, list[Region]]:
         if not (start.isdecimal() and end.isdecimal() and 1 <= int(start) <= int(end) <= len(sequence)):
             expected = f"numbers from 1 to the sequence's {len(sequence)}, the start first"
             raise cell_error(str(path), number - FIRST_ROW, "start", f"{start!r} to {end!r}", expected)
+        if problem := uncleaned(sequence, vocabulary):
+            raise cell_error(str(path), number - FIRST_ROW, "sequence", problem, "capital residue letters alone")
         regions.setdefault(sequence, []).append(Region(domain, int(start), int(end), sequence))
     return regions

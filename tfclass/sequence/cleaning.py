@@ -74,6 +74,25 @@ def clean(sequence: str, vocabulary: Vocabulary) -> CleanSequence:
     return CleanSequence(codes, tuple(notes))
 
 
+def uncleaned(sequence: str, vocabulary: Vocabulary) -> str:
+    """Tell what keeps a sequence from being as `clean` leaves it, so that its letters can be compared and counted.
+
+    Returns
+    -------
+    str
+        Empty where nothing does.
+
+    Examples
+    --------
+    >>> uncleaned("MK-V", Vocabulary())
+    'gaps, stops or small letters'
+    """
+    cleaned = clean(sequence, vocabulary)
+    if cleaned.problem or vocabulary.decode(cleaned.tokens) == sequence:
+        return cleaned.problem
+    return "gaps, stops or small letters"
+
+
 def kept_characters(codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     """Mark the characters of a sequence that `clean` keeps: all but gaps, and stops after the last residue.
 

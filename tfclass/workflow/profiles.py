@@ -11,6 +11,7 @@ import pandas as pd
 from tfclass.bundle.bundle import Bundle, find_bundle, load_bundle
 from tfclass.bundle.channels import answer, found_of
 from tfclass.config import CorpusConfig
+from tfclass.corpus.cells import cell_error
 from tfclass.corpus.preparation import read_corpus
 from tfclass.corpus.split import select_split
 from tfclass.corpus.table import LabelledProteins, read_table
@@ -27,7 +28,7 @@ from tfclass.profiles.enrichment import (
 from tfclass.profiles.library import Library
 from tfclass.profiles.recruitment import build_library
 from tfclass.profiles.regions import Region, read_regions
-from tfclass.sequence.cleaning import clean
+from tfclass.sequence.cleaning import clean, uncleaned
 from tfclass.sequence.fasta import read_fasta
 from tfclass.sequence.ranges import merged, ranges_cell
 from tfclass.sequence.vocabulary import Vocabulary
@@ -137,6 +138,7 @@ def enrich_table(
     bundle = _teacher(teacher, proteins.classes)
     library = cast(Library, bundle.profiles)
     regions = _regions(extras.regions)
+    _check_cleaned(proteins.frame, table)
     known = set(proteins.frame["sequence"])
     as_given = read_corpus(table)[0].frame["label"]
     negative_label, positive_label = proteins.classes
@@ -236,6 +238,15 @@ def _regions(path: Path | None) -> dict[str, list[Region]]:
     return read_regions(path) if path else {}
 
 
+def _check_cleaned(frame: pd.DataFrame, path: Path) -> None:
+    """Raise `TableError` where sequences could not be compared, nor places in them be counted, as they stand."""
+    vocabulary = Vocabulary()
+    for row, sequence in enumerate(frame["sequence"]):
+        if problem := uncleaned(sequence, vocabulary):
+            action = "`tfclass data import` writes them so"
+            raise cell_error(str(path), row, "sequence", problem, "capital residue letters alone", action)
+
+
 def _of_regions(regions: dict[str, list[Region]], known: set[str], label: str) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for number, (sequence, found) in enumerate(regions.items()):
@@ -251,6 +262,7 @@ def _of_families(path: Path | None, known: set[str], label: str, rules: Enrichme
     if path is None:
         return pd.DataFrame()
     frame = read_corpus(path)[0].frame
+    _check_cleaned(frame, path)
     taken = ~frame["sequence"].isin(list(known)) & ~frame["sequence"].duplicated()
     if "split" in frame:
         taken &= frame["split"] == "train"
@@ -271,9 +283,15 @@ def _of_unlabelled(
     if path is None:
         return pd.DataFrame({"label": []})
     vocabulary, library = teacher.vocabulary, cast(Library, teacher.profiles)
-    records = [record for record in read_fasta(path) if record.sequence not in known]
-    sound = [(record, cleaned) for record in records if not (cleaned := clean(record.sequence, vocabulary)).problem]
-    tokens = [cleaned.tokens for _, cleaned in sound]
+    ids, tokens, letters = [], [], []
+    for record in read_fasta(path):
+        cleaned = clean(record.sequence, vocabulary)
+        sequence = vocabulary.decode(cleaned.tokens)
+        if not cleaned.problem and sequence not in known:
+            known.add(sequence)
+            ids.append(f"unlabelled:{len(ids)}:{record.id}")
+            tokens.append(cleaned.tokens)
+            letters.append(sequence)
     hits = library.hits(tokens, vocabulary, threads)
     found = found_of(
         answer(teacher, tokens, "network").network_NC,
@@ -281,7 +299,5 @@ def _of_unlabelled(
         teacher.reference.search(tokens, vocabulary, threads) if teacher.reference else None,
     )
     probability_N = teacher.combiners["combined"].probability(found)
-    ids = [f"unlabelled:{number}:{record.id}" for number, (record, _) in enumerate(sound)]
-    letters = [vocabulary.decode(each) for each in tokens]
     labels = (teacher.classes[0], teacher.classes[1])
     return pseudo_labelled(ids, letters, probability_N, hits, library, rules, labels, family_of_profile)
