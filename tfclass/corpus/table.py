@@ -74,6 +74,11 @@ class LabelledProteins(NamedTuple):
         )
 
     @property
+    def is_positive(self) -> npt.NDArray[np.bool_]:
+        """Whether a protein is of the positive class, in a binary task; shape (N,)."""
+        return self.labels == 1
+
+    @property
     def lengths(self) -> npt.NDArray[np.int64]:
         """Residues per protein, shape (N,)."""
         return np.array([len(t) for t in self.tokens], dtype=np.int64)

@@ -144,7 +144,7 @@ def _regress(
         return Answer(probability_NC, None, "the likeliest class is called")
     if valid is not None and len(np.unique(valid.labels)) > 1:
         positive_N = fitted.predict_proba(features(valid.tokens))[:, 1].astype(np.float64)
-        return Answer(probability_NC, max_mcc_threshold(positive_N, valid.labels == 1), "threshold from validation")
+        return Answer(probability_NC, max_mcc_threshold(positive_N, valid.is_positive), "threshold from validation")
     threshold = _cross_validated(unfitted, features_NF, train)
     if threshold is None:
         return Answer(probability_NC, _EVEN, f"threshold {_EVEN}, for there are too few clusters to choose one")
@@ -153,7 +153,7 @@ def _regress(
 
 def _cross_validated(unfitted: Callable[[], Pipeline], features_NF: Features, train: LabelledProteins) -> float | None:
     """Find the best cut for proteins of clusters that the model was not fitted on; None where that cannot be tried."""
-    clusters_N, positive_N = train.frame["cluster"].to_numpy(dtype=str), train.labels == 1
+    clusters_N, positive_N = train.frame["cluster"].to_numpy(dtype=str), train.is_positive
     n_folds = min(_N_FOLDS, *(len(np.unique(clusters_N[positive_N == side])) for side in (False, True)))
     if n_folds < 2:
         return None

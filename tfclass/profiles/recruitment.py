@@ -114,7 +114,7 @@ class _Recruiter:
         self.sequences = [vocabulary.decode(t) for t in proteins.tokens]
         self.clusters = proteins.frame["cluster"].to_numpy()
         self.families = proteins.frame["family"].to_numpy() if "family" in proteins.frame else None
-        self.is_positive = proteins.labels == 1
+        self.is_positive = proteins.is_positive
         self.positives: list[int] = np.flatnonzero(self.is_positive).tolist()
         self.uncovered = set(self.positives)
         self.found: dict[str, Recruited] = {}

@@ -14,8 +14,6 @@ from tfclass.evaluation.combining import fit_combiners, profile_terms
 from tfclass.files import check_replaceable
 from tfclass.workflow.profiles import check_same_classes, read_clustered, read_library
 
-_POSITIVE = 1
-
 
 def attach(
     model: str, table: Path, output: Path, *, profiles: Path | None = None, homology: bool = False, threads: int = 1
@@ -61,13 +59,13 @@ def attach(
     terms_KJ = None
     if library:
         evidence = library.search(train.tokens, bundle.vocabulary, threads)
-        terms_KJ = profile_terms(library, evidence, train.labels == _POSITIVE, train.frame["cluster"].to_numpy())
+        terms_KJ = profile_terms(library, evidence, train.is_positive, train.frame["cluster"].to_numpy())
     found = found_of(
         answer(bundle, valid.tokens, "network").network_NC,
         library.search(valid.tokens, bundle.vocabulary, threads) if library else None,
         reference.search(valid.tokens, bundle.vocabulary, threads) if reference else None,
     )
-    combiners = fit_combiners(found, valid.labels == _POSITIVE, terms_KJ)
+    combiners = fit_combiners(found, valid.is_positive, terms_KJ)
     joined = replace(bundle, profiles=library, reference=reference, combiners=combiners)
     card = (source / CARD).read_text(encoding="utf-8")
     save_bundle(joined, output, card.split(EVIDENCE_SECTION)[0] + evidence_section(joined))

@@ -34,7 +34,6 @@ from tfclass.sequence.ranges import merged, ranges_cell
 from tfclass.sequence.vocabulary import Vocabulary
 
 Progress = Callable[[str, float], None]
-_POSITIVE = 1
 
 
 class Extras(NamedTuple):
@@ -92,7 +91,7 @@ def build_profiles(
     known = [region for found in _regions(regions).values() for region in found]
     names = sorted({region.domain for region in known})
     domains = {name: [region.residues for region in known if region.domain == name] for name in names}
-    named = proteins._replace(frame=with_families(proteins.frame, proteins.labels == _POSITIVE, rules))
+    named = proteins._replace(frame=with_families(proteins.frame, proteins.is_positive, rules))
     library = build_library(named, domains, Vocabulary(), threads=threads, on_progress=on_progress)
     make_folder(output.parent)
     with whole_file(output) as stream:
@@ -145,7 +144,7 @@ def enrich_table(
     hits = library.hits(proteins.tokens, Vocabulary(), threads)
     rows = enriched(
         proteins.frame.assign(label=as_given.to_numpy()),
-        proteins.labels == _POSITIVE,
+        proteins.is_positive,
         hits,
         library,
         regions,
@@ -154,7 +153,7 @@ def enrich_table(
     )
     taught = rows["family"].where(rows["split"] == "train", "").reindex(proteins.frame.index, fill_value="")
     family_of_profile = families_of_profiles(list(taught), hits, library, rules)
-    rows["label"] = np.where(proteins.labels[rows.index] == _POSITIVE, positive_label, negative_label)
+    rows["label"] = np.where(proteins.is_positive[rows.index], positive_label, negative_label)
     added = [
         _of_regions(regions, known, positive_label),
         _of_families(extras.families, known, positive_label, rules),

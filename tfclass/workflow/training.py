@@ -237,7 +237,7 @@ def _package(
     choice = choose_calibration(logits_NC, validation.labels, clusters_N, weight_C, config.training.calibration)
     probability_NC = choice.calibration.probability(logits_NC)
     binary = len(proteins.classes) == 2
-    positive_N = validation.labels == 1
+    positive_N = validation.is_positive
     threshold = max_mcc_threshold(probability_NC[:, 1], positive_N) if binary else None
     scores = all_metrics(Scored(probability_NC, validation.labels, threshold), config.evaluation.n_calibration_bins)
     best = progress.history[progress.best_epoch]
