@@ -58,6 +58,7 @@ CONFIGS = {
     "defaults": {},
     "words that are no words": {"bundle": "true", "report": "null", "corpus": CorpusConfig(path="nan", name="1e5")},
     "odd paths": {"report": "a b/it's=\\{x}", "bundle": "$b,[c]"},
+    "a fold": {"split": SplitConfig(policy="folds", fold=3, folds=7, max_members=8)},
     "other options": {
         "corpus": CorpusConfig(path="x y.tsv", name="my name", classes=None, aliases={"odd": "nonTF"}),
         "split": SplitConfig(policy="cluster", valid=0.2),

@@ -191,7 +191,7 @@ BAD_CONTENT = {
         "t.tsv",
         GOOD + "c\tMK\tTFF\n",
         "t.tsv, row 4, column 'label': found 'TFF'; expected one of nonTF, TF, nonTF_hard; "
-        "set corpus.classes or corpus.aliases",
+        "set corpus.classes or corpus.aliases, or rename it (tfclass data import --rename)",
         4,
         "label",
     ),
@@ -199,7 +199,7 @@ BAD_CONTENT = {
         "t.tsv",
         GOOD + "c\tMK\t\n",
         "t.tsv, row 4, column 'label': found ''; expected one of nonTF, TF, nonTF_hard; "
-        "set corpus.classes or corpus.aliases",
+        "set corpus.classes or corpus.aliases, or rename it (tfclass data import --rename)",
         4,
         "label",
     ),

@@ -265,7 +265,8 @@ def test_without_mmseqs_the_top_hit_is_left_out_and_says_what_to_install(tmp_pat
 
 
 def test_without_a_train_split_nothing_is_searched():
-    assert find_homologues(None, drawn(20)) == Homologues(None, "the table has no train split")
+    reason = "the table has no train split; nothing is known of what the model was trained on"
+    assert find_homologues(None, drawn(20)) == Homologues(None, reason)
 
 
 def test_a_search_that_fails_is_no_reason_to_leave_it_out_in_silence(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from tfclass.bundle.channels import answer, found_of
 from tfclass.bundle.evidence import Found
 from tfclass.config import CorpusConfig, EvaluateConfig, EvaluationConfig, TrackingConfig
 from tfclass.corpus.table import read_table
-from tfclass.errors import BundleError, ConfigError, ProfileError, TableError
+from tfclass.errors import ConfigError, ProfileError, TableError
 from tfclass.evaluation.combining import fit_combiners, profile_terms
 from tfclass.inference.predictor import Predictor
 from tfclass.sequence.fasta import Record
@@ -161,7 +161,7 @@ def test_other_mistakes_are_one_line(small_bundle, small_bundle_folder, demo_tab
     from tfclass.bundle.bundle import save_bundle
 
     save_bundle(replace(small_bundle, classes=("enzyme", "TF")), tmp_path / "other", "# other\n")
-    with pytest.raises(BundleError, match="found a model of the classes enzyme, TF; expected one of nonTF, TF"):
+    with pytest.raises(TableError, match="column .label.: found .nonTF.; expected one of enzyme, TF"):
         attach(str(tmp_path / "other"), demo_table, output, homology=True)
     assert not output.exists()
 

@@ -26,13 +26,16 @@ from tfclass.config import (
     TrainingConfig,
 )
 from tfclass.corpus.demo import FAMILIES
-from tfclass.corpus.split import FLATTERS
+from tfclass.corpus.split import FLATTERS, assign_splits
+from tfclass.corpus.table import read_table
 from tfclass.errors import CheckpointError, ReportError, TableError
 from tfclass.inference.predictor import Predictor
 from tfclass.networks.scoring import scores_of
 from tfclass.sequence.fasta import Record
+from tfclass.sequence.vocabulary import Vocabulary
 from tfclass.training.loop import Hooks, Interrupted
 from tfclass.workflow import compare_runs, evaluate_bundle, train_and_package
+from tfclass.workflow.attachment import attach
 
 QUICK = TrainingConfig(epochs=4, max_residues=2048, learning_rate=0.01)
 OFF = TrackingConfig(enabled=False)
@@ -116,6 +119,33 @@ def test_a_random_split_is_named_in_card_and_report(demo_table, folder, caplog):
     assert "| split | by random |" in (trained.bundle / "MODEL_CARD.md").read_text()
     assert report.content["corpus"]["split_policy"] == "random"
     assert FLATTERS in (folder / "report" / "report.html").read_text()
+
+
+def test_a_model_is_not_judged_by_what_it_learned_from_under_another_split(demo_table, folder):
+    quick, split = TrainingConfig(epochs=1, max_residues=2048), SplitConfig(policy="folds", fold=1)
+    trained = train_and_package(train_config(demo_table, folder, split=split, training=quick))
+    table = assign_splits(read_table(CorpusConfig(path=str(demo_table)), Vocabulary()), split, "").frame
+    learned = set(table.loc[table["split"] != "test", "id"])
+    other = SplitConfig(policy="folds", fold=0)
+    judged = assign_splits(read_table(CorpusConfig(path=str(demo_table)), Vocabulary()), other, "").frame
+    n = judged.loc[judged["split"] == "test", "id"].isin(learned).sum()
+    evaluation = EvaluationConfig(n_bootstrap=20, baselines=False)
+    with pytest.raises(TableError) as caught:
+        evaluate_bundle(evaluate_config(demo_table, trained.bundle, folder, split=other, evaluation=evaluation))
+    assert f"found {n} of {n} proteins that demo-bilstm was trained or validated on; expected none" in str(caught.value)
+    assert "deal them out as its training did: split=folds split.fold=1" in str(caught.value)
+    with pytest.raises(TableError, match="split 'valid': found .* trained or validated on"):
+        attach(str(trained.bundle), demo_table, folder / "attached", homology=True)
+    evaluate_bundle(evaluate_config(demo_table, trained.bundle, folder, split=split, evaluation=evaluation))
+
+
+def test_a_score_on_training_proteins_says_so(demo_table, folder, small_bundle_folder, caplog):
+    evaluation = EvaluationConfig(n_bootstrap=20, split="train")
+    report = evaluate_bundle(evaluate_config(demo_table, small_bundle_folder, folder, evaluation=evaluation))
+    reason = "the proteins scored are those that are trained on"
+    assert report.content["leakage"] == {"left_out": reason}
+    assert {each["left_out"] for each in report.content["baselines"].values()} == {reason}
+    assert f"warning: {reason}: scores are too high" in caplog.messages
 
 
 def test_several_classes_go_the_same_way(demo_table, folder):

@@ -18,7 +18,8 @@ from tfclass.profiles.library import OF_CLUSTER, Hit, Library, Profile
 from tfclass.profiles.recruitment import build_profile
 from tfclass.profiles.regions import read_regions
 from tfclass.sequence.fasta import Record
-from tfclass.workflow.profiles import Extras, build_profiles, enrich_table
+from tfclass.workflow.enrichment import Extras, enrich_table
+from tfclass.workflow.profiles import build_profiles
 
 RULES = EnrichmentRules(
     families={"C2H2": ("C2H2", "zf-C2H2*", "2.3.*"), "bHLH": ("bHLH", "HLH")},
@@ -150,7 +151,7 @@ def test_a_teacher_without_profiles_or_of_other_classes_is_refused(table, teache
     with pytest.raises(BundleError, match="found a model without profiles; expected a teacher that has them; put some"):
         enrich(table, small_bundle_folder)
     save_bundle(replace(load_bundle(teacher), classes=("enzyme", "toxin")), tmp_path / "others", card="")
-    with pytest.raises(BundleError, match="found a model of the classes enzyme, toxin; expected one of nonTF, TF"):
+    with pytest.raises(TableError, match="row 2, column 'label': found 'TF'; expected one of enzyme, toxin"):
         enrich(table, tmp_path / "others")
 
 
@@ -168,6 +169,13 @@ def test_known_domains_and_families_bring_their_training_proteins(table, teacher
     assert rows.loc["families:a", ["label", "family"]].tolist() == ["TF", "bHLH"]
     assert (done["of known domains"], done["of known families"]) == (1, 1)
     assert "families:b" not in rows.index
+
+
+def test_known_families_without_splits_are_all_learned_from(table, teacher):
+    families = table.parent / "families.tsv"
+    families.write_text(f"id\tlabel\tsequence\na\tHLH\t{PLAIN[2:]}\nb\tC2H2\t{PLAIN[4:]}\n")
+    _, rows = enrich(table, teacher, families=families)
+    assert rows.loc[["families:a", "families:b"], "split"].tolist() == ["train", "train"]
 
 
 def test_known_domains_that_overlap_are_one_as_training_asks(table, teacher):

@@ -188,7 +188,7 @@ def test_what_was_not_done_is_said_with_what_to_do(render):
         render(np.arange(60) % 2, rivals={"top_hit": LeftOut("top_hit", "the top hit", NOT_SEARCHED.reason)})
     ).text
     assert "Not compared with the top hit: MMseqs2 is not installed; pip install 'tfclass[homology]'." in text
-    assert "Not audited: the table has no train split" in text
+    assert f"Not audited: {NOT_SEARCHED.reason}" in text
     assert "Not shown by identity to the nearest training protein: " in text
 
 

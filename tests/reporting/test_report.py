@@ -15,7 +15,7 @@ from tfclass.bundle.operating_points import OperatingPoint
 from tfclass.config import CorpusConfig, EvaluateConfig, EvaluationConfig
 from tfclass.corpus.table import LabelledProteins
 from tfclass.errors import OutputError
-from tfclass.evaluation.baselines import Baseline, Homologues, LeftOut
+from tfclass.evaluation.baselines import Baseline, Homologues, LeftOut, find_homologues
 from tfclass.evaluation.metrics import all_metrics
 from tfclass.evaluation.scored import Scored
 from tfclass.reporting.contest import difference_in_words
@@ -350,7 +350,8 @@ def test_leakage_counts_what_the_scored_proteins_share_with_the_training_protein
 )
 def test_an_audit_that_cannot_be_made_says_why(train, reason, make, vocabulary):
     training = None if train is None else proteins(train, BINARY, vocabulary, seed=3)
-    content = make(np.arange(30) % 2, train=training).content
+    homologues = NOT_SEARCHED if train else find_homologues(None, proteins(np.arange(2), BINARY, vocabulary))
+    content = make(np.arange(30) % 2, train=training, homologues=homologues).content
     audit = content["leakage"] if train is None else content["leakage"]["identity"]
     assert audit["left_out"].startswith(reason)
     assert content["slices"]["identity"]["left_out"]

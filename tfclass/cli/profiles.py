@@ -56,7 +56,7 @@ def enrich(
 
     The rows of valid and test keep their labels; only the split 'train' grows.
     """
-    from tfclass.workflow.profiles import Extras, enrich_table
+    from tfclass.workflow.enrichment import Extras, enrich_table
 
     extras = Extras(domains, families, unlabelled)
     with at_work("enriching"):

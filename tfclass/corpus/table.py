@@ -190,7 +190,7 @@ def _check_labels(frame: pd.DataFrame, config: CorpusConfig) -> tuple[str, ...]:
     if unknown.size:
         known = ", ".join((*classes, *config.aliases))
         row = int(unknown[0])
-        action = "set corpus.classes or corpus.aliases"
+        action = "set corpus.classes or corpus.aliases, or rename it (tfclass data import --rename)"
         raise cell_error(config.path, row, "label", repr(frame["label"].iloc[row]), f"one of {known}", action)
     if len(present) < 2:
         found = f"one class only ({present[0]!r})"

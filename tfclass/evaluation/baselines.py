@@ -107,7 +107,7 @@ def find_homologues(
         MMseqs2 failed.
     """
     if train is None:
-        return Homologues(None, "the table has no train split")
+        return Homologues(None, "the table has no train split; nothing is known of what the model was trained on")
     try:
         how = f"MMseqs2 {mmseqs_version()}, sensitivity {sensitivity:g}"
         hits = search(

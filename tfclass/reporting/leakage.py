@@ -65,14 +65,14 @@ def leakage_audit(test: LabelledProteins, train: LabelledProteins | None, closes
     Returns
     -------
     dict
-        ``left_out`` with the reason where there are no training proteins. Else ``n_train``;
+        ``left_out`` with the reason where there are no training proteins to hold them against. Else ``n_train``;
         ``identical_sequences`` and ``shared_clusters``, numbers of scored proteins whose sequence or cluster a training
         protein has too; ``search`` and ``max_e_value``, how homologues were found; and ``identity``: ``left_out`` where
         no search was made, else what `tfclass.corpus.leakage.identities` tells, and ``above`` (identity to number and
         share of all). JSON values.
     """
     if train is None:
-        return {"left_out": "the table has no train split; nothing is known of what the model was trained on"}
+        return {"left_out": closest.unknown}
     trained = {tokens.tobytes() for tokens in train.tokens}
     clusters = set(train.frame["cluster"])
     return {

@@ -7,12 +7,14 @@ from tfclass.bundle.bundle import CARD, DESCRIPTION, Bundle, find_bundle, load_b
 from tfclass.bundle.card import EVIDENCE_SECTION, evidence_section
 from tfclass.bundle.channels import answer, found_of
 from tfclass.bundle.reference import Reference
+from tfclass.config import SplitConfig
 from tfclass.corpus.split import check_classes, select_split
 from tfclass.corpus.table import LabelledProteins
 from tfclass.errors import ConfigError
 from tfclass.evaluation.combining import fit_combiners, profile_terms
 from tfclass.files import check_replaceable
-from tfclass.workflow.profiles import check_same_classes, read_clustered, read_library
+from tfclass.workflow.profiles import read_clustered, read_library
+from tfclass.workflow.provenance import check_unseen
 
 
 def attach(
@@ -50,9 +52,9 @@ def attach(
     check_replaceable(output, DESCRIPTION)
     bundle = load_bundle(source)
     library = bundle.profiles if profiles is None else read_library(profiles)
-    proteins = read_clustered(table)
-    check_same_classes(bundle, source, proteins.classes)
+    proteins = read_clustered(table, bundle.classes)
     train, valid = (_of_both_classes(proteins, split, table) for split in ("train", "valid"))
+    check_unseen(bundle, proteins, valid, "valid", SplitConfig(), str(table))
     reference = bundle.reference
     if homology:
         reference = Reference(tuple(train.frame["id"]), train.tokens, train.labels)

@@ -1,5 +1,6 @@
 """Bundle and table to report."""
 
+import logging
 import re
 import shlex
 import time
@@ -19,10 +20,13 @@ from tfclass.evaluation.scored import Scored
 from tfclass.files import check_replaceable
 from tfclass.reporting.report import CONTENT, Report, Rivals, write_report
 from tfclass.tracking.tracker import flatten, tracked
+from tfclass.workflow.provenance import check_unseen, split_overrides
 
 # What Hydra takes for text as it stands.
 _PLAIN = re.compile(r"[A-Za-z_/][\w./-]*", re.ASCII)
 _NO_WORDS = ("true", "false", "null", "nan", "inf")
+_log = logging.getLogger(__name__)
+_TRAINED_ON = "the proteins scored are those that are trained on"
 _SWITCHED_OFF = "evaluation.baselines is false; set it to true"
 
 
@@ -49,8 +53,10 @@ def evaluate_bundle(config: EvaluateConfig) -> Report:
     channel = choose_channel(bundle, config.evidence)
     calling = calling_of(bundle, channel)
     corpus = _with_classes(config.corpus, bundle)
-    proteins = assign_splits(read_table(corpus, bundle.vocabulary), config.split, corpus.path)
+    table = read_table(corpus, bundle.vocabulary)
+    proteins = assign_splits(table, config.split, corpus.path)
     test = select_split(proteins, config.evaluation.split, corpus.path)
+    check_unseen(bundle, table, test, config.evaluation.split, config.split, corpus.path)
     bundle.model.to(device)
     scoring_started = time.monotonic()
     answers = answer(bundle, test.tokens, channel)
@@ -82,14 +88,14 @@ def command_of(config: EvaluateConfig) -> str:
     usual, own = (_options(each) for each in (default, config))
     words = [f"{key}={_for_hydra(value)}" for key, value in own.items() if key not in usual or usual[key] != value]
     words += [f"~{key.removeprefix('++')}" for key in usual if key not in own]
-    return shlex.join(
-        ["tfclass", "evaluate", "corpus=table", *words, *([] if config.tracking.enabled else ["tracking=off"])]
-    )
+    off = [] if config.tracking.enabled else ["tracking=off"]
+    return shlex.join(["tfclass", "evaluate", "corpus=table", *split_overrides(config.split), *words, *off])
 
 
 def _options(config: EvaluateConfig) -> dict[str, Any]:
     values = to_mapping(config)
-    del values["tracking"]
+    # Groups that are chosen as a whole.
+    del values["tracking"], values["split"]
     aliases = values["corpus"].pop("aliases")
     # Hydra takes a key that its files do not have only with these signs ahead of it.
     return flatten(values) | {f"++corpus.aliases.{label}": name for label, name in aliases.items()}
@@ -101,11 +107,14 @@ def _rivals(config: EvaluateConfig, proteins: LabelledProteins, test: LabelledPr
         proteins.select((splits == n).to_numpy()) if (splits == n).any() else None for n in ("train", "valid")
     )
     # What is scored cannot be held against itself.
-    train, valid = (
-        None if name == config.evaluation.split else part for name, part in (("train", train), ("valid", valid))
-    )
+    if config.evaluation.split == "valid":
+        valid = None
+    if config.evaluation.split == "train":
+        _log.warning("warning: %s: scores are too high", _TRAINED_ON)
+        return Rivals(None, Homologues(None, _TRAINED_ON), {"all": LeftOut("all", "any baseline", _TRAINED_ON)})
     if not config.evaluation.baselines:
-        return Rivals(train, Homologues(None, _SWITCHED_OFF), {"all": LeftOut("all", "any baseline", _SWITCHED_OFF)})
+        unsought = Homologues(None, _SWITCHED_OFF) if train else find_homologues(None, test)
+        return Rivals(train, unsought, {"all": LeftOut("all", "any baseline", _SWITCHED_OFF)})
     homologues = find_homologues(train, test, threads=torch.get_num_threads())
     return Rivals(train, homologues, all_baselines(train, valid, test, homologues))
 

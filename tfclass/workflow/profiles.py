@@ -1,57 +1,20 @@
-"""Profiles: made from a table, and teaching a table."""
+"""Table to profiles, and what all that works with them reads."""
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, cast
 
-import numpy as np
-import pandas as pd
-
-from tfclass.bundle.bundle import Bundle, find_bundle, load_bundle
-from tfclass.bundle.channels import answer, found_of
 from tfclass.config import CorpusConfig
-from tfclass.corpus.cells import cell_error
-from tfclass.corpus.preparation import read_corpus
 from tfclass.corpus.split import select_split
 from tfclass.corpus.table import LabelledProteins, read_table
-from tfclass.errors import BundleError, ProfileError, TableError
+from tfclass.errors import ProfileError, TableError
 from tfclass.files import make_folder, whole_file
-from tfclass.profiles.enrichment import (
-    EnrichmentRules,
-    enriched,
-    families_of_profiles,
-    pseudo_labelled,
-    repeated,
-    with_families,
-)
+from tfclass.profiles.enrichment import EnrichmentRules, with_families
 from tfclass.profiles.library import Library
 from tfclass.profiles.recruitment import build_library
-from tfclass.profiles.regions import Region, read_regions
-from tfclass.sequence.cleaning import clean, uncleaned
-from tfclass.sequence.fasta import read_fasta
-from tfclass.sequence.ranges import merged, ranges_cell
+from tfclass.profiles.regions import read_regions
 from tfclass.sequence.vocabulary import Vocabulary
 
 Progress = Callable[[str, float], None]
-
-
-class Extras(NamedTuple):
-    """What teaches a network beside a labelled table; each may be left out.
-
-    Attributes
-    ----------
-    regions : Path or None
-        Known DNA-binding domains; see `read_regions`.
-    families : Path or None
-        A table of transcription factors whose label is their family.
-    unlabelled : Path or None
-        FASTA.
-    """
-
-    regions: Path | None = None
-    families: Path | None = None
-    unlabelled: Path | None = None
 
 
 def build_profiles(
@@ -88,7 +51,7 @@ def build_profiles(
         An input cannot be used, or the output not be written.
     """
     proteins = select_split(read_clustered(table), "train", str(table))
-    known = [region for found in _regions(regions).values() for region in found]
+    known = [region for found in (read_regions(regions) if regions else {}).values() for region in found]
     names = sorted({region.domain for region in known})
     domains = {name: [region.residues for region in known if region.domain == name] for name in names}
     named = proteins._replace(frame=with_families(proteins.frame, proteins.is_positive, rules))
@@ -97,100 +60,6 @@ def build_profiles(
     with whole_file(output) as stream:
         stream.write(library.to_bytes())
     return library
-
-
-def enrich_table(
-    table: Path,
-    output: Path,
-    teacher: str,
-    rules: EnrichmentRules,
-    extras: Extras,
-    *,
-    threads: int = 1,
-) -> dict[str, int]:
-    """Make a training table that says more; see `tfclass.profiles.enrichment`.
-
-    Parameters
-    ----------
-    table : Path
-        Two classes, with ``cluster`` and ``split``.
-    output : Path
-        .tsv or .tsv.gz.
-    teacher : str
-        A bundle's folder or the name of a shipped one, of the table's classes and with profiles. What it says of
-        unlabelled proteins, by all the evidence it has, is learned where it is sure.
-    rules : EnrichmentRules
-    extras : Extras
-    threads : int
-
-    Returns
-    -------
-    dict of str to int
-        What was done, and to how many proteins.
-
-    Raises
-    ------
-    TfclassError
-        An input cannot be used, or the output not be written.
-    """
-    proteins = read_clustered(table)
-    bundle = _teacher(teacher, proteins.classes)
-    library = cast(Library, bundle.profiles)
-    regions = _regions(extras.regions)
-    _check_cleaned(proteins.frame, table)
-    known = set(proteins.frame["sequence"])
-    as_given = read_corpus(table)[0].frame["label"]
-    negative_label, positive_label = proteins.classes
-    hits = library.hits(proteins.tokens, Vocabulary(), threads)
-    rows = enriched(
-        proteins.frame.assign(label=as_given.to_numpy()),
-        proteins.is_positive,
-        hits,
-        library,
-        regions,
-        rules,
-        negative_label,
-    )
-    taught = rows["family"].where(rows["split"] == "train", "").reindex(proteins.frame.index, fill_value="")
-    family_of_profile = families_of_profiles(list(taught), hits, library, rules)
-    rows["label"] = np.where(proteins.is_positive[rows.index], positive_label, negative_label)
-    added = [
-        _of_regions(regions, known, positive_label),
-        _of_families(extras.families, known, positive_label, rules),
-        _of_unlabelled(extras.unlabelled, known, bundle, rules, family_of_profile, threads),
-    ]
-    whole = pd.concat([rows, *added], ignore_index=True).fillna("")
-    result = repeated(whole, rules)
-    make_folder(output.parent)
-    with whole_file(output) as stream:
-        stream.write(result.to_csv(sep="\t", index=False, lineterminator="\n").encode())
-    counts = Counter(added[2]["label"])
-    return {
-        "rows": len(result),
-        "contradictions left out": len(proteins.frame) - len(rows),
-        "of known domains": len(added[0]),
-        "of known families": len(added[1]),
-        "unlabelled taken as positive": counts[positive_label],
-        "unlabelled taken as negative": counts[negative_label],
-        "repeated": len(result) - len(whole),
-    }
-
-
-def _teacher(name: str, classes: Sequence[str]) -> Bundle:
-    folder = find_bundle(name)
-    bundle = load_bundle(folder)
-    if bundle.profiles is None or "combined" not in bundle.combiners:
-        action = "put some beside it with `tfclass model attach`"
-        raise BundleError(str(folder), "a model without profiles", "a teacher that has them", action, path=str(folder))
-    check_same_classes(bundle, folder, classes)
-    return bundle
-
-
-def check_same_classes(bundle: Bundle, folder: Path, classes: Sequence[str]) -> None:
-    """Raise `BundleError` where a bundle is of other classes than a table."""
-    if bundle.classes != tuple(classes):
-        found, expected = f"a model of the classes {', '.join(bundle.classes)}", f"one of {', '.join(classes)}"
-        raise BundleError(str(folder), found, expected, path=str(folder))
 
 
 def read_library(path: Path) -> Library:
@@ -209,8 +78,8 @@ def read_library(path: Path) -> Library:
     return Library.from_bytes(content, str(path))
 
 
-def read_clustered(table: Path) -> LabelledProteins:
-    """Read a labelled table whose clusters are dealt out to splits.
+def read_clustered(table: Path, classes: tuple[str, ...] = ("nonTF", "TF")) -> LabelledProteins:
+    """Read a table labelled with these classes, whose clusters are dealt out to splits.
 
     Raises
     ------
@@ -218,7 +87,7 @@ def read_clustered(table: Path) -> LabelledProteins:
         It cannot be read, lacks the column ``split`` or ``cluster``, or has a cluster in several splits: evidence would
         be held against relatives of what it was made of.
     """
-    proteins = read_table(CorpusConfig(path=str(table)), Vocabulary())
+    proteins = read_table(CorpusConfig(path=str(table), classes=classes), Vocabulary())
     for column in ("split", "cluster"):
         if column not in proteins.frame or (column == "cluster" and not proteins.clustered):
             action = f"add it with `tfclass data {column}`"
@@ -231,72 +100,3 @@ def read_clustered(table: Path) -> LabelledProteins:
         action = "deal whole clusters out with `tfclass data split`"
         raise TableError(where, found, "one split", action, path=str(table), column="split")
     return proteins
-
-
-def _regions(path: Path | None) -> dict[str, list[Region]]:
-    return read_regions(path) if path else {}
-
-
-def _check_cleaned(frame: pd.DataFrame, path: Path) -> None:
-    """Raise `TableError` where sequences could not be compared, nor places in them be counted, as they stand."""
-    vocabulary = Vocabulary()
-    for row, sequence in enumerate(frame["sequence"]):
-        if problem := uncleaned(sequence, vocabulary):
-            action = "`tfclass data import` writes them so"
-            raise cell_error(str(path), row, "sequence", problem, "capital residue letters alone", action)
-
-
-def _of_regions(regions: dict[str, list[Region]], known: set[str], label: str) -> pd.DataFrame:
-    rows: list[dict[str, Any]] = []
-    for number, (sequence, found) in enumerate(regions.items()):
-        if sequence not in known:
-            name, places = f"domains:{number}", ranges_cell(merged(region.place for region in found))
-            rows.append({"id": name, "label": label, "source": "domains", "domains": places, "cluster": name})
-            rows[-1] |= {"split": "train", "sequence": sequence}
-            known.add(sequence)
-    return pd.DataFrame(rows)
-
-
-def _of_families(path: Path | None, known: set[str], label: str, rules: EnrichmentRules) -> pd.DataFrame:
-    if path is None:
-        return pd.DataFrame()
-    frame = read_corpus(path)[0].frame
-    _check_cleaned(frame, path)
-    taken = ~frame["sequence"].isin(list(known)) & ~frame["sequence"].duplicated()
-    if "split" in frame:
-        taken &= frame["split"] == "train"
-    frame = frame.loc[taken]
-    known.update(frame["sequence"])
-    named = [rules.name_of(name) for name in frame["label"]]
-    return frame.assign(id="families:" + frame["id"], label=label, family=named, source="families", domains="")
-
-
-def _of_unlabelled(
-    path: Path | None,
-    known: set[str],
-    teacher: Bundle,
-    rules: EnrichmentRules,
-    family_of_profile: Mapping[int, str],
-    threads: int,
-) -> pd.DataFrame:
-    if path is None:
-        return pd.DataFrame({"label": []})
-    vocabulary, library = teacher.vocabulary, cast(Library, teacher.profiles)
-    ids, tokens, letters = [], [], []
-    for record in read_fasta(path):
-        cleaned = clean(record.sequence, vocabulary)
-        sequence = vocabulary.decode(cleaned.tokens)
-        if not cleaned.problem and sequence not in known:
-            known.add(sequence)
-            ids.append(f"unlabelled:{len(ids)}:{record.id}")
-            tokens.append(cleaned.tokens)
-            letters.append(sequence)
-    hits = library.hits(tokens, vocabulary, threads)
-    found = found_of(
-        answer(teacher, tokens, "network").network_NC,
-        library.best(hits, len(tokens)),
-        teacher.reference.search(tokens, vocabulary, threads) if teacher.reference else None,
-    )
-    probability_N = teacher.combiners["combined"].probability(found)
-    labels = (teacher.classes[0], teacher.classes[1])
-    return pseudo_labelled(ids, letters, probability_N, hits, library, rules, labels, family_of_profile)

@@ -1,4 +1,4 @@
-"""Where a trained network came from, as its bundle tells it."""
+"""Where a trained network came from, as its bundle tells it, and what must not judge it therefore."""
 
 from datetime import datetime, timezone
 from typing import Any
@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 
 from tfclass import __version__
-from tfclass.config import TrainConfig, to_mapping
-from tfclass.corpus.split import split_policy
+from tfclass.bundle.bundle import Bundle
+from tfclass.config import SplitConfig, TrainConfig, from_mapping, to_mapping
+from tfclass.corpus.split import assign_splits, split_policy
 from tfclass.corpus.table import LabelledProteins
+from tfclass.errors import TableError
 from tfclass.training.checkpoint import Progress
 from tfclass.training.loop import Trainer
 
@@ -33,7 +35,9 @@ def training_provenance(
     dict
         JSON values only.
     """
-    corpus = {"name": config.corpus.name, "sha256": proteins.digest, "split": split_policy(proteins, config.split)}
+    corpus: dict[str, Any] = {"name": config.corpus.name, "sha256": proteins.digest}
+    corpus["split"] = split_policy(proteins, config.split)
+    corpus["split_options"] = to_mapping(config.split)
     if proteins.annotations:
         corpus["annotations_sha256"] = proteins.annotations.digest
     return {
@@ -52,6 +56,55 @@ def training_provenance(
         "validation": {name: _json_number(value) for name, value in scores.items()},
         "training": to_mapping(config.training) | {"seed": config.runtime.seed},
     }
+
+
+def check_unseen(
+    bundle: Bundle, table: LabelledProteins, part: LabelledProteins, name: str, split: SplitConfig, path: str
+) -> None:
+    """Refuse a split with proteins that the model learned from, where the same table was dealt out otherwise for it.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        One that does not tell how its table was dealt out is believed.
+    table : LabelledProteins
+        As it was read.
+    part : LabelledProteins
+        The split to score.
+    name : str
+        Of that split. Proteins of the model's own split of this name are what it says they are.
+    split : SplitConfig
+        How the table was dealt out now.
+    path : str
+        Of the table, for messages.
+
+    Raises
+    ------
+    TableError
+    """
+    trained_on = bundle.provenance.get("corpus", {})
+    given = trained_on.get("split_options")
+    if given is None or trained_on["sha256"] != table.digest:
+        return
+    own = from_mapping(SplitConfig, given)
+    if own == split:
+        return
+    own_frame = assign_splits(table, own, path).frame
+    elsewhere = [each for each in ("train", "valid") if each != name]
+    learned = part.frame["id"].isin(own_frame.loc[own_frame["split"].isin(elsewhere), "id"])
+    if learned.any():
+        found = f"{learned.sum()} of {len(learned)} proteins that {bundle.name} was trained or validated on"
+        options = " ".join(split_overrides(own)) or "split=column"
+        action = f"deal them out as its training did: {options}"
+        raise TableError(f"{path}, split {name!r}", found, "none", action, path=path, column="split")
+
+
+def split_overrides(split: SplitConfig) -> list[str]:
+    """Write the words that say so on a command line; none for a table's own column as it is."""
+    usual = to_mapping(SplitConfig(policy=split.policy))
+    changed = {key: value for key, value in to_mapping(split).items() if value != usual[key]}
+    group = [] if split.policy == "column" else [f"split={split.policy}"]
+    return [*group, *(f"split.{key}={value}" for key, value in changed.items())]
 
 
 def _counts(proteins: LabelledProteins) -> list[int]:
