@@ -39,7 +39,9 @@ TABLE := data/processed/swissprot.tsv
 CORPUS_ARGS := corpus=swissprot corpus.path=$(TABLE)
 TRAIN_ARGS := $(CORPUS_ARGS)
 else
-NAME := $(firstword $(subst ., ,$(notdir $(CORPUS))))
+NAME := $(notdir $(CORPUS))
+NAME := $(patsubst %.gz,%,$(patsubst %.bz2,%,$(patsubst %.xz,%,$(patsubst %.zst,%,$(NAME)))))
+NAME := $(patsubst %.tsv,%,$(patsubst %.csv,%,$(patsubst %.parquet,%,$(NAME))))
 TABLE := $(CORPUS)
 CORPUS_ARGS := corpus=table corpus.path=$(abspath $(CORPUS)) corpus.name=$(NAME)
 TRAIN_ARGS := $(CORPUS_ARGS)

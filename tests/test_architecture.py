@@ -11,6 +11,7 @@ LAYERS = {
     "sequence": 0,
     "errors": 0,
     "config": 0,
+    "config_errors": 0,
     "files": 0,
     "compression": 0,
     "environment": 0,
@@ -36,7 +37,7 @@ CONFINED = {
     "dask": ("inference/engines.py",),
     "distributed": ("inference/engines.py",),
     "mlflow": (
-        *("tracking/tracker.py", "tracking/store.py", "tracking/registration.py"),
+        *("tracking/access.py", "tracking/reports.py", "tracking/store.py", "tracking/registration.py"),
         *("inference/pyfunc.py", "inference/registry.py"),
     ),
     "optuna": ("workflow/sweep.py", "workflow/search.py"),

@@ -9,7 +9,8 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf, open_dict
 
 from tests.conftest import SMALL
-from tfclass.config import EvaluateConfig, ModelConfig, StemConfig, TrainConfig, from_mapping, to_mapping, unknown_key
+from tfclass.config import EvaluateConfig, ModelConfig, StemConfig, TrainConfig, from_mapping, to_mapping
+from tfclass.config_errors import unknown_key
 from tfclass.errors import ConfigError
 from tfclass.networks.zoo import build
 from tfclass.sequence.vocabulary import Vocabulary

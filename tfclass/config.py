@@ -4,9 +4,8 @@ Nothing here knows Hydra: the same classes are built from the JSON in a bundle, 
 loaded. Networks are chosen by name, never by a class path, so a configuration cannot call code.
 """
 
-import typing
 from collections.abc import Mapping
-from dataclasses import InitVar, asdict, field, fields, is_dataclass
+from dataclasses import InitVar, asdict, field
 from itertools import pairwise
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -14,11 +13,13 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
+from tfclass.config_errors import first_problem
 from tfclass.errors import ConfigError
 
 _STRICT = ConfigDict(extra="forbid")
 
 Positive = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 Channel = Literal["network", "profile", "homology", "combined"]
@@ -54,7 +55,7 @@ class SplitConfig:
     folds: Annotated[int, Field(ge=3, le=100)] = 5
     fold: Annotated[int, Field(ge=0)] = 0
     max_members: Positive | None = None
-    seed: int = 0
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
         if self.fold >= self.folds:
@@ -86,7 +87,7 @@ class ModelConfig:
     layers: Positive = 1
     directions: Literal[1, 2] | None = None
     peephole: Literal["diagonal", "full"] = "diagonal"
-    forget_bias: float | None = None
+    forget_bias: Annotated[float, Field(allow_inf_nan=False)] | None = None
     residual: bool = False
     layer_norm: bool = False
     variational_dropout: bool = False
@@ -115,7 +116,7 @@ class CalibrationConfig:
 
     method: Literal["auto", "none", "temperature", "platt", "isotonic"] = "auto"
     folds: Annotated[int, Field(ge=2)] = 5
-    seed: int = 0
+    seed: Seed = 0
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -154,7 +155,7 @@ class EvaluationConfig:
     length_edges: Annotated[tuple[Positive, ...], Field(min_length=1), AfterValidator(_rising)] = (200, 400, 700, 1000)
     identity_edges: Annotated[tuple[Share, ...], Field(min_length=1), AfterValidator(_rising)] = (0.3, 0.5, 0.7)
     min_members: Positive = 10
-    seed: int = 0
+    seed: Seed = 0
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -176,7 +177,7 @@ class RuntimeConfig:
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: Annotated[int, Field(ge=0)] = 0
-    seed: int = 0
+    seed: Seed = 0
     deterministic: bool = False
 
 
@@ -264,36 +265,14 @@ def from_mapping(kind: type[T], values: Mapping[str, Any], where: str = "") -> T
     Traceback (most recent call last):
     tfclass.errors.ConfigError: model.stem.pool: found 0; expected greater than or equal to 1
     """
+    if not isinstance(values, Mapping):
+        raise ConfigError(where or "configuration", repr(values), "keys and their values", key=where)
     try:
         return TypeAdapter(kind).validate_python(dict(values))
     except ValidationError as error:
-        raise _first_problem(kind, error, where) from None
+        raise first_problem(kind, error, where) from None
 
 
 def to_mapping(config: Any) -> dict[str, Any]:  # noqa: ANN401
     """Give a configuration as nested plain values, ready for JSON."""
     return asdict(config)
-
-
-def unknown_key(kind: type, path: str, where: str = "") -> ConfigError:
-    """Make the error for a dotted `path` that `kind` does not have; it lists the keys that are there."""
-    for name in path.split("."):
-        hints = typing.get_type_hints(kind)
-        if name not in hints or not is_dataclass(hints[name]):
-            break
-        kind = hints[name]
-    expected = "one of " + ", ".join(f.name for f in fields(kind))
-    key = f"{where}.{path}" if where else path
-    return ConfigError(key, "an unknown key", expected, key=key)
-
-
-def _first_problem(kind: type, error: ValidationError, where: str) -> ConfigError:
-    problem = error.errors(include_url=False)[0]
-    path = ".".join(str(part) for part in problem["loc"])
-    key = f"{where}.{path}" if where else path
-    if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        return unknown_key(kind, path, where)
-    if problem["type"].startswith("missing"):
-        return ConfigError(key, "no value", "one to be given", f"add {key}=VALUE", key=key)
-    expected = problem["msg"].removeprefix("Input should be ")
-    return ConfigError(key, repr(problem["input"]), expected, key=key, value=problem["input"])

@@ -60,7 +60,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     # What a symbolic link points to is replaced, not the link.
     target = Path(os.path.realpath(path)) if path.is_symlink() else path
     try:
-        if path.parent == Path("/dev") or (target.exists() and not target.is_file() and not target.is_dir()):
+        if Path("/dev") in path.parents or (target.exists() and not target.is_file() and not target.is_dir()):
             # A pipe or a device can only be written to; a rename would put a file in its place, or, where /dev/stdout
             # leads to a log, throw away what the log holds.
             with path.open("ab") as stream:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.test_config import composed
 from tfclass.config import CorpusConfig, EvaluateConfig, EvaluationConfig, RuntimeConfig, SplitConfig, TrackingConfig
-from tfclass.workflow.evaluation import command_of
+from tfclass.workflow.commands import command_of
 
 QUICK = ("evaluation.n_bootstrap=20", "tracking=off", "runtime.device=cpu", "runtime.threads=1")
 

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import shlex
 import shutil
 import signal
 import stat
@@ -107,7 +108,8 @@ class TestRows:
         objects = [json.loads(line) for line in as_json.out.splitlines()]
         assert [
             [
-                o["id"],
+                # JSON holds UTF-8 only.
+                o["id"].replace("\ufffd", "\udce9"),
                 str(o["length"]),
                 o["label"],
                 "" if o["probability"] is None else f"{o['probability']:.6f}",
@@ -165,6 +167,26 @@ class TestRows:
         assert table.schema.metadata[b"sha256"].decode() == description["sha256"]
         assert tfclass("predict", odd, *model, "-o", "rows.jsonl").status == 0
         assert json.loads((tmp_path / "rows.jsonl").read_text().splitlines()[0])["id"] == "empty"
+
+    @pytest.mark.parametrize("name", ["rows.tsv.gz", "ROWS.TSV.GZ"])
+    def test_a_name_in_gz_packs_the_rows(self, tfclass, odd, small_bundle_folder, tmp_path, name):
+        model = ("--model", small_bundle_folder)
+        assert tfclass("predict", odd, *model, "-o", name).status == 0
+        plain = tfclass("predict", odd, *model, "-o", "-").out
+        assert gzip.decompress((tmp_path / name).read_bytes()).decode("utf-8", "surrogateescape") == plain
+
+    @pytest.mark.parametrize("name", ["rows.csv", "rows.XLSX", "rows.tsv.zst", "rows.parquet.gz", ""])
+    def test_a_name_that_promises_something_else_is_refused(self, tfclass, odd, small_bundle_folder, tmp_path, name):
+        finished = tfclass("predict", odd, "--model", small_bundle_folder, "-o", name)
+        assert (finished.status, finished.out, finished.err.count("\n")) == (2, "", 1)
+        assert finished.err.startswith(f"tfclass: {name or '-o'}: found {'a name ending' if name else 'an empty name'}")
+        assert [path.name for path in tmp_path.iterdir()] == [odd]
+
+    def test_json_is_readable_by_all_whatever_the_id(self, tfclass, odd, small_bundle_folder):
+        text = tfclass("predict", odd, "--model", small_bundle_folder, "--format", "jsonl").out
+        rows = [json.loads(line) for line in text.splitlines()]
+        assert "".join(row["id"] for row in rows).encode("utf-8")
+        assert rows[10]["id"] == "caf\ufffd"
 
     def test_a_header_line_names_version_and_model(self, tfclass, odd, small_bundle_folder):
         line = tfclass("predict", odd, "--model", small_bundle_folder, "--header").out.split("\n", 1)[0]
@@ -309,6 +331,28 @@ class TestOutput:
         assert process.stderr.read() == b""
         assert process.wait(timeout=120) != 0
 
+    def test_an_input_is_not_replaced_whatever_it_is_called(self, tfclass, odd, tmp_path, small_bundle_folder):
+        for source, output in (("-", odd), (odd, f"./{odd}"), (odd, f"file://{tmp_path / odd}")):
+            process = start(tmp_path, source, "--model", small_bundle_folder, "-o", output, stdin=tmp_path / odd)
+            _, error = process.communicate(timeout=120)
+            assert b"found an input file; expected a file of its own; choose another name for -o" in error
+        assert (tmp_path / odd).read_bytes() == ODD
+
+    def test_rows_come_where_nobody_hears_errors(self, tmp_path, odd, small_bundle_folder):
+        command = [sys.executable, "-c", "from tfclass.cli.main import main; main()", "predict", odd]
+        shell = f"exec {shlex.join([*command, '--model', str(small_bundle_folder)])} 2>&-"
+        finished = subprocess.run(["sh", "-c", shell], cwd=tmp_path, capture_output=True, timeout=120)
+        assert (finished.returncode, finished.stdout.count(b"\n")) == (0, 14)
+
+    def test_a_pipe_of_the_shell_is_written_to(self, tmp_path, odd, small_bundle_folder):
+        reading, writing = os.pipe()
+        command = [sys.executable, "-c", "from tfclass.cli.main import main; main()", "predict", odd]
+        command += ["--model", str(small_bundle_folder), "-o", f"/dev/fd/{writing}"]
+        finished = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120, pass_fds=[writing])
+        os.close(writing)
+        with os.fdopen(reading, "rb") as stream:
+            assert (finished.returncode, stream.read().count(b"\n")) == (0, 14)
+
     def test_an_interrupted_run_leaves_no_file(self, tmp_path, small_bundle_folder):
         process = start(tmp_path, "-", "--model", small_bundle_folder, "-o", "out.tsv")
         process.stdin.write(b">a\nMKV\n")
@@ -320,10 +364,10 @@ class TestOutput:
         assert list(tmp_path.iterdir()) == []
 
 
-def start(folder, *arguments, stdout=subprocess.PIPE):
+def start(folder, *arguments, stdout=subprocess.PIPE, stdin=None):
     command = [sys.executable, "-c", "from tfclass.cli.main import main; main()", "predict", *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    streams = {"stdin": subprocess.PIPE, "stdout": stdout, "stderr": subprocess.PIPE}
+    streams = {"stdin": stdin.open("rb") if stdin else subprocess.PIPE, "stdout": stdout, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, cwd=folder, env=environment, **streams)
 
 
@@ -340,6 +384,10 @@ BAD_INPUTS = {
     "a missing file": (None, ": found no such file; check the path"),
     "an empty file": (b"", ": found no records; expected at least one FASTA record; is the file complete?"),
     "a FASTQ file": (b"@r\nACGT\n+\nIIII\n", f", line 1: found what looks like a FASTQ file; {FASTA_EXPECTED}"),
+    "a table": (
+        b"id\tsequence\nP1\tMKV\n",
+        f", line 1: found what looks like a table with tabs between its cells; {FASTA_EXPECTED}",
+    ),
     "a web page": (b"<html>", f", line 1: found what looks like an HTML or XML page; {FASTA_EXPECTED}"),
     "headers without sequences": (
         b">a\n>b\n",
@@ -381,6 +429,11 @@ class TestBadModel:
         finished = tfclass("predict", odd, "--model", "none")
         assert finished.err.startswith("tfclass: none: found no such model; expected a folder with a bundle, or a ship")
         assert (finished.status, finished.out, finished.err.count("\n")) == (2, "", 1)
+
+    def test_a_folder_of_the_same_name_does_not_stand_in_for_the_shipped_one(self, tfclass, odd, tmp_path):
+        (tmp_path / "tf-bilstm").mkdir()
+        assert tfclass("predict", odd, "--evidence", "network").status == 0
+        assert "tf-bilstm: found no bundle.json" in tfclass("predict", odd, "--model", "./tf-bilstm").err
 
     @pytest.mark.parametrize("name", ["model.safetensors", "bundle.json"])
     def test_an_altered_model_is_refused_by_the_name_of_the_file(

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import mlflow
 import optuna
@@ -14,7 +15,7 @@ from tests.test_config import composed
 from tfclass.config import CorpusConfig, RuntimeConfig, TrackingConfig, TrainingConfig
 from tfclass.errors import ConfigError
 from tfclass.training.loop import Hooks, Interrupted
-from tfclass.workflow.search import StudyConfig, SweepConfig, read_space
+from tfclass.workflow.search import DistributionConfig, StudyConfig, SweepConfig, read_space, suggest
 from tfclass.workflow.sweep import run_sweep
 
 OFF = TrackingConfig(enabled=False)
@@ -144,8 +145,15 @@ def test_options_that_cannot_be_trained_with_do_not_end_the_sweep(demo_table, fo
         ({"model": {"hidden": {"choices": []}}}, "study.space.model.hidden: found choices that are empty"),
         ({"model": {"hidden": {"lowest": 3}}}, "study.space.model.hidden.lowest: found 3; expected low and"),
         ({"model": {"hidden": 64}}, "study.space.model.hidden: found 64; expected low and high, or choices"),
+        ({"model": {"pooling": {"choices": ["max", "bogus"]}}}, "model.pooling: found 'bogus'; expected one of"),
+        ({"model": {"dropout": {"low": 0.1, "high": 1.5}}}, "study.space.model.dropout: found 1.5; expected less than"),
+        ({"model": {"dropout": {"low": 0.1, "high": 0.2, "step": 0}}}, "study.space.model.dropout: found step 0"),
+        ({"model": {"dropout": {"low": float("nan"), "high": 0.2}}}, "study.space.model.dropout: found low nan"),
     ],
-    ids=["unknown option", "value", "range", "half a range", "no choices", "unknown key", "number"],
+    ids=[
+        *("unknown option", "value", "range", "half a range", "no choices", "unknown key", "number"),
+        *("last choice", "upper end", "no step", "no number"),
+    ],
 )
 def test_a_space_that_cannot_be_searched_is_named_before_anything_starts(demo_table, folder, space, message):
     with pytest.raises(ConfigError) as caught:
@@ -154,7 +162,43 @@ def test_a_space_that_cannot_be_searched_is_named_before_anything_starts(demo_ta
     assert not (folder / "sweep").exists()
 
 
+def test_a_step_between_whole_numbers_draws_no_whole_numbers():
+    import optuna
+
+    trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1)).ask()
+    halves = {suggest(trial, str(i), DistributionConfig(low=1, high=4, step=0.5)) for i in range(40)}
+    assert halves == {1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0}
+
+
+def test_a_trial_taken_up_again_before_it_had_drawn_draws_what_it_would_have(demo_table, folder):
+    study = replace(STUDY, n_trials=1)
+    undisturbed = run_sweep(config(demo_table, folder, study=study, run_dir=str(folder / "undisturbed")))
+    again = config(demo_table, folder, study=study)
+    place = Path(again.run_dir)
+    place.mkdir()
+    url = f"sqlite:///{place.resolve()}/study.db"
+    optuna.create_study(study_name=study.name, storage=url, direction="maximize").ask()
+    assert run_sweep(again).best == undisturbed.best
+
+
 def test_a_folder_of_another_sweep_is_refused(demo_table, folder):
     run_sweep(config(demo_table, folder, study=replace(STUDY, n_trials=1)))
     with pytest.raises(ConfigError, match="a sweep with other training options; expected the same; choose another"):
         run_sweep(config(demo_table, folder, training=TrainingConfig(epochs=4)))
+
+
+def test_a_folder_of_a_sweep_on_another_table_is_refused(demo_table, folder):
+    table = folder / "t.tsv"
+    table.write_bytes(demo_table.read_bytes())
+    run_sweep(config(table, folder, study=replace(STUDY, n_trials=1)))
+    pd.read_csv(table, sep="\t").iloc[1:].to_csv(table, sep="\t", index=False)
+    with pytest.raises(ConfigError, match="a sweep with other corpus options; expected the same"):
+        run_sweep(config(table, folder, study=replace(STUDY, n_trials=2)))
+
+
+def test_a_folder_of_something_else_is_refused(demo_table, folder):
+    other = config(demo_table, folder)
+    Path(other.run_dir).mkdir()
+    (Path(other.run_dir) / "run.json").write_text('{"mlflow_run_id": ""}')
+    with pytest.raises(ConfigError, match="which is not a sweep's; expected a sweep's folder"):
+        run_sweep(other)

@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import SMALL
 from tests.test_config import composed
 from tfclass.bundle.bundle import load_bundle
+from tfclass.cli.console import print_zoo
 from tfclass.config import (
     CorpusConfig,
     EvaluationConfig,
@@ -103,6 +104,32 @@ def test_a_folder_of_another_zoo_is_refused(demo_table, folder):
         ConfigError, match="trained with other model options; expected the same; choose another run_dir"
     ):
         run_zoo(other)
+
+
+def test_what_is_finished_stays_only_for_the_same_table_and_evaluation(demo_table, folder):
+    table = folder / "t.tsv"
+    frame = pd.read_csv(demo_table, sep="\t")
+    frame.to_csv(table, sep="\t", index=False)
+    one = {"models": {"bilstm": SMALL}}
+    on_test = run_zoo(config(table, folder, **one))
+    valid = EvaluationConfig(n_bootstrap=10, baselines=False, split="valid")
+    on_valid = run_zoo(config(table, folder, evaluation=valid, **one))
+    assert on_valid["valid_ap"].item() == on_test["valid_ap"].item()
+    assert on_valid["test_ap"].item() != on_test["test_ap"].item()
+    frame.iloc[1:].to_csv(table, sep="\t", index=False)
+    with pytest.raises(ConfigError, match="trained on another table; expected the same; choose another run_dir"):
+        run_zoo(config(table, folder, **one))
+
+
+def test_a_test_split_of_one_class_leaves_its_scores_open(demo_table, folder):
+    frame = pd.read_csv(demo_table, sep="\t")
+    table = folder / "t.tsv"
+    frame[(frame["split"] != "test") | (frame["label"] != "TF")].to_csv(table, sep="\t", index=False)
+    row = run_zoo(
+        config(table, folder, models={"bilstm": SMALL}, tracking=TrackingConfig(uri=f"sqlite:///{folder}/mlflow.db"))
+    ).iloc[0]
+    assert pd.isna(row["test_ap"])
+    print_zoo(pd.DataFrame([row]), "demo", "test")
 
 
 def test_words_are_learned_from_the_training_split_alone(demo_table, folder):

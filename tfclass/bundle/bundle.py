@@ -198,18 +198,18 @@ def shipped() -> dict[str, Path]:
 
 
 def find_bundle(name: str) -> Path:
-    """Resolve what a user calls a model: a folder, or the name of a shipped one.
+    """Resolve what a user calls a model: the name of a shipped one, or a folder (``./NAME`` for one of such a name).
 
     Raises
     ------
     BundleError
         It is neither; the shipped names are listed.
     """
-    if Path(name).is_dir():
-        return Path(name)
     models = shipped()
     if name in models:
         return models[name]
+    if name and Path(name).is_dir():
+        return Path(name)
     known = ", ".join(models) or "none in this installation"
     raise BundleError(name, "no such model", f"a folder with a bundle, or a shipped name ({known})", path=name)
 

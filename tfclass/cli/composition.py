@@ -14,7 +14,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from tfclass.config import unknown_key
+from tfclass.config_errors import unknown_key
 from tfclass.errors import ConfigError, TfclassError
 
 _OVERRIDE = re.compile(r"Could not override '([^']+)'")

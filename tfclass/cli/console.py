@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tfclass.cli.signals import stop_on_signal
+from tfclass.cli.terminal import has_terminal
 from tfclass.training.loop import Hooks, Interrupted
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def training_display(epochs: int) -> Iterator[Hooks]:
     """
     console = Console(stderr=True, highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[loss]}"), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not has_terminal()) as bar:
         task = bar.add_task("epoch 1", total=1.0, loss="")
 
         def on_step(epoch: int, done: float, loss: float) -> None:
@@ -121,7 +122,8 @@ def print_zoo(networks: pd.DataFrame, corpus: str, split: str) -> None:
         counts = (row["weights"], row["train_residues_per_second"], row["predict_residues_per_second"])
         weights, training, prediction = (f"{count:,.0f}" for count in counts)
         scores = (
-            f"{row[name]:.3f} [{row[f'{name}_low']:.3f}, {row[f'{name}_high']:.3f}]" for name in ("test_ap", "test_mcc")
+            f"{row[name]:.3f} [{row[f'{name}_low']:.3f}, {row[f'{name}_high']:.3f}]" if row[name] == row[name] else ""
+            for name in ("test_ap", "test_mcc")
         )
         valid = f"{row['valid_ap']:.3f}"
         table.add_row(row["network"], weights, f"{row['epochs']:.2f}", training, prediction, valid, *scores)

@@ -1,6 +1,5 @@
 """``tfclass data import``, ``cluster``, ``split`` and ``audit``: own files to a table that can be trained on."""
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tfclass.cli.data import app, curation
+from tfclass.cli.terminal import has_terminal
 from tfclass.errors import TableError
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def split(
     test: Share = 0.1,
     folds: Annotated[int, typer.Option(min=3, max=100, help="With folds: how many.")] = 5,
     fold: Annotated[int, typer.Option(min=0, help="With folds: the one that is test; the next is valid.")] = 0,
-    seed: Annotated[int, typer.Option(help="The same seed always gives the same splits.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed always gives the same splits.")] = 0,
     max_members: Annotated[
         int | None, typer.Option(min=1, help="At most so many proteins of a cluster and class are kept.")
     ] = None,
@@ -188,7 +188,7 @@ def at_work(what: str) -> Iterator[Callable[[str, float], None]]:
 
     from tfclass.cli.signals import stop_at_once
 
-    columns, quiet = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()), not sys.stderr.isatty()
+    columns, quiet = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()), not has_terminal()
     shown = Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet)
     with stop_at_once(goes_on=False), shown:
         task = shown.add_task(what, total=None)

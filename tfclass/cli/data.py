@@ -1,6 +1,5 @@
 """``tfclass data``: making and checking corpora."""
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tfclass.cli.signals import stop_at_once
+from tfclass.cli.terminal import has_terminal
 from tfclass.errors import ConfigError, TableError
 
 # Contradictions that are printed; the funnel beside the table has all.
@@ -28,7 +28,7 @@ def _group() -> None:
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="The table to write.")] = Path("data/demo/demo.tsv"),
     clusters: Annotated[int, typer.Option(min=30, help="Homology clusters, one to three proteins each.")] = 3000,
-    seed: Annotated[int, typer.Option(help="The same seed always gives the same table.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed always gives the same table.")] = 0,
 ) -> None:
     """Generate the demo corpus: artificial proteins whose labels are known to be right."""
     from tfclass.corpus.demo import generate_demo
@@ -219,7 +219,7 @@ def _bar(unit: str) -> Iterator[tuple[Callable[[int, int], None], Callable[[str]
 
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not has_terminal()) as bar:
         task = bar.add_task(unit, total=None)
 
         def advance(done: int, total: int) -> None:

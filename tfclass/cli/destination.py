@@ -1,45 +1,94 @@
 """Where the rows of ``tfclass predict`` go: standard output, a file that appears whole, or an address."""
 
 import contextlib
+import gzip
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import typer
 
 from tfclass.errors import OutputError
 from tfclass.files import is_address, uploaded_file, whole_file
 
+_FORMATS = ("tsv", "jsonl", "parquet")
+# Endings that promise what is not written.
+_OTHERS = ("csv", "json", "xls", "xlsx", "bz2", "xz", "zst", "zip")
+
+
+def place_of(output: str | None) -> str | None:
+    """Give the output's path or address; None for standard output.
+
+    Raises
+    ------
+    OutputError
+        It has no name.
+    """
+    if output == "":
+        raise OutputError("-o", "an empty name", "a file")
+    return None if output == "-" else output
+
 
 def format_of(asked: str | None, output: str | None) -> str:
     """Choose how rows are written: as asked, else as the name of the output ends, else TSV."""
-    suffix = output.rpartition(".")[2] if output else ""
-    name = asked or (suffix if suffix in ("tsv", "jsonl", "parquet") else "tsv")
+    endings = _endings(output)
+    promised = endings[-2:-1] if endings[-1:] == ["gz"] else endings[-1:]
+    other = next((ending for ending in promised if ending in _OTHERS), None)
+    if other and asked is None:
+        expected = ", ".join(f".{name}" for name in (*_FORMATS, "tsv.gz", "jsonl.gz"))
+        raise OutputError(str(output), f"a name ending in .{other}", expected, "or say what to write with --format")
+    name = asked or next((ending for ending in promised if ending in _FORMATS), "tsv")
     if name == "parquet" and output is None and sys.stdout is not None and sys.stdout.isatty():
         raise typer.BadParameter("Parquet is not for a terminal; name a file with -o", param_hint="--format")
+    if name == "parquet" and endings[-1:] == ["gz"]:
+        raise OutputError(str(output), "a name ending in .gz", ".parquet", "Parquet is compressed in itself")
     return name
+
+
+def _endings(output: str | None) -> list[str]:
+    return [ending.lower() for ending in (output or "").rpartition("/")[2].split(".")[1:]]
 
 
 def keep_apart(output: str | None, fasta: list[str], parts: Path | None) -> None:
     """Refuse an output that is a folder or one of the inputs; `OutputError`."""
-    if output is None or is_address(output):
+    if output is None or (is_address(output) and not output.startswith("file://")):
         return
-    path = Path(output)
+    path = Path(url2pathname(urlsplit(output).path) if is_address(output) else output)
     if path.is_dir() or (parts is not None and path.absolute() == parts.absolute()):
         raise OutputError(output, "a folder", "a file", "choose another name for -o")
     if not path.is_file():
         return
     for source in fasta:
-        if Path(source).exists() and path.samefile(source):
+        same = _is_standard_input(path) if source == "-" else Path(source).exists() and path.samefile(source)
+        if same:
             raise OutputError(output, "an input file", "a file of its own", "choose another name for -o")
 
 
+def _is_standard_input(path: Path) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(sys.stdin.fileno()))
+    except (OSError, ValueError, AttributeError):
+        # It is closed, or no file.
+        return False
+
+
 def opened(output: str | None) -> contextlib.AbstractContextManager[BinaryIO]:
-    """Open the place for the rows; None is standard output."""
+    """Open the place for the rows, compressed where its name ends in .gz; None is standard output."""
     if output is None:
         return _standard_output()
-    return uploaded_file(output) if is_address(output) else whole_file(Path(output))
+    place = uploaded_file(output) if is_address(output) else whole_file(Path(output))
+    return _compressed(place) if _endings(output)[-1:] == ["gz"] else place
+
+
+@contextlib.contextmanager
+def _compressed(place: contextlib.AbstractContextManager[BinaryIO]) -> Iterator[BinaryIO]:
+    # Without name and time, so that the same rows give the same bytes.
+    with place as stream, gzip.GzipFile("", "wb", fileobj=stream, mtime=0) as packed:
+        yield cast(BinaryIO, packed)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,8 @@ from typing import Any
 
 import typer
 
+from tfclass.cli.signals import stop_at_once
+
 
 def evaluate(context: typer.Context) -> None:
     """Score a model on the test split; configured by Hydra overrides (`tfclass evaluate --help` lists them).
@@ -15,10 +17,11 @@ def evaluate(context: typer.Context) -> None:
     from tfclass.cli.composition import run_with_hydra
     from tfclass.config import EvaluateConfig
 
-    if context.args[:1] == ["compare"]:
-        _compare(context.args[1:])
-    else:
-        run_with_hydra("evaluate", EvaluateConfig, _job, context.args)
+    with stop_at_once(goes_on=False):
+        if context.args[:1] == ["compare"]:
+            _compare(context.args[1:])
+        else:
+            run_with_hydra("evaluate", EvaluateConfig, _job, context.args)
 
 
 def _job(values: Mapping[str, Any]) -> None:

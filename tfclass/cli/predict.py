@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from tfclass.cli.signals import stop_at_once
+from tfclass.cli.terminal import has_terminal
 
 if TYPE_CHECKING:
     from tfclass.inference.predictor import Predictor
@@ -23,7 +23,8 @@ DEFAULT_MODEL = "tf-bilstm"
 
 Inputs = Annotated[list[str], typer.Argument(metavar="FASTA...", help="Plain or compressed; - is standard input.")]
 Output = Annotated[
-    str | None, typer.Option("-o", "--output", help="Where rows go, instead of standard output; s3://... too.")
+    str | None,
+    typer.Option("-o", "--output", help="Where rows go, instead of standard output; .gz packs them; s3://... too."),
 ]
 Format = Annotated[
     Literal["tsv", "jsonl", "parquet"] | None,
@@ -89,8 +90,9 @@ def predict(
     Every record gives one row, in input order, whatever its length. Rows go to standard output, all else to standard
     error.
     """
-    from tfclass.cli.destination import format_of, keep_apart
+    from tfclass.cli.destination import format_of, keep_apart, place_of
 
+    output = place_of(output)
     keep_apart(output, fasta, parts)
     name = format_of(output_format, output)
     folder = _parts_folder(parts, output, resume=resume, engine=engine)
@@ -248,7 +250,7 @@ def _remove_parts(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _progress(quiet: bool) -> Iterator[Callable[[], object]]:
-    if quiet or not sys.stderr.isatty():
+    if quiet or not has_terminal():
         yield lambda: None
         return
     from rich.console import Console

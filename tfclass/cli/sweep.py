@@ -18,6 +18,7 @@ def sweep(context: typer.Context) -> None:
 def _job(values: Mapping[str, Any]) -> None:
     from tfclass.cli.console import trainings_display
     from tfclass.config import from_mapping
+    from tfclass.workflow.commands import for_hydra
     from tfclass.workflow.search import SweepConfig
     from tfclass.workflow.sweep import TABLE, run_sweep
 
@@ -27,5 +28,5 @@ def _job(values: Mapping[str, Any]) -> None:
     typer.echo(swept.trials.to_string(index=False, float_format=lambda value: f"{value:.4g}", na_rep=""))
     typer.echo(f"trials: {config.run_dir}/{TABLE}", err=True)
     if swept.best:
-        overrides = shlex.join(f"{name}={value}" for name, value in swept.best.items())
+        overrides = shlex.join(f"{name}={for_hydra(value)}" for name, value in swept.best.items())
         typer.echo(f"to train with the best: tfclass train ... {overrides}", err=True)

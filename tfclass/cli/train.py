@@ -89,7 +89,7 @@ def _resumed(values: Mapping[str, Any]) -> Mapping[str, Any]:
     from hydra.core.hydra_config import HydraConfig
 
     from tfclass.errors import CheckpointError, ConfigError
-    from tfclass.workflow import RUN_FILE
+    from tfclass.workflow.run_folder import RUN_FILE
 
     others = [o for o in HydraConfig.get().overrides.task if not o.startswith("resume=")]
     if others:
@@ -98,7 +98,7 @@ def _resumed(values: Mapping[str, Any]) -> Mapping[str, Any]:
     folder = Path(str(values["resume"]))
     try:
         saved = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))["config"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         action = "name the folder of an interrupted run"
         raise CheckpointError(str(folder), f"no readable {RUN_FILE}", action=action, path=str(folder)) from None
     return {**saved, "resume": str(folder)}

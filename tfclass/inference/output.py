@@ -64,7 +64,7 @@ def write_jsonl(
 ) -> None:
     """Write one JSON object per line; an absent number is null. Lines of another kind have no place here."""
     with _text(stream) as text:
-        for row in predictions:
+        for row in map(_valid_text, predictions):
             text.write(json.dumps({column: getattr(row, column) for column in columns}) + "\n")
 
 
@@ -110,5 +110,5 @@ def _cell(column: str, value: object) -> str:
 
 
 def _valid_text(row: Prediction) -> Prediction:
-    # Parquet holds UTF-8 only; bytes of another encoding become the sign for what cannot be shown.
+    # Parquet and JSON hold UTF-8 only; bytes of another encoding become the sign for what cannot be shown.
     return row._replace(id=row.id.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))

@@ -39,7 +39,9 @@ class TfclassModel(PythonModel):
         DataFrame
             Columns of `Predictor.columns`, one row per row given, in order.
         """
-        rows = zip(model_input["id"].astype(str), model_input["sequence"].astype(str), strict=True)
+        # A cell without a value is an empty one, not a protein of the letters in "nan".
+        cells = model_input[["id", "sequence"]].fillna("").astype(str)
+        rows = cells.itertuples(index=False)
         predictions = self.predictor.predict(Record(name, name, sequence) for name, sequence in rows)
         columns = list(self.predictor.columns)
         return pd.DataFrame([[getattr(row, column) for column in columns] for row in predictions], columns=columns)

@@ -1,10 +1,16 @@
 """Models from an MLflow registry: ``models:/tfclass@champion`` is a bundle like any other once it is fetched."""
 
-import os
+import atexit
+import shutil
+import tempfile
 from pathlib import Path
 
 from tfclass.bundle.bundle import DESCRIPTION, find_bundle
+from tfclass.config import TrackingConfig
 from tfclass.errors import BundleError
+from tfclass.tracking.access import as_global, short_waits
+from tfclass.tracking.delivery import reason_of
+from tfclass.tracking.origin import tracking_uri, without_password
 
 _SCHEMES = ("models:/", "runs:/")
 
@@ -30,17 +36,22 @@ def locate_model(name: str) -> Path:
     """
     if not name.startswith(_SCHEMES):
         return find_bundle(name)
-    import mlflow
-
-    store = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').resolve()}"
+    config = TrackingConfig()
+    store = tracking_uri(config)
+    shown = without_password(store)
     if store.startswith("sqlite:///") and not Path(store.removeprefix("sqlite:///")).exists():
         action = "set MLFLOW_TRACKING_URI, or work in the folder of mlflow.db"
-        raise BundleError(name, f"no MLflow store at {store}", "one", action, path=name)
-    mlflow.set_tracking_uri(store)
+        raise BundleError(name, f"no MLflow store at {shown}", "one", action, path=name)
+    fetched = Path(tempfile.mkdtemp(prefix="tfclass-"))
+    atexit.register(shutil.rmtree, fetched, ignore_errors=True)
     try:
-        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=name))  # type: ignore[attr-defined]
+        with short_waits(config.timeout), as_global(store):
+            from mlflow.artifacts import download_artifacts
+
+            folder = Path(download_artifacts(artifact_uri=name, dst_path=str(fetched)))
     except Exception as error:  # MLflow raises its own, SQLAlchemy's and those of the artifact store
-        raise BundleError(name, f"nothing to fetch from {store} ({error})", "a model in it", path=name) from error
+        found = f"nothing to fetch from {shown} ({without_password(reason_of(error))})"
+        raise BundleError(name, found, "a model in it", path=name) from error
     # A logged model holds the bundle among its artifacts.
     inside = next((path.parent for path in sorted(folder.rglob(DESCRIPTION))), None)
     if inside is None:

@@ -146,8 +146,10 @@ def _in_batches(
 
 
 def _out_of_memory(error: RuntimeError) -> bool:
-    # On the CPU torch has no class of its own for it.
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    # On the CPU torch has no class of its own for it, and oneDNN says of sizes beyond its own limit (an LSTM over some
+    # million steps) no more than that.
+    told = ("can't allocate memory", "could not create a primitive")
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in told)
 
 
 def _in_single_threads(score: Callable[[Indices], None], batches: list[Indices]) -> None:

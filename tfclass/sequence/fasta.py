@@ -145,7 +145,10 @@ def _from_first_header(text: Iterable[str], name: str) -> Iterator[str]:
         found = next((what for start, what in _LOOKS_LIKE.items() if line.startswith(start)), None)
         if found is None:
             shown = line.strip()[:40]
-            found = f"text before the first '>' ({shown!r})" if shown.isprintable() else "binary data"
+            readable = shown.replace("\t", " ").isprintable()
+            found = f"text before the first '>' ({shown!r})" if readable else "binary data"
+            if readable and "\t" in shown:
+                found = "what looks like a table with tabs between its cells"
         raise FastaError(f"{name}, line {number}", found, "a FASTA header starting with '>'", path=name, line=number)
     raise FastaError(name, "no records", "at least one FASTA record", "is the file complete?", path=name)
 

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from tfclass.config import TrackingConfig, from_mapping
 from tfclass.errors import TrackingError
+from tfclass.tracking.access import short_waits, wait_for_sqlite
 from tfclass.tracking.journal import Entry, Journal
 from tfclass.tracking.origin import tracking_uri, without_password
-from tfclass.tracking.store import Store, short_waits, wait_for_sqlite
+from tfclass.tracking.store import Store
 
 # Codes with which a store that works says that it does not want an entry, now or ever.
 _REFUSALS = ("INVALID_PARAMETER_VALUE", "RESOURCE_ALREADY_EXISTS", "BAD_REQUEST", "INVALID_STATE")
@@ -100,8 +101,7 @@ def send(store: Store, journal: Journal) -> Exception | None:
     except Exception as error:  # noqa: BLE001 - the caller decides what it means
         failure = error
     if done:
-        # The first entry says what the others are to be delivered to.
-        journal.replace([entries[0], *entries[done:]] if done < len(entries) else [])
+        journal.drop(done)
     return failure
 
 

@@ -1,11 +1,12 @@
 """What MLflow could not take, kept in a folder until it can: one JSON object per line, files beside them.
 
-The list is only ever appended to, so that a crash costs at most its last line, or replaced as a whole.
+The list is only ever appended to, so that a crash costs at most its last line, or replaced as a whole. What it holds
+does not change with what is written later, and it can be moved.
 """
 
+import itertools
 import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from tfclass.files import make_folder, whole_file
 
 FOLDER = "mlflow-journal"
 _LINES, _FILES, _RUN = "journal.jsonl", "files", "run_id"
+# What an entry calls the file or folder that it is about.
+_PLACES = {"file": "path", "folder": "path", "model": "bundle"}
 
 Entry = dict[str, Any]
 
@@ -30,7 +33,7 @@ class Journal:
         self.folder = parent / FOLDER
 
     def append(self, entry: Entry) -> None:
-        """Add an entry; a file that it names is copied, since the original may not be there for long.
+        """Add an entry; a file or folder that it names is copied, since the original may be another one soon.
 
         Raises
         ------
@@ -38,28 +41,49 @@ class Journal:
             The folder cannot be written to.
         """
         make_folder(self.folder)
-        if entry["kind"] == "file":
-            entry = {**entry, "path": str(self._copy(Path(entry["path"])))}
-        with (self.folder / _LINES).open("ab") as stream:
+        if key := _PLACES.get(entry["kind"]):
+            entry = {**entry, key: str(self._copy(Path(entry[key])).relative_to(self.folder))}
+        with (self.folder / _LINES).open("a+b") as stream:
+            # A line that was being written when a process died must not swallow this one.
+            stream.seek(0)
+            stream.truncate(stream.read().rfind(b"\n") + 1)
             stream.write(json.dumps(entry).encode() + b"\n")
 
     def entries(self) -> list[Entry]:
         """Read what is there; a last line that was cut off is left out."""
-        try:
-            lines = (self.folder / _LINES).read_bytes().split(b"\n")
-        except FileNotFoundError:
-            return []
-        # What follows the last line break is empty, or was being written when the process died.
-        return [json.loads(line) for line in lines[:-1]]
+        entries = []
+        for entry in self._read():
+            key = _PLACES.get(entry["kind"])
+            entries.append({**entry, key: str((self.folder / entry[key]).resolve())} if key else entry)
+        return entries
 
-    def replace(self, entries: Sequence[Entry]) -> None:
-        """Keep these only."""
-        if entries:
+    def drop(self, n_delivered: int) -> None:
+        """Take out so many from the front, but for the first one: it says what the others are to be delivered to."""
+        entries = self._read()
+        if n_delivered < len(entries):
+            left = [entries[0], *entries[max(n_delivered, 1) :]]
             with whole_file(self.folder / _LINES) as stream:
-                stream.write(b"".join(json.dumps(entry).encode() + b"\n" for entry in entries))
+                stream.write(b"".join(json.dumps(entry).encode() + b"\n" for entry in left))
         else:
             (self.folder / _LINES).unlink(missing_ok=True)
             shutil.rmtree(self.folder / _FILES, ignore_errors=True)
+
+    def set_aside(self) -> Path | None:
+        """Move what was not delivered out of a folder that is about to be replaced.
+
+        Returns
+        -------
+        Path or None
+            The folder that has it now, for `tfclass.tracking.delivery.replay`; None where nothing was left.
+        """
+        if not self._read():
+            return None
+        parent = self.folder.parent
+        taken = (parent.with_name(f"{parent.name}.unrecorded-{number}") for number in itertools.count(1))
+        place = next(path for path in taken if not path.exists())
+        make_folder(place)
+        self.folder.rename(place / FOLDER)
+        return place
 
     @property
     def run_id(self) -> str:
@@ -74,10 +98,22 @@ class Journal:
         with whole_file(self.folder / _RUN) as stream:
             stream.write(value.encode())
 
+    def _read(self) -> list[Entry]:
+        try:
+            lines = (self.folder / _LINES).read_bytes().split(b"\n")
+        except FileNotFoundError:
+            return []
+        # What follows the last line break is empty, or was being written when the process died.
+        return [json.loads(line) for line in lines[:-1]]
+
     def _copy(self, path: Path) -> Path:
         # A folder for each, since MLflow shows a file under its own name.
         number = sum(1 for _ in (self.folder / _FILES).glob("*"))
-        copy = (self.folder / _FILES / str(number) / path.name).resolve()
+        copy = self.folder / _FILES / str(number) / path.name
         make_folder(copy.parent)
-        shutil.copyfile(path, copy)
+        if path.is_dir():
+            # A journal is about the run, and no part of it.
+            shutil.copytree(path, copy, ignore=shutil.ignore_patterns(FOLDER))
+        else:
+            shutil.copyfile(path, copy)
         return copy

@@ -33,15 +33,16 @@ def tracking_uri(config: TrackingConfig) -> str:
     return uri
 
 
-def without_password(uri: str) -> str:
-    """Give a URI as it may be shown and written down.
+def without_password(text: str) -> str:
+    """Give a URI, or what is said of one, as it may be shown and written down.
 
     Examples
     --------
     >>> without_password("postgresql://me:secret@host/mlflow")
     'postgresql://me@host/mlflow'
     """
-    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1@", uri)
+    # Up to the last @ of a word: a password may have one, and slashes too.
+    return re.sub(r"(://[^:/@\s]*):\S*@", r"\1@", text)
 
 
 def origin_tags() -> dict[str, str]:

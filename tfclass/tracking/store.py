@@ -6,19 +6,17 @@ entry twice does no harm: MLflow takes a metric of the same time, step and value
 """
 
 import contextlib
-import logging
-import os
+import re
 import shutil
-import sqlite3
 import tempfile
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from tfclass.config import TrackingConfig
+from tfclass.tracking.access import as_global, one_at_a_time
 from tfclass.tracking.journal import FOLDER, Entry
 
 if TYPE_CHECKING:
@@ -70,7 +68,9 @@ class Store:
             from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
             seconds: Any = self.config.system_seconds
-            self._monitor = SystemMetricsMonitor(self.run_id, sampling_interval=seconds, resume_logging=resumed)
+            self._monitor = SystemMetricsMonitor(
+                self.run_id, sampling_interval=seconds, resume_logging=resumed, tracking_uri=self.uri
+            )
             self._monitor.start()
 
     def unwatch_machine(self) -> None:
@@ -82,7 +82,7 @@ class Store:
     def _deliver_start(self, entry: Entry) -> None:
         from mlflow.entities import RunTag
 
-        with one_at_a_time(self.uri):
+        with one_at_a_time(self.uri, self.config.timeout):
             experiment_id = self._experiment(entry["config"]["experiment"])
         client = self._client()
         tags = {key: value for key, value in entry["tags"].items() if value}
@@ -108,14 +108,14 @@ class Store:
     def _deliver_parameters(self, entry: Entry) -> None:
         from mlflow.entities import Param
 
-        parameters = [Param(key, str(value)) for key, value in entry["values"].items()]
+        parameters = [Param(_name(key), str(value)) for key, value in entry["values"].items()]
         for start in range(0, len(parameters), _PER_CALL):
             self._client().log_batch(self.run_id, params=parameters[start : start + _PER_CALL])
 
     def _deliver_metrics(self, entry: Entry) -> None:
         from mlflow.entities import Metric
 
-        metrics = [Metric(key, value, entry["time"], entry["step"]) for key, value in entry["values"].items()]
+        metrics = [Metric(_name(key), value, entry["time"], entry["step"]) for key, value in entry["values"].items()]
         for start in range(0, len(metrics), _PER_CALL):
             self._client().log_batch(self.run_id, metrics=metrics[start : start + _PER_CALL])
 
@@ -151,7 +151,7 @@ class Store:
         example = pd.DataFrame({"id": ["ubiquitin"], "sequence": [EXAMPLE]})
         # `log_model` knows only the global address, and links the model only to the active run; `nested` allows for
         # one that the caller has open.
-        with _as_global(self.uri):
+        with as_global(self.uri):
             with mlflow.start_run(run_id=self.run_id, nested=True, log_system_metrics=False):
                 # The default torch flavour would export the graph for one device; this one is the Predictor itself.
                 logged = mlflow.pyfunc.log_model(  # type: ignore[attr-defined]
@@ -166,7 +166,7 @@ class Store:
             self._client().update_run(self.run_id, status="RUNNING")
             if entry["register"]:
                 new = Candidate(entry["register"], logged.model_uri, self.run_id, folder, bundle)
-                with one_at_a_time(self.uri):
+                with one_at_a_time(self.uri, self.config.timeout):
                     self.said = register_version(new, entry["validation"], example)
 
     def _client(self) -> Any:  # noqa: ANN401 - importing the type takes seconds
@@ -204,30 +204,9 @@ class Store:
             return existing.experiment_id
 
 
-@contextlib.contextmanager
-def _as_global(uri: str) -> Iterator[None]:
-    """Let this be the store of MLflow's global functions for the time of the block."""
-    import mlflow
-
-    name = "MLFLOW_TRACKING_URI"
-    before, variable = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None, os.environ.get(name)
-    mlflow.set_tracking_uri(uri)
-    try:
-        yield
-    finally:
-        # None, as MLflow takes it: as if never set. It sets the variable too, which may not stay: it wins over ours.
-        mlflow.set_tracking_uri(before)  # type: ignore[arg-type]
-        os.environ.pop(name, None)
-        os.environ.update({name: variable} if variable else {})
-
-
-def one_at_a_time(uri: str) -> contextlib.AbstractContextManager[object]:
-    """Hold a lock on a SQLite store, where two processes that both make its tables break each other."""
-    if not uri.startswith("sqlite:///"):
-        return contextlib.nullcontext()
-    from filelock import FileLock
-
-    return FileLock(f"{uri.removeprefix('sqlite:///')}.lock")
+def _name(key: str) -> str:
+    """Give a key as MLflow takes it; it refuses all keys of a call for one with an odd character."""
+    return re.sub(r"[^\w./: -]", "_", key, flags=re.ASCII)
 
 
 def dataset_entity(frame: pd.DataFrame, source: str, name: str, digest: str) -> dict[str, Any]:
@@ -243,58 +222,3 @@ def dataset_entity(frame: pd.DataFrame, source: str, name: str, digest: str) -> 
             frame[columns], source=source, name=name, targets="label", digest=digest[:36]
         )
     return data.to_dict()
-
-
-def wait_for_sqlite(uri: str, seconds: float) -> None:
-    """Wait until a SQLite store can be written to, or find out that it cannot; does nothing for another store.
-
-    MLflow itself gives up on a locked one after five seconds, and tries one that cannot be opened for over a minute.
-
-    Raises
-    ------
-    sqlite3.Error, OSError
-        It is locked for longer than `seconds`, no database, or cannot be written to.
-    """
-    if not uri.startswith("sqlite:///"):
-        return
-    path = Path(uri.removeprefix("sqlite:///"))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.closing(sqlite3.connect(path, timeout=seconds, isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute("ROLLBACK")
-
-
-@contextlib.contextmanager
-def short_waits(seconds: float) -> Iterator[None]:
-    """Let a server that does not answer cost about `seconds`, and MLflow and its libraries keep silent about it.
-
-    What the user has set in the environment stays.
-    """
-    values = {
-        # One request and one more, each cut off after half of the time.
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-        "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(max(1, round(seconds / 2))),
-        # What MLflow would print by itself: the address of a run on stdout, and bars.
-        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    }
-    ours = {key: value for key, value in values.items() if key not in os.environ}
-    os.environ.update(ours)
-    # Nothing may go out on the network, also afterwards, and MLflow's git probe may not warn where there is no git.
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-    # Importing it sets the levels that are changed next.
-    import mlflow  # noqa: F401
-
-    loggers = [logging.getLogger(name) for name in ("mlflow", "urllib3", "alembic")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-        for key in ours:
-            os.environ.pop(key, None)

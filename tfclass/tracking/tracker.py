@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from tfclass.config import TrackingConfig, to_mapping
-from tfclass.errors import OutputError, ReportError, TrackingError
+from tfclass.errors import OutputError, TrackingError
+from tfclass.tracking.access import short_waits
 from tfclass.tracking.delivery import deliver, is_refusal, reason_of, send
 from tfclass.tracking.journal import Entry, Journal
 from tfclass.tracking.origin import origin_tags, tracking_uri, without_password
-from tfclass.tracking.store import Store, dataset_entity, short_waits
+from tfclass.tracking.store import Store, dataset_entity
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -267,23 +268,6 @@ def tracked(
             if tracker.is_down and kept:
                 # The store may be back.
                 send(store, kept)
-
-
-def report_of_run(run_id: str, config: TrackingConfig, folder: Path) -> Path:
-    """Fetch the report of an evaluation's MLflow run into a folder; `ReportError` when there is none."""
-    uri = tracking_uri(config)
-    missing = uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists()
-    if missing:
-        action = "set MLFLOW_TRACKING_URI, or work in the folder of mlflow.db"
-        raise ReportError(run_id, f"no MLflow store at {uri}", "one", action)
-    from mlflow.artifacts import download_artifacts
-
-    try:
-        with short_waits(config.timeout):
-            found = download_artifacts(run_id=run_id, artifact_path="report", dst_path=str(folder), tracking_uri=uri)
-    except Exception as error:  # MLflow raises its own, SQLAlchemy's and those of the artifact store
-        raise ReportError(run_id, f"no report in MLflow at {uri} ({error})", "the run of an evaluation") from error
-    return Path(found)
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from tfclass.workflow.comparison import compare_runs
 from tfclass.workflow.evaluation import evaluate_bundle
-from tfclass.workflow.training import RUN_FILE, Trained, train_and_package
+from tfclass.workflow.run_folder import RUN_FILE
+from tfclass.workflow.training import Trained, train_and_package
 from tfclass.workflow.zoo import run_zoo
 
 __all__ = ["RUN_FILE", "Trained", "compare_runs", "evaluate_bundle", "run_zoo", "train_and_package"]

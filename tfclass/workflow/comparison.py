@@ -14,7 +14,8 @@ from tfclass.reporting.comparison import compare, comparison_table
 from tfclass.reporting.figures import differences_figure, png
 from tfclass.reporting.reading import Run, read_run
 from tfclass.reporting.report import CONTENT as REPORT
-from tfclass.tracking.tracker import report_of_run, tracked
+from tfclass.tracking.reports import report_of_run, set_aside
+from tfclass.tracking.tracker import tracked
 
 CONTENT, TABLE, FIGURE = "compare.json", "compare.tsv", "differences.png"
 _RUN_ID = re.compile(r"(?:runs:/)?([0-9a-f]{32})")
@@ -43,6 +44,7 @@ def compare_runs(config: CompareConfig, runs: Sequence[str]) -> dict[str, Any]:
     check_replaceable(folder, CONTENT)
     content = compare([_read(name, config) for name in runs], config.evaluation)
     figure = differences_figure(content)
+    set_aside(folder)
     with whole_folder(folder, CONTENT) as building:
         (building / CONTENT).write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         comparison_table(content).to_csv(building / TABLE, sep="\t", index=False, float_format="%.6g")

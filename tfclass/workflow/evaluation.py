@@ -1,11 +1,8 @@
 """Bundle and table to report."""
 
 import logging
-import re
-import shlex
 import time
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -19,12 +16,11 @@ from tfclass.evaluation.baselines import Homologues, LeftOut, all_baselines, fin
 from tfclass.evaluation.scored import Scored
 from tfclass.files import check_replaceable
 from tfclass.reporting.report import CONTENT, Report, Rivals, write_report
-from tfclass.tracking.tracker import flatten, tracked
-from tfclass.workflow.provenance import check_unseen, split_overrides
+from tfclass.tracking.reports import set_aside
+from tfclass.tracking.tracker import tracked
+from tfclass.workflow.commands import command_of
+from tfclass.workflow.provenance import check_unseen
 
-# What Hydra takes for text as it stands.
-_PLAIN = re.compile(r"[A-Za-z_/][\w./-]*", re.ASCII)
-_NO_WORDS = ("true", "false", "null", "nan", "inf")
 _log = logging.getLogger(__name__)
 _TRAINED_ON = "the proteins scored are those that are trained on"
 _SWITCHED_OFF = "evaluation.baselines is false; set it to true"
@@ -67,38 +63,10 @@ def evaluate_bundle(config: EvaluateConfig) -> Report:
     report.content["command"] = command_of(config)
     report.content["residues_per_second"] = round(int(test.lengths.sum()) / max(scoring_seconds, 1e-9), 1)
     report.content["seconds"] = round(time.monotonic() - started, 1)
+    set_aside(Path(config.report))
     write_report(report, Path(config.report))
     _record_evaluation(config, bundle, test, proteins.digest, report)
     return report
-
-
-def command_of(config: EvaluateConfig) -> str:
-    """Write the command that evaluates with this configuration, whatever it came from.
-
-    Parameters
-    ----------
-    config : EvaluateConfig
-
-    Returns
-    -------
-    str
-        For a shell. Of the options, only those that differ from their defaults are named.
-    """
-    default = EvaluateConfig(corpus=CorpusConfig(path="", name="table"), bundle="", report="")
-    usual, own = (_options(each) for each in (default, config))
-    words = [f"{key}={_for_hydra(value)}" for key, value in own.items() if key not in usual or usual[key] != value]
-    words += [f"~{key.removeprefix('++')}" for key in usual if key not in own]
-    off = [] if config.tracking.enabled else ["tracking=off"]
-    return shlex.join(["tfclass", "evaluate", "corpus=table", *split_overrides(config.split), *words, *off])
-
-
-def _options(config: EvaluateConfig) -> dict[str, Any]:
-    values = to_mapping(config)
-    # Groups that are chosen as a whole.
-    del values["tracking"], values["split"]
-    aliases = values["corpus"].pop("aliases")
-    # Hydra takes a key that its files do not have only with these signs ahead of it.
-    return flatten(values) | {f"++corpus.aliases.{label}": name for label, name in aliases.items()}
 
 
 def _rivals(config: EvaluateConfig, proteins: LabelledProteins, test: LabelledProteins) -> Rivals:
@@ -143,17 +111,3 @@ def _record_evaluation(
 def _with_classes(corpus: CorpusConfig, bundle: Bundle) -> CorpusConfig:
     # The logits are in the bundle's order, whatever order a configuration names the classes in.
     return CorpusConfig(**{**to_mapping(corpus), "classes": bundle.classes})
-
-
-def _for_hydra(value: Any) -> str:  # noqa: ANN401
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return str(value)
-    if isinstance(value, list | tuple):
-        return "[" + ",".join(map(_for_hydra, value)) + "]"
-    if _PLAIN.fullmatch(str(value)) and str(value).lower() not in _NO_WORDS:
-        return str(value)
-    return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -13,6 +13,7 @@ from tfclass.corpus.table import LabelledProteins
 from tfclass.errors import TableError
 from tfclass.training.checkpoint import Progress
 from tfclass.training.loop import Trainer
+from tfclass.workflow.commands import split_overrides
 
 
 def training_provenance(
@@ -97,14 +98,6 @@ def check_unseen(
         options = " ".join(split_overrides(own)) or "split=column"
         action = f"deal them out as its training did: {options}"
         raise TableError(f"{path}, split {name!r}", found, "none", action, path=path, column="split")
-
-
-def split_overrides(split: SplitConfig) -> list[str]:
-    """Write the words that say so on a command line; none for a table's own column as it is."""
-    usual = to_mapping(SplitConfig(policy=split.policy))
-    changed = {key: value for key, value in to_mapping(split).items() if value != usual[key]}
-    group = [] if split.policy == "column" else [f"split={split.policy}"]
-    return [*group, *(f"split.{key}={value}" for key, value in changed.items())]
 
 
 def _counts(proteins: LabelledProteins) -> list[int]:

@@ -1,5 +1,6 @@
 """What a sweep searches: options of a training by name, and what values they may take."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import field, fields
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,6 +14,7 @@ from tfclass.config import (
     ModelConfig,
     Positive,
     RuntimeConfig,
+    Seed,
     SplitConfig,
     TrackingConfig,
     TrainingConfig,
@@ -46,7 +48,7 @@ class StudyConfig:
     storage: str = ""
     n_trials: Positive = 20
     sampler: Literal["tpe", "random"] = "tpe"
-    seed: int = 0
+    seed: Seed = 0
     startup_trials: Positive = 5
     pruner: Literal["median", "hyperband", "none"] = "median"
     warmup_epochs: Annotated[int, Field(ge=0)] = 2
@@ -105,7 +107,7 @@ def suggest(trial: "Trial", name: str, distribution: DistributionConfig) -> Any:
     # `read_space` has seen to it that there is a range.
     assert low is not None
     assert high is not None
-    if isinstance(low, int) and isinstance(high, int):
+    if isinstance(low, int) and isinstance(high, int) and isinstance(step or 1, int):
         return trial.suggest_int(name, low, high, step=int(step or 1), log=distribution.log)
     return trial.suggest_float(name, low, high, step=step, log=distribution.log)
 
@@ -127,9 +129,11 @@ def _checked(distribution: DistributionConfig, where: str) -> DistributionConfig
         raise ConfigError(where, "choices that are empty, or with low or high", "low and high, or choices", key=where)
     if low is None or high is None:
         raise ConfigError(where, "no range", "low and high, or choices", key=where)
-    if low >= high or (distribution.log and low <= 0):
+    if not (math.isfinite(low) and math.isfinite(high)) or low >= high or (distribution.log and low <= 0):
         expected = "low below high, and above 0 where log is true"
         raise ConfigError(where, f"low {low}, high {high}", expected, key=where)
+    if distribution.step is not None and not 0 < distribution.step <= high - low:
+        raise ConfigError(where, f"step {distribution.step}", "one above 0 that fits between low and high", key=where)
     if distribution.log and distribution.step is not None:
         raise ConfigError(where, "both log and step", "one of them", key=where)
     return distribution

@@ -15,16 +15,21 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from tfclass.config import TrainConfig, from_mapping, to_mapping
+from tfclass.corpus.table import read_table
 from tfclass.errors import ConfigError, MemoryLimitError, MissingExtraError, NonFiniteLossError
 from tfclass.files import make_folder, whole_file
+from tfclass.networks.zoo import build
+from tfclass.sequence.vocabulary import Vocabulary
 from tfclass.tracking.tracker import Tracker, tracked
 from tfclass.training.checkpoint import NAME as CHECKPOINT
 from tfclass.training.loop import Hooks, Interrupted
+from tfclass.workflow.run_folder import RUN_FILE
 from tfclass.workflow.search import DistributionConfig, StudyConfig, SweepConfig, read_space, suggest, with_values
-from tfclass.workflow.training import RUN_FILE, train_and_package
+from tfclass.workflow.training import train_and_package
 
 if TYPE_CHECKING:
     from optuna import Study
+    from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial, Trial
 
 TABLE = "trials.tsv"
@@ -77,16 +82,17 @@ def run_sweep(config: SweepConfig, hooks_of: Callable[[str], Hooks] = lambda _: 
     space = read_space(config.study.space)
     # A name or value that no training takes is refused before anything starts.
     for name, distribution in space.items():
-        first = distribution.choices[0] if distribution.choices else distribution.low
-        _train_config(config, {name: first}, Path(config.run_dir), "")
+        for value in distribution.choices or (distribution.low, distribution.high):
+            build(_train_config(config, {name: value}, Path(config.run_dir), "").model, Vocabulary(), 2)
     folder = Path(config.run_dir)
     make_folder(folder)
-    previous = _check_same(folder, config)
+    digest = read_table(config.corpus, Vocabulary()).digest
+    previous = _check_same(folder, config, digest)
     study = _open_study(config.study, folder)
     title = f"sweep {config.corpus.name} {config.study.name}"
     tags = {"job": "sweep", "corpus": config.corpus.name, "model": config.model.name, "split": config.split.policy}
     with tracked(config.tracking, title, tags, resume=previous, journal=folder) as tracker:
-        _write_record(folder, config, tracker)
+        _write_record(folder, config, digest, tracker)
         while (claimed := _claimed(study, config, folder)) is not None:
             with claimed as (trial, place):
                 _run_trial(study, trial, config, place, space, hooks_of, tracker)
@@ -110,13 +116,15 @@ def _train_config(config: SweepConfig, values: dict[str, Any], folder: Path, tit
     return replace(changed, tracking=replace(config.tracking, run_name=title, register=""))
 
 
-def _check_same(folder: Path, config: SweepConfig) -> str:
+def _check_same(folder: Path, config: SweepConfig, digest: str) -> str:
     """Make sure that a sweep that was here before is this one; give its MLflow run."""
     path = folder / RUN_FILE
     if not path.exists():
         return ""
     before = json.loads(path.read_text(encoding="utf-8"))
-    now = _plain(config)
+    if "study" not in before.get("config", {}):
+        raise ConfigError("run_dir", f"{folder}, which is not a sweep's", "a sweep's folder, or an empty one")
+    now = _plain(config, digest)
     for key in ("corpus", "split", "model", "training", "study"):
         if before["config"].get(key) != now[key]:
             action = "choose another run_dir or study.name, or remove this folder"
@@ -124,15 +132,16 @@ def _check_same(folder: Path, config: SweepConfig) -> str:
     return before["mlflow_run_id"]
 
 
-def _plain(config: SweepConfig) -> dict[str, Any]:
+def _plain(config: SweepConfig, digest: str) -> dict[str, Any]:
     # JSON knows no tuples; and a sweep may be made longer.
     values = json.loads(json.dumps(to_mapping(config)))
     del values["study"]["n_trials"], values["tracking"]
+    values["corpus"]["sha256"] = digest
     return values
 
 
-def _write_record(folder: Path, config: SweepConfig, tracker: Tracker) -> None:
-    content = {"mlflow_run_id": tracker.run_id, "config": _plain(config)}
+def _write_record(folder: Path, config: SweepConfig, digest: str, tracker: Tracker) -> None:
+    content = {"mlflow_run_id": tracker.run_id, "config": _plain(config, digest)}
     with whole_file(folder / RUN_FILE) as stream:
         stream.write(json.dumps(content, indent=1).encode())
     tracker.facts("config.yaml", {key: value for key, value in to_mapping(config).items() if key != "tracking"})
@@ -164,7 +173,6 @@ def _claimed(
     study: "Study", config: SweepConfig, folder: Path
 ) -> "contextlib.AbstractContextManager[tuple[Trial, Path]] | None":
     """Take an interrupted trial that no process is working on, or else a new one; None when there are enough."""
-    from optuna.samplers import RandomSampler, TPESampler
     from optuna.trial import Trial, TrialState
 
     with FileLock(folder / "study.lock"):
@@ -172,18 +180,26 @@ def _claimed(
         for frozen in trials:
             place = folder / f"trial-{frozen.number:03d}"
             if frozen.state == TrialState.RUNNING and (lock := _try_lock(place)):
+                study.sampler = _sampler(config.study, frozen.number)
                 return _held(lock, Trial(study, frozen._trial_id), place)
         number = len(trials)
         if number >= config.study.n_trials:
             return None
-        seed = config.study.seed * 1_000_003 + number
-        tpe = TPESampler(seed=seed, n_startup_trials=config.study.startup_trials)
-        study.sampler = tpe if config.study.sampler == "tpe" else RandomSampler(seed=seed)
+        study.sampler = _sampler(config.study, number)
         trial = study.ask()
         place = folder / f"trial-{trial.number:03d}"
         lock = _try_lock(place)
         assert lock is not None, "a new trial is nobody's"
         return _held(lock, trial, place)
+
+
+def _sampler(config: StudyConfig, number: int) -> "BaseSampler":
+    """Make the sampler of one trial."""
+    from optuna.samplers import RandomSampler, TPESampler
+
+    seed = config.seed * 1_000_003 + number
+    tpe = TPESampler(seed=seed, n_startup_trials=config.startup_trials)
+    return tpe if config.sampler == "tpe" else RandomSampler(seed=seed)
 
 
 def _try_lock(place: Path) -> FileLock | None:
@@ -237,6 +253,10 @@ def _run_trial(
     except (NonFiniteLossError, MemoryLimitError):
         # These options cannot be trained with; others can.
         study.tell(trial, state=TrialState.FAIL)
+    except ConfigError:
+        # Options that do not go together: said now, and not tried again by the next call.
+        study.tell(trial, state=TrialState.FAIL)
+        raise
     else:
         score = max(entry["valid_ap"] for entry in trained.history)
         study.tell(trial, score)

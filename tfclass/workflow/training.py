@@ -11,28 +11,26 @@ import torch
 from tfclass.bundle.bundle import DESCRIPTION, Bundle, save_bundle
 from tfclass.bundle.card import model_card
 from tfclass.config import TrainConfig, to_mapping
+from tfclass.corpus.cells import columns_digest
 from tfclass.corpus.split import assign_splits, check_classes, select_split, split_policy
 from tfclass.corpus.table import LabelledProteins, read_table
 from tfclass.environment import describe, prepare
-from tfclass.errors import CheckpointError
 from tfclass.evaluation.calibration import check_calibration, choose_calibration
 from tfclass.evaluation.cuts import max_mcc_threshold, operating_points
 from tfclass.evaluation.metrics import Scored, all_metrics
-from tfclass.files import check_replaceable, make_folder, whole_file
+from tfclass.files import check_replaceable
 from tfclass.networks.classifier import Classifier
 from tfclass.networks.scoring import logits_of
 from tfclass.networks.zoo import build
 from tfclass.sequence.vocabulary import Vocabulary
 from tfclass.tracking.tracker import Tracker, tracked
-from tfclass.training.checkpoint import NAME as CHECKPOINT
 from tfclass.training.checkpoint import Progress
 from tfclass.training.loop import Hooks, Trainer, class_weights
 from tfclass.training.skipgram import pretrain_words
 from tfclass.training.start import Start, start_from
 from tfclass.training.targets import check_annotations
 from tfclass.workflow.provenance import training_provenance
-
-RUN_FILE = "run.json"
+from tfclass.workflow.run_folder import alone_in, bundle_folder, make_run_folder, read_record, write_record
 
 
 class Trained(NamedTuple):
@@ -92,21 +90,16 @@ def train_and_package(config: TrainConfig, hooks: Hooks | None = None, parent: s
     start = _start(config, model, vocabulary)
     # What can be refused is refused now, not after hours of training.
     check_calibration(config.training.calibration, len(proteins.classes))
-    check_replaceable(_bundle_folder(config), DESCRIPTION)
-    run_dir = _run_dir(config)
-    tags = {
-        "job": "train",
-        "corpus": config.corpus.name,
-        "model": config.model.name,
-        "split": split_policy(proteins, config.split),
-        "device": device.type,
-    }
-    previous = str(_record(run_dir).get("mlflow_run_id", ""))
-    with tracked(
-        config.tracking, _run_name(config), tags, resume=previous, parent=parent, journal=run_dir, watch=True
-    ) as tracker:
-        if not config.resume:
-            _record_start(config, tracker, parts, model, device, run_dir, start)
+    check_replaceable(bundle_folder(config), DESCRIPTION)
+    run_dir = make_run_folder(config)
+    previous = str(read_record(run_dir).get("mlflow_run_id", ""))
+    ties: dict[str, Any] = {"resume": previous, "parent": parent, "journal": run_dir}
+    tags = _tags(config, proteins, device)
+    with alone_in(run_dir), tracked(config.tracking, _run_name(config), tags, **ties, watch=True) as tracker:
+        # An interrupted run that the store no longer has is a new one there.
+        if not config.resume or tracker.run_id not in ("", previous):
+            record = write_record(config, tracker.run_id, start)
+            _record_start(config, tracker, parts, model, device, record.get("start", {}))
         trainer = Trainer(
             model,
             parts["train"],
@@ -128,6 +121,11 @@ def train_and_package(config: TrainConfig, hooks: Hooks | None = None, parent: s
     return trained._replace(registered=tracker.said)
 
 
+def _tags(config: TrainConfig, proteins: LabelledProteins, device: torch.device) -> dict[str, str]:
+    names = {"job": "train", "corpus": config.corpus.name, "model": config.model.name}
+    return names | {"split": split_policy(proteins, config.split), "device": device.type}
+
+
 def _start(config: TrainConfig, model: Classifier, vocabulary: Vocabulary) -> Start | None:
     # An interrupted run began with it long ago.
     if config.resume or not config.training.start:
@@ -138,21 +136,6 @@ def _start(config: TrainConfig, model: Classifier, vocabulary: Vocabulary) -> St
 def _needs_vectors(config: TrainConfig, start: Start | None) -> bool:
     has_some = config.resume or (start is not None and "embedding.weight" in start.copied)
     return config.model.embedding == "skipgram" and not has_some
-
-
-def _run_dir(config: TrainConfig) -> Path:
-    folder = Path(config.resume or config.run_dir)
-    make_folder(folder)
-    if not config.resume and (folder / CHECKPOINT).exists():
-        action = f"resume it with resume={folder}, or choose another run_dir"
-        raise CheckpointError(
-            str(folder), "a training that was here before", "an empty folder", action, path=str(folder)
-        )
-    return folder
-
-
-def _bundle_folder(config: TrainConfig) -> Path:
-    return Path(config.bundle or Path(config.resume or config.run_dir) / "bundle")
 
 
 def _run_name(config: TrainConfig) -> str:
@@ -173,13 +156,8 @@ def _fingerprint(config: TrainConfig, proteins: LabelledProteins) -> str:
 
 def _validation_digest(part: LabelledProteins) -> str:
     """Digest of the proteins that a score is of; scores with the same one can be compared."""
-    ids = sorted(part.frame["id"].astype(str))
-    return hashlib.sha256("\n".join([part.digest, *part.classes, *ids]).encode()).hexdigest()
-
-
-def _record(run_dir: Path) -> dict[str, Any]:
-    path = run_dir / RUN_FILE
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    proteins = columns_digest(part.frame.sort_values("id"), ["id", "sequence", "label"])
+    return hashlib.sha256("\n".join([proteins, *part.classes]).encode()).hexdigest()
 
 
 def _record_start(
@@ -188,19 +166,8 @@ def _record_start(
     parts: dict[str, LabelledProteins],
     model: Classifier,
     device: torch.device,
-    run_dir: Path,
-    start: Start | None,
+    start: dict[str, Any],
 ) -> None:
-    # Resuming may happen from another folder.
-    saved = to_mapping(config)
-    saved["bundle"] = str(_bundle_folder(config).resolve())
-    saved["corpus"]["path"] = str(Path(config.corpus.path).resolve())
-    content: dict[str, Any] = {"mlflow_run_id": tracker.run_id, "config": saved}
-    if start:
-        content["start"] = {"sha256": start.digest, "copied": len(start.copied), "fresh": len(start.fresh)}
-        tracker.parameters({f"start_{key}": value for key, value in content["start"].items()})
-    with whole_file(run_dir / RUN_FILE) as stream:
-        stream.write(json.dumps(content, indent=1).encode())
     # Places are no properties of the training, and an address may hold a password.
     places = ("tracking", "run_dir", "bundle", "resume")
     tracker.configuration({key: value for key, value in to_mapping(config).items() if key not in places})
@@ -215,6 +182,7 @@ def _record_start(
             part.frame, source=config.corpus.path, name=data_name, context=contexts[name], digest=part.digest
         )
         tracker.parameters({f"n_{name}": len(part.labels), f"residues_{name}": int(part.lengths.sum())})
+    tracker.parameters({f"start_{key}": value for key, value in start.items()})
     tracker.parameters({"n_weights": sum(p.numel() for p in model.parameters())})
 
 
@@ -245,7 +213,7 @@ def _package(
     scores |= {name: best[f"valid_{name}"] for name in heads if f"valid_{name}" in best}
     provenance = training_provenance(config, trainer, progress, proteins, scores)
     provenance |= {"calibration": choice.as_json(), "mlflow_run_id": tracker.run_id}
-    if start := _record(trainer.folder).get("start"):
+    if start := read_record(trainer.folder).get("start"):
         provenance["start"] = start
     bundle = Bundle(
         _name(config),
@@ -258,6 +226,6 @@ def _package(
         provenance,
         operating_points(probability_NC[:, 1], positive_N) if binary else (),
     )
-    folder = _bundle_folder(config)
+    folder = bundle_folder(config)
     save_bundle(bundle, folder, model_card(bundle))
     return Trained(folder, progress.history, scores)

@@ -6,17 +6,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from tfclass.bundle.bundle import load_bundle
+from tfclass.bundle.bundle import Bundle, load_bundle
 from tfclass.config import EvaluateConfig, TrainConfig, ZooConfig, to_mapping
+from tfclass.corpus.table import read_table
 from tfclass.errors import ConfigError
 from tfclass.files import make_folder, whole_file
+from tfclass.sequence.vocabulary import Vocabulary
 from tfclass.tracking.tracker import tracked
 from tfclass.training.checkpoint import NAME as CHECKPOINT
 from tfclass.training.loop import Hooks
 from tfclass.workflow.evaluation import evaluate_bundle
-from tfclass.workflow.training import RUN_FILE, train_and_package
+from tfclass.workflow.run_folder import RUN_FILE
+from tfclass.workflow.training import train_and_package
 
 TABLE = "zoo.tsv"
 
@@ -51,8 +55,9 @@ def run_zoo(config: ZooConfig, hooks_of: Callable[[str], Hooks] = lambda _: Hook
     make_folder(folder)
     record = folder / RUN_FILE
     previous = json.loads(record.read_text(encoding="utf-8"))["mlflow_run_id"] if record.exists() else ""
+    digest = read_table(config.corpus, Vocabulary()).digest
     for name in config.models:
-        _check_same(folder / name, _train_config(config, name, folder / name))
+        _check_same(folder / name, _train_config(config, name, folder / name), digest)
     title = f"zoo {config.corpus.name}"
     tags = {"job": "zoo", "corpus": config.corpus.name, "split": config.split.policy}
     with tracked(config.tracking, title, tags, resume=previous, journal=folder) as tracker:
@@ -89,14 +94,17 @@ def _train_config(config: ZooConfig, name: str, folder: Path) -> TrainConfig:
     )
 
 
-def _check_same(folder: Path, config: TrainConfig) -> None:
+def _check_same(folder: Path, config: TrainConfig, digest: str) -> None:
     path = folder / RUN_FILE
     if not path.exists():
         return
+    action = "choose another run_dir, or remove this folder"
+    bundle = folder / "bundle"
+    if bundle.exists() and load_bundle(bundle).provenance["corpus"]["sha256"] != digest:
+        raise ConfigError("run_dir", f"{folder}, trained on another table", "the same", action, key="corpus")
     before, now = json.loads(path.read_text(encoding="utf-8"))["config"], _plain(config)
     for key in ("split", "model", "training", "runtime"):
         if before[key] != now[key]:
-            action = "choose another run_dir, or remove this folder"
             raise ConfigError("run_dir", f"{folder}, trained with other {key} options", "the same", action, key=key)
 
 
@@ -111,7 +119,7 @@ def _row(config: ZooConfig, name: str, folder: Path, hooks: Hooks, parent: str) 
     if not bundle_folder.exists():
         resume = str(folder) if (folder / CHECKPOINT).exists() else ""
         train_and_package(replace(train, resume=resume), hooks, parent=parent)
-    if not report_file.exists():
+    if not _is_reported(report_file, config, load_bundle(bundle_folder)):
         evaluate_bundle(
             EvaluateConfig(
                 corpus=config.corpus,
@@ -138,5 +146,16 @@ def _row(config: ZooConfig, name: str, folder: Path, hooks: Hooks, parent: str) 
     }
 
 
-def _with_interval(name: str, estimate: dict[str, float]) -> dict[str, float]:
-    return {name: estimate["value"], f"{name}_low": estimate["low"], f"{name}_high": estimate["high"]}
+def _is_reported(report_file: Path, config: ZooConfig, bundle: Bundle) -> bool:
+    """Tell whether there is a report of this bundle with these options."""
+    if not report_file.exists():
+        return False
+    report = json.loads(report_file.read_text(encoding="utf-8"))
+    asked = json.loads(json.dumps(to_mapping(config.evaluation)))
+    return report["bundle"]["sha256"] == bundle.digest and report["configuration"]["evaluation"] == asked
+
+
+def _with_interval(name: str, estimate: dict[str, float | None]) -> dict[str, float]:
+    # A split of one class has no such metric.
+    given = (np.nan if value is None else value for value in map(estimate.get, ("value", "low", "high")))
+    return dict(zip((name, f"{name}_low", f"{name}_high"), given, strict=True))

@@ -1,0 +1,95 @@
+"""How MLflow is reached: which store is the global one, for how long it is waited for, and who may write."""
+
+import contextlib
+import logging
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def as_global(uri: str) -> Iterator[None]:
+    """Let this be the store of MLflow's global functions for the time of the block."""
+    import mlflow
+
+    name = "MLFLOW_TRACKING_URI"
+    before, variable = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None, os.environ.get(name)
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        # None, as MLflow takes it: as if never set. It sets the variable too, which may not stay: it wins over ours.
+        mlflow.set_tracking_uri(before)  # type: ignore[arg-type]
+        os.environ.pop(name, None)
+        os.environ.update({name: variable} if variable else {})
+
+
+def one_at_a_time(uri: str, seconds: float) -> contextlib.AbstractContextManager[object]:
+    """Hold a lock on a SQLite store, where two processes that both make its tables break each other.
+
+    Raises
+    ------
+    filelock.Timeout
+        Another process holds it for longer than `seconds`.
+    """
+    if not uri.startswith("sqlite:///"):
+        return contextlib.nullcontext()
+    from filelock import FileLock
+
+    return FileLock(f"{uri.removeprefix('sqlite:///')}.lock", timeout=seconds)
+
+
+def wait_for_sqlite(uri: str, seconds: float) -> None:
+    """Wait until a SQLite store can be written to, or find out that it cannot; does nothing for another store.
+
+    MLflow itself gives up on a locked one after five seconds, and tries one that cannot be opened for over a minute.
+
+    Raises
+    ------
+    sqlite3.Error, OSError
+        It is locked for longer than `seconds`, no database, or cannot be written to.
+    """
+    if not uri.startswith("sqlite:///"):
+        return
+    path = Path(uri.removeprefix("sqlite:///"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.closing(sqlite3.connect(path, timeout=seconds, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+
+
+@contextlib.contextmanager
+def short_waits(seconds: float) -> Iterator[None]:
+    """Let a server that does not answer cost about `seconds`, and MLflow and its libraries keep silent about it.
+
+    What the user has set in the environment stays.
+    """
+    values = {
+        # One request and one more, each cut off after half of the time.
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+        "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(max(1, round(seconds / 2))),
+        # What MLflow would print by itself: the address of a run on stdout, and bars.
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    }
+    ours = {key: value for key, value in values.items() if key not in os.environ}
+    os.environ.update(ours)
+    # Nothing may go out on the network, also afterwards, and MLflow's git probe may not warn where there is no git.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    # Importing it sets the levels that are changed next.
+    import mlflow  # noqa: F401
+
+    loggers = [logging.getLogger(name) for name in ("mlflow", "urllib3", "alembic")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        for key in ours:
+            os.environ.pop(key, None)

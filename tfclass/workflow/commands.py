@@ -1,0 +1,64 @@
+"""What was done, as words for a command line that does it again."""
+
+import re
+import shlex
+from typing import Any
+
+from tfclass.config import CorpusConfig, EvaluateConfig, SplitConfig, to_mapping
+from tfclass.tracking.tracker import flatten
+
+# What Hydra takes for text as it stands.
+_PLAIN = re.compile(r"[A-Za-z_/][\w./-]*", re.ASCII)
+_NO_WORDS = ("true", "false", "null", "nan", "inf")
+
+
+def command_of(config: EvaluateConfig) -> str:
+    """Write the command that evaluates with this configuration, whatever it came from.
+
+    Parameters
+    ----------
+    config : EvaluateConfig
+
+    Returns
+    -------
+    str
+        For a shell. Of the options, only those that differ from their defaults are named.
+    """
+    default = EvaluateConfig(corpus=CorpusConfig(path="", name="table"), bundle="", report="")
+    usual, own = (_options(each) for each in (default, config))
+    words = [f"{key}={for_hydra(value)}" for key, value in own.items() if key not in usual or usual[key] != value]
+    words += [f"~{key.removeprefix('++')}" for key in usual if key not in own]
+    off = [] if config.tracking.enabled else ["tracking=off"]
+    return shlex.join(["tfclass", "evaluate", "corpus=table", *split_overrides(config.split), *words, *off])
+
+
+def _options(config: EvaluateConfig) -> dict[str, Any]:
+    values = to_mapping(config)
+    # Groups that are chosen as a whole.
+    del values["tracking"], values["split"]
+    aliases = values["corpus"].pop("aliases")
+    # Hydra takes a key that its files do not have only with these signs ahead of it.
+    return flatten(values) | {f"++corpus.aliases.{label}": name for label, name in aliases.items()}
+
+
+def split_overrides(split: SplitConfig) -> list[str]:
+    """Write the words that say so on a command line; none for a table's own column as it is."""
+    usual = to_mapping(SplitConfig(policy=split.policy))
+    changed = {key: value for key, value in to_mapping(split).items() if value != usual[key]}
+    group = [] if split.policy == "column" else [f"split={split.policy}"]
+    return [*group, *(f"split.{key}={value}" for key, value in changed.items())]
+
+
+def for_hydra(value: Any) -> str:  # noqa: ANN401
+    """Write a value as Hydra reads it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(for_hydra, value)) + "]"
+    if _PLAIN.fullmatch(str(value)) and str(value).lower() not in _NO_WORDS:
+        return str(value)
+    return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"
