@@ -9,7 +9,19 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf, open_dict
 
 from tests.conftest import SMALL
-from tfclass.config import EvaluateConfig, ModelConfig, StemConfig, TrainConfig, from_mapping, to_mapping
+from tfclass.config import (
+    EvaluateConfig,
+    EvaluationConfig,
+    ModelConfig,
+    RuntimeConfig,
+    SplitConfig,
+    StemConfig,
+    TrainConfig,
+    TrainingConfig,
+    ZooConfig,
+    from_mapping,
+    to_mapping,
+)
 from tfclass.config_errors import unknown_key
 from tfclass.errors import ConfigError
 from tfclass.networks.zoo import build
@@ -93,3 +105,24 @@ def test_a_configuration_survives_json_and_cannot_be_changed():
     with pytest.raises(FrozenInstanceError):
         again.hidden = 3  # type: ignore[misc]
     assert StemConfig().kernel == 11
+
+
+def test_a_key_below_a_name_of_ones_own_is_looked_for_where_it_belongs():
+    with pytest.raises(ConfigError, match="models.mine.foo: found an unknown key; expected one of name, embedding, "):
+        from_mapping(ZooConfig, {"corpus": {"path": "t.tsv"}, "run_dir": "r", "models": {"mine": {"foo": 1}}})
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "message"),
+    [
+        (RuntimeConfig, {"seed": -1}, "seed: found -1; expected greater than or equal to 0"),
+        (SplitConfig, {"seed": -1}, "seed: found -1; expected greater than or equal to 0"),
+        (TrainingConfig, {"calibration": {"seed": -1}}, "calibration.seed: found -1; expected greater than or equal"),
+        (ModelConfig, {"forget_bias": float("inf")}, "forget_bias: found inf; expected a finite number"),
+        (EvaluationConfig, ["seed"], r"configuration: found \['seed'\]; expected keys and their values"),
+        (EvaluationConfig, None, "configuration: found None; expected keys and their values"),
+    ],
+)
+def test_what_nothing_could_be_done_with_is_refused_at_once(kind, values, message):
+    with pytest.raises(ConfigError, match=message):
+        from_mapping(kind, values)

@@ -50,3 +50,11 @@ def test_what_is_not_there_is_one_line(logged, monkeypatch, tmp_path):
     with pytest.raises(BundleError, match="found no MLflow store at sqlite:///"):
         locate_model("models:/tfclass@champion")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_is_not_there_is_one_line_without_its_password(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+    with pytest.raises(BundleError) as caught:
+        locate_model("models:/tfclass@champion")
+    assert str(caught.value).startswith("models:/tfclass@champion: found nothing to fetch from http://me@127.0.0.1:9 (")
+    assert "secret" not in str(caught.value)

@@ -22,12 +22,20 @@ import pytest
 
 from tests.conftest import SMALL
 from tfclass.bundle.bundle import load_bundle, save_bundle
-from tfclass.config import CorpusConfig, RuntimeConfig, TrackingConfig, TrainConfig, TrainingConfig
+from tfclass.config import (
+    CorpusConfig,
+    EvaluateConfig,
+    EvaluationConfig,
+    RuntimeConfig,
+    TrackingConfig,
+    TrainConfig,
+    TrainingConfig,
+)
 from tfclass.errors import TrackingError
 from tfclass.tracking.delivery import replay
 from tfclass.tracking.tracker import tracked
 from tfclass.training.loop import Hooks, Interrupted
-from tfclass.workflow import train_and_package
+from tfclass.workflow import evaluate_bundle, train_and_package
 
 MLFLOW = [sys.executable, "-m", "mlflow"]
 SEQUENCES = ["MKVLAAGIVGLCAKAYLRRH", "MRKPCTECGKSFSRSDHLARHIRTHTGEKPFAC", "GSHMASMTGGQQMGRDPNSSSVDK"]
@@ -259,6 +267,42 @@ def test_a_training_that_began_without_mlflow_and_resumes_with_it_is_one_run(dem
     history = client.get_metric_history(run.info.run_id, "valid_ap")
     assert [(m.step, m.value) for m in history] == [(n + 1, e["valid_ap"]) for n, e in enumerate(trained.history)]
     assert (run.info.status, run.data.params["training.epochs"]) == ("FINISHED", "4")
+
+
+def test_a_training_resumed_where_its_run_is_not_known_is_recorded_whole(demo_table, folder, config):
+    first = train_config(demo_table, folder, replace(config, uri=f"sqlite:///{folder}/lost.db"))
+    steps = iter(range(1000))
+    with pytest.raises(Interrupted):
+        train_and_package(first, Hooks(should_stop=lambda: next(steps) == 3))
+    train_and_package(replace(first, tracking=config, resume=str(folder / "run")))
+    _, run = the_run(config.uri)
+    assert (run.info.status, run.data.params["training.epochs"]) == ("FINISHED", str(first.training.epochs))
+    assert json.loads((folder / "run" / "run.json").read_text())["mlflow_run_id"] == run.info.run_id
+
+
+def test_what_mlflow_missed_of_a_report_outlives_the_next_one(demo_table, folder, small_bundle_folder, config, caplog):
+    nowhere = replace(config, uri=f"http://127.0.0.1:{free_port()}")
+    evaluation = EvaluationConfig(n_bootstrap=10, baselines=False)
+    corpus, runtime = CorpusConfig(path=str(demo_table), name="demo"), RuntimeConfig(device="cpu", threads=1)
+    for split in ("test", "valid"):
+        evaluate_bundle(
+            EvaluateConfig(
+                corpus=corpus,
+                runtime=runtime,
+                evaluation=replace(evaluation, split=split),
+                tracking=nowhere,
+                bundle=str(small_bundle_folder),
+                report=str(folder / "report"),
+            )
+        )
+    aside = folder / "report.unrecorded-1"
+    assert f"MLflow has missed what was in {folder / 'report'}; to record it: tfclass replay {aside}" in caplog.text
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", config.uri)
+        runs = [replay(place).run_id for place in (aside, folder / "report")]
+    client = mlflow.MlflowClient(config.uri)
+    assert [client.get_run(run).data.tags["split"] for run in runs] == ["column", "column"]
+    assert [client.get_run(run).info.run_name for run in runs] == ["evaluate demo test", "evaluate demo valid"]
 
 
 def save_scored(bundle, folder, score):

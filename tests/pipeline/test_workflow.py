@@ -26,7 +26,7 @@ from tfclass.config import (
     TrainingConfig,
 )
 from tfclass.corpus.demo import FAMILIES
-from tfclass.corpus.split import FLATTERS, assign_splits
+from tfclass.corpus.split import FLATTERS, assign_splits, select_split
 from tfclass.corpus.table import read_table
 from tfclass.errors import CheckpointError, ReportError, TableError
 from tfclass.inference.predictor import Predictor
@@ -36,6 +36,7 @@ from tfclass.sequence.vocabulary import Vocabulary
 from tfclass.training.loop import Hooks, Interrupted
 from tfclass.workflow import compare_runs, evaluate_bundle, train_and_package
 from tfclass.workflow.attachment import attach
+from tfclass.workflow.training import validation_digest
 
 QUICK = TrainingConfig(epochs=4, max_residues=2048, learning_rate=0.01)
 OFF = TrackingConfig(enabled=False)
@@ -341,6 +342,26 @@ def test_clusters_can_be_dealt_out_instead_of_a_split_column(demo_table, folder)
     report = evaluate_bundle(evaluate_config(folder / "t.tsv", trained.bundle, folder, split=split))
     assert report.content["corpus"]["split_policy"] == "cluster"
     assert 20 < report.content["n_proteins"] < 100
+
+
+def test_two_trainings_do_not_share_a_folder(demo_table, folder):
+    def meanwhile(*_):
+        with pytest.raises(CheckpointError, match="run: found a training that is under way; expected none; wait for"):
+            train_and_package(config)
+        raise Interrupted
+
+    config = train_config(demo_table, folder)
+    with pytest.raises(Interrupted):
+        train_and_package(config, Hooks(on_step=meanwhile))
+
+
+def test_a_version_is_compared_by_its_validation_proteins_alone(demo_table):
+    table = read_table(CorpusConfig(path=str(demo_table)), Vocabulary())
+    valid = select_split(table, "valid", "")
+    fewer = table.select(np.arange(len(table.labels)) != int(np.argmax(table.frame["split"] == "train")))
+    same = select_split(fewer._replace(digest="another table"), "valid", "")
+    assert validation_digest(same) == validation_digest(valid)
+    assert validation_digest(valid.select(np.arange(len(valid.labels)) > 0)) != validation_digest(valid)
 
 
 def test_weights_are_the_same_on_every_run(demo_table, folder):

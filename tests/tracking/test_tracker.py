@@ -88,6 +88,12 @@ def test_an_evaluation_is_the_child_of_its_training_where_that_is_known(config):
     assert "mlflow.parentRunId" not in client().get_run(orphan.run_id).data.tags
 
 
+def test_an_odd_key_takes_no_other_with_it(config):
+    with tracked(config, "odd", {}) as tracker:
+        tracker.configuration({"corpus": {"aliases": {"TF?": "TF"}}, "model": {"hidden": 4}})
+    assert client().get_run(tracker.run_id).data.params == {"corpus.aliases.TF_": "TF", "model.hidden": "4"}
+
+
 def test_a_resumed_training_goes_on_in_its_run(config):
     with tracked(config, "training", {}) as first:
         first.metrics({"valid_ap": 0.1}, step=1)
@@ -128,11 +134,13 @@ def test_an_interrupted_run_is_killed_and_goes_on_as_running_to_its_end(config):
     assert seen[1].end_time <= seen[3].end_time
 
 
-def test_use_of_the_machine_is_recorded_while_the_block_runs(config):
-    watched = replace(config, system_seconds=0.2)
+@pytest.mark.parametrize("named_by", ["environment", "configuration"])
+def test_use_of_the_machine_is_recorded_while_the_block_runs(config, folder, named_by):
+    uri = "" if named_by == "environment" else f"sqlite:///{folder}/other.db"
+    watched, store = replace(config, system_seconds=0.2, uri=uri), mlflow.MlflowClient(uri or None)
     with tracked(watched, "training", {}, watch=True) as tracker:
-        wait_until(lambda: "system/cpu_utilization_percentage" in client().get_run(tracker.run_id).data.metrics)
-    assert client().get_run(tracker.run_id).info.status == "FINISHED"
+        wait_until(lambda: "system/cpu_utilization_percentage" in store.get_run(tracker.run_id).data.metrics)
+    assert store.get_run(tracker.run_id).info.status == "FINISHED"
     with tracked(config, "evaluation", {}) as tracker:
         pass
     assert client().get_run(tracker.run_id).data.metrics == {}

@@ -117,7 +117,7 @@ def train_and_package(config: TrainConfig, hooks: Hooks | None = None, parent: s
         trained = _package(config, trainer, progress, proteins, tracker)
         tracker.metrics({f"valid_final_{name}": value for name, value in trained.validation.items()})
         tracker.metrics({"best_epoch": progress.best_epoch + 1, "best_valid_ap": progress.best_score})
-        tracker.model(trained.bundle, _validation_digest(parts["valid"]))
+        tracker.model(trained.bundle, validation_digest(parts["valid"]))
     return trained._replace(registered=tracker.said)
 
 
@@ -154,7 +154,7 @@ def _fingerprint(config: TrainConfig, proteins: LabelledProteins) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _validation_digest(part: LabelledProteins) -> str:
+def validation_digest(part: LabelledProteins) -> str:
     """Digest of the proteins that a score is of; scores with the same one can be compared."""
     proteins = columns_digest(part.frame.sort_values("id"), ["id", "sequence", "label"])
     return hashlib.sha256("\n".join([proteins, *part.classes]).encode()).hexdigest()

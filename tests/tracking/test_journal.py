@@ -1,0 +1,73 @@
+"""What MLflow could not take, on disk: kills, later changes, moves."""
+
+from pathlib import Path
+
+import pytest
+
+from tfclass.tracking.journal import FOLDER, Journal
+from tfclass.tracking.origin import without_password
+
+
+def metrics(step):
+    return {"kind": "metrics", "time": step, "values": {"loss": 0.5}, "step": step}
+
+
+def test_a_line_that_was_cut_off_costs_itself_alone(tmp_path):
+    journal = Journal(tmp_path)
+    journal.append(metrics(1))
+    journal.append(metrics(2))
+    lines = tmp_path / FOLDER / "journal.jsonl"
+    lines.write_bytes(lines.read_bytes()[:-7])
+    assert journal.entries() == [metrics(1)]
+    journal.append(metrics(3))
+    assert journal.entries() == [metrics(1), metrics(3)]
+
+
+def test_files_and_folders_stay_as_they_were_when_they_were_recorded(tmp_path):
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "weights").write_text("first")
+    journal = Journal(tmp_path / "run")
+    journal.append({"kind": "folder", "path": str(tmp_path / "bundle"), "name": "bundle"})
+    journal.append({"kind": "model", "bundle": str(tmp_path / "bundle")})
+    (tmp_path / "bundle" / "weights").write_text("second")
+    kept = [Path(entry.get("path") or entry["bundle"]) for entry in journal.entries()]
+    assert [(path.name, (path / "weights").read_text()) for path in kept] == [("bundle", "first")] * 2
+
+
+def test_what_is_dropped_leaves_the_first_entry_until_all_are_delivered(tmp_path):
+    journal = Journal(tmp_path)
+    for step in range(4):
+        journal.append(metrics(step))
+    journal.drop(0)
+    assert journal.entries() == [metrics(step) for step in range(4)]
+    journal.drop(3)
+    assert journal.entries() == [metrics(0), metrics(3)]
+    journal.drop(2)
+    assert journal.entries() == []
+
+
+def test_it_can_be_set_aside_with_all_that_it_holds(tmp_path):
+    report = tmp_path / "report"
+    report.mkdir()
+    (report / "report.json").write_text("{}")
+    assert Journal(report).set_aside() is None
+    for number in (1, 2):
+        Journal(report).append({"kind": "folder", "path": str(report), "name": "report"})
+        place = Journal(report).set_aside()
+        assert place == tmp_path / f"report.unrecorded-{number}"
+        assert Journal(report).entries() == []
+        (entry,) = Journal(place).entries()
+        assert [path.name for path in Path(entry["path"]).iterdir()] == ["report.json"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://me:secret@host:80/x", "http://me@host:80/x"),
+        ("http://me:se/cret@host", "http://me@host"),
+        ("http://me:p@ss@host", "http://me@host"),
+        ("http://host:9/x is down, http://a:b@c too", "http://host:9/x is down, http://a@c too"),
+    ],
+)
+def test_a_password_is_never_shown(text, shown):
+    assert without_password(text) == shown
