@@ -13,7 +13,6 @@ import mlflow
 import pandas as pd
 import pytest
 import yaml
-from matplotlib.figure import Figure
 
 from tfclass.config import TrackingConfig
 from tfclass.errors import TrackingError
@@ -43,7 +42,7 @@ def wait_until(condition):
     raise TimeoutError("it did not come")
 
 
-def test_a_run_keeps_parameters_configuration_metrics_data_figures_and_files(config, tmp_path):
+def test_a_run_keeps_parameters_configuration_metrics_data_and_files(config, tmp_path):
     wide = {"model": {f"option{i}": i for i in range(250)}, "training": {"epochs": 3, "text": "x" * 5000}}
     (tmp_path / "files").mkdir()
     (tmp_path / "files" / "note.txt").write_text("kept")
@@ -52,7 +51,6 @@ def test_a_run_keeps_parameters_configuration_metrics_data_figures_and_files(con
         tracker.dataset(FRAME, source="x.tsv", name="demo", context="training", digest="d" * 64)
         tracker.metrics({"valid_ap": 0.5, "undefined": float("nan")}, step=1)
         tracker.metrics({"valid_ap": 0.75}, step=2)
-        tracker.figure(Figure(), "roc")
         tracker.folder(tmp_path / "files", "extra")
     run = client().get_run(tracker.run_id)
     assert run.info.run_name == "first"
@@ -66,7 +64,7 @@ def test_a_run_keeps_parameters_configuration_metrics_data_figures_and_files(con
     (data,) = run.inputs.dataset_inputs
     assert (data.dataset.name, data.dataset.digest, data.tags[0].value) == ("demo", "d" * 36, "training")
     files = {f.path for folder in ("", "figures", "extra") for f in client().list_artifacts(tracker.run_id, folder)}
-    assert {"config.yaml", "figures/roc.png", "extra/note.txt"} <= files
+    assert {"config.yaml", "extra/note.txt"} <= files
 
 
 def test_store_and_artifacts_are_in_the_working_directory_under_absolute_paths(config, tmp_path):

@@ -8,12 +8,11 @@ journal beside the run's other files, and `tfclass.tracking.delivery.replay` del
 import contextlib
 import json
 import logging
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -24,9 +23,6 @@ from tfclass.tracking.delivery import deliver, is_refusal, reason_of, send
 from tfclass.tracking.journal import Entry, Journal
 from tfclass.tracking.origin import origin_tags, tracking_uri, without_password
 from tfclass.tracking.store import Store, dataset_entity
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _logger = logging.getLogger(__name__)
 
@@ -62,9 +58,6 @@ class Tracker:
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Record numbers; those that are NaN are left out."""
-
-    def figure(self, figure: "Figure", name: str) -> None:
-        """Record a figure as ``figures/name.png``."""
 
     def file(self, path: Path, folder: str = "") -> None:
         """Record a file as it is, under its own name, in a folder of the run's."""
@@ -119,12 +112,6 @@ class MlflowTracker(Tracker):
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:  # noqa: D102 - inherited
         numbers = {name: float(value) for name, value in values.items() if value == value}
         self.record("metrics", values=numbers, step=step)
-
-    def figure(self, figure: "Figure", name: str) -> None:  # noqa: D102 - inherited
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"{name}.png"
-            figure.savefig(path)
-            self.file(path, "figures")
 
     def file(self, path: Path, folder: str = "") -> None:  # noqa: D102 - inherited
         self.record("file", path=str(path.resolve()), folder=folder)
