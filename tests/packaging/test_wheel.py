@@ -33,7 +33,7 @@ def wheel(tmp_path_factory):
 def test_every_module_configuration_and_shipped_model_is_in_the_wheel(wheel):
     for path in [
         *ROOT.glob("tfclass/**/*.py"),
-        *ROOT.glob("tfclass/bundle/pretrained/*/*"),
+        *ROOT.glob("tfclass/bundle/pretrained/[!_]*/*"),
         *ROOT.glob("tfclass/**/*.html"),
         ROOT / "tfclass/py.typed",
     ]:
