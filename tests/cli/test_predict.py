@@ -413,6 +413,11 @@ class TestBadInput:
         assert_one_line(finished, name + message)
         assert sorted(tmp_path.iterdir()) == before
 
+    def test_an_address_without_anything_is_one_line(self, tfclass, tmp_path, small_bundle_folder):
+        address = f"file://{tmp_path}/none.fasta"
+        finished = tfclass("predict", address, "--model", small_bundle_folder)
+        assert_one_line(finished, f"{address}: found nothing there, or no answer; check the path")
+
     def test_a_folder_leaves_standard_output_empty(self, tfclass, tmp_path, small_bundle_folder):
         (tmp_path / "folder").mkdir()
         finished = tfclass("predict", "folder", "--model", small_bundle_folder, "--only-tf")
@@ -484,6 +489,7 @@ class TestUsage:
         finished = tfclass("predict", *arguments)
         assert finished.err.startswith(f"tfclass predict: {expected}")
         assert finished.err.endswith("; see tfclass predict --help\n")
+        assert ".;" not in finished.err
         assert (finished.status, finished.out, finished.err.count("\n")) == (2, "", 1)
 
     def test_a_threshold_that_is_no_probability_is_one_line(self, tfclass, odd, small_bundle_folder):

@@ -84,5 +84,5 @@ def _leave_with_usage(error: Exception) -> None:
     if type(error).__name__ == "NoArgsIsHelpError":
         typer.echo(message, err=True)
     else:
-        typer.echo(f"{command}: {' '.join(message.split())}; see {command} --help", err=True)
+        typer.echo(f"{command}: {' '.join(message.split()).rstrip('.')}; see {command} --help", err=True)
     sys.exit(2)

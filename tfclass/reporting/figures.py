@@ -217,7 +217,7 @@ def _scores(scored: Scored, classes: Sequence[str]) -> Figure:
     if scored.threshold is not None:
         axes.axvline(scored.threshold, color=_ORANGE, label=f"threshold {scored.threshold:.3f}")
     axes.set_yscale("log")
-    axes.legend(frameon=False)
+    axes.legend(loc="upper center", frameon=False)
     return figure
 
 

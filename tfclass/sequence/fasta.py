@@ -122,7 +122,8 @@ def _one_line_errors(name: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise FastaError(name, "no such file", action="check the path", path=name) from None
+        found = "nothing there, or no answer" if "://" in name else "no such file"
+        raise FastaError(name, found, action="check the path", path=name) from None
     except IsADirectoryError:
         raise FastaError(name, "a directory", "a FASTA file", "name the files inside it", path=name) from None
     except PermissionError:
