@@ -217,7 +217,8 @@ def _scores(scored: Scored, classes: Sequence[str]) -> Figure:
     if scored.threshold is not None:
         axes.axvline(scored.threshold, color=_ORANGE, label=f"threshold {scored.threshold:.3f}")
     axes.set_yscale("log")
-    axes.legend(loc="upper center", frameon=False)
+    # On white, for a threshold may run behind it.
+    axes.legend(loc="upper center", framealpha=1, edgecolor="none")
     return figure
 
 
