@@ -314,7 +314,7 @@ def test_an_address_is_read_through_fsspec():
     ("address", "message"),
     [
         ("nonesuch://a/b.fasta", "nonesuch://a/b.fasta: found an address that cannot be opened"),
-        ("memory://missing.fasta", "memory://missing.fasta: found no such file"),
+        ("memory://missing.fasta", "memory://missing.fasta: found nothing there, or no answer; check the path"),
     ],
 )
 def test_an_address_that_cannot_be_read_is_one_line(address, message):
