@@ -32,17 +32,27 @@ def make_run_folder(config: TrainConfig) -> Path:
 @contextlib.contextmanager
 def alone_in(run_dir: Path) -> Iterator[None]:
     """Keep a second training out of the folder, whose checkpoints would replace those of the first."""
-    # The system lets go of it when the process dies, however it dies.
-    lock = FileLock(run_dir / "training.lock", blocking=False)
-    try:
-        lock.acquire()
-    except Timeout:
+    lock = try_lock(run_dir / "training.lock")
+    if lock is None:
         where, action = str(run_dir), "wait for it, or choose another run_dir"
-        raise CheckpointError(where, "a training that is under way", "none", action, path=where) from None
+        raise CheckpointError(where, "a training that is under way", "none", action, path=where)
     try:
         yield
     finally:
         lock.release()
+
+
+def try_lock(path: Path) -> FileLock | None:
+    """Take a lock that another process may hold; None when it does.
+
+    The system lets go of it when this process dies, however it dies.
+    """
+    lock = FileLock(path, blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        return None
+    return lock
 
 
 def bundle_folder(config: TrainConfig) -> Path:

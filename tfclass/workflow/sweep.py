@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from tfclass.config import TrainConfig, from_mapping, to_mapping
 from tfclass.corpus.table import read_table
@@ -23,7 +23,7 @@ from tfclass.sequence.vocabulary import Vocabulary
 from tfclass.tracking.tracker import Tracker, tracked
 from tfclass.training.checkpoint import NAME as CHECKPOINT
 from tfclass.training.loop import Hooks, Interrupted
-from tfclass.workflow.run_folder import RUN_FILE
+from tfclass.workflow.run_folder import RUN_FILE, try_lock
 from tfclass.workflow.search import DistributionConfig, StudyConfig, SweepConfig, read_space, suggest, with_values
 from tfclass.workflow.training import train_and_package
 
@@ -204,13 +204,7 @@ def _sampler(config: StudyConfig, number: int) -> "BaseSampler":
 
 def _try_lock(place: Path) -> FileLock | None:
     make_folder(place)
-    # The system lets go of it when the process dies, however it dies.
-    lock = FileLock(place / "lock", blocking=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        return None
-    return lock
+    return try_lock(place / "lock")
 
 
 @contextlib.contextmanager

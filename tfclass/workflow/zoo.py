@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tfclass.bundle.bundle import Bundle, load_bundle
-from tfclass.config import EvaluateConfig, TrainConfig, ZooConfig, to_mapping
+from tfclass.config import EvaluateConfig, EvaluationConfig, TrainConfig, ZooConfig, to_mapping
 from tfclass.corpus.table import read_table
 from tfclass.errors import ConfigError
 from tfclass.files import make_folder, whole_file
@@ -108,7 +108,7 @@ def _check_same(folder: Path, config: TrainConfig, digest: str) -> None:
             raise ConfigError("run_dir", f"{folder}, trained with other {key} options", "the same", action, key=key)
 
 
-def _plain(config: TrainConfig) -> dict[str, Any]:
+def _plain(config: TrainConfig | EvaluationConfig) -> dict[str, Any]:
     # JSON knows no tuples.
     return json.loads(json.dumps(to_mapping(config)))
 
@@ -119,7 +119,8 @@ def _row(config: ZooConfig, name: str, folder: Path, hooks: Hooks, parent: str) 
     if not bundle_folder.exists():
         resume = str(folder) if (folder / CHECKPOINT).exists() else ""
         train_and_package(replace(train, resume=resume), hooks, parent=parent)
-    if not _is_reported(report_file, config, load_bundle(bundle_folder)):
+    bundle = load_bundle(bundle_folder)
+    if not _is_reported(report_file, config, bundle):
         evaluate_bundle(
             EvaluateConfig(
                 corpus=config.corpus,
@@ -131,7 +132,6 @@ def _row(config: ZooConfig, name: str, folder: Path, hooks: Hooks, parent: str) 
                 report=str(report_file.parent),
             )
         )
-    bundle = load_bundle(bundle_folder)
     trained, report = bundle.provenance, json.loads(report_file.read_text(encoding="utf-8"))
     return {
         "network": name,
@@ -151,8 +151,8 @@ def _is_reported(report_file: Path, config: ZooConfig, bundle: Bundle) -> bool:
     if not report_file.exists():
         return False
     report = json.loads(report_file.read_text(encoding="utf-8"))
-    asked = json.loads(json.dumps(to_mapping(config.evaluation)))
-    return report["bundle"]["sha256"] == bundle.digest and report["configuration"]["evaluation"] == asked
+    same = report["configuration"]["evaluation"] == _plain(config.evaluation)
+    return same and report["bundle"]["sha256"] == bundle.digest
 
 
 def _with_interval(name: str, estimate: dict[str, float | None]) -> dict[str, float]:
