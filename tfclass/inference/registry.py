@@ -8,7 +8,7 @@ from pathlib import Path
 from tfclass.bundle.bundle import DESCRIPTION, find_bundle
 from tfclass.config import TrackingConfig
 from tfclass.errors import BundleError
-from tfclass.tracking.access import as_global, short_waits
+from tfclass.tracking.access import as_global, is_missing, short_waits
 from tfclass.tracking.delivery import reason_of
 from tfclass.tracking.origin import tracking_uri, without_password
 
@@ -39,7 +39,7 @@ def locate_model(name: str) -> Path:
     config = TrackingConfig()
     store = tracking_uri(config)
     shown = without_password(store)
-    if store.startswith("sqlite:///") and not Path(store.removeprefix("sqlite:///")).exists():
+    if is_missing(store):
         action = "set MLFLOW_TRACKING_URI, or work in the folder of mlflow.db"
         raise BundleError(name, f"no MLflow store at {shown}", "one", action, path=name)
     fetched = Path(tempfile.mkdtemp(prefix="tfclass-"))

@@ -25,6 +25,11 @@ def as_global(uri: str) -> Iterator[None]:
         os.environ.update({name: variable} if variable else {})
 
 
+def is_missing(uri: str) -> bool:
+    """Tell whether a SQLite store is not there; MLflow would make one to read from."""
+    return uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists()
+
+
 def one_at_a_time(uri: str, seconds: float) -> contextlib.AbstractContextManager[object]:
     """Hold a lock on a SQLite store, where two processes that both make its tables break each other.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tfclass.config import TrackingConfig
 from tfclass.errors import ReportError
-from tfclass.tracking.access import short_waits
+from tfclass.tracking.access import is_missing, short_waits
 from tfclass.tracking.journal import Journal
 from tfclass.tracking.origin import tracking_uri, without_password
 
@@ -22,8 +22,7 @@ def report_of_run(run_id: str, config: TrackingConfig, folder: Path) -> Path:
     """Fetch the report of an evaluation's MLflow run into a folder; `ReportError` when there is none."""
     uri = tracking_uri(config)
     shown = without_password(uri)
-    missing = uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists()
-    if missing:
+    if is_missing(uri):
         action = "set MLFLOW_TRACKING_URI, or work in the folder of mlflow.db"
         raise ReportError(run_id, f"no MLflow store at {shown}", "one", action)
     from mlflow.artifacts import download_artifacts
