@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 from sklearn.metrics import matthews_corrcoef
 
+from tests.networks.test_scoring import small_memory
 from tfclass.bundle.bundle import Bundle
 from tfclass.bundle.calibration import Calibration
 from tfclass.bundle.channels import answer
@@ -103,6 +104,22 @@ class TestRows:
         [row] = Predictor(bundle).predict([Record("a", "a", "MU--K*V*")])
         assert row.length == 5
         assert row.notes == "stop_removed;internal_stops=1;gaps_removed=2;nonstandard=1"
+
+    def test_a_protein_too_long_for_the_memory_is_skipped_and_all_others_are_scored(self, bundle):
+        lengths = [7, 90, 40, 55, 7, 90, 41]
+        records = [Record(f"p{i}", "", "M" * length + ("*" if i == 3 else "")) for i, length in enumerate(lengths)]
+        expected = list(Predictor(bundle).predict(records))
+        short_of_memory = replace(bundle, model=copy.deepcopy(bundle.model))
+        small_memory(short_of_memory.model, 40, RuntimeError("DefaultCPUAllocator: can't allocate memory"))
+        rows = list(Predictor(short_of_memory).predict(records))
+        given_up = {i: row for i, row in enumerate(rows) if row.status == "skipped"}
+        assert {i: (row.length, row.notes) for i, row in given_up.items()} == {
+            1: (90, "too_long_for_memory"),
+            3: (56, "stop_removed;too_long_for_memory"),
+            5: (90, "too_long_for_memory"),
+            6: (41, "too_long_for_memory"),
+        }
+        assert_same_rows([rows[i] for i in (0, 2, 4)], [expected[i] for i in (0, 2, 4)])
 
     def test_the_notes_of_a_skipped_record_end_with_the_reason(self, bundle):
         [row] = Predictor(bundle).predict([Record("a", "a", "--*")])

@@ -75,7 +75,15 @@ class Job:
     @property
     def key(self) -> str:
         """Digest of what decides the rows."""
-        decides = [__version__, self.digest, self.threshold, self.precision, self.prevalence, self.evidence]
+        decides = [
+            __version__,
+            self.digest,
+            self.threshold,
+            self.precision,
+            self.cpu_fallback,
+            self.prevalence,
+            self.evidence,
+        ]
         return hashlib.sha256(json.dumps(decides).encode()).hexdigest()
 
 

@@ -10,6 +10,7 @@ import torch
 from tfclass.bundle.bundle import DEFAULT, Bundle, load_bundle
 from tfclass.bundle.channels import Answers, answer, calling_of, choose_channel
 from tfclass.config import Channel
+from tfclass.errors import MemoryLimitError
 from tfclass.inference.duplicates import SeenIds
 from tfclass.inference.registry import locate_model
 from tfclass.inference.rows import Prediction, columns_of, details
@@ -134,33 +135,35 @@ class Predictor:
         Prediction
         """
         cleaned = [clean(record.sequence, self.bundle.vocabulary) for record in window]
-        # Genomes and metagenomes repeat themselves; what is the same is scored once.
-        places: dict[bytes, int] = {}
-        distinct: list[npt.NDArray[np.uint8]] = []
-        place_of: list[int | None] = []
-        for sequence in cleaned:
-            place = None if sequence.problem else places.setdefault(sequence.tokens.tobytes(), len(distinct))
-            if place == len(distinct):
-                distinct.append(sequence.tokens)
-            place_of.append(place)
-        answers = answer(
-            self.bundle,
-            distinct,
-            self.channel,
-            max_residues=self.max_residues,
-            precision=self.precision,
-            cpu_fallback=self.cpu_fallback,
-        )
-        if self.prevalence is not None:
-            moved_NC = self._calling.probability_at(answers.probability_NC, self.prevalence)
-            answers = answers._replace(probability_NC=moved_NC)
-        for record, sequence, again, place in zip(window, cleaned, repeated, place_of, strict=True):
+        while True:
+            places, distinct = _distinct(cleaned)
+            try:
+                answers = self._ask(distinct)
+                break
+            except MemoryLimitError as error:
+                # The longest are scored first, so one such protein costs little more than its own attempt.
+                cleaned = _without_long(cleaned, error.facts["residues"])
+        for record, sequence, again, place in zip(window, cleaned, repeated, places, strict=True):
             notes = (*(("duplicate_id",) if again else ()), *sequence.notes)
             if place is None:
                 said = ";".join((*notes, sequence.problem))
                 yield Prediction(record.id, len(record.sequence), "", None, self.threshold, "skipped", said)
             else:
                 yield self._row(record, sequence, ";".join(notes), answers, place)
+
+    def _ask(self, tokens: list[npt.NDArray[np.uint8]]) -> Answers:
+        answers = answer(
+            self.bundle,
+            tokens,
+            self.channel,
+            max_residues=self.max_residues,
+            precision=self.precision,
+            cpu_fallback=self.cpu_fallback,
+        )
+        if self.prevalence is None:
+            return answers
+        moved_NC = self._calling.probability_at(answers.probability_NC, self.prevalence)
+        return answers._replace(probability_NC=moved_NC)
 
     def _row(self, record: Record, sequence: CleanSequence, notes: str, answers: Answers, place: int) -> Prediction:
         probabilities = [round(float(p), 6) for p in answers.probability_NC[place]]
@@ -182,6 +185,31 @@ class Predictor:
             # A model of several classes has no negative one.
             **details(self.bundle, answers, place, record.sequence, called == 1 or not self.binary),
         )
+
+
+def _distinct(cleaned: list[CleanSequence]) -> tuple[list[int | None], list[npt.NDArray[np.uint8]]]:
+    """Give what is to be scored, and the place of each sequence in it; None for one that cannot be used.
+
+    Genomes and metagenomes repeat themselves; what is the same is scored once.
+    """
+    place_of: dict[bytes, int] = {}
+    distinct: list[npt.NDArray[np.uint8]] = []
+    places: list[int | None] = []
+    for sequence in cleaned:
+        place = None if sequence.problem else place_of.setdefault(sequence.tokens.tobytes(), len(distinct))
+        if place == len(distinct):
+            distinct.append(sequence.tokens)
+        places.append(place)
+    return places, distinct
+
+
+def _without_long(cleaned: list[CleanSequence], residues: int) -> list[CleanSequence]:
+    """Give up the sequences of so many residues or more."""
+    too_long = [not sequence.problem and len(sequence.tokens) >= residues for sequence in cleaned]
+    return [
+        sequence._replace(problem="too_long_for_memory") if given_up else sequence
+        for sequence, given_up in zip(cleaned, too_long, strict=True)
+    ]
 
 
 def windows(records: Iterable[Record]) -> Iterator[list[Record]]:

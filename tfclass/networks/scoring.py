@@ -72,7 +72,8 @@ def scores_of(
     Raises
     ------
     MemoryLimitError
-        A single protein is too long for the memory. A batch that is too large is scored in smaller ones.
+        A single protein is too long for the memory; its length is the fact ``residues``. A batch that is too large is
+        scored in smaller ones.
     """
     n_families = model.family_head.out_features if model.family_head else None
     logits_NC = np.empty((len(tokens), model.head.out_features))
@@ -126,7 +127,8 @@ def _in_batches(
                 return
             if len(rows) == 1:
                 found = f"a protein of {len(tokens[rows[0]])} residues, too long for the memory of {device}"
-                raise MemoryLimitError("scoring", found, action=_ACTION[device.type]) from None
+                action = _ACTION[device.type]
+                raise MemoryLimitError("scoring", found, action=action, residues=len(tokens[rows[0]])) from None
             too_many.append(rows)
 
     too_many: list[Indices] = []
