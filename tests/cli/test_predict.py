@@ -52,7 +52,7 @@ ODD_ROWS = [
     ("twice", "MMMMMMWW", 8, ""),
     ("twice", "AAAAAACC", 8, "duplicate_id"),
     ("caf\udce9", "MKWWWW", 6, ""),
-    ("", "GGGGHHHH", 8, ""),
+    ("", "GGGGHHHH", 8, "no_id"),
     ("last", "MKV", 3, ""),
 ]
 
@@ -475,6 +475,8 @@ class TestUsage:
             (["in.fasta", "--parts", "s3://b/parts"], "Invalid value for --parts: parts need a folder"),
             (["in.fasta", "--engine", "dask"], "Invalid value for --engine: needs --parts DIR, or --resume with -o"),
             (["in.fasta", "--workers", "0"], "Invalid value for '--workers'"),
+            (["in.fasta", "--workers", "4"], "Invalid value for --workers: needs --engine"),
+            (["in.fasta", "--header", "-o", "rows.jsonl"], "Invalid value for --header: JSON lines have no place"),
         ],
         ids=["an unknown option", "an unknown format", "no input", "a shard of none", "a shard in words"]
         + [
@@ -483,6 +485,8 @@ class TestUsage:
             "parts at an address",
             "an engine without parts",
             "no workers",
+            "workers of no engine",
+            "a header line for JSON",
         ],
     )
     def test_wrong_usage_is_one_line(self, tfclass, arguments, expected):

@@ -162,7 +162,7 @@ KEYS = "epochs, minutes, max_residues, learning_rate, warmup_epochs, weight_deca
         (["train", "training.clip_norm=nan"], "training.clip_norm: found nan; expected "),
         (["train", "model.pooling=sum"], "model.pooling: found 'sum'; expected one of attention, last, max, mean"),
         (["train", "corpus=table"], "corpus.path: found no value; expected one to be given; add corpus.path=VALUE"),
-        (["train", "corpus.path=no.tsv"], "no.tsv: found no such file; check corpus.path"),
+        (["train", "corpus.path=no.tsv"], "no.tsv: found no such file; check the path"),
         (["train", "training.epochs=["], "configuration: found "),
         (
             ["train", "tracking.uri=file:./mlruns"],

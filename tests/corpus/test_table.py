@@ -257,7 +257,7 @@ BAD_CONTENT = {
     "a blank line between rows": (
         "t.tsv",
         GOOD + "\nc\tMK\tTF\n",
-        "t.tsv, row 4: found 0 fields; expected 3 as in the header",
+        "t.tsv, row 4: found a blank row; remove it",
         4,
         None,
     ),
@@ -269,8 +269,8 @@ BAD_CONTENT = {
         None,
     ),
     "no suffix": ("t", GOOD, "t: found a name ending in ''; expected .tsv, .csv or .parquet", None, None),
-    "no file at all": ("t.tsv", None, "t.tsv: found no such file; check corpus.path", None, None),
-    "no Parquet file at all": ("t.parquet", None, "t.parquet: found no such file; check corpus.path", None, None),
+    "no file at all": ("t.tsv", None, "t.tsv: found no such file; check the path", None, None),
+    "no Parquet file at all": ("t.parquet", None, "t.parquet: found no such file; check the path", None, None),
 }
 
 

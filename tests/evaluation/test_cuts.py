@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import matthews_corrcoef, precision_recall_curve, precision_score, recall_score
 
+from tfclass.bundle.operating_points import Calling
 from tfclass.evaluation.cuts import max_mcc_threshold, operating_points
 
 # scikit-learn's own remark on inputs with one label, which are meant here.
@@ -107,6 +108,22 @@ def test_operating_points_are_scikit_learns_and_none_of_them_is_dominated(n, see
     assert points[-1].fdr == pytest.approx(1 - precision[reached].max())
     pairs = list(zip(points, points[1:], strict=False))
     assert all(a.threshold < b.threshold and a.fdr > b.fdr and a.recall >= b.recall for a, b in pairs)
+
+
+@settings(deadline=None)
+@given(st.integers(2, 400), st.integers(0, 10**6), st.integers(1, 4))
+def test_the_threshold_is_among_the_operating_points_and_is_chosen_at_the_own_prevalence(n, seed, digits):
+    rng = np.random.default_rng(seed)
+    positive = rng.random(n) < 0.4
+    positive[0], positive[1] = True, False
+    # Positives score higher, so that the best cut calls some and not all.
+    probability = np.round(np.clip(rng.normal(0.4 + 0.3 * positive, 0.15), 0.01, 0.99), digits)
+    threshold, prevalence = max_mcc_threshold(probability, positive), float(positive.mean())
+    calling = Calling(threshold, operating_points(probability, positive), prevalence)
+    chosen = calling.at_prevalence(prevalence).threshold
+    assert matthews_corrcoef(positive, probability >= chosen) == pytest.approx(
+        matthews_corrcoef(positive, probability >= threshold)
+    )
 
 
 def test_without_positives_there_are_no_operating_points():

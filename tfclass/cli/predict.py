@@ -50,7 +50,7 @@ Parts = Annotated[Path | None, typer.Option(help="Keep finished parts (Parquet) 
 Engine = Annotated[
     Literal["none", "process", "dask"], typer.Option(help="Where parts are computed; needs --parts or --resume.")
 ]
-Workers = Annotated[int, typer.Option(min=1, help="Workers of the engine.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Workers of the engine; 2 by default.")]
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs.")]
 Fallback = Annotated[
     bool, typer.Option("--cpu-fallback", help="Score on the CPU what is too long for the memory of the GPU.")
@@ -78,7 +78,7 @@ def predict(
     resume: Resume = False,
     parts: Parts = None,
     engine: Engine = "none",
-    workers: Workers = 2,
+    workers: Workers = None,
     device: Device = "auto",
     cpu_fallback: Fallback = False,
     threads: Threads = 0,
@@ -96,6 +96,7 @@ def predict(
     keep_apart(output, fasta, parts)
     name = format_of(output_format, output)
     folder = _parts_folder(parts, output, resume=resume, engine=engine)
+    _refuse_idle_options(header=header and name == "jsonl", workers=workers is not None and engine == "none")
     records = _sharded(fasta, shard)
     options = {"threshold": threshold, "prevalence": prevalence, "evidence": evidence}
     options |= {"precision": precision, "cpu_fallback": cpu_fallback}
@@ -106,7 +107,7 @@ def predict(
         if folder is None:
             rows = predictor.predict(records)
         else:
-            rows = _in_parts(predictor, records, bundle_folder, folder, engine, workers, threads)
+            rows = _in_parts(predictor, records, bundle_folder, folder, engine, workers or 2, threads)
         rows = tally.count(rows, advance)
         _write(filter(_is_called, rows) if only_tf else rows, name, output, facts, predictor.columns)
     if folder is not None and parts is None:
@@ -157,6 +158,13 @@ def _parts_folder(parts: Path | None, output: str | None, *, resume: bool, engin
     if parts is None and engine != "none":
         raise typer.BadParameter("needs --parts DIR, or --resume with -o FILE", param_hint="--engine")
     return parts
+
+
+def _refuse_idle_options(*, header: bool, workers: bool) -> None:
+    if header:
+        raise typer.BadParameter("JSON lines have no place for it; it is for TSV", param_hint="--header")
+    if workers:
+        raise typer.BadParameter("needs --engine; --threads says how many cores are used here", param_hint="--workers")
 
 
 def _sharded(fasta: list[str], shard: str) -> "Iterator[Record]":

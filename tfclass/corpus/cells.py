@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,13 +23,15 @@ _BATCH_ROWS = 10_000
 FIRST_ROW = 2
 
 
-def table_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+def table_rows(path: Path, expected: str = ".tsv, .csv or .parquet") -> Iterator[tuple[int, list[str]]]:
     """Read a table whose first row is a header.
 
     Parameters
     ----------
     path : Path
         Its name tells the format.
+    expected : str
+        What its name should have been, where it is another.
 
     Returns
     -------
@@ -45,7 +48,6 @@ def table_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         return _of_parquet(path)
     if kind in _SEPARATORS:
         return _of_text(path, _SEPARATORS[kind])
-    expected = "a table (.tsv, .csv, .parquet), or a FASTA file together with --labels"
     raise TableError(str(path), f"a name ending in {path.suffix!r}", expected, path=str(path))
 
 
@@ -75,9 +77,12 @@ def text_rows(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
 
 def _of_text(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
     width = 0
-    for number, row in text_rows(path, separator):
+    rows = text_rows(path, separator)
+    for number, row in rows:
         width = width or len(row)
         if len(row) != width:
+            # A damaged file gives strange rows before its checksum is met: that error comes first.
+            deque(rows, maxlen=0)
             where, expected = f"{path}, row {number}", f"{width} as in the header"
             raise TableError(where, f"{len(row)} fields", expected, path=str(path), row=number)
         yield number, row

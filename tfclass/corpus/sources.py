@@ -188,7 +188,7 @@ def from_table(path: Path, column_of: Mapping[str, str]) -> Source:
     TableError
         The table cannot be read, or a column is missing or there twice.
     """
-    cells = table_rows(path)
+    cells = table_rows(path, "a table (.tsv, .csv, .parquet), or a FASTA file together with --labels")
     header = next(cells)[1]
     names = _renamed(header, column_of, str(path))
     places = [names.index(name) for name in _NEEDED]

@@ -6,30 +6,23 @@ Every row is checked before anything is trained on it; the first fault is named 
 those of an editor or spreadsheet: the header is row 1.
 """
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow
 
-from tfclass.compression import DAMAGED, decompressed
 from tfclass.config import CorpusConfig
 from tfclass.corpus.annotation import Annotations, read_annotations
-from tfclass.corpus.cells import FIRST_ROW, cell_error, columns_digest
+from tfclass.corpus.cells import FIRST_ROW, cell_error, columns_digest, table_rows
 from tfclass.corpus.manifest import Manifest, read_manifest
 from tfclass.errors import TableError
 from tfclass.sequence.cleaning import clean
 from tfclass.sequence.vocabulary import Vocabulary
 
 _NEEDED = ("id", "sequence", "label")
-_SEPARATORS = {".tsv": "\t", ".csv": ","}
-_PACKED = (".gz", ".bz2", ".xz", ".zst")
-_UNREADABLE = (*DAMAGED, OSError, UnicodeDecodeError, csv.Error, pyarrow.ArrowException)
 
 
 class LabelledProteins(NamedTuple):
@@ -127,37 +120,14 @@ def read_table(
 
 
 def _read(path: str) -> pd.DataFrame:
-    name = Path(path)
-    packed = name.suffix.lower() in _PACKED
-    kind = Path(name.stem if packed else name).suffix.lower()
-    if kind not in (*_SEPARATORS, ".parquet"):
-        raise TableError(path, f"a name ending in {name.suffix!r}", ".tsv, .csv or .parquet", path=path)
-    try:
-        if kind == ".parquet":
-            frame = pd.read_parquet(path)
-            return frame.astype(str).mask(frame.isna(), "")
-        with name.open("rb") as stream:
-            text = io.TextIOWrapper(decompressed(stream), encoding="utf-8-sig", newline="")
-            return _read_text(text, _SEPARATORS[kind], path)
-    except FileNotFoundError:
-        raise TableError(path, "no such file", action="check corpus.path", path=path) from None
-    except _UNREADABLE as error:
-        raise TableError(path, f"a table that cannot be read ({error})", path=path) from error
-
-
-def _read_text(text: TextIO, separator: str, path: str) -> pd.DataFrame:
     # Not pandas' reader: it fills short rows, takes a field too many for an index, and a protein called NA for none.
-    rows = list(csv.reader(text, delimiter=separator, strict=True))
-    while rows and not rows[-1]:
-        rows.pop()
-    if not rows:
-        raise TableError(path, "an empty file", "a header and at least one row", path=path)
-    header = rows[0]
-    for number, row in enumerate(rows, start=1):
-        if len(row) != len(header):
-            where, expected = f"{path}, row {number}", f"{len(header)} as in the header"
-            raise TableError(where, f"{len(row)} fields", expected, path=path, row=number)
-    return pd.DataFrame(rows[1:], columns=header, dtype=str)
+    cells: list[list[str]] = []
+    for number, row in table_rows(Path(path)):
+        if number > len(cells) + 1:
+            blank = len(cells) + 1
+            raise TableError(f"{path}, row {blank}", "a blank row", action="remove it", path=path, row=blank)
+        cells.append(row)
+    return pd.DataFrame(cells[1:], columns=cells[0], dtype=str)
 
 
 def _check_columns(frame: pd.DataFrame, path: str) -> None:

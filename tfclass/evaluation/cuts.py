@@ -34,18 +34,15 @@ def max_mcc_threshold(probability_N: Floats, positive_N: npt.NDArray[np.bool_]) 
     0.6
     """
     cuts = _Cuts(probability_N, positive_N)
-    n, positives = float(len(positive_N)), float(positive_N.sum())
-    spread_K = cuts.called_K * (n - cuts.called_K) * positives * (n - positives)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mcc_K = np.where(spread_K > 0, (cuts.hits_K * n - cuts.called_K * positives) / np.sqrt(spread_K), 0.0)
-    return cuts.threshold(len(mcc_K) - 1 - int(np.argmax(mcc_K[::-1])))
+    return cuts.threshold(cuts.max_mcc())
 
 
 def operating_points(probability_N: Floats, positive_N: npt.NDArray[np.bool_]) -> tuple[OperatingPoint, ...]:
     """List the cuts worth choosing.
 
     A cut is left out when a lower one has as small a share of false discoveries, for that one finds at least as much;
-    and when it differs little from the one before: 5 % of the rate of false discoveries and 0.005 of recall.
+    and when it differs little from the one before: 5 % of the rate of false discoveries and 0.005 of recall. The cut of
+    `max_mcc_threshold` always stays.
 
     Parameters
     ----------
@@ -71,13 +68,14 @@ def operating_points(probability_N: Floats, positive_N: npt.NDArray[np.bool_]) -
         fdr = float((cuts.called_K[index] - cuts.hits_K[index]) / cuts.called_K[index])
         if positives and (not points or fdr < points[-1].fdr):
             points.append(OperatingPoint(cuts.threshold(index), fdr, float(cuts.hits_K[index] / positives)))
-    return _thinned(points)
+    return _thinned(points, {cuts.threshold(cuts.max_mcc()), *(point.threshold for point in points[-1:])})
 
 
-def _thinned(points: list[OperatingPoint]) -> tuple[OperatingPoint, ...]:
+def _thinned(points: list[OperatingPoint], must_stay: set[float]) -> tuple[OperatingPoint, ...]:
     kept = points[:1]
     for point in points[1:]:
-        if point.fdr <= 0.95 * kept[-1].fdr or point.recall <= kept[-1].recall - 0.005 or point is points[-1]:
+        differs = point.fdr <= 0.95 * kept[-1].fdr or point.recall <= kept[-1].recall - 0.005
+        if differs or point.threshold in must_stay:
             kept.append(point)
     return tuple(kept)
 
@@ -100,6 +98,14 @@ class _Cuts:
         self._rows_K = np.flatnonzero(changes_N)
         self.called_K = self._rows_K + 1.0
         self.hits_K = np.cumsum(positive_N[order], dtype=float)[self._rows_K]
+
+    def max_mcc(self) -> int:
+        """Find the cut with the greatest Matthews correlation; the lowest of equally good ones."""
+        n, positives = self.called_K[-1], self.hits_K[-1]
+        spread_K = self.called_K * (n - self.called_K) * positives * (n - positives)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mcc_K = np.where(spread_K > 0, (self.hits_K * n - self.called_K * positives) / np.sqrt(spread_K), 0.0)
+        return len(mcc_K) - 1 - int(np.argmax(mcc_K[::-1]))
 
     def threshold(self, index: int) -> float:
         row = self._rows_K[index]

@@ -144,7 +144,7 @@ class Predictor:
                 # The longest are scored first, so one such protein costs little more than its own attempt.
                 cleaned = _without_long(cleaned, error.facts["residues"])
         for record, sequence, again, place in zip(window, cleaned, repeated, places, strict=True):
-            notes = (*(("duplicate_id",) if again else ()), *sequence.notes)
+            notes = (*(("duplicate_id",) if again else ()), *(() if record.id else ("no_id",)), *sequence.notes)
             if place is None:
                 said = ";".join((*notes, sequence.problem))
                 yield Prediction(record.id, len(record.sequence), "", None, self.threshold, "skipped", said)
