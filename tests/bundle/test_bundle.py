@@ -361,5 +361,5 @@ def test_an_unknown_model_lists_the_shipped_ones(tmp_path, monkeypatch):
 
 
 def test_a_file_is_no_model(folder):
-    with pytest.raises(BundleError, match=r"model\.safetensors: found no such model; expected a folder with a bundle"):
+    with pytest.raises(BundleError, match=r"model\.safetensors: found a file; expected a folder with a bundle"):
         find_bundle(str(folder / "model.safetensors"))

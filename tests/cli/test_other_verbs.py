@@ -56,6 +56,10 @@ def test_export_copies_a_model_under_another_name_and_with_another_card(tfclass,
     weights = "model.safetensors"
     assert (tmp_path / "copy" / weights).read_bytes() == (small_bundle_folder / weights).read_bytes()
     assert '"name": "copied"' in (tmp_path / "copy" / "bundle.json").read_text()
+    for name in ("a/b", "a b", "a\nb", "a;b"):
+        refused = tfclass("model", "export", small_bundle_folder, "other", "--name", name)
+        assert (refused.status, refused.err.count("\n")) == (2, 1)
+        assert refused.err.startswith("tfclass model export: Invalid value for --name: a name has letters, digits")
     missing = tfclass("model", "export", small_bundle_folder, "other", "--card", "no.md")
     assert missing.status == 2
     assert missing.err.startswith("tfclass: no.md: found a card that cannot be read")

@@ -1,5 +1,6 @@
 """``tfclass model``: what models there are, what they are, whether they are whole; what stands beside a network."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,6 +81,8 @@ def export(
     from tfclass.bundle.bundle import CARD, find_bundle, load_bundle, save_bundle
     from tfclass.errors import BundleError
 
+    if name and not re.fullmatch(r"[\w.-]+", name):
+        raise typer.BadParameter("a name has letters, digits, '.', '_' and '-'", param_hint="--name")
     source = find_bundle(model)
     bundle = load_bundle(source)
     path = card or source / CARD
