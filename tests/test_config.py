@@ -1,6 +1,8 @@
 """Every configuration file that ships composes and is accepted; wrong ones are named by key."""
 
+import contextlib
 import json
+import re
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from omegaconf import OmegaConf, open_dict
 
 from tests.conftest import SMALL
 from tfclass.config import (
+    CompareConfig,
     EvaluateConfig,
     EvaluationConfig,
     ModelConfig,
@@ -26,6 +29,7 @@ from tfclass.config_errors import unknown_key
 from tfclass.errors import ConfigError
 from tfclass.networks.zoo import build
 from tfclass.sequence.vocabulary import Vocabulary
+from tfclass.workflow.search import SweepConfig
 
 CONF = Path(__file__).parents[1] / "conf"
 # What a study searches is tested with the sweeps.
@@ -64,6 +68,34 @@ def test_every_file_that_ships_evaluates_where_it_applies():
         if group in ("corpus", "split", "evaluation", "tracking", "runtime"):
             overrides = [f"{group}={option}", "bundle=b", "corpus.path=x.tsv"]
             assert composed("evaluate", EvaluateConfig, *overrides).bundle == "b"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("train", TrainConfig),
+        ("evaluate", EvaluateConfig),
+        ("compare", CompareConfig),
+        ("sweep", SweepConfig),
+        ("zoo", ZooConfig),
+    ],
+)
+def test_help_lists_every_group_of_a_command_and_the_files_that_go_with_it(name, kind):
+    whole = OmegaConf.load(CONF / f"{name}.yaml")
+    chosen = [key for default in whole.defaults if default != "_self_" for key in default]
+    groups = [key for key in chosen if not re.search("[/@]", key)]
+    listed = re.findall(r"^  (\w+) +(\S.*)$", whole.hydra.help.template, re.M)
+    assert sorted(group for group, _ in listed) == sorted(groups)
+    needed = ["corpus.path=x.tsv"] if "corpus" in groups else []
+    needed += ["bundle=b"] if name == "evaluate" else []
+
+    def goes(group, option):
+        with contextlib.suppress(ConfigError):
+            return bool(composed(name, kind, *needed, f"{group}={option}"))
+
+    for group, options in listed:
+        files = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+        assert options.split(", ") == [option for option in files if goes(group, option)]
 
 
 def test_the_defaults_of_the_dataclasses_are_those_of_the_files():

@@ -35,7 +35,8 @@ def prepare(config: RuntimeConfig) -> torch.device:
     if config.deterministic:
         # Read by cuBLAS when CUDA starts, hence before anything else.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)
+    # An earlier training of this process may have asked for the other.
+    torch.use_deterministic_algorithms(config.deterministic)
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)

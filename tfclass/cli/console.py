@@ -45,7 +45,8 @@ def training_display(epochs: int) -> Iterator[Hooks]:
             console.print(
                 f"epoch {int(entry['epoch']) + 1:>3}  loss {entry['train_loss']:.4f}  "
                 f"validation: loss {entry['valid_loss']:.4f}, average precision {entry['valid_ap']:.4f}  "
-                f"{entry['train_seconds']:.0f} s"
+                f"{entry['train_seconds']:.0f} s",
+                soft_wrap=True,
             )
 
         yield Hooks(on_step=on_step, on_epoch=on_epoch)

@@ -10,7 +10,7 @@ from tfclass.cli.signals import stop_at_once
 
 
 def evaluate(context: typer.Context) -> None:
-    """Score a model on the test split; configured by Hydra overrides (`tfclass evaluate --help` lists them).
+    """Score a model on the test split, or compare reports; configured by Hydra (see `tfclass evaluate --help`).
 
     `tfclass evaluate compare A B...` holds reports, given by folder or MLflow run id, against the first of them.
     """

@@ -58,7 +58,7 @@ Fallback = Annotated[
 Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves the choice to torch.")]
 Precision = Annotated[
     Literal["float32", "bf16"],
-    typer.Option(help="bf16 is about twice as fast where the processor computes in it; probabilities move a little."),
+    typer.Option(help="bf16 is a third faster where the processor computes in it; probabilities move a little."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr but errors.")]
 
