@@ -214,6 +214,18 @@ def test_where_nothing_is_called_no_rate_is_expected():
     assert np.isnan(expected_fdr(np.array([0.1, 0.2]), 0.5))
 
 
+@given(st.integers(1, 500), st.integers(1, 500), st.floats(0.01, 0.99))
+def test_an_unchanged_prevalence_raises_no_rate_of_false_discoveries(false, true, prevalence):
+    point = OperatingPoint(0.5, false / (false + true), 0.9)
+    assert point.at_prevalence(prevalence, prevalence).fdr <= point.fdr * (1 + 1e-15)
+
+
+def test_at_the_own_prevalence_nothing_changes():
+    calling = Calling(0.44, (OperatingPoint(0.3, 0.2, 0.9), OperatingPoint(0.5, 0.05, 0.7)), 0.3)
+    assert calling.at_prevalence(0.3) == calling
+    assert calling.at_prevalence(0.3).choose("fdr=0.05") == 0.5
+
+
 def test_an_operating_point_moves_to_another_prevalence_as_the_proteins_do():
     p_N, positive_N = drawn(0.3, 400_000, seed=2)
     called_N = p_N >= 0.6

@@ -85,6 +85,7 @@ BAD_CELLS = {
     "another word": ("None", f"'None'; expected {SYNTAX}"),
     "not a number": ("2-x", f"'2-x'; expected {SYNTAX}"),
     "a negative number": ("-2-3", f"'-2-3'; expected {SYNTAX}"),
+    "a number of 5,000 digits": (f"1-{'9' * 5000}", f"'1-{'9' * 5000}'; expected {SYNTAX}"),
     "a space": ("2-3; 4-6", f"' 4-6'; expected {SYNTAX}"),
     "a separator at the end": ("2-3;", f"''; expected {SYNTAX}"),
     "none among ranges": ("2-3;none", f"'none'; expected {SYNTAX}"),

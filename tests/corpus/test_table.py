@@ -7,11 +7,14 @@ import sys
 
 import numpy as np
 import pandas as pd
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from tfclass.config import CorpusConfig
 from tfclass.corpus.table import read_table
 from tfclass.errors import TableError
+from tfclass.sequence.vocabulary import Vocabulary
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -295,6 +298,22 @@ def test_a_missing_value_in_a_parquet_is_an_empty_cell_of(column, read):
     frame.loc[1, column] = None
     with pytest.raises(TableError, match=rf"t\.parquet, row 3, column '{column}': found "):
         read(frame, "t.parquet")
+
+
+def test_a_number_that_is_none_in_a_parquet_is_an_empty_cell(tmp_path):
+    cells = {"id": ["a", "b"], "sequence": ["MK", "MV"], "label": ["TF", "nonTF"], "cluster": [1.0, float("nan")]}
+    pyarrow.parquet.write_table(pyarrow.table(cells), tmp_path / "t.parquet")
+    with pytest.raises(TableError, match=r"t\.parquet, row 3, column 'cluster': found an empty cluster"):
+        read_table(CorpusConfig(path=str(tmp_path / "t.parquet")), Vocabulary())
+
+
+@pytest.mark.parametrize("name", ["t.tsv", "t.tsv.gz", "t.parquet"])
+def test_a_protein_may_be_longer_than_any_other(name, read):
+    rows = [("a", "MK" * 100_000, "TF"), ("b", "MV", "nonTF")]
+    frame = pd.DataFrame(rows, columns=list(HEADER))
+    text = frame.to_csv(sep="\t", index=False).encode()
+    content = {"t.tsv": text, "t.tsv.gz": gzip.compress(text), "t.parquet": frame}[name]
+    assert read(content, name).lengths.tolist() == [200_000, 2]
 
 
 LONG = "".join(f"p{i}\tMKVLAWC{'ACDE' * (i % 7)}\t{'TF' if i % 3 else 'nonTF'}\n" for i in range(2000)).encode()

@@ -20,7 +20,7 @@ from tfclass.bundle.calibration import Calibration
 from tfclass.bundle.channels import answer
 from tfclass.bundle.operating_points import OperatingPoint
 from tfclass.errors import ConfigError
-from tfclass.evaluation.cuts import operating_points
+from tfclass.evaluation.cuts import max_mcc_threshold, operating_points
 from tfclass.inference import predictor as module
 from tfclass.inference.output import write_tsv
 from tfclass.inference.predictor import Predictor
@@ -199,7 +199,25 @@ class TestPrevalence:
         probability_N = 1 / (1 + np.exp(-rng.normal(np.where(positive_N, 1.5, -2.0), 1.5)))
         points = operating_points(probability_N, positive_N)
         calibration = replace(bundle.calibration, prevalence=0.3)
-        return replace(bundle, calibration=calibration, operating_points=points), probability_N, positive_N
+        own = {"threshold": max_mcc_threshold(probability_N, positive_N), "operating_points": points}
+        return replace(bundle, calibration=calibration, **own), probability_N, positive_N
+
+    @pytest.mark.parametrize("prevalence", [0.1, 1e-3, 1e-5, 1e-9])
+    def test_a_cut_calls_the_same_proteins_however_rare_positives_are(self, validated, prevalence):
+        bundle, _, _ = validated
+        records = random_records(200, np.random.default_rng(1))
+        middle = float(np.median([row.probability for row in Predictor(bundle).predict(records)]))
+        cut = OperatingPoint(middle + 5e-7, 0.4, 0.9)
+        bundle = replace(bundle, operating_points=(cut,))
+        expected = [row.probability > middle for row in Predictor(bundle).predict(records)]
+        rows = list(Predictor(bundle, prevalence=prevalence, threshold="recall=0.9").predict(records))
+        assert 50 < sum(expected) < 150
+        assert [row.label == "TF" for row in rows] == expected
+        # Whoever reads the table makes the same calls.
+        stream = io.BytesIO()
+        write_tsv(rows, stream)
+        cells = [line.split("\t") for line in stream.getvalue().decode().splitlines()[1:]]
+        assert [float(cell[3]) >= float(cell[4]) for cell in cells] == expected
 
     def test_the_odds_of_every_probability_change_by_one_factor(self, validated):
         bundle, _, _ = validated

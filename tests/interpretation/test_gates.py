@@ -8,7 +8,7 @@ import torch
 from tests.conftest import SMALL
 from tfclass.errors import ConfigError
 from tfclass.interpretation.gates import gate_traces
-from tfclass.networks.encoders import length_mask
+from tfclass.networks.encoders import NoEncoder, length_mask
 from tfclass.networks.zoo import ENCODERS
 
 LENGTHS = torch.tensor([9, 1, 6])
@@ -61,3 +61,8 @@ def test_gates_are_shares_and_obey_the_equation_of_the_cell():
 def test_an_encoder_without_these_gates_says_so(name):
     with pytest.raises(ConfigError, match=f"found layers of {name.upper()}; expected an LSTM"):
         gate_traces(encoder(name=name), torch.randn(3, 9, 4, dtype=torch.float64), LENGTHS)
+
+
+def test_a_network_without_an_encoder_says_so():
+    with pytest.raises(ConfigError, match="found layers of NoEncoder; expected an LSTM"):
+        gate_traces(NoEncoder(4), torch.randn(3, 9, 4), LENGTHS)

@@ -82,6 +82,19 @@ def test_batch_statistics_are_those_of_real_positions_only():
     torch.testing.assert_close(layer.norm.running_var, 0.9 + 0.1 * convolved.var(dim=0))
 
 
+def test_a_batch_of_one_residue_is_normalised_by_what_was_learned():
+    torch.manual_seed(0)
+    layer = ConvolutionLayer(4, 3, kernel=3, dropout=0.0)
+    x_BEL, mask_BL = torch.randn(1, 4, 1), torch.ones(1, 1, dtype=torch.bool)
+    with torch.no_grad():
+        layer.norm.running_mean.uniform_()
+        layer.norm.running_var.uniform_(0.5, 2)
+    trained = layer.train()(x_BEL, mask_BL)
+    torch.testing.assert_close(trained, layer.eval()(x_BEL, mask_BL))
+    trained.sum().backward()
+    assert layer.convolution.weight.grad is not None
+
+
 def test_the_rivals_have_as_many_weights_as_published(vocabulary):
     from hydra import compose, initialize_config_module
     from omegaconf import OmegaConf

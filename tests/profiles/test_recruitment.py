@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+import pandas as pd
 import pyhmmer
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from tfclass.config import CorpusConfig
 from tfclass.corpus.split import select_split
-from tfclass.corpus.table import read_table
+from tfclass.corpus.table import LabelledProteins, read_table
 from tfclass.errors import ProfileError
 from tfclass.profiles.library import MIN_BITS, OF_CLUSTER, Evidence, Library, search
 from tfclass.profiles.recruitment import MIN_PRECISION, build_library, build_profile, threshold
@@ -89,6 +90,26 @@ def test_proteins_with_nothing_in_common_are_refused_in_one_line(training):
         "profiles: found no domain that two clusters share; "
         "expected proteins of the positive class in more than one cluster each"
     )
+
+
+def test_profiles_that_fit_the_other_class_as_well_are_refused_in_one_line():
+    rng = np.random.default_rng(1)
+    letters = list("ACDEFGHIKLMNPQRSTVWY")
+    domain = "".join(rng.choice(letters, 60))
+
+    def altered(places):
+        copy = list(domain)
+        for place in rng.choice(60, places, replace=False):
+            copy[place] = rng.choice(letters)
+        return "".join(copy)
+
+    # The class that is looked for has a worn copy of what the other has well.
+    labels = np.array([1] * 4 + [0] * 40)
+    flanks = ["".join(rng.choice(letters, 30)) for _ in labels]
+    tokens = encoded(*(flank + altered(22 if label else 2) for flank, label in zip(flanks, labels, strict=True)))
+    frame = pd.DataFrame({"id": range(44), "cluster": range(44), "label": np.where(labels, "TF", "nonTF")}, dtype=str)
+    with pytest.raises(ProfileError, match=r"found none of \d+ that tells the positive class from the other; expected"):
+        build_library(LabelledProteins(frame, tokens, labels, ("nonTF", "TF"), ""), {"domain": [domain]}, VOCABULARY)
 
 
 def test_a_library_is_the_same_after_a_file_and_hmmer_can_read_it(library, training):

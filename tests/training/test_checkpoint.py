@@ -1,5 +1,6 @@
 """Checkpoints are whole, safe to load, and belong to one training."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -38,6 +39,28 @@ def test_a_damaged_checkpoint_is_refused(tmp_path, kept):
     (tmp_path / NAME).write_bytes(content[:kept])
     with pytest.raises(CheckpointError, match="found a damaged checkpoint"):
         load_checkpoint(tmp_path, "f", model, optimizer)
+
+
+def test_no_altered_bit_is_ever_loaded(tmp_path):
+    model, optimizer, progress = save(tmp_path)
+    content = (tmp_path / NAME).read_bytes()
+    expected = [*model.state_dict().values(), progress.best_weights["w"]]
+    rng = np.random.default_rng(0)
+    refused = 0
+    for place in rng.choice(len(content), 400, replace=False):
+        altered = bytearray(content)
+        altered[place] ^= 1 << rng.integers(8)
+        (tmp_path / NAME).write_bytes(altered)
+        other = nn.Linear(2, 2)
+        try:
+            loaded = load_checkpoint(tmp_path, "f", other, torch.optim.AdamW(other.parameters()))
+        except CheckpointError:
+            refused += 1
+        else:
+            # A bit of padding, or of what zip says twice.
+            found = [*other.state_dict().values(), loaded.best_weights["w"]]
+            assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert refused > 200
 
 
 def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):

@@ -81,6 +81,14 @@ def test_only_words_that_were_seen_change_and_they_are_as_wide_as_fresh_ones(emb
     assert target.weight.requires_grad
 
 
+def test_vectors_are_as_wide_as_fresh_ones_however_long_they_learned(embedding):
+    rng = np.random.default_rng(0)
+    proteins = [rng.choice(20, 300, p=np.arange(1, 21) / 210).astype(np.uint8) + 1 for _ in range(20)]
+    target = embedding(1)
+    pretrain_words(target, proteins, SkipgramConfig(pairs=2_000_000, learning_rate=0.05), seed=0)
+    assert float(target.weight[1:21].detach().std()) == pytest.approx(1.0, abs=0.05)
+
+
 def test_proteins_shorter_than_a_word_teach_nothing_and_harm_nothing(embedding):
     target = embedding(3)
     before = target.weight.detach().clone()

@@ -33,8 +33,10 @@ class OperatingPoint(NamedTuple):
         The recall stays, the odds of a false discovery grow as those of a positive fall, and the threshold moves with
         the probabilities, so that the same proteins are called.
         """
-        threshold, right = at_prevalence(np.array([self.threshold, 1 - self.fdr]), trained_prevalence, prevalence)
-        return OperatingPoint(float(threshold), float(1 - right), self.recall)
+        threshold = at_prevalence(np.array([self.threshold]), trained_prevalence, prevalence)[0]
+        # The false share itself, from the side of the negatives: by way of the true one it would lose its last digits.
+        fdr = at_prevalence(np.array([self.fdr]), 1 - trained_prevalence, 1 - prevalence)[0]
+        return OperatingPoint(float(threshold), float(fdr), self.recall)
 
 
 class Calling(NamedTuple):
@@ -87,6 +89,8 @@ class Calling(NamedTuple):
             The prevalence is not between 0 and 1, the own one is not known, or there are several classes.
         """
         known, threshold = self._known_prevalence()
+        if prevalence == known:
+            return self
         points = tuple(point.at_prevalence(known, prevalence) for point in self.operating_points)
         shifted = float(at_prevalence(np.array([threshold]), known, prevalence)[0])
         return Calling(max_mcc_point(points, prevalence).threshold if points else shifted, points, prevalence)

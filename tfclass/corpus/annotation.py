@@ -23,7 +23,7 @@ from tfclass.sequence.vocabulary import Vocabulary
 UNKNOWN = -1
 NO_DOMAIN = "none"
 
-_RANGE = re.compile(r"([0-9]+)-([0-9]+)")
+_RANGE = re.compile(r"([0-9]{1,9})-([0-9]{1,9})")
 _logger = logging.getLogger(__name__)
 
 

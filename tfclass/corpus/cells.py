@@ -19,6 +19,8 @@ _PACKED = (".gz", ".bz2", ".xz", ".zst")
 _SEPARATORS = {".tsv": "\t", ".txt": "\t", ".csv": ","}
 _UNREADABLE = (*DAMAGED, OSError, UnicodeDecodeError, csv.Error, pyarrow.ArrowException)
 _BATCH_ROWS = 10_000
+# A protein may be longer than what the module takes for a sign of a quote that was never closed.
+csv.field_size_limit(2**31 - 1)
 # As an editor or a spreadsheet counts: the header is row 1.
 FIRST_ROW = 2
 
@@ -95,9 +97,14 @@ def _of_parquet(path: Path) -> Iterator[tuple[int, list[str]]]:
         yield 1, list(table.schema_arrow.names)
         first = FIRST_ROW
         for batch in table.iter_batches(_BATCH_ROWS):
-            columns = [["" if cell is None else str(cell) for cell in column.to_pylist()] for column in batch]
+            columns = [[_as_text(cell) for cell in column.to_pylist()] for column in batch]
             yield from enumerate(map(list, zip(*columns, strict=True)), start=first)
             first += len(batch)
+
+
+def _as_text(cell: object) -> str:
+    # A number that is none is how pandas leaves a cell empty.
+    return "" if cell is None or cell != cell else str(cell)
 
 
 @contextmanager

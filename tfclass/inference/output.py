@@ -5,7 +5,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any, BinaryIO, Protocol, TextIO
+from typing import Any, BinaryIO, Protocol, TextIO, cast
+
+import numpy as np
 
 from tfclass.inference.rows import COLUMNS, KINDS, Prediction
 
@@ -14,7 +16,7 @@ _GROUP = 10_000
 
 Facts = Mapping[str, Any]
 # How a number of TSV is written. A threshold in full: a rounded one could contradict the label beside it.
-_DECIMALS = {"probability": 6, "family_probability": 6, "network": 6, "profile_bits": 1, "homologue_bits": 1}
+_DECIMALS = {"family_probability": 6, "network": 6, "profile_bits": 1, "homologue_bits": 1}
 # A homologue goes by the id of its table, which may hold what would end a cell.
 _ENDS = str.maketrans("\t\r\n", "   ")
 
@@ -106,6 +108,9 @@ def _text(stream: BinaryIO) -> Iterator[TextIO]:
 def _cell(column: str, value: object) -> str:
     if value is None:
         return ""
+    if column == "probability":
+        # It has more than six decimals where the threshold is low.
+        return np.format_float_positional(cast(float, value), min_digits=6)
     return f"{value:.{_DECIMALS[column]}f}" if column in _DECIMALS else str(value).translate(_ENDS)
 
 

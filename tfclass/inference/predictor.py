@@ -1,5 +1,6 @@
 """Records in, one row per record out, in order, in constant memory."""
 
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -86,6 +87,8 @@ class Predictor:
         self._calling = calling_of(bundle, self.channel)
         calling = self._calling if prevalence is None else self._calling.at_prevalence(prevalence)
         self.threshold = calling.choose(threshold)
+        # Six, or as many as tell a probability from so low a threshold.
+        self._decimals = max(6, 4 - math.floor(math.log10(self.threshold))) if self.threshold else 6
         self.prevalence = prevalence
         self.columns = columns_of(bundle, self.channel)
         self.max_residues = max_residues
@@ -166,7 +169,7 @@ class Predictor:
         return answers._replace(probability_NC=moved_NC)
 
     def _row(self, record: Record, sequence: CleanSequence, notes: str, answers: Answers, place: int) -> Prediction:
-        probabilities = [round(float(p), 6) for p in answers.probability_NC[place]]
+        probabilities = [round(float(p), self._decimals) for p in answers.probability_NC[place]]
         # The call is made on the number that is shown, so that a reader can repeat it.
         called = (
             int(probabilities[1] >= self.threshold)

@@ -24,8 +24,8 @@ class Prediction(NamedTuple):
     label : str
         The class called; empty when skipped.
     probability : float or None
-        Of the positive class in a binary model, of the called class in a multi-class one; six decimals; None when
-        skipped.
+        Of the positive class in a binary model, of the called class in a multi-class one; six decimals, and more where
+        the threshold is below 0.01; None when skipped.
     threshold : float or None
         What `probability` was held against; None in a multi-class model.
     status : str

@@ -40,6 +40,8 @@ def gate_traces(encoder: Recurrent, x_BLE: Tensor, lengths_B: Tensor) -> list[li
     ConfigError
         The encoder's layers are not LSTMs.
     """
+    if not isinstance(encoder, Recurrent):
+        raise _no_gates(encoder)
     index_BL = reversal_index(lengths_B, x_BLE.shape[1])
     with evaluating(encoder), _recorded_inputs(encoder) as inputs:
         encoder(x_BLE, lengths_B)
@@ -75,11 +77,15 @@ def _as_cell(layer: nn.Module) -> LSTM:
     if isinstance(layer, LSTM):
         return layer
     if not isinstance(layer, nn.LSTM):
-        found = f"layers of {type(layer).__name__}"
-        raise ConfigError("model.name", found, "an LSTM: only it has input, forget and output gates", key="model.name")
+        raise _no_gates(layer)
     weight = layer.get_parameter
     cell = LSTM(layer.input_size, layer.hidden_size).to(weight("weight_ih_l0"))
     cell.weight_x_GE.copy_(weight("weight_ih_l0"))
     cell.weight_h_GH.copy_(weight("weight_hh_l0"))
     cell.bias_G.copy_(weight("bias_ih_l0") + weight("bias_hh_l0"))
     return cell
+
+
+def _no_gates(layer: nn.Module) -> ConfigError:
+    expected = "an LSTM: only it has input, forget and output gates"
+    return ConfigError("model.name", f"layers of {type(layer).__name__}", expected, key="model.name")

@@ -193,8 +193,15 @@ class ConvolutionLayer(nn.Module):
         found_BLF = F.conv2d(plane_BF1L, weight_CF1K, bias_C)[:, :, 0].transpose(1, 2)
         out_BLF = torch.zeros_like(found_BLF)
         # Padding would count in the mean and variance, more of it in a batch of unlike lengths.
-        out_BLF[mask_BL] = self.dropout(F.relu(self.norm(found_BLF[mask_BL])))
+        out_BLF[mask_BL] = self.dropout(F.relu(self._normalised(found_BLF[mask_BL])))
         return out_BLF.transpose(1, 2)
+
+    def _normalised(self, found_NF: Tensor) -> Tensor:
+        if len(found_NF) > 1 or not self.training:
+            return self.norm(found_NF)
+        # A batch of one residue has no variance of its own.
+        norm = self.norm
+        return F.batch_norm(found_NF, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
 
 
 def max_pooled(found_BFL: Tensor, lengths_B: Tensor, pool: int) -> tuple[Tensor, Tensor]:

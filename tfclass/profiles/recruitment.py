@@ -12,7 +12,6 @@ References
    Reports 6 (2016), 10.1038/srep33964.
 """
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -238,11 +237,14 @@ def _with_thresholds(recruiter: _Recruiter, vocabulary: Vocabulary, threads: int
     for number, name in enumerate(names):
         rows = np.array([hit.protein for hit in hits[number]], dtype=np.int64)
         bits = np.array([hit.bits for hit in hits[number]])
-        least = threshold(bits, recruiter.is_positive[rows], weight_N[rows])
+        # In halves of a bit: numbers that HMMER's files, text and binary, hold exactly.
+        least = threshold(np.floor(2 * bits) / 2, recruiter.is_positive[rows], weight_N[rows])
         if np.isfinite(least):
             family = _commonest_family(recruiter, recruiter.found[name].members)
-            # To half a bit, downwards: a number that HMMER's files, text and binary, hold exactly.
-            profiles.append(Profile(hmms[number], name, family, max(MIN_BITS + 2.0, math.floor(2 * least) / 2)))
+            profiles.append(Profile(hmms[number], name, family, max(MIN_BITS + 2.0, least)))
+    if not profiles:
+        found = f"none of {len(names)} that tells the positive class from the other"
+        raise ProfileError("profiles", found, f"at least one of {MIN_PRECISION:.0%} precision at some score")
     return Library(profiles)
 
 

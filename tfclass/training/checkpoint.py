@@ -3,8 +3,11 @@
 The only module that uses torch's own file format, and only with ``weights_only=True``: no code is run on loading.
 """
 
+import lzma
 import pickle
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,11 @@ from tfclass.errors import CheckpointError
 from tfclass.files import whole_file
 
 NAME = "checkpoint.pt"
+# What zipfile, pickle and torch make of bytes that were altered.
+_DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, pickle.UnpicklingError, struct.error, EOFError, OSError),
+    *(RuntimeError, ValueError, LookupError, TypeError, AttributeError),
+)
 
 
 @dataclass
@@ -160,9 +168,14 @@ def load_checkpoint(folder: Path, fingerprint: str, model: nn.Module, optimizer:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
+        # Torch writes checksums, and does not look at them when it reads.
+        with zipfile.ZipFile(path) as parts:
+            altered = parts.testzip()
+        if altered:
+            raise zipfile.BadZipFile(f"the checksum of {altered} does not match")
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         action = "name the folder of an interrupted run"
         raise CheckpointError(str(path), "no checkpoint", action=action, path=str(path)) from None
-    except (RuntimeError, pickle.UnpicklingError, EOFError, zipfile.BadZipFile, OSError) as error:
+    except _DAMAGED as error:
         raise CheckpointError(str(path), f"a damaged checkpoint ({error})", path=str(path)) from error

@@ -53,8 +53,9 @@ def pretrain_words(
         return
     vectors_WE = skipgram_vectors(stream, embedding.num_embeddings, embedding.embedding_dim, config, seed)
     seen = torch.from_numpy(np.unique(stream.words[stream.places]))
-    vectors_WE = vectors_WE[seen]
-    scaled_WE = (vectors_WE - vectors_WE.mean(dim=0)) / vectors_WE.std().clamp_min(1e-6)
+    # What all words share grows as they learn, beyond what tells them apart: it goes first.
+    centred_WE = vectors_WE[seen] - vectors_WE[seen].mean(dim=0)
+    scaled_WE = centred_WE / centred_WE.std().clamp_min(1e-6)
     with torch.no_grad():
         embedding.weight[seen.to(embedding.weight.device)] = scaled_WE.to(embedding.weight)
 
