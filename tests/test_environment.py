@@ -5,6 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+from tfclass.config import RuntimeConfig
+from tfclass.environment import prepare
 
 PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
@@ -16,6 +20,14 @@ prepare(RuntimeConfig(device="cpu"))
 tensor = torch.ones(1 << 24)
 print(open("/proc/self/smaps").read())
 """
+
+
+@pytest.mark.parametrize("asked", [[True, False], [False, True, False]])
+def test_a_training_is_deterministic_when_it_asks_for_it_whatever_came_before(asked, monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    for deterministic in asked:
+        prepare(RuntimeConfig(device="cpu", deterministic=deterministic))
+        assert torch.are_deterministic_algorithms_enabled() == deterministic
 
 
 @pytest.mark.skipif(not PAGES.exists(), reason="huge pages are Linux's")

@@ -35,8 +35,9 @@ def prepare(config: RuntimeConfig) -> torch.device:
     if config.deterministic:
         # Read by cuBLAS when CUDA starts, hence before anything else.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    # An earlier training of this process may have asked for the other.
-    torch.use_deterministic_algorithms(config.deterministic)
+    # An earlier training of this process may have asked for the other; torch loads its compiler for this.
+    if config.deterministic != torch.are_deterministic_algorithms_enabled():
+        torch.use_deterministic_algorithms(config.deterministic)
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)

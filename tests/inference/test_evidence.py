@@ -319,4 +319,4 @@ def test_mlflow_gives_the_columns_that_it_says_it_gives(relatives_folder, record
     found = table.astype(object).where(table.notna(), None).itertuples(index=False, name=None)
     assert list(found) == expected
     without = model.predict(pd.DataFrame({"id": ["a", None], "sequence": [None, "MKVLA"]}))
-    assert without[["id", "status", "notes"]].to_numpy().tolist() == [["a", "skipped", "empty"], ["", "ok", ""]]
+    assert without[["id", "status", "notes"]].to_numpy().tolist() == [["a", "skipped", "empty"], ["", "ok", "no_id"]]
