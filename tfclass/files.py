@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all: written beside their place, then renamed into it."""
+"""Files and folders that appear whole or not at all: written beside their place, then renamed into it; and locks."""
 
 import contextlib
 import hashlib
@@ -7,9 +7,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Protocol, cast
+from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
 from tfclass.errors import OutputError
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 _BLOCK_BYTES = 1 << 20
 
@@ -226,3 +229,19 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def try_lock(path: Path) -> "FileLock | None":
+    """Take a lock that another process may hold; None when it does.
+
+    The system lets go of it when this process dies, however it dies.
+    """
+    # Its import takes longer than most of what needs no lock.
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path, blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        return None
+    return lock

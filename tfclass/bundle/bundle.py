@@ -211,7 +211,7 @@ def find_bundle(name: str) -> Path:
     if name and Path(name).is_dir():
         return Path(name)
     known = ", ".join(models) or "none in this installation"
-    found = "a file" if name and Path(name).is_file() else "no such model"
+    found = "a file" if Path(name).is_file() else "no such model"
     raise BundleError(name, found, f"a folder with a bundle, or a shipped name ({known})", path=name)
 
 

@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
 
 import torch
-from filelock import FileLock, Timeout
 
 from tfclass import __version__
 from tfclass.bundle.bundle import load_bundle
 from tfclass.config import Channel
 from tfclass.errors import BundleError, OutputError
-from tfclass.files import make_folder, whole_file
+from tfclass.files import make_folder, try_lock, whole_file
 from tfclass.inference.duplicates import SeenIds
 from tfclass.inference.output import write_parquet
 from tfclass.inference.predictor import Predictor, windows
@@ -184,14 +183,13 @@ def remove_parts(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _held_alone(folder: Path) -> Iterator[None]:
-    lock = FileLock(folder / _LOCK)
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        action = "wait for it, or name another folder; shards need one each"
-        raise OutputError(str(folder), "another run that uses it", "a folder of its own", action) from None
+        lock = try_lock(folder / _LOCK)
     except OSError as error:
         raise OutputError(str(folder), f"a place that cannot be written ({error.strerror})") from error
+    if lock is None:
+        action = "wait for it, or name another folder; shards need one each"
+        raise OutputError(str(folder), "another run that uses it", "a folder of its own", action)
     try:
         yield
     finally:

@@ -144,7 +144,7 @@ class Predictor:
                 answers = self._ask(distinct)
                 break
             except MemoryLimitError as error:
-                # The longest are scored first, so one such protein costs little more than its own attempt.
+                # The longest are scored first, so the network has done little; what was searched is searched again.
                 cleaned = _without_long(cleaned, error.facts["residues"])
         for record, sequence, again, place in zip(window, cleaned, repeated, places, strict=True):
             notes = (*(("duplicate_id",) if again else ()), *(() if record.id else ("no_id",)), *sequence.notes)
@@ -208,10 +208,9 @@ def _distinct(cleaned: list[CleanSequence]) -> tuple[list[int | None], list[npt.
 
 def _without_long(cleaned: list[CleanSequence], residues: int) -> list[CleanSequence]:
     """Give up the sequences of so many residues or more."""
-    too_long = [not sequence.problem and len(sequence.tokens) >= residues for sequence in cleaned]
     return [
-        sequence._replace(problem="too_long_for_memory") if given_up else sequence
-        for sequence, given_up in zip(cleaned, too_long, strict=True)
+        sequence._replace(problem="too_long_for_memory") if len(sequence.tokens) >= residues else sequence
+        for sequence in cleaned
     ]
 
 

@@ -27,7 +27,12 @@ def as_global(uri: str) -> Iterator[None]:
 
 def is_missing(uri: str) -> bool:
     """Tell whether a SQLite store is not there; MLflow would make one to read from."""
-    return uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists()
+    path = _sqlite_file(uri)
+    return path is not None and not path.exists()
+
+
+def _sqlite_file(uri: str) -> Path | None:
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
 
 
 def one_at_a_time(uri: str, seconds: float) -> contextlib.AbstractContextManager[object]:
@@ -38,11 +43,12 @@ def one_at_a_time(uri: str, seconds: float) -> contextlib.AbstractContextManager
     filelock.Timeout
         Another process holds it for longer than `seconds`.
     """
-    if not uri.startswith("sqlite:///"):
+    path = _sqlite_file(uri)
+    if path is None:
         return contextlib.nullcontext()
     from filelock import FileLock
 
-    return FileLock(f"{uri.removeprefix('sqlite:///')}.lock", timeout=seconds)
+    return FileLock(f"{path}.lock", timeout=seconds)
 
 
 def wait_for_sqlite(uri: str, seconds: float) -> None:
@@ -55,9 +61,9 @@ def wait_for_sqlite(uri: str, seconds: float) -> None:
     sqlite3.Error, OSError
         It is locked for longer than `seconds`, no database, or cannot be written to.
     """
-    if not uri.startswith("sqlite:///"):
+    path = _sqlite_file(uri)
+    if path is None:
         return
-    path = Path(uri.removeprefix("sqlite:///"))
     path.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.closing(sqlite3.connect(path, timeout=seconds, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")

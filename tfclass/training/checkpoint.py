@@ -3,11 +3,9 @@
 The only module that uses torch's own file format, and only with ``weights_only=True``: no code is run on loading.
 """
 
-import lzma
 import pickle
 import struct
 import zipfile
-import zlib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -15,13 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tfclass.compression import DAMAGED
 from tfclass.errors import CheckpointError
 from tfclass.files import whole_file
 
 NAME = "checkpoint.pt"
 # What zipfile, pickle and torch make of bytes that were altered.
 _DAMAGED = (
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, pickle.UnpicklingError, struct.error, EOFError, OSError),
+    *(*DAMAGED, zipfile.BadZipFile, pickle.UnpicklingError, struct.error, OSError),
     *(RuntimeError, ValueError, LookupError, TypeError, AttributeError),
 )
 

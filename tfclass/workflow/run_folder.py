@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from tfclass.config import TrainConfig, to_mapping
 from tfclass.errors import CheckpointError
-from tfclass.files import make_folder, whole_file
+from tfclass.files import make_folder, try_lock, whole_file
 from tfclass.training.checkpoint import NAME as CHECKPOINT
 from tfclass.training.start import Start
 
@@ -40,19 +38,6 @@ def alone_in(run_dir: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def try_lock(path: Path) -> FileLock | None:
-    """Take a lock that another process may hold; None when it does.
-
-    The system lets go of it when this process dies, however it dies.
-    """
-    lock = FileLock(path, blocking=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        return None
-    return lock
 
 
 def bundle_folder(config: TrainConfig) -> Path:

@@ -17,13 +17,13 @@ from filelock import FileLock
 from tfclass.config import TrainConfig, from_mapping, to_mapping
 from tfclass.corpus.table import read_table
 from tfclass.errors import ConfigError, MemoryLimitError, MissingExtraError, NonFiniteLossError
-from tfclass.files import make_folder, whole_file
+from tfclass.files import make_folder, try_lock, whole_file
 from tfclass.networks.zoo import build
 from tfclass.sequence.vocabulary import Vocabulary
 from tfclass.tracking.tracker import Tracker, tracked
 from tfclass.training.checkpoint import NAME as CHECKPOINT
 from tfclass.training.loop import Hooks, Interrupted
-from tfclass.workflow.run_folder import RUN_FILE, try_lock
+from tfclass.workflow.run_folder import RUN_FILE
 from tfclass.workflow.search import DistributionConfig, StudyConfig, SweepConfig, read_space, suggest, with_values
 from tfclass.workflow.training import train_and_package
 
