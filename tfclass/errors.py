@@ -15,6 +15,7 @@ import re
 from typing import Any
 
 _LINE_BREAKS = re.compile(r"\s*[\r\n]\s*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class TfclassError(Exception):
@@ -45,7 +46,9 @@ class TfclassError(Exception):
         parts += [f"expected {self.expected}"] if self.expected else []
         parts += [self.action] if self.action else []
         # A library's message may run over lines; a path may well hold two spaces.
-        return _LINE_BREAKS.sub(" ", "; ".join(parts))
+        line = _LINE_BREAKS.sub(" ", "; ".join(parts))
+        # A terminal obeys control characters, which a file may have in an id or in its name.
+        return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", line)
 
 
 class FastaError(TfclassError):
