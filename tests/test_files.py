@@ -1,13 +1,16 @@
 """Files and folders appear whole or not at all."""
 
+import contextlib
 import errno
 import os
 import stat
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from tfclass.errors import OutputError
-from tfclass.files import make_folder, whole_file, whole_folder
+from tfclass.files import make_folder, try_lock, whole_file, whole_folder
 
 FAILURES = [ValueError("a fault"), KeyboardInterrupt(), SystemExit(1), GeneratorExit()]
 FAILURE_IDS = ["an exception", "an interrupt from the keyboard", "an exit", "a closed generator"]
@@ -224,6 +227,32 @@ def test_a_named_pipe_is_written_to_as_it_is(tmp_path):
     assert os.read(reader, 100) == b"content"
     os.close(reader)
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no file system in memory")
+def test_a_file_in_memory_is_a_file_though_it_lies_below_dev():
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        path = Path(folder, "out")
+        for content in (b"first", b"second"):
+            with whole_file(path) as stream:
+                stream.write(content)
+            assert path.read_bytes() == content
+        with contextlib.suppress(KeyError), whole_file(path) as stream:
+            stream.write(b"half")
+            raise KeyError
+        assert names(Path(folder)) == ["out"]
+        assert path.read_bytes() == b"second"
+
+
+def test_a_lock_is_held_by_one_and_what_cannot_be_locked_is_one_line(tmp_path):
+    first = try_lock(tmp_path / "lock")
+    assert first is not None
+    assert try_lock(tmp_path / "lock") is None
+    first.release()
+    assert try_lock(tmp_path / "lock") is not None
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OutputError, match=r"folder: found a place that cannot be written \(Is a directory\)"):
+        try_lock(tmp_path / "folder")
 
 
 @pytest.mark.parametrize("write", [make_folder, fill_folder], ids=["made", "written"])

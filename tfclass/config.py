@@ -61,6 +61,9 @@ class SplitConfig:
         if self.fold >= self.folds:
             expected = f"0 to {self.folds - 1}, as split.folds says"
             raise ConfigError("split.fold", str(self.fold), expected, key="split.fold", value=self.fold)
+        if self.max_members is not None and self.policy in ("column", "random"):
+            key, found = "split.max_members", f"{self.max_members} with split.policy={self.policy}"
+            raise ConfigError(key, found, "null: only the policies cluster and folds thin clusters out", key=key)
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -204,7 +207,7 @@ class ZooConfig:
 
     corpus: CorpusConfig
     split: SplitConfig = field(default_factory=SplitConfig)
-    models: dict[str, ModelConfig]
+    models: Annotated[dict[str, ModelConfig], Field(min_length=1)]
     training: TrainingConfig = field(default_factory=TrainingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)

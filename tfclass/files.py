@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from filelock import FileLock
 
 _BLOCK_BYTES = 1 << 20
+# What leads to an open file of this process.
+_STREAMS, _DESCRIPTORS = ("/dev/stdout", "/dev/stderr"), ("/dev/fd", "/proc/self/fd")
 
 
 class SupportsRead(Protocol):
@@ -60,10 +62,11 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         The folder is missing, or cannot be written to, or is full. Nothing is left behind.
     """
     name = ""
-    # What a symbolic link points to is replaced, not the link.
-    target = Path(os.path.realpath(path)) if path.is_symlink() else path
     try:
-        if Path("/dev") in path.parents or (target.exists() and not target.is_file() and not target.is_dir()):
+        # What a symbolic link points to is replaced, not the link.
+        target = Path(os.path.realpath(path)) if path.is_symlink() else path
+        is_open = str(path) in _STREAMS or str(path.parent) in _DESCRIPTORS
+        if is_open or (target.exists() and not target.is_file() and not target.is_dir()):
             # A pipe or a device can only be written to; a rename would put a file in its place, or, where /dev/stdout
             # leads to a log, throw away what the log holds.
             with path.open("ab") as stream:
@@ -235,6 +238,11 @@ def try_lock(path: Path) -> "FileLock | None":
     """Take a lock that another process may hold; None when it does.
 
     The system lets go of it when this process dies, however it dies.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written.
     """
     # Its import takes longer than most of what needs no lock.
     from filelock import FileLock, Timeout
@@ -244,4 +252,6 @@ def try_lock(path: Path) -> "FileLock | None":
         lock.acquire()
     except Timeout:
         return None
+    except OSError as error:
+        raise _cannot_write(path, error) from error
     return lock

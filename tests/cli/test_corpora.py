@@ -207,6 +207,14 @@ USAGE = {
         "cluster t.tsv -o o.tsv --clusters c.tsv",
         "c.tsv: found no cluster for 10 of 11 proteins (n1, n2, n3, ...); expected one for each",
     ),
+    "known clusters, and how to find others": (
+        "cluster t.tsv -o o.tsv --clusters c.tsv --identity 0.5",
+        "Invalid value for --clusters: known clusters take no option of MMseqs2",
+    ),
+    "a limit for clusters, and no clusters": (
+        "split t.tsv -o o.tsv --policy random --max-members 2",
+        "split.max_members: found 2 with split.policy=random",
+    ),
     "a protein in two clusters": (
         "cluster t.tsv -o o.tsv --clusters twice.tsv",
         "twice.tsv, row 2: found 'n0' in a second cluster ('b', and 'a' before)",

@@ -1,8 +1,10 @@
 """``tfclass predict`` as a user meets it: a process, its streams, its files, its exit status."""
 
 import gzip
+import itertools
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -303,6 +305,14 @@ class TestOutput:
             finished,
             "none/out.tsv: found a place that cannot be written (No such file or directory); check the folder",
         )
+
+    @pytest.mark.parametrize("argument", ["-o", "--model", "--parts"])
+    def test_a_name_that_no_system_takes_is_one_line(self, tfclass, odd, small_bundle_folder, argument):
+        options = {"--model": str(small_bundle_folder), argument: "x" * 300}
+        finished = tfclass("predict", odd, *itertools.chain(*options.items()))
+        assert finished.status == 2
+        said = r"x{300}: found a place that cannot be (used|written) \(File name too long\); check the (path|folder)\n"
+        assert re.fullmatch(f"tfclass: [^\n]*{said}", finished.err)
 
     def test_a_pipe_is_written_to_and_stays_a_pipe(self, tfclass, odd, small_bundle_folder, tmp_path):
         pipe, received = tmp_path / "pipe", []

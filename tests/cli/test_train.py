@@ -82,7 +82,7 @@ def test_an_interrupted_training_resumes_to_the_same_weights(tfclass, corpus, tm
 def test_resuming_takes_no_other_option_and_needs_a_run(tfclass, corpus, tmp_path):
     nothing = tfclass("train", "resume=nowhere")
     assert nothing.status == 2
-    expected = "tfclass: nowhere: found no readable run.json; name the folder of an interrupted run\n"
+    expected = "tfclass: nowhere: found no run.json; name the folder of an interrupted run\n"
     assert nothing.err == expected
     both = tfclass("train", "resume=nowhere", "training.epochs=3")
     assert both.status == 2

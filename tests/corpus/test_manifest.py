@@ -18,6 +18,7 @@ from tfclass.corpus.labelling import LabelConfig, Labeller, Rule
 from tfclass.corpus.manifest import begun_for, manifest_path, read_manifest
 from tfclass.corpus.preparation import ClusterOptions, cluster_corpus, import_corpus, split_corpus
 from tfclass.corpus.sources import from_labels, from_table
+from tfclass.corpus.split import split_policy
 from tfclass.corpus.table import read_table
 from tfclass.errors import OutputError, TableError
 from tfclass.sequence.vocabulary import AMINO_ACIDS, Vocabulary
@@ -86,6 +87,23 @@ def test_a_manifest_tells_the_whole_way_of_a_table(tmp_path):
         counted = (len(own), own["cluster"].nunique(), own["sequence"].str.len().sum())
         assert (group["proteins"], group["clusters"], group["residues"]) == counted
     assert sum(group["proteins"] for group in manifest["sizes"]) == len(frame)
+
+
+def test_new_clusters_make_the_old_splits_anybodys(tmp_path):
+    table = make(tmp_path)
+    frame = pd.read_csv(table, sep="\t")
+    pairs = zip(frame["id"].iloc[::2], frame["id"].iloc[1::2], strict=True)
+    (tmp_path / "new.tsv").write_text("".join(f"{a}\t{a}\n{a}\t{b}\n" for a, b in pairs))
+    manifest = cluster_corpus(table, tmp_path / "again.tsv", ClusterOptions(), given=tmp_path / "new.tsv")
+    split_of = frame["split"].to_numpy()
+    assert manifest["clusters"]["in_several_splits"] == int((split_of[::2] != split_of[1::2]).sum())
+    assert "split" not in manifest
+    proteins = read_table(CorpusConfig(path=str(tmp_path / "again.tsv")), Vocabulary())
+    assert split_policy(proteins, SplitConfig()) == "column"
+    # What is dealt out at random stays so, whatever the clusters.
+    split_corpus(table, tmp_path / "random.tsv", SplitConfig(policy="random"))
+    options = {"given": tmp_path / "new.tsv"}
+    assert cluster_corpus(tmp_path / "random.tsv", tmp_path / "o.tsv", ClusterOptions(), **options)["split"]["warning"]
 
 
 def test_the_sizes_are_told_by_kingdom_where_the_table_has_it(tmp_path):

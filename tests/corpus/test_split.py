@@ -131,6 +131,12 @@ def test_a_fold_beyond_the_last_is_refused():
         SplitConfig(policy="folds", folds=5, fold=5)
 
 
+@pytest.mark.parametrize("policy", ["column", "random"])
+def test_a_limit_for_clusters_is_refused_where_none_are_dealt_out(policy):
+    with pytest.raises(ConfigError, match=f"split.max_members: found 2 with split.policy={policy}; expected null"):
+        SplitConfig(policy=policy, max_members=2)
+
+
 @pytest.mark.parametrize("most", [1, 2, 3])
 def test_no_more_than_so_many_of_a_cluster_and_class_are_kept(most):
     rng = np.random.default_rng(0)

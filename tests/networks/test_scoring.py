@@ -97,6 +97,17 @@ def test_another_failure_is_not_taken_for_lack_of_memory(model, proteins):
         logits_of(model, proteins, 100)
 
 
+def test_after_a_failure_no_further_batch_is_begun(model, proteins):
+    asked = small_memory(model, 0, RuntimeError("shape mismatch"))
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(RuntimeError, match="shape mismatch"):
+            logits_of(model, proteins * 20, 60)
+    finally:
+        torch.set_num_threads(1)
+    assert 0 < len(asked) < 500
+
+
 def test_bfloat16_moves_the_logits_a_little(model, proteins):
     exact, coarse = (scores_of(model, proteins, 4000, precision).logits_NC for precision in ("float32", "bf16"))
     assert 0 < np.abs(exact - coarse).max() < 0.02

@@ -19,6 +19,7 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 import pytest
+from mlflow.exceptions import MlflowException
 
 from tests.conftest import SMALL
 from tfclass.bundle.bundle import load_bundle, save_bundle
@@ -333,6 +334,25 @@ def test_the_champion_is_the_best_on_the_same_proteins(small_bundle, folder, con
         run.info.run_id
         for run in client.search_runs([client.get_experiment_by_name("tested").experiment_id])  # type: ignore[union-attr]
     }
+
+
+def test_a_champion_that_cannot_be_asked_for_keeps_its_place(small_bundle, folder, config, monkeypatch):
+    with tracked(config, "good", {}) as tracker:
+        tracker.model(save_scored(small_bundle, folder / "good", 0.9), validation="p" * 64)
+    client = mlflow.MlflowClient(config.uri)
+
+    def locked(*_):
+        raise MlflowException("(sqlite3.OperationalError) database is locked")
+
+    with monkeypatch.context() as patch:
+        for question in ("get_registered_model", "get_model_version_by_alias"):
+            patch.setattr(mlflow.MlflowClient, question, locked)
+        short = replace(config, timeout=1)
+        with tracked(short, "worse", {}, journal=folder / "run") as tracker:
+            tracker.model(save_scored(small_bundle, folder / "worse", 0.1), validation="p" * 64)
+    assert str(client.get_model_version_by_alias("tfclass", "champion").version) == "1"
+    done = replay(folder / "run")
+    assert done.said == "tfclass version 2, not champion: validation average precision 0.1000, version 1 has 0.9000"
 
 
 def test_an_altered_bundle_is_no_version_and_the_run_ends_well(small_bundle, folder, config, caplog):

@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import SMALL
 from tests.test_config import composed
 from tfclass.config import CorpusConfig, RuntimeConfig, TrackingConfig, TrainingConfig
-from tfclass.errors import ConfigError
+from tfclass.errors import CheckpointError, ConfigError
 from tfclass.training.loop import Hooks, Interrupted
 from tfclass.workflow.search import DistributionConfig, StudyConfig, SweepConfig, read_space, suggest
 from tfclass.workflow.sweep import run_sweep
@@ -199,6 +199,15 @@ def test_a_folder_of_a_sweep_on_another_table_is_refused(demo_table, folder):
 def test_a_folder_of_something_else_is_refused(demo_table, folder):
     other = config(demo_table, folder)
     Path(other.run_dir).mkdir()
-    (Path(other.run_dir) / "run.json").write_text('{"mlflow_run_id": ""}')
-    with pytest.raises(ConfigError, match="which is not a sweep's; expected a sweep's folder"):
-        run_sweep(other)
+    record = Path(other.run_dir) / "run.json"
+    for content, found in (
+        ('{"mlflow_run_id": "", "config": {"models": {}}}', "the folder of a zoo; expected a sweep's, or an empty one"),
+        ('{"mlflow_run_id": "", "config": {"name": ""}}', "the folder of a training; expected a sweep's, or an empty"),
+        ('{"mlflow_run_id": ""}', "no readable run.json"),
+        ("[1]", "no readable run.json"),
+        ("{", "no readable run.json"),
+    ):
+        record.write_text(content)
+        with pytest.raises(CheckpointError, match=f"{other.run_dir}: found {found}"):
+            run_sweep(other)
+        assert record.read_text() == content

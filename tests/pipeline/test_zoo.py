@@ -18,14 +18,15 @@ from tfclass.config import (
     RuntimeConfig,
     SkipgramConfig,
     TrackingConfig,
+    TrainConfig,
     TrainingConfig,
     ZooConfig,
 )
-from tfclass.errors import ConfigError
+from tfclass.errors import CheckpointError, ConfigError
 from tfclass.networks.zoo import build
 from tfclass.sequence.vocabulary import Vocabulary
 from tfclass.training.loop import Hooks, Interrupted
-from tfclass.workflow import run_zoo
+from tfclass.workflow import run_zoo, train_and_package
 
 OFF = TrackingConfig(enabled=False)
 MODELS = {"bilstm": SMALL, "words": replace(SMALL, name="gru", embedding="skipgram", word=2)}
@@ -104,6 +105,28 @@ def test_a_folder_of_another_zoo_is_refused(demo_table, folder):
         ConfigError, match="trained with other model options; expected the same; choose another run_dir"
     ):
         run_zoo(other)
+
+
+def test_a_folder_of_a_training_is_refused_and_a_zoos_is_no_trainings(demo_table, folder):
+    zoo = config(demo_table, folder, models={"bilstm": SMALL})
+    run_zoo(zoo)
+    place = Path(zoo.run_dir)
+    record = (place / "bilstm" / "run.json").read_bytes()
+    with pytest.raises(CheckpointError, match="found the folder of a training; expected a zoo's, or an empty one"):
+        run_zoo(replace(zoo, run_dir=str(place / "bilstm")))
+    assert (place / "bilstm" / "run.json").read_bytes() == record
+    own = {key: getattr(zoo, key) for key in ("corpus", "training", "tracking", "runtime", "run_dir")}
+    with pytest.raises(CheckpointError, match="found the folder of a zoo; expected a training's, or an empty one"):
+        train_and_package(TrainConfig(model=SMALL, **own))
+
+
+def test_an_address_with_a_password_is_not_recorded(demo_table, folder):
+    down = TrackingConfig(uri="http://me:secret@127.0.0.1:9", timeout=1)
+    zoo = config(demo_table, folder, models={"bilstm": SMALL}, tracking=down)
+    run_zoo(zoo)
+    journal = Path(zoo.run_dir) / "mlflow-journal" / "journal.jsonl"
+    assert "config.yaml" in journal.read_text()
+    assert "secret" not in journal.read_text() + (Path(zoo.run_dir) / "run.json").read_text()
 
 
 def test_what_is_finished_stays_only_for_the_same_table_and_evaluation(demo_table, folder):

@@ -318,6 +318,16 @@ def test_an_address_is_read_through_fsspec():
     ],
 )
 def test_an_address_that_cannot_be_read_is_one_line(address, message):
+    assert_refused(address, message)
+
+
+def test_what_a_driver_raises_is_one_line(tmp_path):
+    (tmp_path / "proteins.zip").write_bytes(b">a\nMKV\n")
+    address = f"zip://a.fasta::{tmp_path}/proteins.zip"
+    assert_refused(address, f"{address}: found an address that cannot be opened (File is not a zip file)")
+
+
+def assert_refused(address, message):
     with pytest.raises(FastaError) as caught:
         list(read_fasta(address))
     assert str(caught.value).startswith(message)

@@ -4,8 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from tfclass.config import TrackingConfig
+from tfclass.errors import TrackingError
+from tfclass.tracking.delivery import replay
 from tfclass.tracking.journal import FOLDER, Journal
 from tfclass.tracking.origin import without_password
+from tfclass.tracking.tracker import tracked
 
 
 def metrics(step):
@@ -44,6 +48,32 @@ def test_what_is_dropped_leaves_the_first_entry_until_all_are_delivered(tmp_path
     assert journal.entries() == [metrics(0), metrics(3)]
     journal.drop(2)
     assert journal.entries() == []
+
+
+def test_a_damaged_line_is_named_and_can_be_set_aside_with_the_rest(tmp_path):
+    journal = Journal(tmp_path / "report")
+    for step in (1, 2, 3):
+        journal.append(metrics(step))
+    lines = journal.folder / "journal.jsonl"
+    lines.write_bytes(lines.read_bytes().replace(b'"time": 2', b'"ti\x00e": \xff2'))
+    damaged = rf"{lines}, line 2: found a damaged line; expected a JSON object; mend or remove the line"
+    with pytest.raises(TrackingError, match=damaged):
+        journal.entries()
+    with pytest.raises(TrackingError, match=damaged):
+        replay(tmp_path / "report")
+    place = journal.set_aside()
+    assert place is not None
+    assert len((place / FOLDER / "journal.jsonl").read_bytes().splitlines()) == 3
+
+
+def test_a_run_goes_on_beside_a_damaged_journal(tmp_path, caplog):
+    Journal(tmp_path / "run").append(metrics(1))
+    lines = tmp_path / "run" / FOLDER / "journal.jsonl"
+    lines.write_bytes(b"{\n")
+    with tracked(TrackingConfig(uri=f"sqlite:///{tmp_path}/mlflow.db"), "run", {}, journal=tmp_path / "run") as tracker:
+        tracker.metrics({"loss": 1.0})
+    assert "found a damaged line" in caplog.text
+    assert len(lines.read_bytes().splitlines()) > 1
 
 
 def test_it_can_be_set_aside_with_all_that_it_holds(tmp_path):

@@ -74,6 +74,18 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
         load_checkpoint(tmp_path, "f", model, optimizer)
 
 
+def test_a_file_of_torchs_that_is_no_checkpoint_or_another_versions_is_refused(tmp_path):
+    model, optimizer, _ = save(tmp_path)
+    other = torch.load(tmp_path / NAME, weights_only=True)
+    del other["progress"]["best_score"]
+    for content in (other, {"fingerprint": "f"}, model.state_dict()):
+        torch.save(content, tmp_path / NAME)
+        with pytest.raises(
+            CheckpointError, match=r"checkpoint.pt: found no checkpoint, or another version's"
+        ):
+            load_checkpoint(tmp_path, "f", model, optimizer)
+
+
 def test_a_missing_checkpoint_and_one_of_another_training_are_refused(tmp_path):
     model, optimizer, _ = save(tmp_path)
     with pytest.raises(CheckpointError, match="found a checkpoint of another training; expected one made with this"):

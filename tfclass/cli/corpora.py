@@ -89,6 +89,8 @@ def cluster(
     from tfclass.corpus.preparation import ClusterOptions, cluster_corpus
 
     given = {"identity": identity, "coverage": coverage, "coverage_mode": coverage_mode, "sensitivity": sensitivity}
+    if clusters is not None and any(value is not None for value in given.values()):
+        raise typer.BadParameter("known clusters take no option of MMseqs2", param_hint="--clusters")
     options = ClusterOptions(**_chosen("cluster", given))
     with at_work("clustering"):
         manifest = cluster_corpus(table, output, options, given=clusters, threads=all_or(threads))
@@ -97,6 +99,10 @@ def cluster(
     typer.echo(f"{about['clusters']:,} clusters ({method})", err=True)
     if about.get("not_in_table"):
         typer.echo(f"note: {about['not_in_table']:,} members in {clusters} that the table does not have", err=True)
+    if several := about.get("in_several_splits"):
+        typer.echo(
+            f"note: {several:,} clusters are in several splits; deal them out anew: tfclass data split", err=True
+        )
     _say_sizes(output, manifest)
 
 

@@ -66,15 +66,25 @@ def main() -> None:
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     try:
         sys.exit(app(prog_name="tfclass", standalone_mode=False))
-    except TfclassError as error:
-        if os.environ.get("TFCLASS_DEBUG") == "1":
+    except (TfclassError, OSError) as error:
+        # A name that the system does not take, or a folder that may not be looked into, may be named anywhere.
+        expected = isinstance(error, TfclassError) or error.filename is not None
+        if not expected or os.environ.get("TFCLASS_DEBUG") == "1":
             raise
-        typer.echo(f"tfclass: {error}", err=True)
-        sys.exit(error.exit_code)
+        _leave(error if isinstance(error, TfclassError) else _refused_by_system(error))
     except Exception as error:
         if not isinstance(error, _UsageError):
             raise
         _leave_with_usage(error)
+
+
+def _refused_by_system(error: OSError) -> TfclassError:
+    return TfclassError(str(error.filename), f"a place that cannot be used ({error.strerror})", action="check the path")
+
+
+def _leave(error: TfclassError) -> None:
+    typer.echo(f"tfclass: {error}", err=True)
+    sys.exit(error.exit_code)
 
 
 def _leave_with_usage(error: Exception) -> None:

@@ -11,6 +11,7 @@ import typer
 
 from tfclass.cli.signals import stop_at_once
 from tfclass.cli.terminal import has_terminal
+from tfclass.files import is_address
 
 if TYPE_CHECKING:
     from tfclass.inference.predictor import Predictor
@@ -147,7 +148,7 @@ def _write(
 
 def _parts_folder(parts: Path | None, output: str | None, *, resume: bool, engine: str) -> Path | None:
     if parts is None and resume:
-        if output is None or "://" in output or (Path(output).exists() and not Path(output).is_file()):
+        if output is None or is_address(output) or (Path(output).exists() and not Path(output).is_file()):
             raise typer.BadParameter(
                 "needs -o FILE or --parts DIR: a pipe or an address cannot be gone on with", param_hint="--resume"
             )

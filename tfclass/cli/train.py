@@ -1,6 +1,5 @@
 """``tfclass train``: a labelled table in, a bundle out."""
 
-import json
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -89,16 +88,15 @@ def _resumed(values: Mapping[str, Any]) -> Mapping[str, Any]:
     from hydra.core.hydra_config import HydraConfig
 
     from tfclass.errors import CheckpointError, ConfigError
-    from tfclass.workflow.run_folder import RUN_FILE
+    from tfclass.workflow.run_folder import RUN_FILE, read_record
 
     others = [o for o in HydraConfig.get().overrides.task if not o.startswith("resume=")]
     if others:
         expected = "no other option: the interrupted run's configuration is used"
         raise ConfigError("resume", f"it together with {' '.join(others)}", expected, key="resume")
     folder = Path(str(values["resume"]))
-    try:
-        saved = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))["config"]
-    except (OSError, ValueError, KeyError, TypeError):
+    record = read_record(folder)
+    if not record:
         action = "name the folder of an interrupted run"
-        raise CheckpointError(str(folder), f"no readable {RUN_FILE}", action=action, path=str(folder)) from None
-    return {**saved, "resume": str(folder)}
+        raise CheckpointError(str(folder), f"no {RUN_FILE}", action=action, path=str(folder))
+    return {**record["config"], "resume": str(folder)}

@@ -17,11 +17,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from filelock import FileLock, Timeout
-
 from tfclass.corpus.uniprot import Edition, Page, UniProt
 from tfclass.errors import FetchError, OutputError, TableError
-from tfclass.files import make_folder, sha256_of, whole_file
+from tfclass.files import make_folder, sha256_of, try_lock, whole_file
 
 ENTRIES = "entries.tsv.gz"
 MANIFEST = "manifest.json"
@@ -229,15 +227,10 @@ def _same_search(there: dict[str, Any], uniprot: UniProt, folder: Path) -> dict[
 def _held_alone(folder: Path) -> Iterator[None]:
     new = [path for path in (folder, *folder.parents) if not path.exists()]
     make_folder(folder)
-    lock = FileLock(folder / _LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
+    lock = try_lock(folder / _LOCK)
+    if lock is None:
         found, action = "another download at work there", "wait for it, or name another folder"
-        raise OutputError(str(folder), found, action=action, path=str(folder)) from None
-    except OSError as error:
-        reason = f"a place that cannot be written ({error.strerror})"
-        raise OutputError(str(folder), reason, action="check the folder", path=str(folder)) from error
+        raise OutputError(str(folder), found, action=action, path=str(folder))
     try:
         for leftover in (*folder.glob(f".{ENTRIES}.*"), *folder.glob(f".{MANIFEST}.*")):
             leftover.unlink()

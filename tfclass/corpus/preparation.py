@@ -130,9 +130,14 @@ def cluster_corpus(
         names = frame["id"].map(cluster_of).to_numpy(dtype=object)
         how = {"method": "given", "file": fingerprint(given), "not_in_table": len(cluster_of.keys() - set(frame["id"]))}
     how["clusters"] = len(set(names))
-    # What was found out about the splits holds no longer.
-    manifest = {part: content for part, content in manifest.items() if part != "audit"}
-    return save_corpus(frame.assign(cluster=names), output, manifest | {"clusters": how})
+    clustered = frame.assign(cluster=names)
+    if "split" in frame:
+        how["in_several_splits"] = int((clustered.groupby("cluster")["split"].nunique() > 1).sum())
+    # Splits that other clusters made are by these no longer, and what an audit found out holds no longer.
+    by_clusters = manifest.get("split", {}).get("policy") in ("cluster", "folds")
+    outdated = ("audit", "split") if by_clusters else ("audit",)
+    manifest = {part: content for part, content in manifest.items() if part not in outdated}
+    return save_corpus(clustered, output, manifest | {"clusters": how})
 
 
 def split_corpus(table: Path, output: Path, config: SplitConfig) -> Manifest:
@@ -168,7 +173,7 @@ def split_corpus(table: Path, output: Path, config: SplitConfig) -> Manifest:
     about |= {name: getattr(config, name) for name in shares}
     if config.policy == "random":
         about["warning"] = FLATTERS
-    elif config.max_members is not None:
+    if config.max_members is not None:
         about["max_members"] = config.max_members
         why = f"of a cluster and class, more than {config.max_members}"
         manifest["funnel"] = _with_step(manifest["funnel"], "further cluster members", why, len(split.frame))

@@ -29,7 +29,7 @@ def assign_splits(proteins: LabelledProteins, config: SplitConfig, path: str) ->
         ``column`` keeps the table's column. ``cluster`` deals out whole clusters, ``random`` single proteins, class by
         class and kingdom by kingdom (where the table has a column ``kingdom``), by the shares of `valid` and `test`.
         ``folds`` deals whole clusters into equal folds: number `fold` is the test split, the next one validation.
-        With `max_members`, the rest of a cluster's proteins of one class are left out.
+        With `max_members`, which both of these take, the rest of a cluster's proteins of one class are left out.
     path : str
         Of the table, for messages.
 
@@ -55,7 +55,7 @@ def assign_splits(proteins: LabelledProteins, config: SplitConfig, path: str) ->
     if config.policy != "random" and not proteins.clustered:
         action = "add one (tfclass data cluster), or say split=random"
         raise TableError(path, "no column 'cluster'", "one", action, path=path, column="cluster")
-    if config.policy != "random" and config.max_members is not None:
+    if config.max_members is not None:
         proteins = proteins.select(_at_most(proteins, config.max_members, config.seed))
     groups = proteins.frame["cluster" if config.policy != "random" else "id"].to_numpy(dtype=str)
     if config.policy == "folds":

@@ -183,10 +183,7 @@ def remove_parts(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _held_alone(folder: Path) -> Iterator[None]:
-    try:
-        lock = try_lock(folder / _LOCK)
-    except OSError as error:
-        raise OutputError(str(folder), f"a place that cannot be written ({error.strerror})") from error
+    lock = try_lock(folder / _LOCK)
     if lock is None:
         action = "wait for it, or name another folder; shards need one each"
         raise OutputError(str(folder), "another run that uses it", "a folder of its own", action)

@@ -162,8 +162,14 @@ def _in_single_threads(score: Callable[[Indices], None], batches: list[Indices])
     n_threads = torch.get_num_threads()
     try:
         with ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            for done in [pool.submit(score, rows) for rows in batches]:
-                done.result()
+            scored = [pool.submit(score, rows) for rows in batches]
+            try:
+                for batch in scored:
+                    batch.result()
+            except BaseException:
+                # Leaving the block would wait for all of them.
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
     finally:
         # The number is a thread's own, but the last one set is what later threads begin with.
         torch.set_num_threads(n_threads)

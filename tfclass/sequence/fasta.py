@@ -16,6 +16,7 @@ from Bio.SeqIO.FastaIO import SimpleFastaParser
 
 from tfclass.compression import DAMAGED, decompressed
 from tfclass.errors import FastaError
+from tfclass.files import is_address
 
 _LOOKS_LIKE = {
     "@": "what looks like a FASTQ file",
@@ -98,7 +99,7 @@ def _opened(source: str | Path | BinaryIO) -> Iterator[BinaryIO]:
         if sys.stdin is None:
             raise FastaError("standard input", "it closed", "FASTA records")
         yield sys.stdin.buffer
-    elif "://" in str(source):
+    elif is_address(str(source)):
         with _remote(str(source)) as stream:
             yield stream
     else:
@@ -106,15 +107,20 @@ def _opened(source: str | Path | BinaryIO) -> Iterator[BinaryIO]:
             yield stream
 
 
-def _remote(url: str) -> AbstractContextManager[BinaryIO]:
+@contextmanager
+def _remote(url: str) -> Iterator[BinaryIO]:
     """Open what is not a local path: ``s3://``, ``gs://`` and whatever else fsspec has a driver for."""
     import fsspec
 
     try:
-        return cast(AbstractContextManager[BinaryIO], fsspec.open(url, "rb"))
-    except (ImportError, ValueError) as error:
-        # fsspec says which package is missing.
-        raise FastaError(url, f"an address that cannot be opened ({error})", path=url) from error
+        with cast(AbstractContextManager[BinaryIO], fsspec.open(url, "rb")) as stream:
+            yield stream
+    except (FastaError, OSError, *DAMAGED):
+        raise
+    except Exception as error:
+        # Every driver has exceptions of its own; where a package is missing, fsspec says which.
+        reason = str(error) or type(error).__name__
+        raise FastaError(url, f"an address that cannot be opened ({reason})", path=url) from error
 
 
 @contextmanager
@@ -122,7 +128,7 @@ def _one_line_errors(name: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        found = "nothing there, or no answer" if "://" in name else "no such file"
+        found = "nothing there, or no answer" if is_address(name) else "no such file"
         raise FastaError(name, found, action="check the path", path=name) from None
     except IsADirectoryError:
         raise FastaError(name, "a directory", "a FASTA file", "name the files inside it", path=name) from None

@@ -83,10 +83,10 @@ def is_refusal(error: Exception) -> bool:
 def send(store: Store, journal: Journal) -> Exception | None:
     """Deliver what a journal holds until the store fails; give the error. What was taken leaves the journal."""
     store.run_id = store.run_id or journal.run_id
-    entries = journal.entries()
     done = 0
     failure = None
     try:
+        entries = journal.entries()
         for done, entry in enumerate(entries):  # noqa: B007 - used behind the loop
             try:
                 deliver(store, entry)

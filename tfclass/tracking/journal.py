@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from tfclass.errors import TrackingError
 from tfclass.files import make_folder, whole_file
 
 FOLDER = "mlflow-journal"
@@ -50,7 +51,13 @@ class Journal:
             stream.write(json.dumps(entry).encode() + b"\n")
 
     def entries(self) -> list[Entry]:
-        """Read what is there; a last line that was cut off is left out."""
+        """Read what is there; a last line that was cut off is left out.
+
+        Raises
+        ------
+        TrackingError
+            Another line is damaged.
+        """
         entries = []
         for entry in self._read():
             key = _PLACES.get(entry["kind"])
@@ -76,7 +83,7 @@ class Journal:
         Path or None
             The folder that has it now, for `tfclass.tracking.delivery.replay`; None where nothing was left.
         """
-        if not self._read():
+        if not self._lines():
             return None
         parent = self.folder.parent
         taken = (parent.with_name(f"{parent.name}.unrecorded-{number}") for number in itertools.count(1))
@@ -99,12 +106,22 @@ class Journal:
             stream.write(value.encode())
 
     def _read(self) -> list[Entry]:
+        entries = []
+        for number, line in enumerate(self._lines(), start=1):
+            try:
+                entries.append(json.loads(line))
+            except ValueError as error:
+                path = self.folder / _LINES
+                where, action = f"{path}, line {number}", f"mend or remove the line, or remove {self.folder}"
+                raise TrackingError(where, "a damaged line", "a JSON object", action, path=str(path)) from error
+        return entries
+
+    def _lines(self) -> list[bytes]:
         try:
-            lines = (self.folder / _LINES).read_bytes().split(b"\n")
+            # What follows the last line break is empty, or was being written when the process died.
+            return (self.folder / _LINES).read_bytes().split(b"\n")[:-1]
         except FileNotFoundError:
             return []
-        # What follows the last line break is empty, or was being written when the process died.
-        return [json.loads(line) for line in lines[:-1]]
 
     def _copy(self, path: Path) -> Path:
         # A folder for each, since MLflow shows a file under its own name.

@@ -97,9 +97,9 @@ def register_version(new: Candidate, validation: str, example: pd.DataFrame) -> 
     client.set_model_version_tag(name, number, "checks", problem or "passed")
     if problem:
         return f"{version}, not {ALIAS}: {problem}"
-    reason = _against_champion(name, number)
-    if reason.startswith("not"):
-        return f"{version}, {reason}"
+    is_better, reason = _against_champion(name, number)
+    if not is_better:
+        return f"{version}, not {ALIAS}: {reason}"
     client.set_registered_model_alias(name, ALIAS, number)
     return f"{version}, {ALIAS}: {reason}"
 
@@ -140,24 +140,23 @@ def _problem(address: str, bundle: Bundle, example: pd.DataFrame) -> str:
     return ""
 
 
-def _against_champion(name: str, number: str) -> str:
-    """Compare with the champion; words that begin with ``not`` mean that it stays."""
+def _against_champion(name: str, number: str) -> tuple[bool, str]:
+    """Tell whether a version is to take the champion's place, and why."""
     import mlflow
-    from mlflow.exceptions import MlflowException
 
     client = mlflow.MlflowClient()
     new = client.get_model_version(name, number)
     score = float(new.tags[SCORE])
-    try:
-        champion = client.get_model_version_by_alias(name, ALIAS)
-    except MlflowException:
-        return f"the first, with a validation average precision of {score:.4f}"
-    if str(champion.version) == number:
-        return "as it was"
-    before = f"version {champion.version}"
+    # Asked for by its alias, a champion that the registry cannot tell now looks like one that is not there.
+    champion_number = client.get_registered_model(name).aliases.get(ALIAS)
+    if champion_number is None:
+        return True, f"the first, with a validation average precision of {score:.4f}"
+    if str(champion_number) == number:
+        return True, "as it was"
+    champion, before = client.get_model_version(name, str(champion_number)), f"version {champion_number}"
     if champion.tags.get(PROTEINS) != new.tags[PROTEINS]:
-        return f"not {ALIAS}: {before} was validated on other proteins, so scores cannot be compared"
+        return False, f"{before} was validated on other proteins, so scores cannot be compared"
     best = float(champion.tags[SCORE])
     if score <= best:
-        return f"not {ALIAS}: validation average precision {score:.4f}, {before} has {best:.4f}"
-    return f"validation average precision {score:.4f}, {before} had {best:.4f}"
+        return False, f"validation average precision {score:.4f}, {before} has {best:.4f}"
+    return True, f"validation average precision {score:.4f}, {before} had {best:.4f}"

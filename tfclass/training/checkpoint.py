@@ -25,6 +25,9 @@ _DAMAGED = (
 )
 
 
+_PARTS = {"fingerprint", "progress", "model", "optimizer", "rng", "cuda_rng"}
+
+
 @dataclass
 class Progress:
     """Where training stands.
@@ -172,9 +175,14 @@ def _read(path: Path) -> dict[str, Any]:
             altered = parts.testzip()
         if altered:
             raise zipfile.BadZipFile(f"the checksum of {altered} does not match")
-        return torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        is_ours = content.keys() == _PARTS and content["progress"].keys() == {f.name for f in fields(Progress)}
     except FileNotFoundError:
         action = "name the folder of an interrupted run"
         raise CheckpointError(str(path), "no checkpoint", action=action, path=str(path)) from None
     except _DAMAGED as error:
         raise CheckpointError(str(path), f"a damaged checkpoint ({error})", path=str(path)) from error
+    if not is_ours:
+        expected = "one of this version of tfclass"
+        raise CheckpointError(str(path), "no checkpoint, or another version's", expected, path=str(path))
+    return content

@@ -146,7 +146,7 @@ class Trainer:
             rows = batches[step]
             rate = learning_rate(self.config, self._share_done(len(batches)) * self.config.epochs)
             loss, gradient_norm = self._train_step(rows, step, rate)
-            residues = int(self.training.lengths[rows].sum())
+            residues = sum(len(self.training.tokens[i]) for i in rows)
             progress.count(loss, gradient_norm, len(rows), residues, time.monotonic() - started)
             self.hooks.on_step(progress.epoch, self._share_done(len(batches)), progress.mean_loss)
             stop = self.hooks.should_stop()

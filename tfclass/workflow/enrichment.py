@@ -158,8 +158,12 @@ def _of_regions(regions: dict[str, list[Region]], known: set[str], label: str) -
 def _of_families(path: Path | None, known: set[str], label: str, rules: EnrichmentRules) -> pd.DataFrame:
     if path is None:
         return pd.DataFrame()
-    frame = read_corpus(path)[0].frame
+    proteins = read_corpus(path)[0]
+    frame = proteins.frame
     _letters(frame, path)
+    if not proteins.clustered:
+        # Each is a cluster of its own, and no relative of one that the other table calls by the same name.
+        frame = frame.assign(cluster="families:" + frame["cluster"])
     taken = ~frame["sequence"].isin(list(known)) & ~frame["sequence"].duplicated()
     if "split" in frame:
         taken &= frame["split"] == "train"

@@ -1,4 +1,4 @@
-"""The folder of a training: its record, its checkpoints, and one training at a time."""
+"""The folder of a training, which has it to itself; and the record in a folder of a training, a sweep or a zoo."""
 
 import contextlib
 import json
@@ -13,6 +13,8 @@ from tfclass.training.checkpoint import NAME as CHECKPOINT
 from tfclass.training.start import Start
 
 RUN_FILE = "run.json"
+# What only their configurations have; a folder of one kind is not taken for another.
+_TELLING = {"study": "sweep", "models": "zoo"}
 
 
 def make_run_folder(config: TrainConfig) -> Path:
@@ -45,10 +47,27 @@ def bundle_folder(config: TrainConfig) -> Path:
     return Path(config.bundle or Path(config.resume or config.run_dir) / "bundle")
 
 
-def read_record(folder: Path) -> dict[str, Any]:
-    """Read what `write_record` wrote; nothing where it did not."""
-    path = folder / RUN_FILE
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+def read_record(folder: Path, kind: str = "training") -> dict[str, Any]:
+    """Read what a ``training``, ``sweep`` or ``zoo`` wrote down in its folder; nothing where there is none.
+
+    Raises
+    ------
+    CheckpointError
+        It cannot be read, or is of another kind.
+    """
+    try:
+        content = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+        config = content["config"]
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        action = "choose another folder, or remove this one"
+        raise CheckpointError(str(folder), f"no readable {RUN_FILE}", action=action, path=str(folder)) from error
+    found = next((name for key, name in _TELLING.items() if key in config), "training")
+    if found != kind:
+        expected = f"a {kind}'s, or an empty one"
+        raise CheckpointError(str(folder), f"the folder of a {found}", expected, "choose another", path=str(folder))
+    return content
 
 
 def write_record(config: TrainConfig, run_id: str, start: Start | None) -> dict[str, Any]:
@@ -61,6 +80,11 @@ def write_record(config: TrainConfig, run_id: str, start: Start | None) -> dict[
     content = (read_record(folder) if config.resume else {}) | {"mlflow_run_id": run_id, "config": saved}
     if start:
         content["start"] = {"sha256": start.digest, "copied": len(start.copied), "fresh": len(start.fresh)}
+    save_record(folder, content)
+    return content
+
+
+def save_record(folder: Path, content: dict[str, Any]) -> None:
+    """Write the record of a folder, in place of what was there."""
     with whole_file(folder / RUN_FILE) as stream:
         stream.write(json.dumps(content, indent=1).encode())
-    return content

@@ -23,7 +23,7 @@ from tfclass.sequence.vocabulary import Vocabulary
 from tfclass.tracking.tracker import Tracker, tracked
 from tfclass.training.checkpoint import NAME as CHECKPOINT
 from tfclass.training.loop import Hooks, Interrupted
-from tfclass.workflow.run_folder import RUN_FILE
+from tfclass.workflow.run_folder import read_record, save_record
 from tfclass.workflow.search import DistributionConfig, StudyConfig, SweepConfig, read_space, suggest, with_values
 from tfclass.workflow.training import train_and_package
 
@@ -118,12 +118,9 @@ def _train_config(config: SweepConfig, values: dict[str, Any], folder: Path, tit
 
 def _check_same(folder: Path, config: SweepConfig, digest: str) -> str:
     """Make sure that a sweep that was here before is this one; give its MLflow run."""
-    path = folder / RUN_FILE
-    if not path.exists():
+    before = read_record(folder, "sweep")
+    if not before:
         return ""
-    before = json.loads(path.read_text(encoding="utf-8"))
-    if "study" not in before.get("config", {}):
-        raise ConfigError("run_dir", f"{folder}, which is not a sweep's", "a sweep's folder, or an empty one")
     now = _plain(config, digest)
     for key in ("corpus", "split", "model", "training", "study"):
         if before["config"].get(key) != now[key]:
@@ -141,9 +138,7 @@ def _plain(config: SweepConfig, digest: str) -> dict[str, Any]:
 
 
 def _write_record(folder: Path, config: SweepConfig, digest: str, tracker: Tracker) -> None:
-    content = {"mlflow_run_id": tracker.run_id, "config": _plain(config, digest)}
-    with whole_file(folder / RUN_FILE) as stream:
-        stream.write(json.dumps(content, indent=1).encode())
+    save_record(folder, {"mlflow_run_id": tracker.run_id, "config": _plain(config, digest)})
     tracker.facts("config.yaml", {key: value for key, value in to_mapping(config).items() if key != "tracking"})
 
 

@@ -19,7 +19,7 @@ from tfclass.tracking.tracker import tracked
 from tfclass.training.checkpoint import NAME as CHECKPOINT
 from tfclass.training.loop import Hooks
 from tfclass.workflow.evaluation import evaluate_bundle
-from tfclass.workflow.run_folder import RUN_FILE
+from tfclass.workflow.run_folder import read_record, save_record
 from tfclass.workflow.training import train_and_package
 
 TABLE = "zoo.tsv"
@@ -53,8 +53,7 @@ def run_zoo(config: ZooConfig, hooks_of: Callable[[str], Hooks] = lambda _: Hook
     """
     folder = Path(config.run_dir)
     make_folder(folder)
-    record = folder / RUN_FILE
-    previous = json.loads(record.read_text(encoding="utf-8"))["mlflow_run_id"] if record.exists() else ""
+    previous = read_record(folder, "zoo").get("mlflow_run_id", "")
     digest = read_table(config.corpus, Vocabulary()).digest
     for name in config.models:
         _check_same(folder / name, _train_config(config, name, folder / name), digest)
@@ -62,10 +61,11 @@ def run_zoo(config: ZooConfig, hooks_of: Callable[[str], Hooks] = lambda _: Hook
     tags = {"job": "zoo", "corpus": config.corpus.name, "split": config.split.policy}
     with tracked(config.tracking, title, tags, resume=previous, journal=folder) as tracker:
         parent = tracker.run_id
-        if parent != previous:
-            tracker.facts("config.json", to_mapping(config))
-        with whole_file(record) as stream:
-            stream.write(json.dumps({"mlflow_run_id": parent}).encode())
+        # An address of MLflow may hold a password.
+        asked = {key: value for key, value in to_mapping(config).items() if key != "tracking"}
+        if not parent or parent != previous:
+            tracker.facts("config.yaml", asked)
+        save_record(folder, {"mlflow_run_id": parent, "config": asked})
     # MLflow takes one running run at a time; the parent is opened again for the table.
     rows = [_row(config, name, folder / name, hooks_of(name), parent) for name in config.models]
     table = pd.DataFrame(rows).sort_values("valid_ap", ascending=False, ignore_index=True)
@@ -95,14 +95,14 @@ def _train_config(config: ZooConfig, name: str, folder: Path) -> TrainConfig:
 
 
 def _check_same(folder: Path, config: TrainConfig, digest: str) -> None:
-    path = folder / RUN_FILE
-    if not path.exists():
+    record = read_record(folder)
+    if not record:
         return
     action = "choose another run_dir, or remove this folder"
     bundle = folder / "bundle"
     if bundle.exists() and load_bundle(bundle).provenance["corpus"]["sha256"] != digest:
         raise ConfigError("run_dir", f"{folder}, trained on another table", "the same", action, key="corpus")
-    before, now = json.loads(path.read_text(encoding="utf-8"))["config"], _plain(config)
+    before, now = record["config"], _plain(config)
     for key in ("split", "model", "training", "runtime"):
         if before[key] != now[key]:
             raise ConfigError("run_dir", f"{folder}, trained with other {key} options", "the same", action, key=key)
