@@ -1,4 +1,7 @@
-"""What can be configured: one frozen dataclass per group in ``conf/``, checked in full before anything starts.
+"""What a training or evaluation can be told: a frozen dataclass for each group of ``conf/``, checked before it starts.
+
+``curation`` (`tfclass.corpus`), ``study`` (`tfclass.workflow.search`) and the rules of enrichment
+(`tfclass.profiles.enrichment`) have theirs where they are used.
 
 Nothing here knows Hydra: the same classes are built from the JSON in a bundle, so a model never needs Hydra to be
 loaded. Networks are chosen by name, never by a class path, so a configuration cannot call code.

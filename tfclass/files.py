@@ -3,11 +3,12 @@
 import contextlib
 import hashlib
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from tfclass.errors import OutputError
 
@@ -25,6 +26,17 @@ class SupportsRead(Protocol):
     def read(self, size: int, /) -> bytes:
         """Read at most `size` bytes; none at the end."""
         ...
+
+
+def name_of(path: Path) -> str:
+    r"""Give the last part of a path as text that can be written; bytes that are no UTF-8 become backslash escapes.
+
+    Examples
+    --------
+    >>> name_of(Path("folder/a\udcff.fasta"))
+    'a\\xff.fasta'
+    """
+    return os.fsencode(path.name).decode("utf-8", "backslashreplace")
 
 
 def sha256_of(stream: SupportsRead) -> str:
@@ -72,12 +84,12 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             with path.open("ab") as stream:
                 yield stream
             return
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as stream:
-            name = stream.name
-            yield cast(BinaryIO, stream)
+        # Named before it is made: an interrupt between both would leave it behind.
+        name = str(target.with_name(f".{target.name}.{secrets.token_hex(4)}"))
+        with open(name, "x+b") as stream:
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(name, 0o666 & ~_umask())
         os.replace(name, target)
     except BrokenPipeError:
         # The reader of a pipe has seen enough.

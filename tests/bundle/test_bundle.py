@@ -206,6 +206,7 @@ def test_a_description_is_refused_that_is(content, message, folder):
         ({"classes": ["TF"]}, "classes"),
         ({"letters": "ACé"}, "letters"),
         ({"letters": "ACDEF"}, "letters"),
+        ({"letters": "XACDEFGHIKLMNPQRSTVWY"}, "letters"),
         ({"threshold": "high"}, "threshold"),
         ({"provenance": None}, "provenance"),
         ({"code": "import os"}, "code"),

@@ -18,10 +18,15 @@ from tfclass.networks.stems import NoStem
 from tfclass.networks.zoo import EMBEDDINGS, ENCODERS, POOLINGS, build
 
 STACKS = StemConfig(name="stacks", stacks=((2, 3), (4,)), channels=5, pool=2)
+NO_LAYERS = {"none": {"layers": 1}}
 STEMS = {"residues": StemConfig(name="none"), "convolution": SMALL.stem, "stacks": STACKS}
 # Every encoder with the default pooling, every pooling with the default encoder, and every option of recurrence.
 CASES = {
-    **{f"{name} on {stem}": {"name": name, "stem": STEMS[stem]} for name in sorted(ENCODERS) for stem in STEMS},
+    **{
+        f"{name} on {stem}": {"name": name, "stem": STEMS[stem], **NO_LAYERS.get(name, {})}
+        for name in sorted(ENCODERS)
+        for stem in STEMS
+    },
     **{f"{name} pooling": {"pooling": name} for name in sorted(POOLINGS)},
     "one direction, last pooling": {"name": "gru", "directions": 1, "pooling": "last"},
     **{f"{name} embedding": {"embedding": name} for name in sorted(EMBEDDINGS)},

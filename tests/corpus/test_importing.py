@@ -1,6 +1,8 @@
 """Own files to a clean table: whatever the shape of the source, the same proteins, and no row lost in silence."""
 
 import gzip
+import os
+import sys
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from tfclass.config import CorpusConfig
 from tfclass.corpus.importing import STEPS, import_proteins
+from tfclass.corpus.manifest import read_manifest
 from tfclass.corpus.preparation import import_corpus
 from tfclass.corpus.sources import RawRow, Source, from_fastas, from_folder, from_labels, from_table
 from tfclass.corpus.table import read_table
@@ -147,6 +150,19 @@ def test_files_of_a_folder_that_are_not_read_are_noted(tmp_path):
     (tmp_path / "classes" / "README.md").write_text("about")
     manifest, _ = import_corpus(from_folder(tmp_path / "classes"), tmp_path / "o.tsv")
     assert manifest["notes"] == {"file not read: README.md": 1}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a file system that takes UTF-8 names only")
+def test_a_file_name_that_is_no_text_is_written_with_escapes(tmp_path):
+    (tmp_path / "classes").mkdir()
+    for name, sequence in ((b"TF.fa", "MK"), (b"caf\xe9.fa", "MV"), (b"\xff.md", "")):
+        (tmp_path / "classes" / os.fsdecode(name)).write_text(f">a{sequence}\n{sequence}\n>b\n1\n")
+    manifest, lost = import_corpus(from_folder(tmp_path / "classes"), tmp_path / "o.tsv")
+    assert read_manifest(tmp_path / "o.tsv") == manifest
+    assert {source["name"] for source in manifest["sources"]} == {"TF.fa", r"caf\xe9.fa"}
+    assert manifest["notes"] == {r"file not read: \xff.md": 1}
+    assert set(lost["file"]) == {"TF.fa", r"caf\xe9.fa"}
+    assert set(pd.read_csv(tmp_path / "o.tsv", sep="\t")["label"]) == {"TF", r"caf\xe9"}
 
 
 def test_labels_get_other_names_before_they_are_compared(tmp_path):

@@ -288,8 +288,18 @@ def test_only_what_has_the_evidence_that_was_asked_for_counts_as_a_tf(tmp_path):
             "curation.label.rules.0.terms.GO:3700",
         ),
         ({"rules": [{"name": "one", "label": "yes", "terms": {"GO:0003700": ""}}]}, "curation.label.rules.0.label"),
+        (
+            {"rules": [{"name": "one", "label": "TF", "trems": {}}]},
+            "curation.label.rules.0.trems: found an unknown key; expected one of name, label, source, why, below, ",
+        ),
     ],
-    ids=["an unknown way with conflicts", "no rule", "a term that is none", "a label that is none"],
+    ids=[
+        "an unknown way with conflicts",
+        "no rule",
+        "a term that is none",
+        "a label that is none",
+        "a key that is none",
+    ],
 )
 def test_a_wrong_rule_is_named(change, message):
     with pytest.raises(ConfigError) as raised:

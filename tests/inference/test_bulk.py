@@ -240,10 +240,12 @@ def wait_for_parts(process, folder):
     """Wait until the first part is there; gives the processes that the command has started."""
     import psutil
 
-    for _ in range(1500):
+    for _ in range(15_000):
         if list(folder.glob("part-*")) or process.poll() is not None:
             break
         time.sleep(0.02)
+    else:
+        raise TimeoutError("no part after five minutes")
     return psutil.Process(process.pid).children(recursive=True)
 
 

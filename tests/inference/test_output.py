@@ -6,6 +6,7 @@ import json
 
 import pandas as pd
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -104,6 +105,18 @@ def test_id_bytes_that_are_not_utf8_come_out_as_they_went_in_where_the_format_al
     write_tsv([BYTES], binary)
     assert binary.getvalue().splitlines()[1].startswith(b"caf\xe9\t3\t")
     assert json.loads(written(write_jsonl, [BYTES]))["id"] == "caf\ufffd"
+
+
+def test_a_row_that_fails_leaves_the_stream_open():
+    binary = io.BytesIO()
+
+    def rows():
+        yield BYTES
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        write_tsv(rows(), binary)
+    assert not binary.closed
 
 
 def only(row, columns):

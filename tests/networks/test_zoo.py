@@ -26,6 +26,14 @@ from tfclass.networks.zoo import build
             "model.forget_bias: found 1.0 with model.name=gru; expected null: it has no forget gate",
         ),
         (
+            {"name": "none", "layer_norm": True},
+            "model.layer_norm: found true with model.name=none; expected false: it has no recurrent layer",
+        ),
+        (
+            {"name": "lstm", "peephole": "full"},
+            "model.peephole: found full with model.name=lstm; expected diagonal: only peephole_lstm has peepholes",
+        ),
+        (
             {"residual": True},
             "model.residual: found true with model.layers=1; expected at least two layers: it acts between them",
         ),
@@ -53,6 +61,7 @@ from tfclass.networks.zoo import build
         ({"families": ("a",)}, "model.families: found 'a'; expected two names or more, no two alike, or none at all"),
     ],
     ids=["unknown network", "unknown pooling", "even kernel", "two directions of one", "forget bias of none"]
+    + ["an option of no layer", "peepholes of none"]
     + [
         "a residual of one layer",
         "unknown embedding",

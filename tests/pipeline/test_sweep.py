@@ -144,6 +144,7 @@ def test_options_that_cannot_be_trained_with_do_not_end_the_sweep(demo_table, fo
         ({"model": {"hidden": {"low": 3}}}, "study.space.model.hidden: found no range; expected low and high, or"),
         ({"model": {"hidden": {"choices": []}}}, "study.space.model.hidden: found choices that are empty"),
         ({"model": {"hidden": {"lowest": 3}}}, "study.space.model.hidden.lowest: found 3; expected low and"),
+        ({"model": {"hidden": {"low": "a", "high": 3}}}, "study.space.model.hidden.low: found 'a'; expected a valid"),
         ({"model": {"hidden": 64}}, "study.space.model.hidden: found 64; expected low and high, or choices"),
         ({"model": {"pooling": {"choices": ["max", "bogus"]}}}, "model.pooling: found 'bogus'; expected one of"),
         ({"model": {"dropout": {"low": 0.1, "high": 1.5}}}, "study.space.model.dropout: found 1.5; expected less than"),
@@ -151,7 +152,7 @@ def test_options_that_cannot_be_trained_with_do_not_end_the_sweep(demo_table, fo
         ({"model": {"dropout": {"low": float("nan"), "high": 0.2}}}, "study.space.model.dropout: found low nan"),
     ],
     ids=[
-        *("unknown option", "value", "range", "half a range", "no choices", "unknown key", "number"),
+        *("unknown option", "value", "range", "half a range", "no choices", "unknown key", "a word", "number"),
         *("last choice", "upper end", "no step", "no number"),
     ],
 )

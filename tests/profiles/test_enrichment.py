@@ -1,5 +1,6 @@
 """What a teacher adds to a table, on proteins for which it is known what should be added."""
 
+import gzip
 from dataclasses import replace
 
 import pandas as pd
@@ -176,6 +177,25 @@ def test_known_families_without_splits_are_all_learned_from(table, teacher):
     families.write_text(f"id\tlabel\tsequence\na\tHLH\t{PLAIN[2:]}\nb\tC2H2\t{PLAIN[4:]}\n")
     _, rows = enrich(table, teacher, families=families)
     assert rows.loc[["families:a", "families:b"], "split"].tolist() == ["train", "train"]
+
+
+def test_what_only_shares_a_name_shares_no_cluster(table, teacher, tmp_path):
+    # `judge` is a cluster of the test split.
+    families = tmp_path / "plants.tsv"
+    families.write_text(f"id\tlabel\tsequence\njudge\tbHLH\t{PLAIN[15:]}\nb\tC2H2\t{PLAIN[25:]}\n")
+    _, rows = enrich(table, teacher, families=families)
+    assert rows.loc["families:judge", "cluster"] == "families:judge"
+    families.write_text(f"id\tlabel\tcluster\tsequence\njudge\tbHLH\tfinger\t{PLAIN[15:]}\nb\tC2H2\tb\t{PLAIN[25:]}\n")
+    _, rows = enrich(table, teacher, families=families)
+    assert rows.loc["families:judge", "cluster"] == "finger"
+
+
+def test_the_table_is_packed_where_its_name_says_so_and_has_no_other_ending(table, teacher, tmp_path):
+    enrich_table(table, tmp_path / "out.tsv.gz", str(teacher), RULES, Extras())
+    enrich_table(table, tmp_path / "out.tsv", str(teacher), RULES, Extras())
+    assert gzip.decompress((tmp_path / "out.tsv.gz").read_bytes()) == (tmp_path / "out.tsv").read_bytes()
+    with pytest.raises(TableError, match="out.csv: found a name ending in '.csv'; expected .tsv or .tsv.gz"):
+        enrich_table(table, tmp_path / "out.csv", str(teacher), RULES, Extras())
 
 
 def test_known_domains_that_overlap_are_one_as_training_asks(table, teacher):

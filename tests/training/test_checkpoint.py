@@ -80,9 +80,7 @@ def test_a_file_of_torchs_that_is_no_checkpoint_or_another_versions_is_refused(t
     del other["progress"]["best_score"]
     for content in (other, {"fingerprint": "f"}, model.state_dict()):
         torch.save(content, tmp_path / NAME)
-        with pytest.raises(
-            CheckpointError, match=r"checkpoint.pt: found no checkpoint, or another version's"
-        ):
+        with pytest.raises(CheckpointError, match=r"checkpoint.pt: found no checkpoint, or another version's"):
             load_checkpoint(tmp_path, "f", model, optimizer)
 
 

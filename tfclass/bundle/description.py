@@ -13,6 +13,7 @@ from tfclass.bundle.evidence import Combiner, Reading
 from tfclass.bundle.operating_points import OperatingPoint
 from tfclass.config import ModelConfig
 from tfclass.errors import BundleError
+from tfclass.sequence.vocabulary import AMINO_ACIDS
 
 # 2: heads for families and domains, and profiles. 3: a reference for homology search. 4: offsets of profiles. What
 # older bundles have means the same as ever.
@@ -28,7 +29,7 @@ class Description:
     schema_version: int
     name: str
     classes: Annotated[tuple[str, ...], Field(min_length=2)]
-    letters: Annotated[str, Field(pattern="^[A-Z]*X[A-Z]*$")]
+    letters: Annotated[str, Field(pattern=f"^{AMINO_ACIDS}[A-Z]*X[A-Z]*$")]
     model: ModelConfig
     calibration: Calibration
     threshold: float | None

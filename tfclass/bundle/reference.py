@@ -13,8 +13,6 @@ from tfclass.compression import DAMAGED, compressed, decompressed
 from tfclass.errors import BundleError, ResidueError
 from tfclass.sequence.vocabulary import Vocabulary
 
-# As for the baseline of `tfclass.evaluation.baselines`.
-_SENSITIVITY, _MAX_HITS = 6.5, 100
 # Weaker than where a report speaks of a homologue: what a hit is worth is for the regression to say.
 _MAX_E_VALUE = 1e-2
 
@@ -94,15 +92,15 @@ class Reference(NamedTuple):
             As `tfclass.corpus.homology.search`.
         """
         # Most predictions have no reference, and need not wait for pandas.
-        from tfclass.corpus.homology import search
+        from tfclass.corpus.homology import MAX_HITS, SENSITIVITY, search
 
         hits = search(
             tokens,
             self.tokens,
-            sensitivity=_SENSITIVITY,
+            sensitivity=SENSITIVITY,
             max_e_value=_MAX_E_VALUE,
             threads=threads,
-            max_hits=_MAX_HITS,
+            max_hits=MAX_HITS,
             # Left open, the number of proteins would decide it, and what is said of one depend on its neighbours.
             every_pair=False,
             vocabulary=vocabulary,

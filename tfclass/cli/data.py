@@ -32,12 +32,11 @@ def demo(
 ) -> None:
     """Generate the demo corpus: artificial proteins whose labels are known to be right."""
     from tfclass.corpus.demo import generate_demo
-    from tfclass.files import make_folder, whole_file
+    from tfclass.corpus.manifest import check_output, write_tsv
 
-    make_folder(output.parent)
+    check_output(output)
     frame = generate_demo(clusters, seed)
-    with whole_file(output) as stream:
-        stream.write(frame.to_csv(sep="\t", index=False, lineterminator="\n").encode())
+    write_tsv(frame, output)
     positives = int((frame["label"] == "TF").sum())
     typer.echo(f"{output}: {len(frame):,} generated proteins, {positives:,} of them TF", err=True)
 

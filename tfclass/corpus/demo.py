@@ -1,10 +1,10 @@
 """The generated demo corpus: small, deterministic, never to be taken for real proteins.
 
-A positive carries a DNA-binding domain drawn from a published pattern, inside background of natural composition. A
-negative carries an enzyme motif, or the very same kind of domain with its residues shuffled, so that composition alone
-cannot tell them apart and order must be learned. Clusters are made of mutated copies of one ancestor and never cross
-splits. That the labels are right can be proved: `FAMILIES` compile to regular expressions that match every positive and
-no negative.
+A positive carries a DNA-binding domain drawn from a published pattern [1]_ [2]_, inside background of natural
+composition. A negative carries an enzyme motif, or the very same kind of domain with its residues shuffled, so that
+composition alone cannot tell them apart and order must be learned. Clusters are made of mutated copies of one ancestor
+and never cross splits. That the labels are right can be proved: `FAMILIES` compile to regular expressions that match
+every positive and no negative.
 
 References
 ----------

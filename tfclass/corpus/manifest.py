@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, cast
 import pandas as pd
 
 from tfclass.errors import TableError
-from tfclass.files import make_folder, sha256_of, whole_file
+from tfclass.files import make_folder, name_of, sha256_of, whole_file
 
 SCHEMA = 1
 Manifest = dict[str, Any]
@@ -71,7 +71,7 @@ def fingerprint(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as stream:
             digest = sha256_of(stream)
-        return {"name": path.name, "bytes": path.stat().st_size, "sha256": digest}
+        return {"name": name_of(path), "bytes": path.stat().st_size, "sha256": digest}
     except OSError as error:
         raise TableError(str(path), f"a file that cannot be read ({error.strerror})", path=str(path)) from error
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from tfclass.corpus.cells import table_rows, text_rows, unpacked
 from tfclass.errors import TableError
+from tfclass.files import name_of
 from tfclass.sequence.fasta import read_fasta
 
 _FASTA = (".fasta", ".fa", ".faa", ".fas", ".pep", ".aa", ".seq")
@@ -92,9 +93,9 @@ def from_fastas(label_of: Mapping[Path, str], name: str = "") -> Source:
     def rows() -> Iterator[RawRow]:
         for path, label in label_of.items():
             for number, record in enumerate(read_fasta(path), start=1):
-                yield RawRow(path.name, number, record.id, label, record.sequence)
+                yield RawRow(name_of(path), number, record.id, label, record.sequence)
 
-    how = {"labels": [{"file": path.name, "label": label} for path, label in label_of.items()]}
+    how = {"labels": [{"file": name_of(path), "label": label} for path, label in label_of.items()]}
     return Source(name or ", ".join(map(str, label_of)), list(label_of), rows(), how=how)
 
 
@@ -119,9 +120,9 @@ def from_folder(folder: Path) -> Source:
     label_of: dict[Path, str] = {}
     strangers = []
     for path in paths:
-        name = unpacked(path)
+        name = Path(name_of(unpacked(path)))
         if name.suffix.lower() not in _FASTA:
-            strangers.append(path.name)
+            strangers.append(name_of(path))
         elif name.stem in label_of.values():
             raise TableError(str(folder), f"two files of class {name.stem!r}", "one file for each", path=str(folder))
         else:
@@ -198,7 +199,7 @@ def from_table(path: Path, column_of: Mapping[str, str]) -> Source:
         for number, row in cells:
             name, label, sequence = (row[i] for i in places)
             problem = "" if label else NO_LABEL
-            yield RawRow(path.name, number, name, label, sequence, tuple(row[i] for i in others), problem)
+            yield RawRow(name_of(path), number, name, label, sequence, tuple(row[i] for i in others), problem)
 
     columns = {new: header[place] for new, place in zip(_NEEDED, places, strict=True)}
     return Source(str(path), (path,), rows(), tuple(names[i] for i in others), {"columns": columns | dict(column_of)})

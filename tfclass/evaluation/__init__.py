@@ -1,1 +1,1 @@
-"""Scores, calibration, thresholds, baselines and the figures that show them."""
+"""Metrics with their intervals, the fit of calibration and thresholds, and baselines."""

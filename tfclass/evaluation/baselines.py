@@ -6,16 +6,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tfclass.corpus.homology import MAX_E_VALUE, mmseqs_version, search
+from tfclass.corpus.homology import MAX_E_VALUE, MAX_HITS, SENSITIVITY, mmseqs_version, search
 from tfclass.corpus.table import LabelledProteins
 from tfclass.errors import MissingExtraError
 from tfclass.evaluation.regressions import Answer, regress_on_composition, regress_on_kmers
 
 Floats = npt.NDArray[np.float64]
 
-# 7.5 ranks no better on 5,000 real proteins among 37,000, and takes twice as long; so do 300 hits in place of 100.
-SENSITIVITY = 6.5
-_MAX_HITS = 100
 # Hits that may well be chance still rank the proteins that have no better ones.
 _WEAKEST_E_VALUE = 10.0
 # More bits than such a hit has: about 43 is the most among 20 million residues.
@@ -83,17 +80,13 @@ class Homologues(NamedTuple):
     how: str = ""
 
 
-def find_homologues(
-    train: LabelledProteins | None, test: LabelledProteins, *, sensitivity: float = SENSITIVITY, threads: int = 1
-) -> Homologues:
+def find_homologues(train: LabelledProteins | None, test: LabelledProteins, *, threads: int = 1) -> Homologues:
     """Search the training proteins for homologues of the test proteins, once for all who need them.
 
     Parameters
     ----------
     train : LabelledProteins or None
     test : LabelledProteins
-    sensitivity : float
-        From 1 (fast) to 7.5 (finds remote homologues).
     threads : int
 
     Returns
@@ -109,14 +102,14 @@ def find_homologues(
     if train is None:
         return Homologues(None, "the table has no train split; nothing is known of what the model was trained on")
     try:
-        how = f"MMseqs2 {mmseqs_version()}, sensitivity {sensitivity:g}"
+        how = f"MMseqs2 {mmseqs_version()}, sensitivity {SENSITIVITY:g}"
         hits = search(
             test.tokens,
             train.tokens,
-            sensitivity=sensitivity,
+            sensitivity=SENSITIVITY,
             max_e_value=_WEAKEST_E_VALUE,
             threads=threads,
-            max_hits=_MAX_HITS,
+            max_hits=MAX_HITS,
         )
     except MissingExtraError as error:
         return Homologues(None, str(error))

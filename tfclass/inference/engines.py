@@ -47,6 +47,7 @@ def executor_of(engine: str, workers: int) -> Iterator[Executor]:
 
 @contextmanager
 def _processes(workers: int) -> Iterator[Executor]:
+    others = active_children()
     # A forked torch may wait for threads that were not copied with it.
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_leave_with_parent)
     try:
@@ -55,7 +56,8 @@ def _processes(workers: int) -> Iterator[Executor]:
         # Nobody waits for the chunks in hand; and the pool, having found one worker dead, would wait without end for
         # another that was just being started.
         for process in active_children():
-            process.terminate()
+            if process not in others:
+                process.terminate()
         if not isinstance(error, BrokenProcessPool):
             raise
         action = "the same command goes on where this one stopped; fewer --workers need less memory"
@@ -98,7 +100,7 @@ def _dask(workers: int) -> Iterator[Executor]:
             silence_logs=logging.CRITICAL,
         )
         client = Client(cluster)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         where = f"DASK_SCHEDULER_ADDRESS={remote}" if remote else "--engine dask"
         raise WorkerError(where, f"no cluster ({error})", "a scheduler that answers") from error
     try:

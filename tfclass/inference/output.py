@@ -100,9 +100,12 @@ WRITERS: dict[str, Writer] = {"tsv": write_tsv, "jsonl": write_jsonl, "parquet":
 @contextmanager
 def _text(stream: BinaryIO) -> Iterator[TextIO]:
     text = io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="\n")
-    yield text
-    text.flush()
-    text.detach()
+    try:
+        yield text
+        text.flush()
+    finally:
+        # The stream is the caller's to close.
+        text.detach()
 
 
 def _cell(column: str, value: object) -> str:

@@ -1,6 +1,6 @@
 """The networks.
 
-Every tensor name ends in its shape. The legend, used throughout:
+Every tensor name ends in its shape. The legend:
 
 ====  =====================================================
 ``B``  sequences in the batch
@@ -13,6 +13,8 @@ Every tensor name ends in its shape. The legend, used throughout:
 ``C``  classes
 ``K``  families
 ``S``  steps, `stem.pool` residues each
+``W``  places of a convolution's window
+``N``  proteins of a data set, for which arrays outside this package stand; ``R`` resamples of them
 ====  =====================================================
 
 So ``tokens_BL`` is an integer matrix, ``states_BLF`` what an encoder returns, ``logits_BC`` what the classifier

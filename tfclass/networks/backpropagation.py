@@ -18,9 +18,9 @@ It is here to be read and to be tested against automatic differentiation; traini
    \bar h_{t-1} &\mathrel{+}= W_h^\top \bar a_t, \qquad
    \bar x_t = W_x^\top \bar a_t
 
-and every weight collects the outer product of :math:`\bar a_t` with what it multiplied. The line for
-:math:`\bar c_{t-1}` is why an LSTM remembers: the cell's gradient is only ever scaled by the forget gate, while a plain
-recurrent network multiplies it with :math:`W_h^\top` at every step.
+and every weight collects the outer product of :math:`\bar a_t` with what it multiplied [1]_. The line for
+:math:`\bar c_{t-1}` is why an LSTM remembers: without peepholes, the cell's gradient is only ever scaled by the forget
+gate, while a plain recurrent network multiplies it with :math:`W_h^\top` at every step.
 
 References
 ----------

@@ -27,6 +27,7 @@ References
 .. [5] Y. Gao, D. Glowacka, "Deep gate recurrent neural network", ACML 2016, 10.48550/arXiv.1604.02910.
 """
 
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import torch
@@ -94,7 +95,7 @@ class LSTM(nn.Module):
         None
             In the place where ``torch.nn.LSTM`` returns its last states.
         """
-        return self.gates(x_BLE).h, None
+        return torch.stack([step.h for step in self._steps(x_BLE)], dim=1), None
 
     def gates(self, x_BLE: Tensor) -> Gates:
         """Run over a batch and keep everything.
@@ -108,15 +109,16 @@ class LSTM(nn.Module):
         Gates
             Each of shape (B, L, H).
         """
+        return Gates(*(torch.stack(each, dim=1) for each in zip(*self._steps(x_BLE), strict=True)))
+
+    def _steps(self, x_BLE: Tensor) -> Iterator[Gates]:
         # The inputs of all steps are projected at once; only what depends on the step before is left to the loop.
         pre_LBG = nn.functional.linear(x_BLE, self.weight_x_GE, self.bias_G).transpose(0, 1)
         c_BH = h_BH = x_BLE.new_zeros(x_BLE.shape[0], self.hidden)
-        steps = []
         for pre_BG in pre_LBG:
             step = lstm_step(torch.addmm(pre_BG, h_BH, self.weight_h_GH.T), c_BH, self.weight_c)
             c_BH, h_BH = step.c, step.h
-            steps.append(step)
-        return Gates(*(torch.stack(each, dim=1) for each in zip(*steps, strict=True)))
+            yield step
 
 
 def lstm_step(pre_BG: Tensor, c_BH: Tensor, weight_c: Tensor | None) -> Gates:

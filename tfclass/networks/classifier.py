@@ -113,7 +113,7 @@ class Classifier(nn.Module):
         )
 
     def _read(self, tokens_BL: Tensor, lengths_B: Tensor, front: LookupStem | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Give what the heads read: pooled_BF, states_BSF, steps_B."""
+        """Give what the heads read: pooled_BF (behind the hidden layer, where there is one), states_BSF, steps_B."""
         if front is None:
             x_BSE, steps_B = self.stem(self.embedding(tokens_BL), lengths_B)
         else:

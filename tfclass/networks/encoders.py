@@ -1,4 +1,4 @@
-"""Encoders: x_BLE, lengths_B -> states_BLF, the same call for all.
+"""Encoders: x_BLE, lengths_B -> states_BLF, the same call for all: LSTM [1]_, in both directions [2]_, GRU [3]_, RNN.
 
 References
 ----------

@@ -94,13 +94,13 @@ class LookupStem:
 
     @torch.no_grad()
     def __init__(self, vectors_VE: Tensor, stem: ConvolutionStem) -> None:
-        weight_CEK = stem.convolution.weight
-        rows = torch.einsum("ve,cek->kvc", vectors_VE, weight_CEK).flatten(0, 1)
+        weight_FEW = stem.convolution.weight
+        rows = torch.einsum("ve,few->wvf", vectors_VE, weight_FEW).flatten(0, 1)
         # A position on padding looks this row up, so that it never wins a window.
         self.never = len(rows)
         self.rows = torch.cat([rows, rows.new_full((1, rows.shape[1]), -torch.inf)])
-        self.bias_C = stem.convolution.bias.detach()  # type: ignore[union-attr]
-        self.kernel, self.pool = weight_CEK.shape[2], stem.pool
+        self.bias_F = stem.convolution.bias.detach()  # type: ignore[union-attr]
+        self.kernel, self.pool = weight_FEW.shape[2], stem.pool
         self.first_rows = len(vectors_VE) * torch.arange(self.kernel, dtype=torch.int32)
 
     def __call__(self, tokens_BL: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
@@ -109,12 +109,12 @@ class LookupStem:
         steps = -(-longest // self.pool)
         margin = self.kernel // 2
         padded_BL = F.pad(tokens_BL.int(), (margin, steps * self.pool - longest + margin))
-        rows_BLK = padded_BL.unfold(1, self.kernel, 1) + self.first_rows
-        rows_BLK[..., 0].masked_fill_(~length_mask(lengths_B, steps * self.pool), self.never)
-        found = F.embedding_bag(rows_BLK.flatten(0, 1), self.rows, mode="sum")
+        rows_BLW = padded_BL.unfold(1, self.kernel, 1) + self.first_rows
+        rows_BLW[..., 0].masked_fill_(~length_mask(lengths_B, steps * self.pool), self.never)
+        found = F.embedding_bag(rows_BLW.flatten(0, 1), self.rows, mode="sum")
         # The largest of a window stays the largest under bias and ReLU, which are then due once a window.
         largest_BLF = found.view(size, steps, self.pool, -1).amax(dim=2)
-        return F.relu(largest_BLF + self.bias_C), shortened(lengths_B, self.pool)
+        return F.relu(largest_BLF + self.bias_F), shortened(lengths_B, self.pool)
 
 
 class StackStem(nn.Module):

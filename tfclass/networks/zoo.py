@@ -1,5 +1,6 @@
 """Names to networks. A new encoder or pooling is one class and one line here."""
 
+import json
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -17,6 +18,8 @@ from tfclass.networks.stems import ConvolutionStem, NoStem, StackStem
 from tfclass.sequence.vocabulary import Vocabulary
 
 _Layer = Callable[[int, int], nn.Module]
+# What is about recurrent layers; `hidden` has no value that would mean none.
+_RECURRENT = ("layers", "directions", "forget_bias", "residual", "layer_norm", "variational_dropout", "weight_dropout")
 
 
 def _torch_lstm(width: int, hidden: int) -> nn.Module:
@@ -58,6 +61,16 @@ def _regularised(layer: nn.Module, config: ModelConfig) -> nn.Module:
     return WeightDropout(layer, config.weight_dropout) if config.weight_dropout else layer
 
 
+def _no_encoder(in_features: int, config: ModelConfig) -> NoEncoder:
+    usual = ModelConfig()
+    for option in _RECURRENT:
+        given, left_out = getattr(config, option), getattr(usual, option)
+        if given != left_out:
+            key, found = f"model.{option}", f"{json.dumps(given)} with model.name={config.name}"
+            raise ConfigError(key, found, f"{json.dumps(left_out)}: it has no recurrent layer", key=key)
+    return NoEncoder(in_features)
+
+
 def _peephole(in_features: int, config: ModelConfig) -> Recurrent:
     return _recurrent(lambda width, hidden: LSTM(width, hidden, config.peephole))(in_features, config)
 
@@ -75,7 +88,7 @@ EMBEDDINGS: dict[str, Callable[[ModelConfig, Vocabulary], WordEmbedding | FixedE
     "physicochemical": lambda config, vocabulary: FixedEmbedding(physicochemical(vocabulary), config.embedding_dim),
 }
 ENCODERS: dict[str, Callable[[int, ModelConfig], NoEncoder | Recurrent]] = {
-    "none": lambda in_features, _: NoEncoder(in_features),
+    "none": _no_encoder,
     "bilstm": _recurrent(_torch_lstm, directions=2),
     "lstm": _recurrent(_torch_lstm, directions=1),
     "peephole_lstm": _peephole,
@@ -113,6 +126,9 @@ def build(config: ModelConfig, vocabulary: Vocabulary, n_classes: int) -> Classi
         found = f"{config.word} with model.embedding={config.embedding}"
         expected = "1: only embeddings learned and skipgram know words"
         raise ConfigError("model.word", found, expected, key="model.word")
+    if config.peephole != ModelConfig().peephole and config.name != "peephole_lstm":
+        key, found = "model.peephole", f"{config.peephole} with model.name={config.name}"
+        raise ConfigError(key, found, f"{ModelConfig().peephole}: only peephole_lstm has peepholes", key=key)
     embedding = _known(EMBEDDINGS, config.embedding, "model.embedding")(config, vocabulary)
     stem = _stem(config)
     encoder = make_encoder(stem.out_features, config)

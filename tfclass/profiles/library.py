@@ -1,7 +1,7 @@
-"""A library of profiles in HMMER's own format, each with the score from which it is believed.
+"""A library of profiles in HMMER's [1]_ own format, each with the score from which it is believed.
 
 HMMER itself can use the file: a profile's gathering threshold (``GA``) is its `Profile.threshold`, its description
-(``DESC``) the family.
+(``DESC``) the family. HMMER runs in this process, through PyHMMER [2]_.
 
 References
 ----------

@@ -1,4 +1,4 @@
-"""From labelled proteins to profiles: a seed is aligned, finds its relatives, and is made anew from what they share.
+"""From labelled proteins to profiles: a seed is aligned [1]_, finds relatives, and is made anew from what they share.
 
 Seeds are the known DNA-binding domains, by name, then the clusters of the transcription factors that no profile covers
 yet, the largest first. A profile recruits among the training proteins: where it finds members of other clusters, their

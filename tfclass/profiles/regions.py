@@ -40,15 +40,13 @@ class Region(NamedTuple):
         return self.sequence[self.start - 1 : self.end]
 
 
-def read_regions(path: Path, split: str = "train") -> dict[str, list[Region]]:
+def read_regions(path: Path) -> dict[str, list[Region]]:
     """Read known domains, by the sequence that they are in.
 
     Parameters
     ----------
     path : Path
-        TSV, CSV or Parquet.
-    split : str
-        Where the table has a column ``split``, only its rows of this one are read.
+        TSV, CSV or Parquet. Where it has a column ``split``, only the rows of ``train`` are read.
 
     Returns
     -------
@@ -68,7 +66,7 @@ def read_regions(path: Path, split: str = "train") -> dict[str, list[Region]]:
     place = {name: header.index(name) for name in header}
     regions: dict[str, list[Region]] = {}
     for number, row in rows:
-        if "split" in place and row[place["split"]] != split:
+        if "split" in place and row[place["split"]] != "train":
             continue
         domain, start, end, sequence = (row[place[name]] for name in _NEEDED)
         if not (start.isdecimal() and end.isdecimal() and 1 <= int(start) <= int(end) <= len(sequence)):

@@ -45,6 +45,14 @@ class Nearest(NamedTuple):
         targets_N, identity_N = best["target"].to_numpy(np.int64), best["identity"].to_numpy(np.float64)
         return cls(train, targets_N, identity_N, how=homologues.how)
 
+    @property
+    def ids_N(self) -> npt.NDArray[np.object_]:
+        """Id of each protein's nearest homologue, shape (N,); empty where there is none."""
+        if self.train is None:
+            return np.full(len(self.target_N), "", dtype=object)
+        # What is not found, at -1, is the last.
+        return np.append(self.train.frame["id"].to_numpy(dtype=object), "")[self.target_N]
+
     def of(self, row: int) -> dict[str, Any] | None:
         """Give ``id``, ``label`` and ``identity`` of a protein's nearest homologue; None where there is none."""
         if self.train is None or self.target_N[row] < 0:
@@ -53,13 +61,12 @@ class Nearest(NamedTuple):
         return {"id": record["id"], "label": record["label"], "identity": float(self.identity_N[row])}
 
 
-def leakage_audit(test: LabelledProteins, train: LabelledProteins | None, closest: Nearest) -> dict[str, Any]:
+def leakage_audit(test: LabelledProteins, closest: Nearest) -> dict[str, Any]:
     """Summarise what the scored proteins share with the training proteins.
 
     Parameters
     ----------
     test : LabelledProteins
-    train : LabelledProteins or None
     closest : Nearest
 
     Returns
@@ -71,6 +78,7 @@ def leakage_audit(test: LabelledProteins, train: LabelledProteins | None, closes
         no search was made, else what `tfclass.corpus.leakage.identities` tells, and ``above`` (identity to number and
         share of all). JSON values.
     """
+    train = closest.train
     if train is None:
         return {"left_out": closest.unknown}
     trained = {tokens.tobytes() for tokens in train.tokens}

@@ -15,6 +15,8 @@ _ACCESSION = r"([OPQ][0-9][A-Z0-9]{3}[0-9]|[A-NR-Z][0-9](?:[A-Z][A-Z0-9]{2}[0-9]
 _UNIPROT = re.compile(rf"(?:{_ACCESSION}|(?:sp|tr)\|{_ACCESSION}\|\S*)", re.ASCII)
 # Columns that tables often have and a reader asks for.
 CONTEXT = ("kingdom", "family", "source")
+# Of each kind of mistake.
+_SHOWN = 20
 
 
 def uniprot_link(record_id: str) -> str | None:
@@ -39,16 +41,14 @@ def uniprot_link(record_id: str) -> str | None:
     return f"https://www.uniprot.org/uniprotkb/{match[1] or match[2]}/entry" if match else None
 
 
-def worst_mistakes(test: LabelledProteins, scored: Scored, nearest: Nearest, count: int = 20) -> list[dict[str, Any]]:
-    """List the surest of the wrong calls.
+def worst_mistakes(test: LabelledProteins, scored: Scored, nearest: Nearest) -> list[dict[str, Any]]:
+    """List the surest 20 of each kind of wrong calls.
 
     Parameters
     ----------
     test : LabelledProteins
     scored : Scored
     nearest : Nearest
-    count : int
-        Of each kind.
 
     Returns
     -------
@@ -81,15 +81,15 @@ def worst_mistakes(test: LabelledProteins, scored: Scored, nearest: Nearest, cou
             "key": key,
             "title": title,
             "total": int(chosen_N.sum()),
-            "proteins": [_protein(i, test, calls_N, shown_N, nearest) for i in _first(chosen_N, order_N, count)],
+            "proteins": [_protein(i, test, calls_N, shown_N, nearest) for i in _first(chosen_N, order_N)],
         }
         for key, title, chosen_N, order_N in kinds
     ]
 
 
-def _first(chosen_N: npt.NDArray[np.bool_], order_N: npt.NDArray[np.float64], count: int) -> list[int]:
+def _first(chosen_N: npt.NDArray[np.bool_], order_N: npt.NDArray[np.float64]) -> list[int]:
     rows = np.flatnonzero(chosen_N)
-    return rows[np.argsort(order_N[rows], kind="stable")][:count].tolist()
+    return rows[np.argsort(order_N[rows], kind="stable")][:_SHOWN].tolist()
 
 
 def _protein(

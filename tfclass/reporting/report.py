@@ -88,7 +88,7 @@ class Report:
         ----------
         config : EvaluateConfig
         bundle : Bundle
-        channel : {'network', 'profile', 'combined'}
+        channel : {'network', 'profile', 'homology', 'combined'}
             The evidence that scored.
         calling : Calling
             Of that channel.
@@ -123,7 +123,7 @@ class Report:
             "slices": slices,
             "thresholds": threshold_rules(calling, scored),
             "mistakes": worst_mistakes(test, scored, closest),
-            "leakage": leakage_audit(test, rivals.train, closest),
+            "leakage": leakage_audit(test, closest),
             "configuration": _plain_configuration(config),
             "environment": environment,
         }
@@ -246,7 +246,6 @@ def _plain_class(scores: ClassScores) -> dict[str, Any]:
 def _predictions(test: LabelledProteins, scored: Scored, closest: Nearest) -> pd.DataFrame:
     calls_N = scored.calls_N
     binary = scored.n_classes == 2
-    found = [closest.of(row) for row in range(len(calls_N))]
     frame = pd.DataFrame(
         {
             "id": test.frame["id"].to_numpy(),
@@ -255,7 +254,7 @@ def _predictions(test: LabelledProteins, scored: Scored, closest: Nearest) -> pd
             "probability": scored.probability_NC[np.arange(len(calls_N)), 1 if binary else calls_N],
             "cluster": test.frame["cluster"].to_numpy(),
             "length": test.lengths,
-            "nearest": [protein["id"] if protein else "" for protein in found],
+            "nearest": closest.ids_N,
             "identity": closest.identity_N,
         }
     )

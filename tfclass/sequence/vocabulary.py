@@ -27,7 +27,7 @@ class Vocabulary:
     Attributes
     ----------
     letters : str
-        Letter ``letters[i]`` has token ``i + 1``.
+        Letter ``letters[i]`` has token ``i + 1``. The amino acids are the first 20; what is behind them is nonstandard.
 
     Examples
     --------

@@ -1,1 +1,1 @@
-"""Training: the loop, its checkpoints, and the MLflow record of it."""
+"""Training: the loop, what it starts from, its noise and targets, and its checkpoints."""

@@ -1,4 +1,4 @@
-"""The training loop, on a page.
+"""The training loop, on a page: AdamW [1]_ under a cosine [2]_.
 
 Everything random is drawn from generators seeded by (seed, epoch), and the state of torch's own is part of a
 checkpoint, so an interrupted training resumes to the same numbers.

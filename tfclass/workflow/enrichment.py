@@ -11,9 +11,9 @@ import pandas as pd
 from tfclass.bundle.bundle import Bundle, find_bundle, load_bundle
 from tfclass.bundle.channels import answer, found_of
 from tfclass.corpus.cells import cell_error
+from tfclass.corpus.manifest import check_output, write_tsv
 from tfclass.corpus.preparation import read_corpus
 from tfclass.errors import BundleError
-from tfclass.files import make_folder, whole_file
 from tfclass.profiles.enrichment import (
     EnrichmentRules,
     enriched,
@@ -83,6 +83,7 @@ def enrich_table(
     TfclassError
         An input cannot be used, or the output not be written.
     """
+    check_output(output)
     bundle = _teacher(teacher)
     proteins = read_clustered(table, bundle.classes)
     library = cast(Library, bundle.profiles)
@@ -110,9 +111,7 @@ def enrich_table(
     ]
     whole = pd.concat([rows, *added], ignore_index=True).fillna("")
     result = repeated(whole, rules)
-    make_folder(output.parent)
-    with whole_file(output) as stream:
-        stream.write(result.to_csv(sep="\t", index=False, lineterminator="\n").encode())
+    write_tsv(result, output)
     counts = Counter(added[2]["label"])
     return {
         "rows": len(result),
