@@ -257,11 +257,13 @@ def _say_lost(funnel: dict[str, Any], lost: "pd.DataFrame") -> None:
 
 
 def _say_sizes(table: Path, manifest: dict[str, Any]) -> None:
+    from tfclass.corpus.split import SPLITS
+
     counts: dict[str, dict[str, int]] = {}
     for group in manifest["sizes"]:
         own = counts.setdefault(group.get("split", ""), {})
         own[group["label"]] = own.get(group["label"], 0) + group["proteins"]
-    known = [name for name in ("train", "valid", "test") if name in counts]
+    known = [name for name in SPLITS if name in counts]
     for name in known + sorted(counts.keys() - known):
         own = counts[name]
         shown = ", ".join(f"{label} {n:,}" for label, n in sorted(own.items())[:8]) + (", ..." if len(own) > 8 else "")

@@ -53,6 +53,7 @@ def check(
 
     from tfclass.config import CorpusConfig
     from tfclass.corpus.manifest import begun_for
+    from tfclass.corpus.split import SPLITS
     from tfclass.corpus.table import read_table
     from tfclass.sequence.vocabulary import Vocabulary
 
@@ -77,7 +78,7 @@ def check(
         typer.echo()
         _print_kingdoms(counts.to_dict("index"), proteins.classes[-1] if len(proteins.classes) == 2 else "")
     typer.echo(f"sha256 {proteins.digest}")
-    missing = [name for name in ("train", "valid", "test") if "split" in frame and name not in set(frame["split"])]
+    missing = [name for name in SPLITS if "split" in frame and name not in set(frame["split"])]
     if missing:
         typer.echo(f"note: no protein in split {', '.join(missing)}; training needs train and valid", err=True)
 

@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 
 from tfclass.corpus.annotation import NO_DOMAIN
+from tfclass.corpus.split import SPLITS
 from tfclass.sequence.vocabulary import AMINO_ACIDS
 
 # Shares of the amino acids (in the order of AMINO_ACIDS) in Swiss-Prot, percent.
@@ -54,7 +55,6 @@ ENZYMES = {
 }
 
 _ELEMENT = re.compile(r"(?P<core>x|[A-Z]|\[[A-Z]+\]|\{[A-Z]+\})(?:\((?P<count>\d+)\))?")
-_SPLITS = ("train", "valid", "test")
 _SPLIT_SHARES = (0.7, 0.15, 0.15)
 _MUTATION_RATE = 0.3
 
@@ -146,7 +146,7 @@ def _proteins(n_clusters: int, rng: np.random.Generator) -> Iterator[DemoProtein
     for cluster in range(n_clusters):
         label = "TF" if cluster % 3 == 0 else "nonTF"
         ancestor = makers[cluster % 3](rng, cluster // 3)
-        split = str(rng.choice(_SPLITS, p=_SPLIT_SHARES))
+        split = str(rng.choice(SPLITS, p=_SPLIT_SHARES))
         for _ in range(int(rng.integers(1, 4))):
             sequence = ancestor.descendant(rng)
             # A negative may match a pattern by chance, as may the background of a positive: then its label would lie.

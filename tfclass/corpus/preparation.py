@@ -22,13 +22,12 @@ from tfclass.corpus.manifest import (
     write_tsv,
 )
 from tfclass.corpus.sources import Source
-from tfclass.corpus.split import FLATTERS, assign_splits
+from tfclass.corpus.split import FLATTERS, SPLITS, assign_splits
 from tfclass.corpus.table import LabelledProteins, read_table
 from tfclass.errors import TableError
 from tfclass.sequence.vocabulary import Vocabulary
 
 _SHOWN = 3
-_SPLITS = ("train", "valid", "test")
 
 
 class ClusterOptions(NamedTuple):
@@ -164,7 +163,7 @@ def split_corpus(table: Path, output: Path, config: SplitConfig) -> Manifest:
     """
     check_output(output)
     proteins, manifest = read_corpus(table)
-    n_splits = config.folds if config.policy == "folds" else len(_SPLITS)
+    n_splits = config.folds if config.policy == "folds" else len(SPLITS)
     _check_enough(proteins.frame, "id" if config.policy == "random" else "cluster", n_splits, str(table))
     split = assign_splits(proteins, config, str(table))
     _check_splits(split.frame, str(table))
@@ -241,9 +240,9 @@ def _check_enough(frame: pd.DataFrame, unit: str, needed: int, path: str) -> Non
 def _check_splits(frame: pd.DataFrame, path: str) -> None:
     there = Counter(zip(frame["split"], frame["label"], strict=True))
     labels = sorted(set(frame["label"]))
-    empty = [f"no {label!r} in {split}" for label in labels for split in _SPLITS if not there[split, label]]
+    empty = [f"no {label!r} in {split}" for label in labels for split in SPLITS if not there[split, label]]
     if empty:
-        found = f"{some(empty)} ({len(empty)} of {len(labels) * len(_SPLITS)} combinations)"
+        found = f"{some(empty)} ({len(empty)} of {len(labels) * len(SPLITS)} combinations)"
         expected, action = "each class in each split", "another seed, other shares or fewer classes may do"
         raise TableError(f"{path}, column 'split'", found, expected, action, path=path, column="split")
 

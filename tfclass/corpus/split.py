@@ -14,6 +14,7 @@ from tfclass.config import SplitConfig
 from tfclass.corpus.table import LabelledProteins
 from tfclass.errors import TableError
 
+SPLITS = ("train", "valid", "test")
 FLATTERS = "single proteins at random: relatives are on both sides, and scores are too high"
 
 _log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ def assign_splits(proteins: LabelledProteins, config: SplitConfig, path: str) ->
         names[config.fold], names[(config.fold + 1) % config.folds] = "test", "valid"
         shares = [1 / config.folds] * config.folds
     else:
-        names = np.array(["train", "valid", "test"])
+        names = np.array(SPLITS)
         shares = [1 - config.valid - config.test, config.valid, config.test]
     splits = names[_deal_out(groups, proteins, shares, config.seed)]
     return proteins._replace(frame=proteins.frame.assign(split=splits))

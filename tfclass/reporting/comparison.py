@@ -27,7 +27,7 @@ from tfclass.reporting.plain import plain_estimates
 from tfclass.reporting.reading import Run
 
 SCHEMA_VERSION = 1
-COMPARED = {"average_precision": "average precision", "mcc": "MCC", "f1": "F1"}
+COMPARED = ("average_precision", "mcc", "f1")
 
 Bools = npt.NDArray[np.bool_]
 

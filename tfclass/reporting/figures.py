@@ -14,10 +14,10 @@ from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from tfclass.evaluation.scored import Scored, calibration_bins, confusion, stated_and_happened
+from tfclass.reporting.tables import METRICS
 
 _BLUE, _ORANGE, _GREY = "#1f5fa8", "#d9822b", "#7a7a7a"
 _RIVALS = ("#d9822b", "#4a9b76", "#a06cb5", "#b58b2a")
-_TITLES = {"average_precision": "average precision", "mcc": "MCC", "f1": "F1"}
 # What is drawn by slice: how well the model ranks, and how well it calls.
 _SLICED = ("average_precision", "mcc")
 Estimates = Mapping[str, Mapping[str, Any]]
@@ -90,7 +90,7 @@ def differences_figure(content: Mapping[str, Any]) -> Figure:
                 ends = [estimate["value"] if estimate[end] is None else estimate[end] for end in ("low", "high")]
                 axes.plot(ends, [place, place], color=_BLUE)
                 axes.plot(estimate["value"], place, "o", color=_BLUE, markersize=5)
-        axes.set(xlabel=_TITLES.get(name, name), ylim=(len(pairs) - 0.5, -0.5))
+        axes.set(xlabel=METRICS[name][0] if name in METRICS else name, ylim=(len(pairs) - 0.5, -0.5))
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.tick_params(labelsize="small")
     figure.axes[0].set_yticks(places, [_verbatim(pair["run"][-32:]) for pair in pairs], fontsize="small")
@@ -242,7 +242,7 @@ def _by_slice(title: str, parts: Sequence[Mapping[str, Any]], *, joined: bool) -
         shares = [part["prevalence"] for part in parts]
         if metric == "average_precision" and None not in shares:
             axes.plot(places, shares, "_", color=_GREY, markersize=22, label="prevalence (chance)")
-        axes.set(ylabel=_TITLES[metric], ylim=(min(0, axes.get_ylim()[0]), 1.03))
+        axes.set(ylabel=METRICS[metric][0], ylim=(min(0, axes.get_ylim()[0]), 1.03))
         axes.grid(axis="y", color=_GREY, alpha=0.25, linewidth=0.6)
     # Above the axes, where no value can lie.
     both[0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize="small")

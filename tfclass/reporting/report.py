@@ -14,7 +14,7 @@ from tfclass import __version__
 from tfclass.bundle.bundle import Bundle
 from tfclass.bundle.operating_points import Calling
 from tfclass.config import Channel, EvaluateConfig, to_mapping
-from tfclass.corpus.split import split_policy
+from tfclass.corpus.split import SPLITS, split_policy
 from tfclass.corpus.table import LabelledProteins
 from tfclass.evaluation.baselines import Baseline, Homologues, LeftOut
 from tfclass.evaluation.calls import ClassScores, per_class
@@ -230,8 +230,7 @@ def _splits(corpus: LabelledProteins) -> dict[str, dict[str, Any]]:
 
 
 def _split_order(name: str) -> tuple[int, str]:
-    known = ("train", "valid", "test")
-    return (known.index(name) if name in known else len(known), name)
+    return (SPLITS.index(name) if name in SPLITS else len(SPLITS), name)
 
 
 def _counts(proteins: LabelledProteins) -> dict[str, int]:

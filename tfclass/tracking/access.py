@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,12 +28,20 @@ def as_global(uri: str) -> Iterator[None]:
 
 def is_missing(uri: str) -> bool:
     """Tell whether a SQLite store is not there; MLflow would make one to read from."""
-    path = _sqlite_file(uri)
+    path = sqlite_file(uri)
     return path is not None and not path.exists()
 
 
-def _sqlite_file(uri: str) -> Path | None:
-    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+def sqlite_file(uri: str) -> Path | None:
+    """Give the file of a SQLite store, whatever its driver and options; None for another store.
+
+    Examples
+    --------
+    >>> sqlite_file("sqlite+pysqlite:///mlflow.db?timeout=5")
+    PosixPath('mlflow.db')
+    """
+    match = re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]+)(?:\?.*)?", uri)
+    return Path(match[1]) if match else None
 
 
 def one_at_a_time(uri: str, seconds: float) -> contextlib.AbstractContextManager[object]:
@@ -43,7 +52,7 @@ def one_at_a_time(uri: str, seconds: float) -> contextlib.AbstractContextManager
     filelock.Timeout
         Another process holds it for longer than `seconds`.
     """
-    path = _sqlite_file(uri)
+    path = sqlite_file(uri)
     if path is None:
         return contextlib.nullcontext()
     from filelock import FileLock
@@ -61,7 +70,7 @@ def wait_for_sqlite(uri: str, seconds: float) -> None:
     sqlite3.Error, OSError
         It is locked for longer than `seconds`, no database, or cannot be written to.
     """
-    path = _sqlite_file(uri)
+    path = sqlite_file(uri)
     if path is None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)

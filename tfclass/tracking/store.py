@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from tfclass.config import TrackingConfig
-from tfclass.tracking.access import as_global, one_at_a_time
+from tfclass.tracking.access import as_global, one_at_a_time, sqlite_file
 from tfclass.tracking.journal import FOLDER, Entry
 
 if TYPE_CHECKING:
@@ -192,8 +192,8 @@ class Store:
         if existing is not None:
             return existing.experiment_id
         # MLflow's own default is relative to wherever the UI is started; a server chooses for itself.
-        folder = Path(self.uri.removeprefix("sqlite:///")).resolve().parent / "mlartifacts"
-        location = folder.as_uri() if self.uri.startswith("sqlite:") else None
+        database = sqlite_file(self.uri)
+        location = (database.resolve().parent / "mlartifacts").as_uri() if database else None
         try:
             return self._client().create_experiment(name, artifact_location=location, tags=_EXPERIMENT_TAGS)
         except MlflowException:
