@@ -1,5 +1,8 @@
 """Scoring when memory runs out: smaller batches, the same numbers."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -95,6 +98,33 @@ def test_another_failure_is_not_taken_for_lack_of_memory(model, proteins):
     small_memory(model, 30, RuntimeError("shape mismatch"))
     with pytest.raises(RuntimeError, match="shape mismatch"):
         logits_of(model, proteins, 100)
+
+
+def test_batches_are_scored_side_by_side_and_the_number_of_threads_is_as_before(model, proteins):
+    inside, together, threads = [], [], set()
+
+    def enter(*_):
+        inside.append(None)
+        threads.add(threading.get_ident())
+        time.sleep(0.02)
+        together.append(len(inside))
+
+    model.pooling.register_forward_pre_hook(enter)
+    model.pooling.register_forward_hook(lambda *_: inside.pop() and None)
+    torch.set_num_threads(3)
+    try:
+        logits_of(model, proteins, 60)
+        assert torch.get_num_threads() == 3
+        with ThreadPoolExecutor(1) as pool:
+            # What a thread begins with is the last number that was set anywhere.
+            assert pool.submit(torch.get_num_threads).result() == 3
+    finally:
+        torch.set_num_threads(1)
+    assert max(together) > 1
+    assert len(threads) == 3
+    threads.clear()
+    logits_of(model, proteins, 60)
+    assert threads == {threading.get_ident()}
 
 
 def test_after_a_failure_no_further_batch_is_begun(model, proteins):
