@@ -8,12 +8,14 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 
-from tfclass.bundle.bundle import load_bundle
+from tfclass.bundle.bundle import load_bundle, save_bundle
 from tfclass.errors import BundleError, MissingExtraError, OutputError
 from tfclass.inference import bulk, engines
 from tfclass.inference.bulk import InProcess, Job, chunks, is_finished, predict_in_parts
@@ -79,8 +81,11 @@ def test_what_is_finished_is_not_done_again(records, job, tmp_path, monkeypatch)
 
 @pytest.mark.parametrize(
     "change",
-    [{"threshold": 0.4}, {"digest": "another"}, {"precision": "bf16"}],
-    ids=["another threshold", "another model", "another precision"],
+    [
+        *({"threshold": 0.4}, {"digest": "another"}, {"precision": "bf16"}),
+        *({"cpu_fallback": True}, {"prevalence": 0.1}, {"evidence": "network"}),
+    ],
+    ids=lambda change: f"another {next(iter(change))}",
 )
 def test_parts_of_another_job_are_not_taken_for_this_one(records, job, tmp_path, change):
     in_parts(records, job, tmp_path)
@@ -90,6 +95,81 @@ def test_parts_of_another_job_are_not_taken_for_this_one(records, job, tmp_path,
     assert not is_finished(part, first.digest, replace(job, **change))
     assert not is_finished(part, "another", job)
     assert not is_finished(tmp_path / "part-00001.parquet", first.digest, job)
+
+
+def test_parts_of_another_version_of_tfclass_are_not_taken_for_this_ones(job, monkeypatch):
+    key = job.key
+    monkeypatch.setattr(bulk, "__version__", "0.0.0")
+    assert job.key != key
+
+
+def test_what_does_not_decide_the_rows_does_not_tell_jobs_apart(job):
+    assert replace(job, device="cuda", threads=7, folder="elsewhere").key == job.key
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [("a", "MKV"), ("b", "MKW")],
+        [("a", "MKV"), ("c", "MKL")],
+        [("a", "MKV"), ("a", "MKL")],
+        [("b", "MKL"), ("a", "MKV")],
+        [("a", "MKV")],
+    ],
+    ids=["another residue", "another id", "an id again", "another order", "fewer"],
+)
+def test_a_chunk_of_other_records_has_another_digest(others):
+    first, second = (
+        [chunk.digest for chunk in chunks(iter([Record(name, name, sequence) for name, sequence in pairs]), 1500)]
+        for pairs in ([("a", "MKV"), ("b", "MKL")], others)
+    )
+    assert len(first) == len(second) == 1
+    assert first != second
+
+
+def test_whether_an_id_came_before_is_part_of_a_chunk():
+    twice, once = [Record("a", "a", "M" * 1500)] * 2, [Record("b", "b", "M" * 1500), Record("a", "a", "M" * 1500)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tfclass.inference.predictor._WINDOW_RECORDS", 1)
+        again, first = (list(chunks(iter(records), 1500))[1] for records in (twice, once))
+    assert (again.records, again.repeated, first.repeated) == (first.records, [True], [False])
+    assert again.digest != first.digest
+
+
+def test_a_worker_predicts_as_the_job_says(small_bundle, tmp_path):
+    calibration = replace(small_bundle.calibration, prevalence=0.3)
+    save_bundle(replace(small_bundle, calibration=calibration), tmp_path / "b", card="")
+    bundle = load_bundle(tmp_path / "b")
+    job = Job(str(tmp_path / "b"), bundle.digest, 0.2, threads=2, precision="bf16", cpu_fallback=True, prevalence=0.01)
+    try:
+        predictor = bulk._predictor(job)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+    told = (predictor.threshold, predictor.precision, predictor.cpu_fallback, predictor.prevalence)
+    assert told == (0.2, "bf16", True, 0.01)
+
+
+def test_a_part_with_fewer_rows_than_its_chunk_is_not_taken(records, job, tmp_path, monkeypatch):
+    def lose_one(job, chunk, path):
+        score_chunk(job, chunk._replace(records=chunk.records[:-1], repeated=chunk.repeated[:-1]), path)
+
+    score_chunk = bulk.score_chunk
+    monkeypatch.setattr(bulk, "score_chunk", lose_one)
+    with pytest.raises(OutputError, match="part-00000.parquet: found another run's part; expected that of this run"):
+        in_parts(records, job, tmp_path)
+
+
+def test_a_folder_named_from_here_is_found_from_elsewhere(records, job, tmp_path, monkeypatch):
+    expected = in_parts(records, job, tmp_path / "whole")
+    monkeypatch.chdir(tmp_path)
+    rows = predict_in_parts(iter(records), job, Path("parts"), InProcess(), chunk_residues=1500)
+    first = next(rows)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert [first, *rows] == expected
+    assert parts_of(tmp_path / "parts") == parts_of(tmp_path / "whole")
+    assert parts_of(tmp_path / "elsewhere") == []
 
 
 def test_parts_of_a_longer_input_do_not_stay_behind(records, job, tmp_path):

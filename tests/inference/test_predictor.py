@@ -121,6 +121,15 @@ class TestRows:
         }
         assert_same_rows([rows[i] for i in (0, 2, 4)], [expected[i] for i in (0, 2, 4)])
 
+    def test_they_are_scored_on_the_cpu_on_request(self, bundle):
+        records = [Record(f"p{i}", "", "M" * length) for i, length in enumerate((20, 90, 30))]
+        expected = list(Predictor(bundle).predict(records))
+        short_of_memory = replace(bundle, model=copy.deepcopy(bundle.model))
+        small_memory(short_of_memory.model, 40, torch.OutOfMemoryError("CUDA out of memory"))
+        rows = list(Predictor(short_of_memory, cpu_fallback=True).predict(records))
+        assert [row.status for row in rows] == ["ok", "ok", "ok"]
+        assert_same_rows(rows, expected)
+
     def test_the_notes_of_a_skipped_record_end_with_the_reason(self, bundle):
         [row] = Predictor(bundle).predict([Record("a", "a", "--*")])
         assert (row.length, row.notes) == (3, "stop_removed;gaps_removed=2;empty")
@@ -188,6 +197,21 @@ class TestRows:
         with pytest.raises(ConfigError) as caught:
             Predictor(replace(bundle, operating_points=(OperatingPoint(0.6, 0.1, 0.8),)), threshold=rule)
         assert str(caught.value) == message
+
+
+def test_what_is_asked_for_at_loading_is_what_predicts(small_bundle_folder, relatives_folder):
+    assert Predictor.load(small_bundle_folder, threshold=0.2).threshold == 0.2
+    assert {Predictor.load(relatives_folder, evidence=channel).channel for channel in ("network", "combined")} == {
+        "network",
+        "combined",
+    }
+
+
+def test_the_model_is_put_on_the_device_that_is_asked_for(small_bundle):
+    # A device that every machine has.
+    there = replace(small_bundle, model=copy.deepcopy(small_bundle.model))
+    Predictor(there, device=torch.device("meta"))
+    assert {parameter.device.type for parameter in there.model.parameters()} == {"meta"}
 
 
 class TestPrevalence:
