@@ -245,6 +245,11 @@ class TestCombiner:
         ours = fit_combiner(reading, found, positive_N)
         np.testing.assert_allclose(ours.probability(found), theirs.predict_proba(terms_NK)[:, 1], rtol=1e-9)
         assert (ours.prevalence, ours.offsets) == (positive_N.mean(), ())
+        probability_N = theirs.predict_proba(terms_NK)[:, 1]
+        own = matthews_corrcoef(positive_N, probability_N >= ours.threshold)
+        best = max(matthews_corrcoef(positive_N, probability_N >= cut) for cut in probability_N)
+        assert own == pytest.approx(best, abs=1e-9)
+        assert ours.threshold in [point.threshold for point in ours.operating_points]
         if "profile" not in channels:
             return
         # With what sets the profiles apart, as more columns: those of the profile that fits best, or none.

@@ -18,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tfclass.config import CorpusConfig
+from tfclass.corpus.homology import MAX_E_VALUE
 from tfclass.corpus.table import LabelledProteins, read_table
 from tfclass.errors import ProgramError
 from tfclass.evaluation.baselines import (
@@ -293,6 +294,9 @@ def test_homologues_of_positives_are_called_positive():
     test = labelled([*relatives(founders), "M"], [*labels, 0])
     homologues = find_homologues(train, test, threads=2)
     assert homologues.how.startswith("MMseqs2 ")
+    # Hits that may be chance are there too; they rank what has no better ones.
+    assert homologues.hits is not None
+    assert homologues.hits["e_value"].max() > MAX_E_VALUE
     found = top_hit(train, test, homologues)
     assert scored(found, test).calls_N.tolist() == test.labels.tolist()
     assert average_precision_score(test.labels, found.scores_NC[:, 1]) == 1.0

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy.special import expit, ndtr
 from scipy.stats import bootstrap as scipy_bootstrap
+from scipy.stats import norm
 
 from tests.evaluation.test_metrics import simulated
-from tfclass.evaluation.bootstrap import resample
+from tfclass.evaluation.bootstrap import Resampled, resample
 from tfclass.evaluation.metrics import Scored, all_metrics, cluster_bootstrap, resampled_metrics
 
 
@@ -66,6 +67,25 @@ def test_the_interval_of_a_mean_is_about_scipys(confidence):
     ours = resampled.estimates(confidence)["mean"]
     assert ours.low == pytest.approx(theirs.confidence_interval.low, abs=0.005)
     assert ours.high == pytest.approx(theirs.confidence_interval.high, abs=0.005)
+
+
+@pytest.mark.parametrize("at", [0.2, 0.5, 0.9])
+def test_the_interval_is_corrected_for_where_the_value_stands_among_its_resamples(at):
+    draws_R = np.random.default_rng(0).gamma(2.0, size=20_000)
+    value = float(np.quantile(draws_R, at))
+    found = Resampled({"metric": value}, {"metric": draws_R}).estimates(0.9)["metric"]
+    # Efron's formula: z0 is the normal quantile of the share of resamples below the value.
+    ends = ndtr(2 * norm.ppf(at) + norm.ppf([0.05, 0.95]))
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(draws_R, ends)), rel=1e-2)
+    # As any percentile, it goes along with what is done to the metric.
+    log = Resampled({"metric": np.log(value)}, {"metric": np.log(draws_R)}).estimates(0.9)["metric"]
+    assert (np.exp(log.low), np.exp(log.high)) == pytest.approx((found.low, found.high), rel=1e-2)
+
+
+def test_a_resample_that_equals_the_value_counts_for_half():
+    draws_R = np.repeat([0.0, 1.0, 2.0], [25, 50, 25])
+    found = Resampled({"metric": 1.0}, {"metric": draws_R}).estimates(0.9)["metric"]
+    assert (found.low, found.high) == (0.0, 2.0)
 
 
 def test_the_bootstrap_is_decided_by_its_seed():

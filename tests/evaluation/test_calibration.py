@@ -13,7 +13,7 @@ from sklearn.metrics import log_loss
 
 from tfclass.config import CalibrationConfig
 from tfclass.errors import ConfigError
-from tfclass.evaluation.calibration import check_calibration, choose_calibration, fit
+from tfclass.evaluation.calibration import _folds, check_calibration, choose_calibration, fit
 
 METHODS = ("none", "temperature", "platt", "isotonic")
 
@@ -78,7 +78,7 @@ def margins(curve, n=1500, seed=0, scale=3.0):
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize(("slope", "bias"), [(1.0, 0.0), (0.4, -1.5), (3.0, 2.0)])
+@pytest.mark.parametrize(("slope", "bias"), [(1.0, 0.0), (0.4, -1.5), (3.0, 2.0), (2.0, -9.0)])
 def test_platts_curve_is_scikit_learns_logistic_regression(slope, bias, seed):
     logits_NC, labels_N = margins(lambda m: expit(slope * m + bias), seed=seed)
     fitted = fit("platt", logits_NC, labels_N, np.ones(2))
@@ -190,6 +190,27 @@ def test_relatives_do_not_help_each_other_across_folds():
     apart = choose(logits_NC, labels_N).candidates["isotonic"]
     assert apart.cross_validated < together.cross_validated
     assert together.log_loss == apart.log_loss
+
+
+def test_relatives_that_agree_tell_no_more_than_one_of_them():
+    logits_NC, labels_N = margins(CURVES["platt"], n=200)
+    once = choose(logits_NC, labels_N, np.arange(1000, 1200)).candidates
+    copies = np.repeat(np.arange(1000, 1200), 9)
+    often = choose(np.repeat(logits_NC, 9, axis=0), np.repeat(labels_N, 9), copies).candidates
+    for name in ("none", "temperature", "platt"):
+        assert often[name].behind == pytest.approx(once[name].behind, rel=1e-3, abs=1e-6), name
+    assert max(candidate.behind for candidate in once.values()) > 0.5
+
+
+def test_every_fold_has_its_share_of_a_rare_class_and_the_seed_decides_which():
+    labels_N = (np.arange(200) < 10).astype(int)
+    clusters_N = np.arange(1000, 1200).astype(str)
+    folds = [_folds(labels_N, clusters_N, CalibrationConfig(folds=5, seed=seed)) for seed in (0, 0, 1)]
+    for folds_N in folds:
+        assert np.bincount(folds_N[labels_N == 1]).tolist() == [2] * 5
+        assert np.bincount(folds_N).tolist() == [40] * 5
+    assert (folds[0] == folds[1]).all()
+    assert (folds[0] != folds[2]).any()
 
 
 def test_the_held_out_loss_is_that_of_a_slow_loop():

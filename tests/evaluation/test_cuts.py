@@ -126,5 +126,31 @@ def test_the_threshold_is_among_the_operating_points_and_is_chosen_at_the_own_pr
     )
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_operating_points_are_left_out_where_they_say_little_and_only_there(seed):
+    rng = np.random.default_rng(seed)
+    positive = rng.random(3000) < 0.3
+    probability = rng.beta(1 + 3 * positive, 3)
+    everywhere = []
+    for cut in np.sort(probability):
+        called = probability >= cut
+        fdr, recall = 1 - positive[called].mean(), positive[called].sum() / positive.sum()
+        if not everywhere or fdr < everywhere[-1][0]:
+            everywhere.append((fdr, recall))
+    points = {(point.fdr, point.recall): point.threshold for point in operating_points(probability, positive)}
+    stay = {everywhere[0], everywhere[-1]}
+    last, n_left_out = everywhere[0], 0
+    for cut in everywhere:
+        differs = cut[0] <= 0.95 * last[0] or cut[1] <= last[1] - 0.005
+        kept = next((point for point in points if point == pytest.approx(cut, abs=1e-12)), None)
+        if kept is None:
+            assert not differs
+            n_left_out += 1
+            continue
+        assert differs or cut in stay or points[kept] == max_mcc_threshold(probability, positive)
+        last = cut
+    assert n_left_out > len(everywhere) / 4
+
+
 def test_without_positives_there_are_no_operating_points():
     assert operating_points(np.array([0.2, 0.4]), np.array([False, False])) == ()

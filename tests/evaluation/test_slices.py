@@ -1,5 +1,7 @@
 """Slices: every protein in the right one, each scored as if it were alone, and small ones marked."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -79,6 +81,18 @@ def test_a_slice_is_scored_as_if_it_were_alone(n_classes):
         assert part.n_clusters == len(set(clusters_N[rows_N]))
         assert part.prevalence == (np.mean(alone.labels_N == 1) if n_classes == 2 else None)
         assert (part.small, part.undefined) == ("", {})
+
+
+def test_the_seed_and_the_number_of_resamples_are_those_of_the_configuration():
+    scored, clusters_N = simulated(2, seed=1), np.arange(400).astype(str)
+    slicing = Slicing("all", ("all",), np.zeros(400, dtype=int))
+    draws = {}
+    for seed, n in ((0, 50), (1, 50), (0, 60)):
+        (part,) = evaluate_slices(scored, clusters_N, slicing, replace(CONFIG, seed=seed, n_bootstrap=n))
+        draws[seed, n] = part.resampled.draws["mcc"]
+    assert [len(each) for each in draws.values()] == [50, 50, 60]
+    assert (draws[0, 50] != draws[1, 50]).any()
+    assert (draws[0, 50] == draws[0, 60][:50]).all()
 
 
 def test_a_protein_may_be_in_no_slice():

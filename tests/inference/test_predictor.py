@@ -207,6 +207,15 @@ def test_what_is_asked_for_at_loading_is_what_predicts(small_bundle_folder, rela
     }
 
 
+def test_the_precision_that_is_asked_for_is_that_of_the_network(bundle):
+    records = random_records(50, np.random.default_rng(7))
+    exact, reduced = (
+        np.array([row.probability for row in Predictor(bundle, precision=precision).predict(records)])
+        for precision in ("float32", "bf16")
+    )
+    assert 0 < np.abs(exact - reduced).max() < 0.05
+
+
 def test_the_model_is_put_on_the_device_that_is_asked_for(small_bundle):
     # A device that every machine has.
     there = replace(small_bundle, model=copy.deepcopy(small_bundle.model))

@@ -25,7 +25,7 @@ class Slicing(NamedTuple):
     labels : tuple of str
         Of the slices, in the order in which to show them.
     codes_N : ndarray of int64, shape (N,)
-        Index into `labels`.
+        Index into `labels`; -1 leaves a protein out.
     """
 
     title: str
