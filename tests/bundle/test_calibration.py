@@ -13,7 +13,7 @@ from scipy.stats import norm
 
 from tfclass.bundle.bundle import find_bundle, load_bundle, save_bundle
 from tfclass.bundle.calibration import Calibration, Knot, at_prevalence, expected_fdr
-from tfclass.bundle.operating_points import Calling, OperatingPoint
+from tfclass.bundle.operating_points import Calling, OperatingPoint, max_mcc_point
 from tfclass.errors import BundleError, ConfigError
 
 ISOTONIC = Calibration(
@@ -239,3 +239,13 @@ def test_an_operating_point_moves_to_another_prevalence_as_the_proteins_do():
     rare_called_N = rare_p_N >= moved.threshold
     assert moved.fdr == pytest.approx(1 - rare_N[rare_called_N].mean(), abs=0.01)
     assert moved.recall == point.recall == pytest.approx(rare_called_N[rare_N].mean(), abs=0.01)
+
+
+def test_a_probability_at_the_threshold_is_called():
+    assert expected_fdr(np.array([0.2, 0.5, 0.9]), 0.5) == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_equally_good_operating_points_the_lowest_is_taken(order):
+    points = (OperatingPoint(0.2, 0.1, 0.8), OperatingPoint(0.6, 0.1, 0.8), OperatingPoint(0.7, 0.1, 0.5))
+    assert max_mcc_point(points[::order], 0.3).threshold == 0.2

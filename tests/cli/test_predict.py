@@ -1,6 +1,7 @@
 """``tfclass predict`` as a user meets it: a process, its streams, its files, its exit status."""
 
 import gzip
+import io
 import itertools
 import json
 import os
@@ -22,6 +23,8 @@ import torch
 from scipy.special import softmax
 
 from tfclass import Predictor, __version__
+from tfclass.bundle.bundle import load_bundle
+from tfclass.inference.output import write_tsv
 from tfclass.sequence.fasta import read_fasta
 
 LETTERS = "ACDEFGHIKLMNPQRSTVWYBJOUXZ"
@@ -194,6 +197,23 @@ class TestRows:
         line = tfclass("predict", odd, "--model", small_bundle_folder, "--header").out.split("\n", 1)[0]
         description = json.loads((small_bundle_folder / "bundle.json").read_text())
         assert line.startswith(f"# tfclass={__version__}; model=small; sha256={description['sha256']}; threshold=0.5")
+
+
+@pytest.mark.parametrize("parts", [[], ["--parts", "parts"]], ids=["at once", "in parts"])
+def test_what_is_asked_for_is_what_the_predictor_is_told(tfclass, odd, relatives_folder, tmp_path, parts):
+    asked = ["--evidence", "network", "--prevalence", "0.01", "--precision", "bf16", "--threshold", "0.2"]
+    finished = tfclass("predict", odd, "--model", relatives_folder, *asked, *parts)
+    assert finished.status == 0, finished.err
+    options = {"evidence": "network", "prevalence": 0.01, "precision": "bf16", "threshold": 0.2}
+    expected = io.BytesIO()
+    predictor = Predictor(load_bundle(relatives_folder), **options)
+    write_tsv(predictor.predict(read_fasta(tmp_path / odd)), expected, columns=predictor.columns)
+    assert finished.out.encode("utf-8", "surrogateescape") == expected.getvalue()
+    for name in options:
+        other = Predictor(load_bundle(relatives_folder), **{key: options[key] for key in options if key != name})
+        differs = io.BytesIO()
+        write_tsv(other.predict(read_fasta(tmp_path / odd)), differs, columns=other.columns)
+        assert differs.getvalue() != expected.getvalue(), name
 
 
 class TestEvidence:

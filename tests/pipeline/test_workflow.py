@@ -29,6 +29,7 @@ from tfclass.corpus.demo import FAMILIES
 from tfclass.corpus.split import FLATTERS, assign_splits, select_split
 from tfclass.corpus.table import read_table
 from tfclass.errors import CheckpointError, ReportError, TableError
+from tfclass.evaluation.cuts import max_mcc_threshold, operating_points
 from tfclass.inference.predictor import Predictor
 from tfclass.networks.scoring import scores_of
 from tfclass.sequence.fasta import Record
@@ -94,6 +95,38 @@ def test_training_and_evaluation_agree_with_prediction_and_scikit_learn(demo_tab
     assert report.content["corpus"]["splits"]["valid"]["n_proteins"] == (frame["split"] == "valid").sum()
     trained_clusters = set(frame.loc[frame["split"] == "train", "cluster"])
     assert audit["shared_clusters"] == test["cluster"].isin(trained_clusters).sum()
+
+
+def test_threshold_and_operating_points_are_those_of_calibrated_validation_probabilities(demo_table, folder):
+    bundle = load_bundle(train_and_package(train_config(demo_table, folder)).bundle)
+    frame = pd.read_csv(demo_table, sep="\t")
+    valid = frame[frame["split"] == "valid"]
+    tokens = [bundle.vocabulary.encode(sequence) for sequence in valid["sequence"]]
+    probability_N = bundle.calibration.probability(scores_of(bundle.model, tokens, 2048).logits_NC)[:, 1]
+    positive_N = (valid["label"] == "TF").to_numpy()
+    assert bundle.threshold == max_mcc_threshold(probability_N, positive_N)
+    assert bundle.operating_points == operating_points(probability_N, positive_N)
+    assert bundle.threshold in [point.threshold for point in bundle.operating_points]
+
+
+def test_the_seed_decides_the_first_weights_and_what_is_drawn_on_the_way(demo_table, folder):
+    once = replace(QUICK, epochs=1, residue_dropout=0.3)
+    weights = {}
+    for name, seed, rate in (
+        ("a", 0, 0.01),
+        ("again", 0, 0.01),
+        ("b", 1, 0.01),
+        ("still", 0, 1e-12),
+        ("other", 1, 1e-12),
+    ):
+        runtime, training = replace(ONE_THREAD, seed=seed), replace(once, learning_rate=rate)
+        places = {"run_dir": str(folder / f"run_{name}"), "bundle": str(folder / name)}
+        train_and_package(train_config(demo_table, folder, runtime=runtime, training=training, **places))
+        weights[name] = safetensors.torch.load_file(folder / name / "model.safetensors")["head.weight"]
+    assert torch.equal(weights["a"], weights["again"])
+    # Next to no learning rate: these are the first ones.
+    assert not torch.allclose(weights["still"], weights["other"], atol=1e-3)
+    assert not torch.allclose(weights["a"] - weights["still"], weights["b"] - weights["other"], atol=1e-3)
 
 
 def test_test_proteins_have_no_part_in_training(demo_table, folder):
