@@ -165,7 +165,7 @@ def nearest(hits: pd.DataFrame, n_queries: int) -> pd.DataFrame:
     """
     good = hits.loc[hits["e_value"] < MAX_E_VALUE]
     best = good.drop_duplicates("query").set_index("query").reindex(range(n_queries))
-    best["target"] = best["target"].fillna(-1).astype(np.int64)
+    best["target"] = best["target"].astype(np.float64).fillna(-1).astype(np.int64)
     return best[["identity", "e_value", "bits", "target"]].rename_axis(None)
 
 
