@@ -7,6 +7,7 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 import pytest
+import torch
 
 from tests.conftest import SMALL
 from tests.test_config import composed
@@ -153,6 +154,18 @@ def test_a_test_split_of_one_class_leaves_its_scores_open(demo_table, folder):
     ).iloc[0]
     assert pd.isna(row["test_ap"])
     print_zoo(pd.DataFrame([row]), "demo", "test")
+
+
+def test_words_are_learned_ahead_of_the_training_where_the_model_says_so(demo_table, folder):
+    # Next to no learning rate: the training itself leaves them as they are.
+    still = TrainingConfig(epochs=1, max_residues=2048, learning_rate=1e-12, skipgram=SkipgramConfig(pairs=5000))
+    weights = {}
+    for embedding in ("skipgram", "learned"):
+        models = {"words": replace(MODELS["words"], embedding=embedding)}
+        run_zoo(config(demo_table, folder, models=models, training=still, run_dir=str(folder / embedding)))
+        weights[embedding] = load_bundle(folder / embedding / "words" / "bundle").model.embedding.weight
+    assert weights["skipgram"].shape == weights["learned"].shape
+    assert not torch.allclose(weights["skipgram"], weights["learned"], atol=0.05)
 
 
 def test_words_are_learned_from_the_training_split_alone(demo_table, folder):
