@@ -7,7 +7,7 @@ from torch import nn
 
 from tfclass.networks import backpropagation
 from tfclass.networks.cells import LSTM
-from tfclass.networks.regularisation import VariationalDropout, WeightDropout, set_forget_bias
+from tfclass.networks.regularisation import Dropout, VariationalDropout, WeightDropout, set_forget_bias
 
 PEEPHOLES = ["none", "diagonal", "full"]
 
@@ -117,6 +117,38 @@ def test_the_forget_bias_is_what_was_asked_for_in_both_kinds_of_layer():
     assert ours.bias_G[3:6].tolist() == [1.5] * 3
     assert (theirs.bias_ih_l0 + theirs.bias_hh_l0)[3:6].tolist() == [1.5] * 3
     assert (theirs.bias_ih_l0 + theirs.bias_hh_l0)[:3].abs().sum() > 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.999999])
+def test_dropout_drops_its_share_and_scales_up_the_rest_with_its_gradient(share, dtype):
+    torch.manual_seed(0)
+    x = torch.ones(999, 1001, dtype=dtype, requires_grad=True)
+    dropped = Dropout(share)(x)
+    dropped.sum().backward()
+    assert torch.equal(x.grad, dropped)
+    zero, scaled = dropped.unique().tolist()
+    assert zero == 0
+    # 16 bits tell one share in 65,536.
+    assert 1 / scaled == pytest.approx(1 - min(share, 1 - 2**-16), rel=2**-8 if dtype == torch.bfloat16 else 2e-5)
+    found, spread = float((dropped == 0).double().mean()), (share * (1 - share) / x.numel()) ** 0.5
+    assert found == pytest.approx(share, abs=5 * spread + 2**-16)
+    # One after the other as independent as they should be, and those of a word of 64 bits too.
+    kept = (dropped != 0).double().flatten() - (1 - found)
+    for lag in (1, 2, 3, 4, 8):
+        assert abs(float((kept[:-lag] * kept[lag:]).mean())) < 5 * share * (1 - share) / x.numel() ** 0.5 + 1e-9
+
+
+def test_dropout_follows_torch_s_seed_and_leaves_scoring_alone():
+    dropout, x = Dropout(0.3), torch.randn(5, 7)
+    torch.manual_seed(3)
+    first = dropout(x)
+    assert not torch.equal(dropout(x), first)
+    torch.manual_seed(3)
+    assert torch.equal(dropout(x), first)
+    assert dropout(x[:0]).shape == (0, 7)
+    assert dropout.eval()(x) is x
+    assert Dropout(0.0)(x) is x
 
 
 def test_variational_dropout_drops_a_feature_at_every_position_or_at_none():

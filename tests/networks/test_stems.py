@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tfclass.networks.encoders import length_mask
-from tfclass.networks.stems import ConvolutionLayer, ConvolutionStem, NoStem, StackStem
+from tfclass.networks.stems import ConvolutionLayer, ConvolutionStem, NoStem, Places, StackStem
 
 
 @pytest.mark.parametrize("pool", [1, 2, 3, 7])
@@ -57,26 +59,25 @@ def test_stacks_give_in_evaluation_what_each_sequence_gives_alone():
 
 
 @pytest.mark.parametrize("kernel", [1, 4, 5, 16])
-def test_a_layer_of_a_stack_is_a_convolution_that_keeps_the_length(kernel):
+def test_a_layer_of_a_stack_is_a_convolution_of_each_sequence_that_keeps_the_length(kernel):
     torch.manual_seed(0)
     layer = ConvolutionLayer(4, 3, kernel, dropout=0.0).eval()
-    mask_BL = length_mask(torch.tensor([9, 2]), 9)
-    x_BLE = torch.randn(2, 9, 4) * mask_BL[..., None]
+    lengths = [9, 2, 20]
+    sequences = [torch.randn(length, 4) for length in lengths]
     weight, bias = layer.convolution.weight, layer.convolution.bias
     # As torch pads for "same", which warns of the copy that it makes.
-    padded_BEL = F.pad(x_BLE.transpose(1, 2), ((kernel - 1) // 2, kernel // 2))
-    expected_BFL = F.relu(layer.norm(F.conv1d(padded_BEL, weight, bias))) * mask_BL[:, None]
-    torch.testing.assert_close(layer(x_BLE.transpose(1, 2), mask_BL), expected_BFL)
+    margins = ((kernel - 1) // 2, kernel // 2)
+    expected = [F.relu(layer.norm(F.conv1d(F.pad(x.T[None], margins), weight, bias)))[0].T for x in sequences]
+    found_NF = layer(torch.cat(sequences), Places(torch.tensor(lengths), 20, gap=kernel // 2))
+    torch.testing.assert_close(found_NF, torch.cat(expected))
 
 
 def test_batch_statistics_are_those_of_real_positions_only():
     torch.manual_seed(0)
     layer = ConvolutionLayer(4, 3, kernel=1, dropout=0.0)
-    lengths_B = torch.tensor([9, 2])
-    mask_BL = length_mask(lengths_B, 9)
-    x_BLE = torch.randn(2, 9, 4) * mask_BL[..., None]
-    layer(x_BLE.transpose(1, 2), mask_BL)
-    convolved = layer.convolution(x_BLE.transpose(1, 2)).transpose(1, 2)[mask_BL]
+    x_NE = torch.randn(11, 4)
+    layer(x_NE, Places(torch.tensor([9, 2]), 9, gap=0))
+    convolved = layer.convolution(x_NE.T[None])[0].T
     # PyTorch moves running statistics a tenth of the way.
     torch.testing.assert_close(layer.norm.running_mean, 0.1 * convolved.mean(dim=0))
     torch.testing.assert_close(layer.norm.running_var, 0.9 + 0.1 * convolved.var(dim=0))
@@ -85,14 +86,50 @@ def test_batch_statistics_are_those_of_real_positions_only():
 def test_a_batch_of_one_residue_is_normalised_by_what_was_learned():
     torch.manual_seed(0)
     layer = ConvolutionLayer(4, 3, kernel=3, dropout=0.0)
-    x_BEL, mask_BL = torch.randn(1, 4, 1), torch.ones(1, 1, dtype=torch.bool)
+    x_NE, places = torch.randn(1, 4), Places(torch.tensor([1]), 1, gap=1)
     with torch.no_grad():
         layer.norm.running_mean.uniform_()
         layer.norm.running_var.uniform_(0.5, 2)
-    trained = layer.train()(x_BEL, mask_BL)
-    torch.testing.assert_close(trained, layer.eval()(x_BEL, mask_BL))
+    trained = layer.train()(x_NE, places)
+    torch.testing.assert_close(trained, layer.eval()(x_NE, places))
     trained.sum().backward()
     assert layer.convolution.weight.grad is not None
+
+
+@settings(deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 12), min_size=1, max_size=5),
+    padding=st.integers(0, 3),
+    margins=st.tuples(st.integers(0, 4), st.integers(0, 4)),
+)
+def test_real_positions_are_moved_and_their_gradients_back(lengths, padding, margins):
+    longest, gap = max(lengths) + padding, 3
+    places = Places(torch.tensor(lengths), longest, gap)
+    x_BLF = torch.randn(len(lengths), longest, 2, dtype=torch.float64, requires_grad=True)
+    alone = [x_LF[:length] for x_LF, length in zip(x_BLF.detach(), lengths, strict=True)]
+    rows_NF = places.rows(x_BLF)
+    assert torch.equal(rows_NF, torch.cat(alone))
+    padded_BLF = places.padded(rows_NF)
+    assert torch.equal(padded_BLF, x_BLF * length_mask(torch.tensor(lengths), longest)[..., None])
+    line_WF = places.laid_out(rows_NF, margins)
+    between = torch.zeros(gap, 2, dtype=torch.float64)
+    expected_WF = torch.cat([torch.zeros(margins[0], 2), *(part for x_LF in alone for part in (x_LF, between))])
+    assert torch.equal(line_WF[: len(expected_WF)], expected_WF)
+    assert not line_WF[len(expected_WF) :].any()
+    assert len(expected_WF) + margins[1] <= len(line_WF) <= (len(expected_WF) + margins[1]) * 17 / 16
+    assert torch.equal(places.picked(line_WF[margins[0] :]), rows_NF)
+
+    def all_ways(x_BLF):
+        line_WF = places.laid_out(places.rows(x_BLF), margins)
+        return line_WF, places.padded(places.picked(line_WF[margins[0] : len(line_WF) - margins[1]]))
+
+    assert torch.autograd.gradcheck(all_ways, x_BLF)
+
+
+def test_lines_have_few_widths():
+    # What a batch of up to 16,384 residues takes: each width has kernels of its own.
+    widths = {len(Places(torch.tensor([n]), n, 8).laid_out(torch.zeros(n, 1), (0, 0))) for n in range(8193, 16377, 7)}
+    assert len(widths) == 16
 
 
 def test_the_rivals_have_as_many_weights_as_published(vocabulary):

@@ -9,12 +9,14 @@ References
 """
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tfclass.networks.encoders import length_mask
+from tfclass.networks.regularisation import Dropout
 
 
 class NoStem(nn.Module):
@@ -153,22 +155,28 @@ class StackStem(nn.Module):
         self.layers = nn.ModuleList(layer for stack in layers for layer in stack)
         self.out_features = channels * len(stacks)
         self.merge = ConvolutionLayer(self.out_features, self.out_features, 1, 0.0)
+        self.gap = max(max(layer.margins) for stack in layers for layer in stack)
         self.pool = pool
 
     def forward(self, x_BLE: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
         """Detect motifs and shorten; see `ConvolutionStem.forward` for shapes."""
-        mask_BL = length_mask(lengths_B, x_BLE.shape[1])
+        places = Places(lengths_B, x_BLE.shape[1], self.gap)
+        x_NE = places.rows(x_BLE)
         found = []
         for stack in self.stacks:
-            found_BFL = x_BLE.transpose(1, 2)
+            found_NF = x_NE
             for layer in stack:
-                found_BFL = layer(found_BFL, mask_BL)
-            found.append(found_BFL)
-        return max_pooled(self.merge(torch.cat(found, dim=1), mask_BL), lengths_B, self.pool)
+                found_NF = layer(found_NF, places)
+            found.append(found_NF)
+        merged_BLF = places.padded(self.merge(torch.cat(found, dim=1), places))
+        return max_pooled(merged_BLF.transpose(1, 2), lengths_B, self.pool)
 
 
 class ConvolutionLayer(nn.Module):
-    """Convolution, batch normalisation over real positions only, ReLU, dropout; the length stays.
+    """Convolution, batch normalisation, ReLU, dropout; the length stays.
+
+    Between layers there are only the N real positions of a batch, one row each: padding would count in the mean and
+    variance, more of it in a batch of unlike lengths.
 
     Parameters
     ----------
@@ -183,18 +191,16 @@ class ConvolutionLayer(nn.Module):
         self.margins = ((kernel - 1) // 2, kernel // 2)
         self.convolution = nn.Conv1d(in_features, channels, kernel)
         self.norm = nn.BatchNorm1d(channels)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
-    def forward(self, x_BFL: Tensor, mask_BL: Tensor) -> Tensor:
-        """Apply the layer; zero on padding, as the next convolution sees past a sequence's end."""
-        # As a plane of one row whose channels lie side by side in memory: nothing is then transposed.
-        plane_BF1L = F.pad(x_BFL, self.margins)[:, :, None].contiguous(memory_format=torch.channels_last)
+    def forward(self, x_NF: Tensor, places: "Places") -> Tensor:
+        """Apply the layer to the real positions of a batch; zeros lie beyond the ends of a sequence."""
+        # As an image of one row whose channels lie side by side in memory, and with the strides that say so (a
+        # transposition would give it others): nothing is then copied.
+        image_BFHW = places.laid_out(x_NF, self.margins)[None, None].permute(0, 3, 1, 2)
         weight_CF1K, bias_C = self.convolution.weight[:, :, None], self.convolution.bias
-        found_BLF = F.conv2d(plane_BF1L, weight_CF1K, bias_C)[:, :, 0].transpose(1, 2)
-        out_BLF = torch.zeros_like(found_BLF)
-        # Padding would count in the mean and variance, more of it in a batch of unlike lengths.
-        out_BLF[mask_BL] = self.dropout(F.relu(self._normalised(found_BLF[mask_BL])))
-        return out_BLF.transpose(1, 2)
+        found_WC = F.conv2d(image_BFHW, weight_CF1K, bias_C).permute(0, 2, 3, 1).flatten(0, 2)
+        return self.dropout(F.relu(self._normalised(places.picked(found_WC))))
 
     def _normalised(self, found_NF: Tensor) -> Tensor:
         if len(found_NF) > 1 or not self.training:
@@ -202,6 +208,96 @@ class ConvolutionLayer(nn.Module):
         # A batch of one residue has no variance of its own.
         norm = self.norm
         return F.batch_norm(found_NF, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
+
+
+class Places:
+    """Where the N real positions of a batch stand: padded, one sequence below the other, or side by side in one line.
+
+    A convolution reads them side by side, `gap` zeros apart, and as many at the end as fill the line to one of few
+    widths: oneDNN compiles its kernels anew for every shape that it has not seen of late. Whole rows are copied, by
+    number, forth and back: a mask would look up every single one (``benchmarks/stacks.py`` measures both).
+
+    Parameters
+    ----------
+    lengths_B : int64 tensor, shape (B,)
+        With N as their sum.
+    longest : int
+        L.
+    gap : int
+        At least what a convolution sees to one side.
+    """
+
+    def __init__(self, lengths_B: Tensor, longest: int, gap: int) -> None:
+        device, rows = lengths_B.device, int(lengths_B.sum())
+        sequence_N = torch.repeat_interleave(torch.arange(len(lengths_B), device=device), lengths_B, output_size=rows)
+        row_N = torch.arange(rows, device=device)
+        within_N = row_N - (lengths_B.cumsum(0) - lengths_B)[sequence_N]
+        self.shape = (len(lengths_B), longest)
+        self._in_padded = _Order.onto(sequence_N * longest + within_N, len(lengths_B) * longest)
+        self._in_line = _Order.onto(row_N + gap * sequence_N, _rounded(rows + gap * len(lengths_B)))
+        self._known: dict[tuple[int, int], _Order] = {}
+
+    def rows(self, x_BLF: Tensor) -> Tensor:
+        """Keep the real positions of a padded batch; shape (N, F)."""
+        return _Moved.apply(x_BLF.flatten(0, 1), self._in_padded, False)
+
+    def padded(self, x_NF: Tensor) -> Tensor:
+        """Undo `rows`; zero on padding; shape (B, L, F)."""
+        return _Moved.apply(x_NF, self._in_padded, True).unflatten(0, self.shape)
+
+    def laid_out(self, x_NF: Tensor, margins: tuple[int, int]) -> Tensor:
+        """Lay the real positions in a line, with so many zeros before and after it; shape (W + margins, F)."""
+        if margins not in self._known:
+            self._known[margins] = self._in_line.within(*margins)
+        return _Moved.apply(x_NF, self._known[margins], True)
+
+    def picked(self, x_WF: Tensor) -> Tensor:
+        """Take the real positions out of a line without margins; shape (N, F)."""
+        return _Moved.apply(x_WF, self._in_line, False)
+
+
+class _Order(NamedTuple):
+    """Which of N rows stands at each of M places (any where none does), which places are empty, where each row is."""
+
+    row_M: Tensor
+    empty_K: Tensor
+    place_N: Tensor
+
+    @classmethod
+    def onto(cls, place_N: Tensor, size: int) -> "_Order":
+        """Make the order that puts rows on so many places."""
+        row_M = place_N.new_full((size,), -1)
+        row_M[place_N] = torch.arange(len(place_N), device=place_N.device)
+        return cls(row_M.clamp(min=0), (row_M < 0).nonzero()[:, 0], place_N)
+
+    def within(self, before: int, after: int) -> "_Order":
+        """Put empty places before and after."""
+        return _Order.onto(self.place_N + before, before + len(self.row_M) + after)
+
+
+class _Moved(torch.autograd.Function):
+    """Rows to their places, zero where none goes, or from there; the gradient goes the other way."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, order: _Order, there: bool) -> Tensor:  # noqa: ANN401 - as torch has it
+        ctx.order, ctx.there = order, there
+        return _moved(x, order, there)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
+        return _moved(gradients[0], ctx.order, not ctx.there), None, None
+
+
+def _moved(x: Tensor, order: _Order, there: bool) -> Tensor:
+    if there:
+        return x.index_select(0, order.row_M).index_fill_(0, order.empty_K, 0)
+    return x.index_select(0, order.place_N)
+
+
+def _rounded(width: int) -> int:
+    """Round up by at most a sixteenth, to one of sixteen widths between two powers of two."""
+    grain = max(1, 1 << (width - 1).bit_length() >> 5)
+    return -(-width // grain) * grain
 
 
 def max_pooled(found_BFL: Tensor, lengths_B: Tensor, pool: int) -> tuple[Tensor, Tensor]:
