@@ -184,6 +184,16 @@ class TestAnswers:
         np.testing.assert_allclose(some.probability_NC, whole.probability_NC[rows], atol=1e-5)
         assert some.evidence == [whole.evidence[i] for i in rows]
 
+    def test_the_network_gets_no_more_residues_at_once_than_asked_for(self, witnesses, tokens):
+        read = []
+        watched = witnesses.model.pooling.register_forward_pre_hook(lambda _, given: read.append(len(given[0])))
+        try:
+            answer(witnesses, [tokens[0][:40]] * 9, "combined", max_residues=100)
+        finally:
+            watched.remove()
+        assert max(read) == 2
+        assert sum(read) == 9
+
     def test_threads_change_nothing(self, witnesses, tokens):
         alone = answer(witnesses, tokens, "profile")
         torch.set_num_threads(2)

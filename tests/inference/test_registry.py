@@ -1,6 +1,9 @@
 """Models by MLflow address, from a real store."""
 
+import os
 import shutil
+import subprocess
+import sys
 
 import mlflow
 import pytest
@@ -37,6 +40,15 @@ def test_an_address_is_the_bundle_that_was_logged(logged, address, small_bundle_
     assert predictor.bundle.digest == load_bundle(small_bundle_folder).digest
     records = [Record("a", "a", "MKVLAG")]
     assert list(predictor.predict(records)) == list(Predictor.load(small_bundle_folder).predict(records))
+
+
+def test_what_was_fetched_is_gone_when_python_ends(logged, tmp_path):
+    code = "from tfclass.inference.registry import locate_model as l; print(*sorted(l('models:/tfclass/1').iterdir()))"
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": logged[0], "TMPDIR": str(tmp_path)}
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert f"{tmp_path}/tfclass-" in ended.stdout
+    assert "bundle.json" in ended.stdout
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_not_there_is_one_line(logged, monkeypatch, tmp_path):
