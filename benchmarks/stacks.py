@@ -1,6 +1,6 @@
 """What DeepReg's architecture gains in training on a CPU from how its convolutions are laid out.
 
-    python benchmarks/stacks.py [--batches 12] [--rounds 3] [--threads 0]
+    python benchmarks/stacks.py [--batches 40] [--rounds 3] [--threads 0]
 
 The same network, batches and weights, in bfloat16, in turns:
 
@@ -35,7 +35,7 @@ STACKS = ((4, 4, 16), (12, 8, 4), (16, 4, 4), (6, 6, 12))
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batches", type=int, default=12)
+    parser.add_argument("--batches", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=0, help="0: torch chooses")
     options = parser.parse_args()
