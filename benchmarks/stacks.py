@@ -5,7 +5,7 @@
 The same network, batches and weights, in bfloat16, in turns:
 
 * padded: convolutions over padded sequences, a mask for batch normalisation, `nn.Dropout`, as one would write it down;
-* in a line: only real positions, side by side for the convolutions (`tfclass.networks.stems.Places`), `nn.Dropout`;
+* in a line: only real positions, side by side for the convolutions (`tfclass.networks.stacks.Places`), `nn.Dropout`;
 * as it is: in a line, with `tfclass.networks.regularisation.Dropout`.
 
 Prints residues per second of the training steps, the ratio of the medians, and the largest difference between the
@@ -26,7 +26,8 @@ from tfclass.config import ModelConfig, StemConfig
 from tfclass.corpus.batching import Batch, collate, shuffled_batches
 from tfclass.networks.classifier import Classifier
 from tfclass.networks.encoders import length_mask
-from tfclass.networks.stems import ConvolutionLayer, StackStem, max_pooled
+from tfclass.networks.stacks import ConvolutionLayer, StackStem
+from tfclass.networks.stems import max_pooled
 from tfclass.networks.zoo import build
 from tfclass.sequence.vocabulary import Vocabulary
 

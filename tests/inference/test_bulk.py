@@ -363,7 +363,7 @@ def test_processes_give_the_same_rows_and_a_killed_worker_is_one_line(command, t
     workers[0].kill()
     status, _, err = finish(process)
     assert status == 1
-    assert err.startswith("tfclass: --engine process: found a worker that died")
+    assert err.startswith("tfclass: --engine process: found a worker that died"), err
     assert err.count("\n") == 1
     assert not (tmp_path / "out.jsonl").exists()
     status, out, _ = finish(command("--format", "jsonl", "--engine", "process", "--parts", "parts"))

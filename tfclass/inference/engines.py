@@ -51,6 +51,9 @@ def _processes(workers: int) -> Iterator[Executor]:
     # A forked torch may wait for threads that were not copied with it.
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_leave_with_parent)
     try:
+        # A worker that dies while work is handed out leaves Python's own thread a dictionary that changes as it is
+        # read, hence a traceback; most of that time is their start.
+        pool.submit(os.getpid).result()
         yield pool
     except BaseException as error:
         # Nobody waits for the chunks in hand; and the pool, having found one worker dead, would wait without end for

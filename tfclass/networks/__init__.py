@@ -14,7 +14,8 @@ Every tensor name ends in its shape. The legend:
 ``K``  families
 ``S``  steps, `stem.pool` residues each
 ``W``  places of a convolution's window
-``N``  proteins of a data set, for which arrays outside this package stand; ``R`` resamples of them
+``M``  places in a line of sequences, or of a padded batch; ``Z`` those that are empty, ``N`` those that are not
+``N``  elsewhere, proteins of a data set, for which arrays outside this package stand; ``R`` resamples of them
 ====  =====================================================
 
 So ``tokens_BL`` is an integer matrix, ``states_BLF`` what an encoder returns, ``logits_BC`` what the classifier

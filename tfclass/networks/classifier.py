@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from tfclass.networks.embeddings import FixedEmbedding, WordEmbedding
 from tfclass.networks.encoders import NoEncoder, Recurrent, length_mask
-from tfclass.networks.stems import ConvolutionStem, LookupStem, NoStem, StackStem
+from tfclass.networks.stacks import StackStem
+from tfclass.networks.stems import ConvolutionStem, LookupStem, NoStem
 
 
 class HeadLogits(NamedTuple):

@@ -14,7 +14,8 @@ from tfclass.networks.embeddings import FixedEmbedding, WordEmbedding, blosum62,
 from tfclass.networks.encoders import NoEncoder, Recurrent
 from tfclass.networks.pooling import AttentionPooling, LastPooling, MaxPooling, MeanPooling
 from tfclass.networks.regularisation import VariationalDropout, WeightDropout, set_forget_bias
-from tfclass.networks.stems import ConvolutionStem, NoStem, StackStem
+from tfclass.networks.stacks import StackStem
+from tfclass.networks.stems import ConvolutionStem, NoStem
 from tfclass.sequence.vocabulary import Vocabulary
 
 _Layer = Callable[[int, int], nn.Module]
