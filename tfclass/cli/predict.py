@@ -1,16 +1,16 @@
 """``tfclass predict``: FASTA in, one row per record out."""
 
-import contextlib
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from tfclass.cli import predict_options as options
+from tfclass.cli.predict_summary import Tally, is_called, progress
 from tfclass.cli.signals import stop_at_once
-from tfclass.cli.terminal import has_terminal
 from tfclass.files import is_address
 
 if TYPE_CHECKING:
@@ -22,69 +22,27 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "tf-bilstm"
 
 
-Inputs = Annotated[list[str], typer.Argument(metavar="FASTA...", help="Plain or compressed; - is standard input.")]
-Output = Annotated[
-    str | None,
-    typer.Option("-o", "--output", help="Where rows go, instead of standard output; .gz packs them; s3://... too."),
-]
-Format = Annotated[
-    Literal["tsv", "jsonl", "parquet"] | None,
-    typer.Option("--format", help="How rows are written; by default as the name of -o ends, else tsv."),
-]
-Model = Annotated[str, typer.Option(help="A bundle folder, a shipped model's name, or models:/NAME@ALIAS of MLflow.")]
-Evidence = Annotated[
-    Literal["network", "profile", "homology", "combined"] | None,
-    typer.Option(help="What a call rests on; by default combined where the model has more than a network."),
-]
-Threshold = Annotated[
-    str | None, typer.Option(help="Probability from which a protein is called; or max-mcc, fdr=X, recall=X.")
-]
-Prevalence = Annotated[
-    float | None, typer.Option(help="Share of TFs to expect, such as 0.06: adjusts probabilities and threshold to it.")
-]
-OnlyTf = Annotated[bool, typer.Option("--only-tf", help="Only rows called TF.")]
-Header = Annotated[bool, typer.Option("--header", help="Begin TSV with a # line: version, model, its digest.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if any record was skipped.")]
-Shard = Annotated[str, typer.Option(metavar="I/N", help="Only records I, I+N, I+2N, ... of the input.")]
-Resume = Annotated[bool, typer.Option("--resume", help="With -o: after an interruption, the same command goes on.")]
-Parts = Annotated[Path | None, typer.Option(help="Keep finished parts (Parquet) here; a rerun does only the rest.")]
-Engine = Annotated[
-    Literal["none", "process", "dask"], typer.Option(help="Where parts are computed; needs --parts or --resume.")
-]
-Workers = Annotated[int | None, typer.Option(min=1, help="Workers of the engine; 2 by default.")]
-Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs.")]
-Fallback = Annotated[
-    bool, typer.Option("--cpu-fallback", help="Score on the CPU what is too long for the memory of the GPU.")
-]
-Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves the choice to torch.")]
-Precision = Annotated[
-    Literal["float32", "bf16"],
-    typer.Option(help="bf16 is a third faster where the processor computes in it; probabilities move a little."),
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr but errors.")]
-
-
 def predict(
-    fasta: Inputs,
-    output: Output = None,
-    output_format: Format = None,
-    model: Model = DEFAULT_MODEL,
-    evidence: Evidence = None,
-    threshold: Threshold = None,
-    prevalence: Prevalence = None,
-    only_tf: OnlyTf = False,
-    header: Header = False,
-    strict: Strict = False,
-    shard: Shard = "1/1",
-    resume: Resume = False,
-    parts: Parts = None,
-    engine: Engine = "none",
-    workers: Workers = None,
-    device: Device = "auto",
-    cpu_fallback: Fallback = False,
-    threads: Threads = 0,
-    precision: Precision = "float32",
-    quiet: Quiet = False,
+    fasta: options.Inputs,
+    output: options.Output = None,
+    output_format: options.Format = None,
+    model: options.Model = DEFAULT_MODEL,
+    evidence: options.Evidence = None,
+    threshold: options.Threshold = None,
+    prevalence: options.Prevalence = None,
+    only_tf: options.OnlyTf = False,
+    header: options.Header = False,
+    strict: options.Strict = False,
+    shard: options.Shard = "1/1",
+    resume: options.Resume = False,
+    parts: options.Parts = None,
+    engine: options.Engine = "none",
+    workers: options.Workers = None,
+    device: options.Device = "auto",
+    cpu_fallback: options.Fallback = False,
+    threads: options.Threads = 0,
+    precision: options.Precision = "float32",
+    quiet: options.Quiet = False,
 ) -> None:
     """Predict which proteins are transcription factors.
 
@@ -99,18 +57,18 @@ def predict(
     folder = _parts_folder(parts, output, resume=resume, engine=engine)
     _refuse_idle_options(header=header and name == "jsonl", workers=workers is not None and engine == "none")
     records = _sharded(fasta, shard)
-    options = {"threshold": threshold, "prevalence": prevalence, "evidence": evidence}
-    options |= {"precision": precision, "cpu_fallback": cpu_fallback}
-    predictor, bundle_folder = _predictor(model, device, threads, **options)
+    chosen = {"threshold": threshold, "prevalence": prevalence, "evidence": evidence}
+    chosen |= {"precision": precision, "cpu_fallback": cpu_fallback}
+    predictor, bundle_folder = _predictor(model, device, threads, **chosen)
     facts = _facts(predictor) if header or name == "parquet" else None
-    tally = _Tally()
-    with stop_at_once(goes_on=folder is not None), _progress(quiet) as advance:
+    tally = Tally()
+    with stop_at_once(goes_on=folder is not None), progress(quiet) as advance:
         if folder is None:
             rows = predictor.predict(records)
         else:
             rows = _in_parts(predictor, records, bundle_folder, folder, engine, workers or 2, threads)
         rows = tally.count(rows, advance)
-        _write(filter(_is_called, rows) if only_tf else rows, name, output, facts, predictor.columns)
+        _write(filter(is_called, rows) if only_tf else rows, name, output, facts, predictor.columns)
     if folder is not None and parts is None:
         _remove_parts(folder)
     if not quiet:
@@ -227,24 +185,6 @@ def _in_parts(
         yield from predict_in_parts(records, job, folder, executor, in_flight=0 if alone else 2 * workers)
 
 
-class _Tally:
-    def __init__(self) -> None:
-        self.records = self.skipped = self.called = 0
-
-    def count(self, rows: Iterable["Prediction"], advance: Callable[[], object]) -> Iterator["Prediction"]:
-        for row in rows:
-            advance()
-            self.records += 1
-            self.skipped += row.status == "skipped"
-            self.called += _is_called(row)
-            yield row
-
-
-def _is_called(row: "Prediction") -> bool:
-    # A model of several classes has no negative one: all it scores is called.
-    return row.probability is not None and (row.threshold is None or row.probability >= row.threshold)
-
-
 def _first_fetched(rows: Iterable["Prediction"]) -> Iterator["Prediction"]:
     # An input that cannot be read must leave stdout empty, header line included: meet its error before any writing.
     first = list(itertools.islice(rows, 1))
@@ -255,17 +195,3 @@ def _remove_parts(folder: Path) -> None:
     from tfclass.inference.bulk import remove_parts
 
     remove_parts(folder)
-
-
-@contextlib.contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[], object]]:
-    if quiet or not has_terminal():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} records"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda: bar.advance(task)

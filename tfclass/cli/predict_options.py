@@ -1,0 +1,47 @@
+"""The options of ``tfclass predict``: their names, types and help."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Inputs = Annotated[list[str], typer.Argument(metavar="FASTA...", help="Plain or compressed; - is standard input.")]
+Output = Annotated[
+    str | None,
+    typer.Option("-o", "--output", help="Where rows go, instead of standard output; .gz packs them; s3://... too."),
+]
+Format = Annotated[
+    Literal["tsv", "jsonl", "parquet"] | None,
+    typer.Option("--format", help="How rows are written; by default as the name of -o ends, else tsv."),
+]
+Model = Annotated[str, typer.Option(help="A bundle folder, a shipped model's name, or models:/NAME@ALIAS of MLflow.")]
+Evidence = Annotated[
+    Literal["network", "profile", "homology", "combined"] | None,
+    typer.Option(help="What a call rests on; by default combined where the model has more than a network."),
+]
+Threshold = Annotated[
+    str | None, typer.Option(help="Probability from which a protein is called; or max-mcc, fdr=X, recall=X.")
+]
+Prevalence = Annotated[
+    float | None, typer.Option(help="Share of TFs to expect, such as 0.06: adjusts probabilities and threshold to it.")
+]
+OnlyTf = Annotated[bool, typer.Option("--only-tf", help="Only rows called TF.")]
+Header = Annotated[bool, typer.Option("--header", help="Begin TSV with a # line: version, model, its digest.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if any record was skipped.")]
+Shard = Annotated[str, typer.Option(metavar="I/N", help="Only records I, I+N, I+2N, ... of the input.")]
+Resume = Annotated[bool, typer.Option("--resume", help="With -o: after an interruption, the same command goes on.")]
+Parts = Annotated[Path | None, typer.Option(help="Keep finished parts (Parquet) here; a rerun does only the rest.")]
+Engine = Annotated[
+    Literal["none", "process", "dask"], typer.Option(help="Where parts are computed; needs --parts or --resume.")
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="Workers of the engine; 2 by default.")]
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs.")]
+Fallback = Annotated[
+    bool, typer.Option("--cpu-fallback", help="Score on the CPU what is too long for the memory of the GPU.")
+]
+Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves the choice to torch.")]
+Precision = Annotated[
+    Literal["float32", "bf16"],
+    typer.Option(help="bf16 is a third faster where the processor computes in it; probabilities move a little."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr but errors.")]
