@@ -180,12 +180,60 @@ class TestRows:
         plain = tfclass("predict", odd, *model, "-o", "-").out
         assert gzip.decompress((tmp_path / name).read_bytes()).decode("utf-8", "surrogateescape") == plain
 
-    @pytest.mark.parametrize("name", ["rows.csv", "rows.XLSX", "rows.tsv.zst", "rows.parquet.gz", ""])
-    def test_a_name_that_promises_something_else_is_refused(self, tfclass, odd, small_bundle_folder, tmp_path, name):
+    @pytest.mark.parametrize(
+        ("name", "ending"),
+        [
+            *(
+                ("rows.csv", "csv"),
+                ("rows.XLSX", "xlsx"),
+                ("rows.tsv.zst", "zst"),
+                ("x.gff3", "gff3"),
+                ("x.txt", "txt"),
+            ),
+            *(("E.coli_K12", "coli_k12"), ("sample.1", "1"), ("rows.gff3.gz", "gff3"), ("x.txt", "txt")),
+            *(
+                (".rows.bed", "bed"),
+                ("rows.tsv~", "tsv~"),
+                ("a.tsv b", "tsv b"),
+                ("rows.tsv.gz.1", "1"),
+                ("x.ts\x1bv", "ts\\x1bv"),
+            ),
+        ],
+    )
+    def test_a_name_of_another_ending_is_refused_before_anything_is_read(self, tfclass, name, ending):
+        finished = tfclass("predict", "no such input.fasta", "-o", name)
+        shown = name.replace("\x1b", "\\x1b")
+        expected = "expected .tsv, .jsonl, .parquet, .tsv.gz, .jsonl.gz; or name the format with --format"
+        assert_one_line(finished, f"{shown}: found a name ending in .{ending}; {expected}")
+
+    @pytest.mark.parametrize(
+        ("name", "message"),
+        [
+            ("", "-o: found an empty name; expected a file"),
+            (
+                "rows.parquet.gz",
+                "rows.parquet.gz: found a name ending in .gz; expected .parquet; Parquet is compressed",
+            ),
+            ("none/", "none/: found a folder; expected a file; choose another name for -o"),
+        ],
+    )
+    def test_a_name_that_cannot_be_is_refused(self, tfclass, odd, small_bundle_folder, tmp_path, name, message):
         finished = tfclass("predict", odd, "--model", small_bundle_folder, "-o", name)
         assert (finished.status, finished.out, finished.err.count("\n")) == (2, "", 1)
-        assert finished.err.startswith(f"tfclass: {name or '-o'}: found {'a name ending' if name else 'an empty name'}")
+        assert finished.err.startswith(f"tfclass: {message}")
         assert [path.name for path in tmp_path.iterdir()] == [odd]
+
+    @pytest.mark.parametrize("name", ["E.coli_K12", "sample.1", "x.gff3", "x.txt"])
+    def test_any_name_will_do_for_a_format_that_is_named(self, tfclass, odd, small_bundle_folder, tmp_path, name):
+        model = ("--model", small_bundle_folder, "--format", "jsonl")
+        assert tfclass("predict", odd, *model, "-o", name).status == 0
+        assert (tmp_path / name).read_bytes().startswith(b'{"id": "empty"')
+
+    @pytest.mark.parametrize("name", ["rows", ".rows", "rows.", "E.coli_K12.tsv", "v1.2.TSV", "K 12.d/rows"])
+    def test_a_name_without_an_ending_means_tsv(self, tfclass, odd, small_bundle_folder, tmp_path, name):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        assert tfclass("predict", odd, "--model", small_bundle_folder, "-o", name).status == 0
+        assert (tmp_path / name).read_text(errors="replace").startswith(HEADER + "\n")
 
     def test_json_is_readable_by_all_whatever_the_id(self, tfclass, odd, small_bundle_folder):
         text = tfclass("predict", odd, "--model", small_bundle_folder, "--format", "jsonl").out

@@ -16,8 +16,6 @@ from tfclass.errors import OutputError
 from tfclass.files import is_address, uploaded_file, whole_file
 
 _FORMATS = ("tsv", "jsonl", "parquet")
-# Endings that promise what is not written.
-_OTHERS = ("csv", "json", "xls", "xlsx", "bz2", "xz", "zst", "zip")
 
 
 def place_of(output: str | None) -> str | None:
@@ -34,23 +32,33 @@ def place_of(output: str | None) -> str | None:
 
 
 def format_of(asked: str | None, output: str | None) -> str:
-    """Choose how rows are written: as asked, else as the name of the output ends, else TSV."""
-    endings = _endings(output)
-    promised = endings[-2:-1] if endings[-1:] == ["gz"] else endings[-1:]
-    other = next((ending for ending in promised if ending in _OTHERS), None)
-    if other and asked is None:
+    """Choose the format of the rows: the one asked for, else that of the name's ending; TSV for a name without one.
+
+    An ending is what follows the last dot of the name, or the last but one before ``.gz``. A dot at the very start does
+    not count.
+
+    Raises
+    ------
+    OutputError
+        The name has an ending that belongs to no format, and none was asked for; or Parquet would be packed twice.
+    """
+    ending, packed = _ending(output)
+    if asked is None and ending not in ("", *_FORMATS):
         expected = ", ".join(f".{name}" for name in (*_FORMATS, "tsv.gz", "jsonl.gz"))
-        raise OutputError(str(output), f"a name ending in .{other}", expected, "or say what to write with --format")
-    name = asked or next((ending for ending in promised if ending in _FORMATS), "tsv")
+        raise OutputError(str(output), f"a name ending in .{ending}", expected, "or name the format with --format")
+    name = asked or ending or "tsv"
     if name == "parquet" and output is None and sys.stdout is not None and sys.stdout.isatty():
         raise typer.BadParameter("Parquet is not for a terminal; name a file with -o", param_hint="--format")
-    if name == "parquet" and endings[-1:] == ["gz"]:
+    if name == "parquet" and packed:
         raise OutputError(str(output), "a name ending in .gz", ".parquet", "Parquet is compressed in itself")
     return name
 
 
-def _endings(output: str | None) -> list[str]:
-    return [ending.lower() for ending in (output or "").rpartition("/")[2].split(".")[1:]]
+def _ending(output: str | None) -> tuple[str, bool]:
+    """Return the ending of a name without ``.gz``, in small letters and without its dot, and whether .gz was there."""
+    name = (output or "").rpartition("/")[2].lstrip(".").lower()
+    packed = name.endswith(".gz")
+    return name.removesuffix(".gz").partition(".")[2].rpartition(".")[2], packed
 
 
 def keep_apart(output: str | None, fasta: list[str], parts: Path | None) -> None:
@@ -58,7 +66,7 @@ def keep_apart(output: str | None, fasta: list[str], parts: Path | None) -> None
     if output is None or (is_address(output) and not output.startswith("file://")):
         return
     path = Path(url2pathname(urlsplit(output).path) if is_address(output) else output)
-    if path.is_dir() or (parts is not None and path.absolute() == parts.absolute()):
+    if path.is_dir() or output.endswith("/") or (parts is not None and path.absolute() == parts.absolute()):
         raise OutputError(output, "a folder", "a file", "choose another name for -o")
     if not path.is_file():
         return
@@ -81,7 +89,7 @@ def opened(output: str | None) -> contextlib.AbstractContextManager[BinaryIO]:
     if output is None:
         return _standard_output()
     place = uploaded_file(output) if is_address(output) else whole_file(Path(output))
-    return _compressed(place) if _endings(output)[-1:] == ["gz"] else place
+    return _compressed(place) if _ending(output)[1] else place
 
 
 @contextlib.contextmanager

@@ -12,7 +12,9 @@ Output = Annotated[
 ]
 Format = Annotated[
     Literal["tsv", "jsonl", "parquet"] | None,
-    typer.Option("--format", help="How rows are written; by default as the name of -o ends, else tsv."),
+    typer.Option(
+        "--format", help="Format of the rows; by default as the name of -o ends, tsv for a name without an ending."
+    ),
 ]
 Model = Annotated[str, typer.Option(help="A bundle folder, a shipped model's name, or models:/NAME@ALIAS of MLflow.")]
 Evidence = Annotated[
