@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
+from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_softmax
 from scipy.stats import norm
 
 from tfclass.bundle.bundle import find_bundle, load_bundle, save_bundle
-from tfclass.bundle.calibration import Calibration, Knot, at_prevalence, expected_fdr
-from tfclass.bundle.operating_points import Calling, OperatingPoint, max_mcc_point
+from tfclass.bundle.calibration import Calibration, Knot, at_prevalence, estimate_prevalence, expected_fdr
 from tfclass.errors import BundleError, ConfigError
 
 ISOTONIC = Calibration(
@@ -156,29 +156,6 @@ def test_a_prevalence_that_is_no_share_is_refused(prevalence):
             at_prevalence(np.array([0.5]), trained, wanted)
 
 
-def test_probabilities_threshold_and_points_move_together_from_the_prevalence_of_the_fit():
-    p_NC = np.array([[0.5, 0.5], [0.2, 0.8]])
-    calling = Calling(0.5, (), 0.25)
-    shifted_NC = calling.probability_at(p_NC, 0.05)
-    np.testing.assert_allclose(shifted_NC[:, 1], at_prevalence(p_NC[:, 1], 0.25, 0.05))
-    np.testing.assert_allclose(shifted_NC.sum(axis=1), 1.0)
-    assert calling.at_prevalence(0.05) == (pytest.approx(shifted_NC[0, 1]), (), 0.05)
-    points = (OperatingPoint(0.2, 0.3, 1.0), OperatingPoint(0.6, 0.1, 0.8))
-    moved = tuple(point.at_prevalence(0.25, 0.05) for point in points)
-    assert Calling(0.2, points, 0.25).at_prevalence(0.05) == (moved[1].threshold, moved, 0.05)
-
-
-def test_what_does_not_know_its_prevalence_or_has_several_classes_says_so():
-    for move in (lambda c: c.at_prevalence(0.05), lambda c: c.probability_at(np.array([[0.5, 0.5]]), 0.05)):
-        with pytest.raises(ConfigError) as raised:
-            move(Calling(0.5))
-        assert str(raised.value) == (
-            "prevalence: found a model that does not record the prevalence it was calibrated at; train it again"
-        )
-        with pytest.raises(ConfigError, match="found a model of several classes; expected one of two classes"):
-            move(Calling(None))
-
-
 def drawn(prevalence: float, n: int, seed: int):
     """Calibrated probabilities at `prevalence`, and labels."""
     rng = np.random.default_rng(seed)
@@ -214,38 +191,32 @@ def test_where_nothing_is_called_no_rate_is_expected():
     assert np.isnan(expected_fdr(np.array([0.1, 0.2]), 0.5))
 
 
-@given(st.integers(1, 500), st.integers(1, 500), st.floats(0.01, 0.99))
-def test_an_unchanged_prevalence_raises_no_rate_of_false_discoveries(false, true, prevalence):
-    point = OperatingPoint(0.5, false / (false + true), 0.9)
-    assert point.at_prevalence(prevalence, prevalence).fdr <= point.fdr * (1 + 1e-15)
-
-
-def test_at_the_own_prevalence_nothing_changes():
-    calling = Calling(0.44, (OperatingPoint(0.3, 0.2, 0.9), OperatingPoint(0.5, 0.05, 0.7)), 0.3)
-    assert calling.at_prevalence(0.3) == calling
-    assert calling.at_prevalence(0.3).choose("fdr=0.05") == 0.5
-
-
-def test_an_operating_point_moves_to_another_prevalence_as_the_proteins_do():
-    p_N, positive_N = drawn(0.3, 400_000, seed=2)
-    called_N = p_N >= 0.6
-    point = OperatingPoint(0.6, float(1 - positive_N[called_N].mean()), float(called_N[positive_N].mean()))
-    moved = point.at_prevalence(0.3, 0.06)
-    # The same cut among proteins of which 6 % are positive.
-    rng = np.random.default_rng(3)
-    rare_N = rng.random(400_000) < 0.06
-    score_N = rng.normal(size=400_000) + 2.0 * rare_N
-    rare_p_N = expit(np.log(0.06 / 0.94) + 2.0 * score_N - 2.0)
-    rare_called_N = rare_p_N >= moved.threshold
-    assert moved.fdr == pytest.approx(1 - rare_N[rare_called_N].mean(), abs=0.01)
-    assert moved.recall == point.recall == pytest.approx(rare_called_N[rare_N].mean(), abs=0.01)
-
-
 def test_a_probability_at_the_threshold_is_called():
     assert expected_fdr(np.array([0.2, 0.5, 0.9]), 0.5) == pytest.approx(0.3)
 
 
-@pytest.mark.parametrize("order", [1, -1])
-def test_of_equally_good_operating_points_the_lowest_is_taken(order):
-    points = (OperatingPoint(0.2, 0.1, 0.8), OperatingPoint(0.6, 0.1, 0.8), OperatingPoint(0.7, 0.1, 0.5))
-    assert max_mcc_point(points[::order], 0.3).threshold == 0.2
+@pytest.mark.parametrize("share", [0.02, 0.06, 0.3, 0.7])
+def test_the_share_of_positives_is_estimated_where_it_differs_from_the_calibration(share):
+    rng = np.random.default_rng(4)
+    positive_N = rng.random(200_000) < share
+    score_N = rng.normal(size=200_000) + 2.0 * positive_N
+    p_N = expit(np.log(0.3 / 0.7) + 2.0 * score_N - 2.0)
+    assert estimate_prevalence(p_N, 0.3) == pytest.approx(positive_N.mean(), rel=0.05)
+
+
+@given(st.lists(st.floats(1e-6, 1 - 1e-6), max_size=40), st.floats(0.05, 0.95))
+@settings(deadline=None)
+def test_the_estimate_has_the_greatest_posterior_density(probabilities, trained):
+    p_N = np.array(probabilities)
+
+    def negative_log_posterior(share):
+        likelihood_N = share * p_N / trained + (1 - share) * (1 - p_N) / (1 - trained)
+        return -np.log(likelihood_N).sum() - 10 * (trained * np.log(share) + (1 - trained) * np.log(1 - share))
+
+    best = minimize_scalar(negative_log_posterior, bounds=(1e-9, 1 - 1e-9), method="bounded", options={"xatol": 1e-9})
+    assert estimate_prevalence(p_N, trained) == pytest.approx(best.x, abs=1e-4)
+
+
+def test_a_single_protein_hardly_moves_the_estimate():
+    assert 0.3 < estimate_prevalence(np.array([0.999999]), 0.3) < 0.37
+    assert estimate_prevalence(np.array([]), 0.3) == pytest.approx(0.3)

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -156,10 +157,38 @@ class TestRows:
             assert [row[:6] for row in shard] == [row[:6] for row in whole[index - 1 :: count]]
 
     def test_a_rule_for_the_threshold_is_told_in_every_row(self, tfclass, odd):
-        for rule in ("max-mcc", "fdr=0.01"):
+        for rule in ("max-mcc", "recall=0.99"):
             rows = tfclass("predict", odd, "--threshold", rule).out.splitlines()[1:]
             assert {row.split("\t")[4] for row in rows} == {str(Predictor.load(threshold=rule).threshold)}
-        assert Predictor.load(threshold="fdr=0.01").threshold != Predictor.load().threshold
+        assert Predictor.load(threshold="recall=0.99").threshold != Predictor.load().threshold
+
+    @pytest.mark.parametrize("options", [("--threshold", "fdr=0.3"), ("--prevalence", "auto")])
+    def test_a_rule_about_the_whole_input_gives_the_rows_of_what_it_chose(
+        self, tfclass, demo_table, witnesses_folder, tmp_path, options
+    ):
+        table = pd.read_csv(demo_table, sep="\t")
+        text = "".join(f">{name}\n{sequence}\n" for name, sequence in zip(table["id"], table["sequence"], strict=True))
+        (tmp_path / "in.fasta").write_text(text + ">empty\n>caf\u00e9\nMKV\n")
+        model = ("in.fasta", "--model", witnesses_folder, "--header")
+        chosen = tfclass("predict", *model, *options)
+        assert chosen.status == 0
+        facts = dict(fact.split("=", 1) for fact in chosen.out.splitlines()[0][2:].split("; "))
+        shown = float(facts["prevalence"])
+        assert f"threshold {facts['threshold']} (" in chosen.err
+        assert f"prevalence {facts['prevalence']} (estimated)" in chosen.err
+        assert {line.split("\t")[4] for line in chosen.out.splitlines()[2:]} == {facts["threshold"]}
+        stated = tfclass("predict", *model, "--threshold", facts["threshold"], "--prevalence", str(shown))
+        assert stated.out == chosen.out
+        parts = tfclass("predict", *model, *options, "--parts", "parts", "--engine", "process")
+        assert parts.out == chosen.out
+        only = tfclass("predict", *model, *options, "--only-tf").out.splitlines()
+        assert only[2:] == [line for line in chosen.out.splitlines()[2:] if "\tTF\t" in line]
+
+    def test_a_prevalence_that_is_no_number_is_refused(self, tfclass, odd):
+        finished = tfclass("predict", odd, "--prevalence", "few")
+        assert finished.status == 2
+        assert "'few' is neither a number between 0 and 1 nor auto" in finished.err
+        assert finished.err.count("\n") == 1
 
     def test_the_name_of_the_output_says_the_format(self, tfclass, odd, small_bundle_folder, tmp_path):
         model = ("--model", small_bundle_folder)

@@ -14,7 +14,7 @@ from tests.inference.test_domains import by_letters
 from tfclass.bundle.bundle import load_bundle
 from tfclass.bundle.calibration import at_prevalence
 from tfclass.bundle.channels import answer
-from tfclass.bundle.operating_points import choose_threshold, max_mcc_point
+from tfclass.bundle.operating_points import Calling
 from tfclass.config import TrackingConfig
 from tfclass.errors import ConfigError
 from tfclass.inference.bulk import InProcess, Job, chunks, is_finished, predict_in_parts
@@ -185,10 +185,10 @@ class TestRows:
 
 
 class TestThreshold:
-    @pytest.mark.parametrize("rule", ["max-mcc", "fdr=0.05", "recall=0.5", 0.25])
+    @pytest.mark.parametrize("rule", ["max-mcc", "recall=0.5", 0.25])
     def test_a_rule_chooses_among_the_points_of_the_channel(self, witnesses, rule):
         for reading, combiner in witnesses.combiners.items():
-            expected = choose_threshold(rule, combiner.threshold, combiner.operating_points)
+            expected = Calling(combiner.threshold, combiner.operating_points).choose(rule)
             assert Predictor(witnesses, evidence=reading, threshold=rule).threshold == expected
         if isinstance(rule, str) and "=" in rule:
             with pytest.raises(ConfigError, match="for a model without operating points"):
@@ -199,14 +199,50 @@ class TestThreshold:
             before = list(Predictor(witnesses, evidence=reading).predict(records))
             moved = Predictor(witnesses, evidence=reading, prevalence=0.02)
             after = list(moved.predict(records))
-            points = tuple(p.at_prevalence(combiner.prevalence, 0.02) for p in combiner.operating_points)
-            assert moved.threshold == max_mcc_point(points, 0.02).threshold
+            own = Calling(combiner.threshold, combiner.operating_points, combiner.prevalence)
+            assert moved.threshold == own.at_prevalence(0.02).threshold
             for old, new in zip(before, after, strict=True):
                 # The witnesses are named as they were, whatever is made of them.
                 assert (new.network, new.profile, new.profile_bits) == (old.network, old.profile, old.profile_bits)
                 if old.probability is not None:
                     expected = at_prevalence(np.array([old.probability]), combiner.prevalence, 0.02)[0]
                     assert new.probability == pytest.approx(expected, abs=1e-5)
+
+    @pytest.mark.parametrize("prevalence", [None, 0.1])
+    def test_a_rate_of_false_discoveries_is_kept_by_the_probabilities_that_are_shown(
+        self, witnesses, records, prevalence
+    ):
+        for reading in witnesses.combiners:
+            predictor = Predictor(witnesses, evidence=reading, threshold="fdr=0.2", prevalence=prevalence)
+            assert predictor.threshold is None
+            rows = list(predictor.predict(records))
+            scored = [row for row in rows if row.status == "ok"]
+            predicted = [row for row in scored if row.label == "TF"]
+            assert 0 < len(predicted) < len(scored)
+            assert np.mean([1 - row.probability for row in predicted]) <= 0.2
+            assert {row.threshold for row in rows} == {predictor.threshold}
+            # The same as with what was chosen, said beforehand.
+            stated = {"threshold": predictor.threshold, "prevalence": predictor.prevalence}
+            assert rows == list(Predictor(witnesses, evidence=reading, **stated).predict(records))
+            assert prevalence in (None, predictor.prevalence)
+
+    def test_an_estimated_prevalence_is_one_that_could_have_been_stated(self, witnesses, records):
+        predictor = Predictor(witnesses, prevalence="auto")
+        rows = list(predictor.predict(records))
+        assert 0 < predictor.prevalence < 1
+        stated = Predictor(witnesses, prevalence=predictor.prevalence)
+        assert stated.threshold == predictor.threshold
+        assert rows == list(stated.predict(records))
+
+    def test_what_waits_for_the_input_is_refused_before_it(self, small_bundle, witnesses):
+        with pytest.raises(ConfigError, match="does not record the prevalence"):
+            Predictor(small_bundle, prevalence="auto")
+        with pytest.raises(ConfigError, match="expected a share between 0 and 1"):
+            Predictor(witnesses, threshold="fdr=0.1", prevalence=2.0)
+
+    def test_a_rate_that_no_protein_reaches_predicts_none(self, small_bundle):
+        (row,) = Predictor(small_bundle, threshold="fdr=0").predict([Record("a", "", "MKV")])
+        assert (row.label, row.threshold) == ("nonTF", 1.0)
 
     def test_a_channel_that_is_not_there_is_refused(self, small_bundle):
         with pytest.raises(ConfigError) as caught:

@@ -10,6 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score, matthews_corrcoef, precision_score, recall_score
 
+from tfclass.bundle.calibration import at_prevalence, estimate_prevalence
 from tfclass.bundle.channels import calling_of
 from tfclass.bundle.operating_points import OperatingPoint
 from tfclass.config import CorpusConfig, EvaluateConfig, EvaluationConfig
@@ -363,9 +364,14 @@ def test_threshold_rules_say_what_they_do_here(make, small_bundle):
     points = (OperatingPoint(0.2, 0.4, 0.95), OperatingPoint(0.6, 0.04, 0.7))
     bundle = replace(small_bundle, threshold=0.5, operating_points=points)
     rules = {rule["rule"]: rule for rule in make(labels, scores=answer, bundle=bundle).content["thresholds"]}
-    assert {rule: r["threshold"] for rule, r in rules.items()} == {"max-mcc": 0.5, "fdr=0.05": 0.6, "recall=0.9": 0.2}
+    # The lowest probability down to which the mean of 1 - p is small enough; the bundle knows no prevalence to move to.
+    p_N = np.sort(answer.probability_NC[:, 1].round(6))[::-1]
+    lowest = p_N[np.cumsum(1 - p_N) / np.arange(1, 91) <= 0.05][-1]
+    expected = {"max-mcc": 0.5, "fdr=0.05": lowest, "recall=0.9": 0.2}
+    assert {rule: r["threshold"] for rule, r in rules.items()} == expected
+    assert {rule["prevalence"] for rule in rules.values()} == {None}
     for rule in rules.values():
-        calls = answer.probability_NC[:, 1] >= rule["threshold"]
+        calls = answer.probability_NC[:, 1].round(6) >= rule["threshold"]
         assert rule["called"] == calls.sum()
         assert rule["precision"] == pytest.approx(precision_score(labels, calls))
         assert rule["fdr"] == pytest.approx(1 - precision_score(labels, calls))
@@ -375,7 +381,17 @@ def test_threshold_rules_say_what_they_do_here(make, small_bundle):
 def test_a_rule_that_the_model_cannot_follow_says_why(make, small_bundle):
     rules = make(np.arange(30) % 2, bundle=small_bundle).content["thresholds"]
     assert rules[0]["threshold"] == 0.5
-    assert rules[1]["left_out"] == "found fdr=0.05 for a model without operating points"
+    assert rules[2]["left_out"] == "found recall=0.9 for a model without operating points"
+
+
+def test_the_rule_for_false_discoveries_is_applied_at_the_estimated_prevalence(make, small_bundle):
+    labels = (np.arange(90) % 3 == 0).astype(int)
+    answer = scored(labels, 2, skill=0.3)
+    bundle = replace(small_bundle, calibration=replace(small_bundle.calibration, prevalence=0.1))
+    rule = make(labels, scores=answer, bundle=bundle).content["thresholds"][1]
+    assert rule["prevalence"] == pytest.approx(estimate_prevalence(answer.probability_NC[:, 1], 0.1), abs=1e-6)
+    moved_N = at_prevalence(answer.probability_NC[:, 1], 0.1, rule["prevalence"])
+    assert rule["called"] == (moved_N.round(6) >= rule["threshold"]).sum() > 0
 
 
 def test_predictions_name_the_call_and_its_probability(make):

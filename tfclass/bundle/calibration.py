@@ -28,6 +28,11 @@ Method = Literal["none", "temperature", "platt", "isotonic"]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Inside = Annotated[float, Field(gt=0.0, lt=1.0)]
 
+# Of the estimate of a prevalence: weight of the prior, most steps, and the relative change at which it ends.
+_PRIOR_PROTEINS = 10.0
+_MAX_STEPS = 1000
+_CONVERGED = 1e-7
+
 
 class Knot(NamedTuple):
     """Where the isotonic curve bends: the margin of the logits, and the probability there."""
@@ -136,8 +141,37 @@ def at_prevalence(probability_N: Floats, trained_prevalence: float, prevalence: 
     return factor * probability_N / (factor * probability_N + (1 - probability_N))
 
 
+def estimate_prevalence(probability_N: Floats, trained_prevalence: float) -> float:
+    r"""Estimate the share of positives among unlabelled proteins by expectation maximisation [5]_.
+
+    Each step moves the probabilities to the last estimate π and takes their mean as the next one. A prior as heavy as
+    `_PRIOR_PROTEINS` proteins at the trained prevalence keeps a handful of proteins from deciding alone:
+    :math:`\pi \leftarrow (\sum_n p_n(\pi) + 10 \pi_0) / (N + 10)`.
+
+    Parameters
+    ----------
+    probability_N : ndarray of float64, shape (N,)
+        Of the positive class, calibrated at `trained_prevalence`.
+    trained_prevalence : float
+        π₀, between 0 and 1.
+
+    Returns
+    -------
+    float
+        Between 0 and 1; the trained prevalence without a protein.
+    """
+    prevalence = trained_prevalence
+    for _ in range(_MAX_STEPS):
+        total = float(at_prevalence(probability_N, trained_prevalence, prevalence).sum())
+        new = (total + _PRIOR_PROTEINS * trained_prevalence) / (len(probability_N) + _PRIOR_PROTEINS)
+        if abs(new - prevalence) < _CONVERGED * prevalence:
+            return new
+        prevalence = new
+    return prevalence
+
+
 def expected_fdr(probability_N: Floats, threshold: float) -> float:
-    """Give the share of false discoveries to expect among the called: the mean of their probabilities to be negative.
+    """Compute the expected share of false discoveries: the mean of 1 - p over the predicted positives.
 
     It is as right as the probabilities are: calibrated, and for the prevalence of these proteins.
 
@@ -146,12 +180,12 @@ def expected_fdr(probability_N: Floats, threshold: float) -> float:
     probability_N : ndarray of float64, shape (N,)
         Of the positive class.
     threshold : float
-        Least probability that is called.
+        Least probability of a predicted positive.
 
     Returns
     -------
     float
-        NaN when none is called.
+        NaN when there is none.
 
     Examples
     --------

@@ -1,14 +1,23 @@
-"""Which probability calls a protein: the rules, and what the cuts did on validation."""
+"""Which probability makes a protein a predicted positive: the rules, and what the thresholds did on validation.
+
+A threshold is a number, or follows a rule: ``max-mcc`` (the model's own), ``recall=X`` (on validation), or ``fdr=X``:
+the lowest threshold at which the expected false discovery rate *of the proteins to be judged* is at most X.
+"""
 
 import re
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
+from scipy.special import expit, logit
 
-from tfclass.bundle.calibration import Floats, at_prevalence
+from tfclass.bundle.calibration import Floats, at_prevalence, estimate_prevalence
 from tfclass.errors import ConfigError
 
 _RULE = re.compile(r"(fdr|recall)=(.+)")
+# Probabilities are shown, and compared with a threshold, with so many decimals, or more where the threshold is low.
+_DECIMALS = 6
+# Steps of the prevalence, in log-odds, at which the threshold of the greatest Matthews correlation is looked for.
+_STEP = 0.02
 
 
 class OperatingPoint(NamedTuple):
@@ -18,9 +27,9 @@ class OperatingPoint(NamedTuple):
     ----------
     threshold : float
     fdr : float
-        False discovery rate: share of negatives among the proteins called.
+        False discovery rate: share of negatives among the predicted positives.
     recall : float
-        Share of the positives that were called.
+        Share of the positives that were predicted.
     """
 
     threshold: float
@@ -28,10 +37,10 @@ class OperatingPoint(NamedTuple):
     recall: float
 
     def at_prevalence(self, trained_prevalence: float, prevalence: float) -> "OperatingPoint":
-        """Say what the same cut does where positives are rarer or commoner.
+        """Compute what the same threshold does where positives are rarer or commoner.
 
         The recall stays, the odds of a false discovery grow as those of a positive fall, and the threshold moves with
-        the probabilities, so that the same proteins are called.
+        the probabilities, so that the same proteins are predicted.
         """
         threshold = at_prevalence(np.array([self.threshold]), trained_prevalence, prevalence)[0]
         # The false share itself, from the side of the negatives: by way of the true one it would lose its last digits.
@@ -39,15 +48,44 @@ class OperatingPoint(NamedTuple):
         return OperatingPoint(float(threshold), float(fdr), self.recall)
 
 
+class Rule(NamedTuple):
+    """How a threshold is chosen.
+
+    Attributes
+    ----------
+    kind : {'max-mcc', 'fdr', 'recall', 'number'}
+    value : float
+        The rate or the probability; 0 with ``max-mcc``.
+    """
+
+    kind: Literal["max-mcc", "fdr", "recall", "number"]
+    value: float = 0.0
+
+
+class Decision(NamedTuple):
+    """What was decided from the probabilities of all proteins of an input.
+
+    Attributes
+    ----------
+    threshold : float
+        On the probabilities at `prevalence`.
+    prevalence : float or None
+        Share of positives that the probabilities are moved to; None where they stay as they are.
+    """
+
+    threshold: float
+    prevalence: float | None
+
+
 class Calling(NamedTuple):
-    """How probabilities become calls.
+    """How probabilities become predictions.
 
     Attributes
     ----------
     threshold : float or None
-        Least probability of the positive class that is called, unless another is asked for; None in a multi-class task.
+        Least probability of a predicted positive, unless another is asked for; None in a multi-class task.
     operating_points : tuple of OperatingPoint
-        What other thresholds did on validation.
+        What other thresholds did on validation; threshold rising.
     prevalence : float or None
         Share of the positive class that the probabilities are right for; None when unknown or multi-class.
     """
@@ -57,21 +95,38 @@ class Calling(NamedTuple):
     prevalence: float | None = None
 
     def choose(self, rule: str | float | None) -> float | None:
-        """Give the threshold of a rule, or the own one without a rule; see `choose_threshold`.
+        """Compute the threshold of a rule that needs no input, or the own one without a rule.
 
         Raises
         ------
         ConfigError
-            As `choose_threshold`; or a rule in a multi-class task.
+            See `parse_rule`; a rule in a multi-class task; a recall that the model did not reach on validation; or
+            ``fdr=X``, for which see `decide`.
         """
         if rule is None:
             return self.threshold
         if self.threshold is None:
-            raise ConfigError("threshold", str(rule), "none: the likeliest of several classes is called")
-        return choose_threshold(rule, self.threshold, self.operating_points)
+            raise ConfigError("threshold", str(rule), "none: a model of several classes predicts the likeliest")
+        kind, value = parse_rule(rule)
+        if kind == "fdr":
+            raise ConfigError("threshold", str(rule), "a rule that needs no probabilities of the input")
+        if kind != "recall":
+            return self.threshold if kind == "max-mcc" else value
+        if not self.operating_points:
+            action = "train it again, or give a number"
+            raise ConfigError("threshold", f"{rule} for a model without operating points", action=action)
+        fitting = [point for point in self.operating_points if point.recall >= value][-1:]
+        if not fitting:
+            best = max(point.recall for point in self.operating_points)
+            raise ConfigError("threshold", str(rule), f"at most recall={best:.3g}, the model's best")
+        return _rounded(fitting[0].threshold)
 
     def at_prevalence(self, prevalence: float) -> "Calling":
-        """Give what calls proteins among which positives are rarer or commoner.
+        """Compute what predicts proteins among which positives are rarer or commoner.
+
+        The own threshold moves towards the one with the greatest Matthews correlation there, if there are operating
+        points, and with the probabilities otherwise. With a lower prevalence it is never higher, and never predicts
+        more proteins.
 
         Parameters
         ----------
@@ -81,7 +136,6 @@ class Calling(NamedTuple):
         Returns
         -------
         Calling
-            Its own threshold is the one with the greatest Matthews correlation there, if there are operating points.
 
         Raises
         ------
@@ -92,8 +146,44 @@ class Calling(NamedTuple):
         if prevalence == known:
             return self
         points = tuple(point.at_prevalence(known, prevalence) for point in self.operating_points)
-        shifted = float(at_prevalence(np.array([threshold]), known, prevalence)[0])
-        return Calling(max_mcc_point(points, prevalence).threshold if points else shifted, points, prevalence)
+        moved = float(at_prevalence(np.array([threshold]), known, prevalence)[0])
+        return Calling(_rounded(self._max_mcc_at(prevalence) if points else moved), points, prevalence)
+
+    def decide(
+        self, probability_N: Floats, rule: str | float | None, prevalence: float | Literal["auto"] | None = None
+    ) -> Decision:
+        """Choose a threshold with the probabilities of all proteins of an input at hand.
+
+        Parameters
+        ----------
+        probability_N : ndarray of float64, shape (N,)
+            Of the positive class, at the prevalence of the calibration.
+        rule : str, float or None
+            See `parse_rule`; ``fdr=X`` takes the lowest threshold at which the mean of 1 - p over the predicted
+            positives is at most X, or 1 where there is none.
+        prevalence : float, 'auto' or None
+            Of the proteins. ``auto`` and None estimate it from them, see `estimate_prevalence`; with None a model that
+            does not record its own leaves the probabilities as they are.
+
+        Returns
+        -------
+        Decision
+
+        Raises
+        ------
+        ConfigError
+            As `choose` and `at_prevalence`.
+        """
+        if prevalence == "auto" or (prevalence is None and self.prevalence is not None):
+            known, _ = self._known_prevalence()
+            prevalence = round(estimate_prevalence(probability_N, known), _DECIMALS)
+        moved = self if prevalence is None else self.at_prevalence(prevalence)
+        kind, value = parse_rule("max-mcc" if rule is None else rule)
+        if kind != "fdr":
+            return Decision(moved.choose(rule) or 0.0, prevalence)
+        if prevalence is not None:
+            probability_N = at_prevalence(probability_N, self._known_prevalence()[0], prevalence)
+        return Decision(_fdr_threshold(probability_N.round(_DECIMALS), value), prevalence)
 
     def probability_at(self, probability_NC: Floats, prevalence: float) -> Floats:
         """Move probabilities, shape (N, 2), as `at_prevalence` moves the threshold."""
@@ -109,67 +199,57 @@ class Calling(NamedTuple):
             raise ConfigError("prevalence", found, action="train it again", key="prevalence")
         return self.prevalence, self.threshold
 
+    def _max_mcc_at(self, prevalence: float) -> float:
+        """Follow the threshold of the greatest Matthews correlation from the own prevalence to another.
 
-def max_mcc_point(points: tuple[OperatingPoint, ...], prevalence: float) -> OperatingPoint:
-    """Find the point with the greatest Matthews correlation.
+        Few validation proteins decide it where positives are rare, and it jumps up and down. So on the way the same
+        proteins or fewer are predicted as the prevalence falls, and the threshold does not rise; the other way round
+        as the prevalence rises.
+        """
+        known, threshold = self._known_prevalence()
+        own, start, end = (float(logit(value)) for value in (threshold, known, prevalence))
+        sign = 1.0 if end > start else -1.0
+        prevalence_S = start + sign * _STEP * np.arange(np.ceil(abs(end - start) / _STEP))
+        best_S = np.array([own, *self._max_mcc_thresholds(expit(prevalence_S[1:]))])
+        # Of the probabilities as they are calibrated; then of those moved to where each step ends.
+        threshold_S = sign * np.minimum.accumulate(sign * best_S)
+        moved_S = threshold_S + np.append(prevalence_S[1:], end) - start
+        return float(expit(sign * max(sign * own, (sign * moved_S).max())))
 
-    Parameters
-    ----------
-    points : tuple of OperatingPoint
-        At least one, as they are at `prevalence`.
-    prevalence : float
-
-    Returns
-    -------
-    OperatingPoint
-        The one with the lowest threshold when several are equally good.
-
-    Examples
-    --------
-    >>> points = (OperatingPoint(0.2, 0.3, 1.0), OperatingPoint(0.6, 0.1, 0.8))
-    >>> max_mcc_point(points, 0.3).threshold, max_mcc_point(points, 0.05).threshold
-    (0.6, 0.6)
-    """
-
-    def mcc(point: OperatingPoint) -> float:
-        hits = point.recall * prevalence
-        called = hits / (1 - point.fdr) if point.fdr < 1 else 1.0
-        spread = called * (1 - called) * prevalence * (1 - prevalence)
-        return (hits - called * prevalence) / np.sqrt(spread) if spread > 0 else 0.0
-
-    return max(points, key=lambda point: (mcc(point), -point.threshold))
+    def _max_mcc_thresholds(self, prevalence_S: Floats) -> Floats:
+        """Find the threshold, in log-odds, with the greatest Matthews correlation at each prevalence, shape (S,)."""
+        known, _ = self._known_prevalence()
+        threshold_K, fdr_K, recall_K = np.array(self.operating_points).T
+        with np.errstate(divide="ignore", invalid="ignore"):
+            false_K = np.where(fdr_K < 1, recall_K * fdr_K / (1 - fdr_K) * known / (1 - known), 1.0)
+            true_SK = prevalence_S[:, None] * recall_K
+            predicted_SK = true_SK + (1 - prevalence_S[:, None]) * np.minimum(false_K, 1.0)
+            spread_SK = predicted_SK * (1 - predicted_SK) * (prevalence_S * (1 - prevalence_S))[:, None]
+            mcc_SK = (true_SK - predicted_SK * prevalence_S[:, None]) / np.sqrt(spread_SK)
+        # Of equally good ones the lowest, which comes first.
+        return logit(threshold_K)[np.nan_to_num(mcc_SK).argmax(axis=1)]
 
 
-def choose_threshold(rule: str | float, max_mcc: float, points: tuple[OperatingPoint, ...]) -> float:
-    """Turn a rule into a threshold.
+def parse_rule(rule: str | float) -> Rule:
+    """Read what a user says of a threshold.
 
     Parameters
     ----------
     rule : str or float
-        A probability; ``max-mcc``; ``fdr=X``, the lowest threshold with a false discovery rate of at most X on
-        validation; ``recall=X``, the highest with a recall of at least X there.
-    max_mcc : float
-        The model's own threshold.
-    points : tuple of OperatingPoint
-        Threshold rising.
-
-    Returns
-    -------
-    float
+        A probability, ``max-mcc``, ``fdr=X`` or ``recall=X``.
 
     Raises
     ------
     ConfigError
-        No such rule, a value outside 0 to 1, or a rate that the model did not reach on validation.
+        No such rule, or a value outside 0 to 1.
 
     Examples
     --------
-    >>> points = (OperatingPoint(0.2, 0.3, 1.0), OperatingPoint(0.6, 0.1, 0.8))
-    >>> choose_threshold("fdr=0.2", 0.5, points), choose_threshold("recall=0.9", 0.5, points)
-    (0.6, 0.2)
+    >>> parse_rule("fdr=0.05")
+    Rule(kind='fdr', value=0.05)
     """
     if rule == "max-mcc":
-        return max_mcc
+        return Rule("max-mcc")
     match = _RULE.fullmatch(str(rule))
     try:
         value = float(match[2] if match else rule)
@@ -178,16 +258,20 @@ def choose_threshold(rule: str | float, max_mcc: float, points: tuple[OperatingP
     if not 0.0 <= value <= 1.0:
         expected = "a probability between 0 and 1, max-mcc, fdr=X or recall=X"
         raise ConfigError("threshold", repr(str(rule)), expected, key="threshold", value=rule)
-    if match is None:
-        return value
-    if not points:
-        action = "train it again, or give a number"
-        raise ConfigError("threshold", f"{rule} for a model without operating points", action=action, key="threshold")
-    if match[1] == "fdr":
-        fitting = [point for point in points if point.fdr <= value][:1]
-    else:
-        fitting = [point for point in points if point.recall >= value][-1:]
-    if not fitting:
-        best = min(point.fdr for point in points)
-        raise ConfigError("threshold", str(rule), f"at least fdr={best:.3g}, the model's best", key="threshold")
-    return fitting[0].threshold
+    return Rule(match[1] if match else "number", value)  # type: ignore[arg-type]
+
+
+def decimals_for(threshold: float | None) -> int:
+    """Count the decimals that tell a probability from a threshold: six, or more where that is below 0.01."""
+    return max(_DECIMALS, 4 - int(np.floor(np.log10(threshold)))) if threshold else _DECIMALS
+
+
+def _rounded(threshold: float) -> float:
+    return round(threshold, decimals_for(threshold))
+
+
+def _fdr_threshold(probability_N: Floats, fdr: float) -> float:
+    value_K, count_K = np.unique(-probability_N, return_counts=True)
+    expected_K = np.cumsum((1 + value_K) * count_K) / np.cumsum(count_K)
+    fitting = int(np.searchsorted(expected_K, fdr * (1 + 1e-12), side="right"))
+    return float(-value_K[fitting - 1]) if fitting else 1.0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tfclass.cli import predict_options as options
-from tfclass.cli.predict_summary import Tally, is_called, progress
+from tfclass.cli.predict_summary import Tally, chosen_from_input, is_called, progress
 from tfclass.cli.signals import stop_at_once
 from tfclass.files import is_address
 
@@ -60,19 +60,21 @@ def predict(
     chosen = {"threshold": threshold, "prevalence": prevalence, "evidence": evidence}
     chosen |= {"precision": precision, "cpu_fallback": cpu_fallback}
     predictor, bundle_folder = _predictor(model, device, threads, **chosen)
-    facts = _facts(predictor) if header or name == "parquet" else None
     tally = Tally()
     with stop_at_once(goes_on=folder is not None), progress(quiet) as advance:
         if folder is None:
             rows = predictor.predict(records)
         else:
-            rows = _in_parts(predictor, records, bundle_folder, folder, engine, workers or 2, threads)
+            scored = _in_parts(predictor, records, bundle_folder, folder, engine, workers or 2, threads)
+            rows = predictor.settled(scored)
         rows = tally.count(rows, advance)
-        _write(filter(is_called, rows) if only_tf else rows, name, output, facts, predictor.columns)
+        _write(filter(is_called, rows) if only_tf else rows, name, output, predictor, header=header)
     if folder is not None and parts is None:
         _remove_parts(folder)
     if not quiet:
         typer.echo(f"{tally.records} records: {tally.called} called, {tally.skipped} skipped", err=True)
+        if predictor.waits:
+            typer.echo(chosen_from_input(predictor), err=True)
     if strict and tally.skipped:
         typer.echo(f"tfclass: {tally.skipped} of {tally.records} records skipped (--strict)", err=True)
         raise typer.Exit(1)
@@ -91,17 +93,16 @@ def _predictor(model: str, device: str, threads: int, **options: Any) -> "tuple[
 
 
 def _write(
-    rows: "Iterator[Prediction]",
-    name: str,
-    output: str | None,
-    facts: dict[str, object] | None,
-    columns: tuple[str, ...],
+    rows: "Iterator[Prediction]", name: str, output: str | None, predictor: "Predictor", *, header: bool
 ) -> None:
     from tfclass.cli.destination import opened
     from tfclass.inference.output import WRITERS
 
     with opened(output) as stream:
-        WRITERS[name](_first_fetched(rows), stream, facts, columns)
+        rows = _first_fetched(rows)
+        # Where the input decides the threshold, it is known with the first row.
+        facts = _facts(predictor) if header or name == "parquet" else None
+        WRITERS[name](rows, stream, facts, predictor.columns)
 
 
 def _parts_folder(parts: Path | None, output: str | None, *, resume: bool, engine: str) -> Path | None:
@@ -170,15 +171,16 @@ def _in_parts(
     # Two pools of threads on the same cores wait for each other.
     each = threads if alone else threads or max(1, torch.get_num_threads() // workers)
     device = str(next(predictor.bundle.model.parameters()).device)
+    threshold, prevalence = predictor.asked
     job = Job(
         str(bundle_folder.resolve()),
         predictor.bundle.digest,
-        predictor.threshold,
+        threshold,
         device,
         each,
         predictor.precision,
         predictor.cpu_fallback,
-        predictor.prevalence,
+        prevalence,
         predictor.channel,
     )
     with executor_of(engine, workers) as executor:

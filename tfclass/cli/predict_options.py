@@ -1,9 +1,19 @@
 """The options of ``tfclass predict``: their names, types and help."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+
+
+def _prevalence(text: str) -> float | str:
+    if text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is neither a number between 0 and 1 nor auto") from None
+
 
 Inputs = Annotated[list[str], typer.Argument(metavar="FASTA...", help="Plain or compressed; - is standard input.")]
 Output = Annotated[
@@ -22,10 +32,19 @@ Evidence = Annotated[
     typer.Option(help="What a call rests on; by default combined where the model has more than a network."),
 ]
 Threshold = Annotated[
-    str | None, typer.Option(help="Probability from which a protein is called; or max-mcc, fdr=X, recall=X.")
+    str | None,
+    typer.Option(
+        help="Least probability of a predicted TF; or max-mcc, recall=X (on validation), fdr=X (of this input: "
+        "the expected share of false predictions)."
+    ),
 ]
 Prevalence = Annotated[
-    float | None, typer.Option(help="Share of TFs to expect, such as 0.06: adjusts probabilities and threshold to it.")
+    Any,
+    typer.Option(
+        parser=_prevalence,
+        metavar="X|auto",
+        help="Share of TFs to expect, such as 0.06; auto estimates it. Probabilities and threshold move.",
+    ),
 ]
 OnlyTf = Annotated[bool, typer.Option("--only-tf", help="Only rows called TF.")]
 Header = Annotated[bool, typer.Option("--header", help="Begin TSV with a # line: version, model, its digest.")]

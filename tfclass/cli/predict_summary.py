@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tfclass.cli.terminal import has_terminal
 
 if TYPE_CHECKING:
+    from tfclass.inference.predictor import Predictor
     from tfclass.inference.rows import Prediction
 
 
@@ -29,6 +30,14 @@ class Tally:
 def is_called(row: "Prediction") -> bool:
     """Return whether a row is predicted positive; a model of several classes has no negative one."""
     return row.probability is not None and (row.threshold is None or row.probability >= row.threshold)
+
+
+def chosen_from_input(predictor: "Predictor") -> str:
+    """Describe the threshold and the prevalence that the whole input decided, in one line."""
+    rule, prevalence = predictor.asked
+    origin = "estimated" if prevalence in (None, "auto") else "as given"
+    share = "" if predictor.prevalence is None else f", prevalence {predictor.prevalence} ({origin})"
+    return f"threshold {predictor.threshold} ({rule or 'max-mcc'}){share}"
 
 
 @contextlib.contextmanager

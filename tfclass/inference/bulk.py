@@ -13,7 +13,7 @@ from concurrent.futures import Executor, Future
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Literal, NamedTuple, ParamSpec, TypeVar
 
 import torch
 
@@ -52,23 +52,23 @@ class Job:
         Of the bundle; every worker must see it.
     digest : str
         Of the bundle.
-    threshold : float or None
-        None: the likeliest class is called, or the channel's own threshold used.
+    threshold, prevalence
+        As they were asked for; see `Predictor`.
     device : str
     threads : int
         Of each worker; 0 leaves the choice to torch.
-    precision, cpu_fallback, prevalence, evidence
+    precision, cpu_fallback, evidence
         See `Predictor`.
     """
 
     folder: str
     digest: str
-    threshold: float | None = None
+    threshold: float | str | None = None
     device: str = "cpu"
     threads: int = 0
     precision: Precision = "float32"
     cpu_fallback: bool = False
-    prevalence: float | None = None
+    prevalence: float | Literal["auto"] | None = None
     evidence: Channel | None = None
 
     @property
@@ -145,7 +145,7 @@ def predict_in_parts(
     Yields
     ------
     Prediction
-        One per record, in the same order; each part's once it is complete.
+        One per record, in the same order, for `Predictor.settled`; each part's once it is complete.
 
     Raises
     ------

@@ -1,8 +1,8 @@
 """Records in, one row per record out, in order, in constant memory."""
 
-import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +10,10 @@ import torch
 
 from tfclass.bundle.bundle import DEFAULT, Bundle, load_bundle
 from tfclass.bundle.channels import Answers, answer, calling_of, choose_channel
+from tfclass.bundle.operating_points import Decision, decimals_for, parse_rule
 from tfclass.config import Channel
 from tfclass.errors import MemoryLimitError
+from tfclass.inference.decision import decided
 from tfclass.inference.duplicates import SeenIds
 from tfclass.inference.registry import locate_model
 from tfclass.inference.rows import Prediction, columns_of, details
@@ -33,7 +35,8 @@ class Predictor:
     bundle : Bundle
         Its model is used on `device`, and left there in the mode it had.
     threshold : float or str, optional
-        Instead of the channel's own; see `choose_threshold` for the rules.
+        Instead of the channel's own; see `parse_rule`. ``fdr=X`` is a rule about the whole input, at the prevalence
+        that is given or else estimated.
     device : torch.device, optional
         The CPU by default.
     max_residues : int
@@ -42,9 +45,9 @@ class Predictor:
         ``float32``, or ``bf16``: a third faster on processors that compute in bfloat16, slower on others.
     cpu_fallback : bool
         Score on the CPU a protein that is too long for the memory of the device.
-    prevalence : float, optional
+    prevalence : float or 'auto', optional
         Share of positives to expect among the records; probabilities and the rules for the threshold are then those for
-        this share, instead of the one that the model was calibrated at.
+        this share, instead of the one that the model was calibrated at. ``auto`` estimates it from the records.
     evidence : {'network', 'profile', 'homology', 'combined'}, optional
         The channel of evidence that calls; see `choose_channel` for the default.
 
@@ -52,7 +55,11 @@ class Predictor:
     ----------
     channel : {'network', 'profile', 'homology', 'combined'}
     threshold : float or None
-        That of the channel, or the one that was asked for.
+        That of the channel, or the one that was asked for; None before an input is read where it depends on that.
+    prevalence : float or None
+        The one that was asked for; as estimated, once an input is read.
+    waits : bool
+        Whether no row can be decided before the last record is scored (``fdr=X``, ``auto``).
     columns : tuple of str
         The fields of `Prediction` that this model and channel fill, in the order of the output.
 
@@ -78,18 +85,21 @@ class Predictor:
         max_residues: int = MAX_RESIDUES,
         precision: Precision = "float32",
         cpu_fallback: bool = False,
-        prevalence: float | None = None,
+        prevalence: float | Literal["auto"] | None = None,
         evidence: Channel | None = None,
     ) -> None:
         self.bundle = bundle
         self.binary = len(bundle.classes) == 2
         self.channel: Channel = choose_channel(bundle, evidence)
         self._calling = calling_of(bundle, self.channel)
-        calling = self._calling if prevalence is None else self._calling.at_prevalence(prevalence)
-        self.threshold = calling.choose(threshold)
-        # Six, or as many as tell a probability from so low a threshold.
-        self._decimals = max(6, 4 - math.floor(math.log10(self.threshold))) if self.threshold else 6
-        self.prevalence = prevalence
+        self.asked = threshold, prevalence
+        self.waits = prevalence == "auto" or (threshold is not None and parse_rule(threshold).kind == "fdr")
+        self.prevalence = None if prevalence == "auto" else prevalence
+        calling = self._calling if self.prevalence is None else self._calling.at_prevalence(self.prevalence)
+        self.threshold = None if self.waits else calling.choose(threshold)
+        if self.waits:
+            # What is refused is refused before any record is read.
+            self._decide(np.zeros(0))
         self.columns = columns_of(bundle, self.channel)
         self.max_residues = max_residues
         self.precision: Precision = precision
@@ -102,10 +112,12 @@ class Predictor:
         model: str | Path = DEFAULT,
         *,
         threshold: float | str | None = None,
+        prevalence: float | Literal["auto"] | None = None,
         evidence: Channel | None = None,
     ) -> "Predictor":
         """Load a model by folder, shipped name or MLflow address; see `locate_model` and `load_bundle` for errors."""
-        return cls(load_bundle(locate_model(str(model))), threshold=threshold, evidence=evidence)
+        bundle = load_bundle(locate_model(str(model)))
+        return cls(bundle, threshold=threshold, prevalence=prevalence, evidence=evidence)
 
     def predict(self, records: Iterable[Record]) -> Iterator[Prediction]:
         """Score records.
@@ -120,12 +132,29 @@ class Predictor:
         Prediction
             One per record, in the same order.
         """
+        return self.settled(self._scored(records))
+
+    def settled(self, rows: Iterable[Prediction]) -> Iterator[Prediction]:
+        """Decide the rows of `predict_window` where they wait for the last one; else pass them on."""
+        if not self.waits:
+            return iter(rows)
+
+        def decide(probability_N: npt.NDArray[np.float64]) -> Decision:
+            self.threshold, self.prevalence = decision = self._decide(probability_N)
+            return decision
+
+        return decided(rows, decide, self.bundle.classes, self._calling.prevalence)
+
+    def _decide(self, probability_N: npt.NDArray[np.float64]) -> Decision:
+        return self._calling.decide(probability_N, *self.asked)
+
+    def _scored(self, records: Iterable[Record]) -> Iterator[Prediction]:
         seen = SeenIds()
         for window in windows(records):
             yield from self.predict_window(window, seen.add([record.id for record in window]))
 
     def predict_window(self, window: list[Record], repeated: list[bool]) -> Iterator[Prediction]:
-        """Score records at once; see `predict`.
+        """Score records at once; see `predict`, and `settled` for what must follow.
 
         Parameters
         ----------
@@ -163,19 +192,21 @@ class Predictor:
             precision=self.precision,
             cpu_fallback=self.cpu_fallback,
         )
-        if self.prevalence is None:
+        if self.waits or self.prevalence is None:
             return answers
         moved_NC = self._calling.probability_at(answers.probability_NC, self.prevalence)
         return answers._replace(probability_NC=moved_NC)
 
     def _row(self, record: Record, sequence: CleanSequence, notes: str, answers: Answers, place: int) -> Prediction:
-        probabilities = [round(float(p), self._decimals) for p in answers.probability_NC[place]]
-        # The call is made on the number that is shown, so that a reader can repeat it.
-        called = (
-            int(probabilities[1] >= self.threshold)
-            if self.threshold is not None
-            else max(range(len(probabilities)), key=probabilities.__getitem__)
-        )
+        probabilities = answers.probability_NC[place].tolist()
+        if not self.waits:
+            decimals = decimals_for(self.threshold)
+            probabilities = [round(probability, decimals) for probability in probabilities]
+        # The decision is made on the number that is shown, so that a reader can repeat it.
+        if self.threshold is not None:
+            called = int(probabilities[1] >= self.threshold)
+        else:
+            called = 1 if self.waits else max(range(len(probabilities)), key=probabilities.__getitem__)
         shown = probabilities[1] if self.binary else probabilities[called]
         return Prediction(
             record.id,

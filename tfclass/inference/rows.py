@@ -73,6 +73,8 @@ class Prediction(NamedTuple):
 
 # What every output has, in order.
 COLUMNS = ("id", "length", "label", "probability", "threshold", "status", "notes")
+# What only a predicted positive shows.
+OF_POSITIVES = ("family", "family_probability", "domain")
 KINDS: dict[str, Kind] = {
     "id": "text",
     "length": "integer",

@@ -110,8 +110,8 @@ def _threshold_table(content: Content) -> Table:
         rows.append([*first, Cell(f"{rule['threshold']:.4f}"), *counts, *rates, found])
     head = ["rule", "meaning", "threshold", "called", "rightly", "precision", "FDR", "recall"]
     caption = (
-        f"What each rule for choosing a threshold does here: {of_how_many(content)}. The thresholds were fixed on the "
-        "validation split of the training; `tfclass predict --threshold RULE` takes the same rules."
+        f"What each rule for choosing a threshold does here: {of_how_many(content)}. No label of these proteins plays "
+        "a part in the choice; `tfclass predict --threshold RULE` takes the same rules."
     )
     return Table(caption, head, rows, notes.texts, words=(0, 1))
 
