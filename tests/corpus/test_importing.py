@@ -165,6 +165,14 @@ def test_a_file_name_that_is_no_text_is_written_with_escapes(tmp_path):
     assert set(pd.read_csv(tmp_path / "o.tsv", sep="\t")["label"]) == {"TF", r"caf\xe9"}
 
 
+def test_a_bad_second_file_is_found_before_the_first_is_read(tmp_path):
+    (tmp_path / "TF.fasta").write_text(">a\nMKV\n>b\n" + "MKV\n" * 10)
+    (tmp_path / "nonTF.fasta").write_text("")
+    read = from_fastas({tmp_path / "TF.fasta": "TF", tmp_path / "nonTF.fasta": "nonTF"}).rows
+    with pytest.raises(FastaError, match=r"nonTF.fasta: found no records"):
+        next(read)
+
+
 def test_labels_get_other_names_before_they_are_compared(tmp_path):
     (tmp_path / "t.tsv").write_text("id\tlabel\tsequence\na\t1\tMK\nb\tyes\tMK\nc\t0\tMV\n")
     rename = {"1": "TF", "yes": "TF", "0": "nonTF"}

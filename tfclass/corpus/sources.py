@@ -13,6 +13,7 @@ from tfclass.corpus.cells import table_rows, text_rows, unpacked
 from tfclass.errors import TableError
 from tfclass.files import name_of
 from tfclass.sequence.fasta import read_fasta
+from tfclass.sequence.inputs import begin_inputs
 
 _FASTA = (".fasta", ".fa", ".faa", ".fas", ".pep", ".aa", ".seq")
 _NEEDED = ("id", "label", "sequence")
@@ -87,12 +88,13 @@ def from_fastas(label_of: Mapping[Path, str], name: str = "") -> Source:
     Returns
     -------
     Source
-        Reading its rows raises FastaError where a file is no FASTA.
+        Reading its rows raises FastaError where a file is no FASTA, before the first row.
     """
 
     def rows() -> Iterator[RawRow]:
-        for path, label in label_of.items():
-            for number, record in enumerate(read_fasta(path), start=1):
+        inputs = begin_inputs([*map(str, label_of)])
+        for (path, label), records in zip(label_of.items(), inputs, strict=True):
+            for number, record in enumerate(records, start=1):
                 yield RawRow(name_of(path), number, record.id, label, record.sequence)
 
     how = {"labels": [{"file": name_of(path), "label": label} for path, label in label_of.items()]}
