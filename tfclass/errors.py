@@ -46,9 +46,18 @@ class TfclassError(Exception):
         parts += [f"expected {self.expected}"] if self.expected else []
         parts += [self.action] if self.action else []
         # A library's message may run over lines; a path may well hold two spaces.
-        line = _LINE_BREAKS.sub(" ", "; ".join(parts))
-        # A terminal obeys control characters, which a file may have in an id or in its name.
-        return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", line)
+        return escaped(_LINE_BREAKS.sub(" ", "; ".join(parts)))
+
+
+def escaped(text: str) -> str:
+    r"""Return a text with its control characters as backslash escapes: a terminal obeys them, wherever they come from.
+
+    Examples
+    --------
+    >>> escaped("a\x1b[2J")
+    'a\\x1b[2J'
+    """
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
 class FastaError(TfclassError):

@@ -92,10 +92,23 @@ def assert_one_line(finished, message, status=2):
     assert (finished.status, finished.out, finished.err) == (status, "", f"tfclass: {message}\n")
 
 
+def odd_summary(called):
+    return (
+        f"{called} of 13 records predicted TF, 2 skipped\n"
+        "1 record with stop_removed (a stop (*) at the end was removed)\n"
+        "1 record with gaps_removed (gaps (- or .) were removed)\n"
+        "1 record with nonstandard (letters other than the 20 amino acids)\n"
+        "1 record with duplicate_id (an earlier record has the same id; both are kept)\n"
+        "1 record with no_id (the header is empty)\n"
+        "1 record skipped: empty (no residue)\n"
+        "1 record skipped: illegal (a character that is no residue letter)\n"
+    )
+
+
 class TestRows:
     def test_every_odd_record_has_its_row(self, tfclass, odd, small_bundle_folder, probability):
         finished = tfclass("predict", odd, "--model", small_bundle_folder, "--threshold", "0.5")
-        assert (finished.status, finished.err) == (0, f"13 records: {count_called(finished.out)} called, 2 skipped\n")
+        assert (finished.status, finished.err) == (0, odd_summary(count_called(finished.out)))
         rows = cells(finished.out)
         assert len(rows) == len(ODD_ROWS)
         for row, (name, scored, length, notes) in zip(rows, ODD_ROWS, strict=True):
@@ -145,7 +158,26 @@ class TestRows:
         rows = cells(finished.out)
         assert [row[0] for row in rows] == expected
         assert {(row[2], row[4]) for row in rows} == {("TF", str(threshold))}
-        assert finished.err == f"13 records: {len(expected)} called, 2 skipped\n"
+        assert finished.err == odd_summary(len(expected))
+
+    @pytest.mark.parametrize("more", [[], ["--parts", "parts"]], ids=["at once", "in parts"])
+    def test_what_only_tf_leaves_out_is_counted(self, tfclass, small_bundle_folder, tmp_path, more):
+        coding = "ATGGCTAAAGGTTTCCTGACCGATGAACGT" * 3
+        records = [coding] * 1_500 + ["MKV;", "MKV'", 'MKV"', "MKV\\", "", "MK-V*", coding + "=1"] + [coding] * 10
+        (tmp_path / "cds.fa").write_text("".join(f">r{n}\n{sequence}\n" for n, sequence in enumerate(records)))
+        arguments = ("cds.fa", "--model", small_bundle_folder, "--threshold", 1, "--only-tf", *more)
+        finished = tfclass("predict", *arguments)
+        assert finished.out.count("\n") == 1
+        assert finished.err == (
+            "0 of 1,517 records predicted TF, 6 skipped\n"
+            "1,510 records with looks_like_nucleotide (DNA or RNA? The model expects proteins: translate the sequences "
+            "first)\n"
+            "1 record with stop_removed (a stop (*) at the end was removed)\n"
+            "1 record with gaps_removed (gaps (- or .) were removed)\n"
+            "5 records skipped: illegal (a character that is no residue letter)\n"
+            "1 record skipped: empty (no residue)\n"
+        )
+        assert tfclass("predict", *arguments, "--quiet").err == ""
 
     @pytest.mark.parametrize("count", [1, 2, 3, 20])
     def test_shards_hold_every_record_once(self, tfclass, odd, small_bundle_folder, count):
@@ -462,7 +494,7 @@ class TestOutput:
 
     def test_an_interrupted_run_leaves_no_file(self, tmp_path, small_bundle_folder):
         process = start(tmp_path, "-", "--model", small_bundle_folder, "-o", "out.tsv")
-        process.stdin.write(b">a\nMKV\n")
+        process.stdin.write(b">a\nMKV\n" * 20_000)
         process.stdin.flush()
         wait_until(lambda: list(tmp_path.glob(".out.tsv.*")))
         process.send_signal(signal.SIGINT)
@@ -532,8 +564,23 @@ class TestBadInput:
 
     def test_standard_input_named_twice_is_one_line(self, tfclass, small_bundle_folder):
         finished = tfclass("predict", "-", "-", "--model", small_bundle_folder, stdin=b">a\nMKV\n")
-        expected = "standard input: found no records; expected at least one FASTA record; is the file complete?"
-        assert_one_line(finished, expected)
+        assert_one_line(finished, "standard input: found a stream that is named twice; expected each stream once")
+
+    @pytest.mark.parametrize("fault", [fault for fault in BAD_INPUTS if fault != "a gzip file cut short"])
+    def test_it_is_found_before_the_model_is_loaded(self, tfclass, tmp_path, fault):
+        content, message = BAD_INPUTS[fault]
+        (tmp_path / "good.fasta").write_bytes(b">a\nMKV\n")
+        if content is not None:
+            (tmp_path / "bad.fasta").write_bytes(content)
+        finished = tfclass("predict", "good.fasta", "-", "bad.fasta", "--model", "none", stdin=b">b\nMKV\n")
+        assert_one_line(finished, "bad.fasta" + message)
+
+    def test_an_interrupt_while_standard_input_says_nothing_is_one_line(self, tmp_path):
+        process = start(tmp_path, "-")
+        time.sleep(5)
+        process.send_signal(signal.SIGINT)
+        out, error = process.communicate(timeout=120)
+        assert (process.returncode, out, error) == (130, b"", b"tfclass: interrupted\n")
 
 
 class TestBadModel:

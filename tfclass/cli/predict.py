@@ -11,6 +11,7 @@ import typer
 from tfclass.cli import predict_options as options
 from tfclass.cli.predict_summary import Tally, chosen_from_input, is_called, progress
 from tfclass.cli.signals import stop_at_once
+from tfclass.errors import escaped
 from tfclass.files import is_address
 
 if TYPE_CHECKING:
@@ -56,27 +57,28 @@ def predict(
     name = format_of(output_format, output)
     folder = _parts_folder(parts, output, resume=resume, engine=engine)
     _refuse_idle_options(header=header and name == "jsonl", workers=workers is not None and engine == "none")
-    records = _sharded(fasta, shard)
     chosen = {"threshold": threshold, "prevalence": prevalence, "evidence": evidence}
     chosen |= {"precision": precision, "cpu_fallback": cpu_fallback}
-    predictor, bundle_folder = _predictor(model, device, threads, **chosen)
     tally = Tally()
-    with stop_at_once(goes_on=folder is not None), progress(quiet) as advance:
+    with stop_at_once(goes_on=folder is not None):
+        records = _sharded(fasta, shard)
+        predictor, bundle_folder = _predictor(model, device, threads, **chosen)
         if folder is None:
-            rows = predictor.predict(records)
+            scored = predictor.scored(records)
         else:
             scored = _in_parts(predictor, records, bundle_folder, folder, engine, workers or 2, threads)
-            rows = predictor.settled(scored)
-        rows = tally.count(rows, advance)
-        _write(filter(is_called, rows) if only_tf else rows, name, output, predictor, header=header)
-    if folder is not None and parts is None:
-        _remove_parts(folder)
+        with progress(quiet) as watched:
+            rows = tally.count(predictor.settled(watched(scored)))
+            _write(filter(is_called, rows) if only_tf else rows, name, output, predictor, header=header)
+        if folder is not None and parts is None:
+            _remove_parts(folder)
     if not quiet:
-        typer.echo(f"{tally.records} records: {tally.called} called, {tally.skipped} skipped", err=True)
+        for line in tally.lines(predictor.bundle.classes[1] if predictor.binary else ""):
+            typer.echo(escaped(line), err=True)
         if predictor.waits:
             typer.echo(chosen_from_input(predictor), err=True)
     if strict and tally.skipped:
-        typer.echo(f"tfclass: {tally.skipped} of {tally.records} records skipped (--strict)", err=True)
+        typer.echo(f"tfclass: {tally.skipped:,} of {tally.records:,} records skipped (--strict)", err=True)
         raise typer.Exit(1)
 
 
@@ -128,14 +130,13 @@ def _refuse_idle_options(*, header: bool, workers: bool) -> None:
 
 
 def _sharded(fasta: list[str], shard: str) -> "Iterator[Record]":
-    from tfclass.sequence.fasta import read_fasta
+    from tfclass.sequence.inputs import read_inputs
 
     match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", shard)
     index, count = (int(match[1]), int(match[2])) if match else (0, 0)
     if not 1 <= index <= count:
         raise typer.BadParameter(f"{shard!r} is not I/N with I from 1 to N, such as 3/8", param_hint="--shard")
-    records = itertools.chain.from_iterable(read_fasta(source) for source in fasta)
-    return itertools.islice(records, index - 1, None, count)
+    return itertools.islice(read_inputs(fasta), index - 1, None, count)
 
 
 def _facts(predictor: "Predictor") -> dict[str, object]:

@@ -1,6 +1,8 @@
 """The progress and the summary of ``tfclass predict``, on standard error."""
 
 import contextlib
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -11,20 +13,74 @@ if TYPE_CHECKING:
     from tfclass.inference.rows import Prediction
 
 
+# Meaning of a note in the last lines; one that is not listed goes by its name alone.
+_MEANINGS = {
+    "looks_like_nucleotide": "DNA or RNA? The model expects proteins: translate the sequences first",
+    "duplicate_id": "an earlier record has the same id; both are kept",
+    "no_id": "the header is empty",
+    "stop_removed": "a stop (*) at the end was removed",
+    "internal_stops": "stops (*) inside the sequence were read as X",
+    "gaps_removed": "gaps (- or .) were removed",
+    "nonstandard": "letters other than the 20 amino acids",
+    "empty": "no residue",
+    "illegal": "a character that is no residue letter",
+    "too_long_for_memory": "longer than the memory allows",
+}
+# The name at the start of each note; what a note quotes never begins with a letter.
+_NAMES = re.compile(r"(?:^|;)([a-z_]+)")
+
+
 class Tally:
-    """Counts of the rows that have passed."""
+    """Counts of the rows that have passed.
+
+    Attributes
+    ----------
+    records, skipped, called : int
+        `called` is the number of records predicted positive.
+    notes, reasons : Counter of str
+        Records with each note, and skipped records by reason.
+    """
 
     def __init__(self) -> None:
         self.records = self.skipped = self.called = 0
+        self.notes: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
 
-    def count(self, rows: Iterable["Prediction"], advance: Callable[[], object]) -> Iterator["Prediction"]:
-        """Count rows as they pass; `advance` is called for each."""
+    def count(self, rows: Iterable["Prediction"]) -> Iterator["Prediction"]:
+        """Count rows as they pass."""
         for row in rows:
-            advance()
             self.records += 1
-            self.skipped += row.status == "skipped"
             self.called += is_called(row)
+            names = _NAMES.findall(row.notes)
+            if row.status == "skipped":
+                self.skipped += 1
+                self.reasons.update(names[-1:])
+                names = names[:-1]
+            self.notes.update(names)
             yield row
+
+    def lines(self, positive: str) -> Iterator[str]:
+        """Yield the summary: the predictions, then a line for each note, the most frequent first.
+
+        Parameters
+        ----------
+        positive : str
+            Name of the positive class; empty for a model of several classes.
+        """
+        predicted = f"predicted {positive}" if positive else "predicted"
+        yield f"{self.called:,} of {_records(self.records)} {predicted}, {self.skipped:,} skipped"
+        for name, number in self.notes.most_common():
+            yield f"{_records(number)} with {_explained(name)}"
+        for name, number in self.reasons.most_common():
+            yield f"{_records(number)} skipped: {_explained(name)}"
+
+
+def _records(number: int) -> str:
+    return f"{number:,} record{'s' * (number != 1)}"
+
+
+def _explained(name: str) -> str:
+    return f"{name} ({_MEANINGS[name]})" if name in _MEANINGS else name
 
 
 def is_called(row: "Prediction") -> bool:
@@ -41,21 +97,20 @@ def chosen_from_input(predictor: "Predictor") -> str:
 
 
 @contextlib.contextmanager
-def progress(quiet: bool) -> Iterator[Callable[[], object]]:
-    """Show a counter on stderr where that is a terminal.
+def progress(quiet: bool) -> Iterator["Callable[[Iterable[Prediction]], Iterator[Prediction]]"]:
+    """Show a counter of the records scored on stderr where that is a terminal.
 
     Yields
     ------
     callable
-        To be called once for each record.
+        Passes rows on, and counts them.
     """
     if quiet or not has_terminal():
-        yield lambda: None
+        yield iter
         return
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} records"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda: bar.advance(task)
+        yield lambda rows: iter(bar.track(rows))

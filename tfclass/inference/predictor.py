@@ -132,7 +132,7 @@ class Predictor:
         Prediction
             One per record, in the same order.
         """
-        return self.settled(self._scored(records))
+        return self.settled(self.scored(records))
 
     def settled(self, rows: Iterable[Prediction]) -> Iterator[Prediction]:
         """Decide the rows of `predict_window` where they wait for the last one; else pass them on."""
@@ -148,7 +148,8 @@ class Predictor:
     def _decide(self, probability_N: npt.NDArray[np.float64]) -> Decision:
         return self._calling.decide(probability_N, *self.asked)
 
-    def _scored(self, records: Iterable[Record]) -> Iterator[Prediction]:
+    def scored(self, records: Iterable[Record]) -> Iterator[Prediction]:
+        """Score records, for `settled`; see `predict`."""
         seen = SeenIds()
         for window in windows(records):
             yield from self.predict_window(window, seen.add([record.id for record in window]))
