@@ -1,7 +1,11 @@
 """``tfclass evaluate`` and ``tfclass evaluate compare``, as typed."""
 
 import json
+import os
 import shlex
+import shutil
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -52,6 +56,23 @@ def test_a_report_is_written_and_its_words_are_printed(tfclass, small_bundle_fol
         "compare.tsv",
         "differences.png",
     ]
+
+
+def test_reports_are_printed_in_any_encoding(small_bundle_folder, table, tmp_path):
+    def run(encoding, *words):
+        code = "from tfclass.cli.main import main; main()"
+        environment = {**os.environ, "PYTHONIOENCODING": encoding, "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-c", code, "evaluate", *words, "tracking=off", "evaluation.n_bootstrap=20"]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=300)
+        assert (done.returncode, done.stderr.count(b"\n")) == (0, 1), done.stderr
+        return done.stdout
+
+    printed = run("cp1252", "corpus=table", table, f"bundle={small_bundle_folder}", "report=r").decode("cp1252")
+    content = json.loads((tmp_path / "r" / "report.json").read_text())
+    assert f"{content['metrics']['mcc']['value']:.3f}" in printed
+    shutil.copytree(tmp_path / "r", tmp_path / "again")
+    for encoding in ("ascii", "cp936", "latin-1", "koi8-r"):
+        assert b"kappa" in run(encoding, "compare", "r", "again", f"report={encoding}")
 
 
 CONFIGS = {

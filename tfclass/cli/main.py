@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tfclass.cli import corpora, evaluate, model, predict, profiles, replay, sweep, train, zoo
+from tfclass.cli.terminal import accept_all_characters
 from tfclass.errors import TfclassError
 
 app = typer.Typer(
@@ -62,6 +63,7 @@ def _options(
 
 def main() -> None:
     """Run the command line; every expected failure is one line on stderr and an exit status."""
+    accept_all_characters()
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     try:
