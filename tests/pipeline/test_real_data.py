@@ -47,3 +47,15 @@ def test_every_shipped_model_is_whole():
     assert "tf-bilstm" in shipped()
     for folder in shipped().values():
         assert Predictor.load(folder).bundle.threshold is not None
+
+
+def test_few_predictions_of_a_proteome_are_false_under_a_rule_that_says_so():
+    proteins = list(rows("ecoli_proteome.tsv.gz"))
+    records = [Record(row["id"], row["id"], row["sequence"]) for row in proteins]
+    predictor = Predictor.load(threshold="fdr=0.05")
+    predicted = np.array([row.label == "TF" for row in predictor.predict(records)])
+    truth = np.array([row["label"] == "TF" for row in proteins])
+    # 6.4 % are TFs.
+    assert 0.03 < predictor.prevalence < 0.09
+    assert 1 - truth[predicted].mean() < 0.08
+    assert predicted[truth].mean() > 0.6
