@@ -14,6 +14,8 @@ LAYERS = {
     "config_errors": 0,
     "files": 0,
     "compression": 0,
+    "limits": 0,
+    "names": 0,
     "environment": 0,
     "corpus": 1,
     "networks": 2,

@@ -8,6 +8,8 @@ import sys
 import zlib
 from typing import Any, BinaryIO, cast
 
+from tfclass.limits import in_words
+
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
@@ -46,6 +48,28 @@ def decompressed(stream: BinaryIO) -> BinaryIO:
     for magic, opener in _OPENERS.items():
         if start.startswith(magic):
             return cast(BinaryIO, opener(whole, "rb"))
+    return whole
+
+
+def unpacked(content: bytes, most: int) -> bytes:
+    """Unpack what may be packed, up to a size.
+
+    Parameters
+    ----------
+    content : bytes
+    most : int
+        Bytes that the result may have; no more are unpacked, whatever the packed data promises.
+
+    Raises
+    ------
+    ValueError
+        There would be more.
+    Exception
+        As reading from `decompressed`.
+    """
+    whole = decompressed(io.BytesIO(content)).read(most + 1)
+    if len(whole) > most:
+        raise ValueError(f"more than {in_words(most)} when unpacked")
     return whole
 
 

@@ -18,10 +18,16 @@ from pydantic_core import PydanticCustomError
 
 from tfclass.config_errors import first_problem
 from tfclass.errors import ConfigError
+from tfclass.limits import MAX_FAMILIES, MAX_LAYERS
+from tfclass.names import Name, Text
 
 _STRICT = ConfigDict(extra="forbid")
 
 Positive = Annotated[int, Field(ge=1)]
+# A dimension of a tensor, and residues that a kernel or a pooling spans.
+Width = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Span = Annotated[int, Field(ge=1, le=10_000)]
+Stack = Annotated[tuple[Span, ...], Field(max_length=100)]
 Seed = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -41,8 +47,8 @@ class CorpusConfig:
     """Where the labelled proteins are, and which labels mean what."""
 
     path: str
-    name: str = "corpus"
-    classes: tuple[str, ...] | None = ("nonTF", "TF")
+    name: Annotated[Text, Field(max_length=150)] = "corpus"
+    classes: tuple[Name, ...] | None = ("nonTF", "TF")
     aliases: dict[str, str] = field(default_factory=lambda: {"nonTF_hard": "nonTF"})
     # How ``tfclass data`` made the table. It stands in the same file, and training takes no notice of it.
     curation: InitVar[dict[str, Any] | None] = None
@@ -74,10 +80,10 @@ class StemConfig:
     """What stands between the embedding and the encoder: nothing, a convolution, or parallel stacks of them."""
 
     name: Literal["none", "convolution", "stacks"] = "convolution"
-    channels: Positive = 128
-    kernel: Positive = 11
-    stacks: tuple[tuple[Positive, ...], ...] = ((4, 4, 16), (12, 8, 4), (16, 4, 4))
-    pool: Positive = 3
+    channels: Width = 128
+    kernel: Span = 11
+    stacks: Annotated[tuple[Stack, ...], Field(max_length=100)] = ((4, 4, 16), (12, 8, 4), (16, 4, 4))
+    pool: Span = 3
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -86,11 +92,11 @@ class ModelConfig:
 
     name: str = "bilstm"
     embedding: str = "learned"
-    embedding_dim: Positive = 64
+    embedding_dim: Width = 64
     word: Annotated[int, Field(ge=1, le=4)] = 1
     stem: StemConfig = field(default_factory=StemConfig)
-    hidden: Positive = 128
-    layers: Positive = 1
+    hidden: Width = 128
+    layers: Annotated[int, Field(ge=1, le=MAX_LAYERS)] = 1
     directions: Literal[1, 2] | None = None
     peephole: Literal["diagonal", "full"] = "diagonal"
     forget_bias: Annotated[float, Field(allow_inf_nan=False)] | None = None
@@ -99,10 +105,10 @@ class ModelConfig:
     variational_dropout: bool = False
     weight_dropout: Fraction = 0.0
     pooling: str = "attention"
-    attention_hidden: Annotated[int, Field(ge=0)] | None = None
-    head_hidden: Annotated[int, Field(ge=0)] = 0
+    attention_hidden: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    head_hidden: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     dropout: Fraction = 0.3
-    families: tuple[str, ...] = ()
+    families: Annotated[tuple[Text, ...], Field(max_length=MAX_FAMILIES)] = ()
     domains: bool = False
 
 
@@ -198,7 +204,7 @@ class TrainConfig:
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
-    name: str = ""
+    name: Text = ""
     run_dir: str
     bundle: str = ""
     resume: str = ""

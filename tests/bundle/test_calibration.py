@@ -12,6 +12,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_softmax
 from scipy.stats import norm
 
+from tests.bundle.test_bundle import change
 from tfclass.bundle.bundle import find_bundle, load_bundle, save_bundle
 from tfclass.bundle.calibration import Calibration, Knot, at_prevalence, estimate_prevalence, expected_fdr
 from tfclass.errors import BundleError, ConfigError
@@ -101,11 +102,15 @@ def test_a_bundle_with_an_impossible_calibration_is_refused_in_one_line(small_bu
     # Made behind the back of the checks, which would not let it be built.
     broken = replace(small_bundle, calibration=PLATT)
     object.__setattr__(broken.calibration, "knots", (Knot(0.0, 0.5),))
-    save_bundle(broken, tmp_path / "b", "card")
-    object.__setattr__(broken.calibration, "knots", ())
     with pytest.raises(BundleError, match="knots belong to isotonic calibration") as caught:
-        load_bundle(tmp_path / "b")
+        save_bundle(broken, tmp_path / "b", "card")
+    object.__setattr__(broken.calibration, "knots", ())
     assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+    save_bundle(broken, tmp_path / "b", "card")
+    change(tmp_path / "b", calibration={"temperature": 1.6, "log_weight_C": [0.2, -0.1], "knots": [[0.0, 0.5]]})
+    with pytest.raises(BundleError, match="knots belong to isotonic calibration"):
+        load_bundle(tmp_path / "b")
 
 
 def test_a_calibration_says_in_words_what_it_is():

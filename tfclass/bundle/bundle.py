@@ -6,16 +6,16 @@ files and of itself. Loading checks every one of them, runs no code from the fol
 """
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import safetensors.torch
-from safetensors import SafetensorError
 
 from tfclass.bundle.calibration import Calibration
+from tfclass.bundle.consistency import check_channels, check_offsets
 from tfclass.bundle.description import (
     CARD,
     DESCRIPTION,
@@ -23,26 +23,40 @@ from tfclass.bundle.description import (
     REFERENCE,
     SCHEMA_VERSION,
     WEIGHTS,
+    Description,
     as_text,
+    checked,
     digest_of,
     read_description,
-    read_verified,
 )
-from tfclass.bundle.evidence import Combiner, Reading, n_terms
+from tfclass.bundle.evidence import Combiner, Reading
 from tfclass.bundle.operating_points import OperatingPoint
+from tfclass.bundle.plain_files import check_digest, opened, read_whole
 from tfclass.bundle.reference import Reference
+from tfclass.bundle.weights import read_network
 from tfclass.config import ModelConfig
-from tfclass.errors import BundleError, ConfigError, ProfileError
+from tfclass.errors import BundleError, ProfileError
 from tfclass.files import whole_folder
+from tfclass.limits import (
+    MAX_CARD_BYTES,
+    MAX_PACKED_BYTES,
+    MAX_WEIGHTS_BYTES,
+    MAX_WEIGHTS_HEADER_BYTES,
+    in_words,
+)
 from tfclass.networks.classifier import Classifier
-from tfclass.networks.zoo import build
 from tfclass.sequence.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from tfclass.profiles.library import Library
 
 DEFAULT = "tf-bilstm"
-_FILES = {"profile": PROFILES, "homology": REFERENCE}
+_MOST_BYTES = {
+    WEIGHTS: MAX_WEIGHTS_BYTES + MAX_WEIGHTS_HEADER_BYTES,
+    CARD: MAX_CARD_BYTES,
+    PROFILES: MAX_PACKED_BYTES,
+    REFERENCE: MAX_PACKED_BYTES,
+}
 
 
 @dataclass(frozen=True)
@@ -108,8 +122,8 @@ def save_bundle(bundle: Bundle, folder: Path, card: str) -> str:
     Raises
     ------
     BundleError
-        Profiles or a reference without a combiner or the other way round, more than two classes with them, or offsets
-        of other profiles.
+        Profiles or a reference without a combiner or the other way round, more than two classes with them, offsets of
+        other profiles, or what `load_bundle` would refuse: a name or value that is not allowed, a file too large.
     OutputError
         The folder cannot be written.
     """
@@ -117,8 +131,8 @@ def save_bundle(bundle: Bundle, folder: Path, card: str) -> str:
     files = {WEIGHTS: safetensors.torch.save(weights), CARD: card.encode()}
     files |= {PROFILES: bundle.profiles.to_bytes()} if bundle.profiles else {}
     files |= {REFERENCE: bundle.reference.to_bytes(bundle.classes, bundle.vocabulary)} if bundle.reference else {}
-    _check_channels(bundle.name, bundle.classes, files, bundle.combiners)
-    _check_offsets(bundle.name, bundle.combiners, bundle.profiles)
+    check_channels(bundle.name, bundle.classes, files, bundle.combiners)
+    check_offsets(bundle.name, bundle.combiners, bundle.profiles)
     description = {
         "schema_version": SCHEMA_VERSION,
         "name": bundle.name,
@@ -133,6 +147,12 @@ def save_bundle(bundle: Bundle, folder: Path, card: str) -> str:
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }
     digest = digest_of(description)
+    # What could not be read again is not written.
+    checked({**description, "sha256": digest}, str(folder / DESCRIPTION))
+    for name, content in files.items():
+        if len(content) > _MOST_BYTES[name]:
+            found, expected = f"{name} of {in_words(len(content))}", f"at most {in_words(_MOST_BYTES[name])}"
+            raise BundleError(str(folder), found, expected, path=str(folder))
     with whole_folder(folder, DESCRIPTION) as building:
         for name, content in files.items():
             (building / name).write_bytes(content)
@@ -154,24 +174,34 @@ def load_bundle(folder: Path) -> Bundle:
     Raises
     ------
     BundleError
-        A file is missing or altered, the schema is newer than this tfclass, or the parts do not fit together.
+        A file is missing, altered, no plain file or too large (`tfclass.limits`), the schema is newer than this
+        tfclass, a value is not allowed, the parts do not fit together, or the memory does not suffice.
     """
+    try:
+        return _load(folder)
+    except MemoryError as error:
+        raise _out_of_memory(folder) from error
+
+
+def _load(folder: Path) -> Bundle:
     description = read_description(folder)
-    contents = {name: read_verified(folder / name, sha256) for name, sha256 in description.files.items()}
     where = str(folder / DESCRIPTION)
-    if WEIGHTS not in contents:
-        raise BundleError(where, f"no checksum of {WEIGHTS}", "one", path=where)
+    for name in (WEIGHTS, CARD):
+        if name not in description.files:
+            raise BundleError(where, f"no checksum of {name}", "one", path=where)
     if len(description.calibration.log_weight_C) != len(description.classes):
         raise BundleError(where, "a calibration for other classes", "one weight per class", path=where)
-    _check_channels(where, description.classes, contents, description.combiners)
+    check_channels(where, description.classes, description.files, description.combiners)
     vocabulary = Vocabulary(description.letters)
-    try:
-        model = build(description.model, vocabulary, len(description.classes))
-        model.load_state_dict(safetensors.torch.load(contents[WEIGHTS]))
-    except (ConfigError, SafetensorError, RuntimeError) as error:
-        raise BundleError(str(folder), f"parts that do not fit together ({error})", path=str(folder)) from error
+    contents = _verified_contents(folder, description)
+    n_classes = len(description.classes)
+    sha256 = description.files[WEIGHTS]
+    model = read_network(folder / WEIGHTS, sha256, description.model, vocabulary, n_classes)
+    if (description.threshold is None) != (n_classes > 2):
+        found = f"a threshold of {description.threshold} for {n_classes} classes"
+        raise BundleError(where, found, "one for two classes, none for more", path=where)
     library = _library(contents[PROFILES], folder / PROFILES) if PROFILES in contents else None
-    _check_offsets(where, description.combiners, library)
+    check_offsets(where, description.combiners, library)
     return Bundle(
         name=description.name,
         model=model.eval(),
@@ -189,6 +219,37 @@ def load_bundle(folder: Path) -> Bundle:
         else None,
         combiners=description.combiners,
     )
+
+
+def read_card(folder: Path) -> str:
+    """Read the model card of a bundle; `BundleError` where it is missing, too large or no UTF-8."""
+    path = folder / CARD
+    return _card_text(read_whole(path, MAX_CARD_BYTES), path)
+
+
+def _card_text(content: bytes, path: Path) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise BundleError(str(path), f"a card that is not UTF-8 ({error})", path=str(path)) from None
+
+
+def _verified_contents(folder: Path, description: Description) -> dict[str, bytes]:
+    """Read every file but the weights."""
+    contents = {}
+    for name, sha256 in description.files.items():
+        if name != WEIGHTS:
+            path = folder / name
+            with opened(path, _MOST_BYTES[name]) as stream:
+                check_digest(stream, path, sha256)
+                contents[name] = stream.read()
+    _card_text(contents[CARD], folder / CARD)
+    return contents
+
+
+def _out_of_memory(folder: Path) -> BundleError:
+    found = "a model that needs more memory than there is"
+    return BundleError(str(folder), found, action="free memory, or use a machine with more", path=str(folder))
 
 
 def shipped() -> dict[str, Path]:
@@ -213,39 +274,6 @@ def find_bundle(name: str) -> Path:
     known = ", ".join(models) or "none in this installation"
     found = "a file" if Path(name).is_file() else "no such model"
     raise BundleError(name, found, f"a folder with a bundle, or a shipped name ({known})", path=name)
-
-
-def _check_channels(
-    where: str, classes: Collection[str], files: Collection[str], combiners: Mapping[Reading, Combiner]
-) -> None:
-    """Refuse channels and combiners that do not go together, or that are for other than two classes."""
-    channels = [channel for channel, name in _FILES.items() if name in files]
-    for reading, combiner in combiners.items():
-        if combiner.reading != reading:
-            found = f"the combiner of {combiner.reading} evidence under the name {reading}"
-            raise BundleError(where, found, "each under its own", path=where)
-        needed = [name for channel, name in _FILES.items() if reading in (channel, "combined")]
-        if not set(needed) & set(files):
-            found = f"a combiner of {reading} evidence, and nothing for it to read"
-            raise BundleError(where, found, f"a checksum of {' or '.join(needed)}", path=where)
-        expected = n_terms(reading, ["network", *channels])
-        if len(combiner.weights) != expected:
-            found = f"{len(combiner.weights)} weights for {reading} evidence"
-            raise BundleError(where, found, f"{expected}", path=where)
-    for channel in channels:
-        if not {channel, "combined"} & set(combiners):
-            raise BundleError(where, f"{_FILES[channel]} without a combiner", "one that reads it", path=where)
-        if len(classes) != 2:
-            raise BundleError(where, f"{_FILES[channel]} for {len(classes)} classes", "two", path=where)
-
-
-def _check_offsets(where: str, combiners: Mapping[Reading, Combiner], library: "Library | None") -> None:
-    """Refuse offsets of other profiles than the bundle's."""
-    n_profiles = len(library.profiles) if library else 0
-    for reading, combiner in combiners.items():
-        if len(combiner.offsets) not in (0, n_profiles):
-            found = f"offsets of {len(combiner.offsets)} profiles for {reading} evidence"
-            raise BundleError(where, found, f"those of {n_profiles}, or none", path=where)
 
 
 def _library(content: bytes, path: Path) -> "Library":

@@ -21,11 +21,13 @@ from pydantic.dataclasses import dataclass
 from scipy.special import softmax
 
 from tfclass.errors import ConfigError
+from tfclass.limits import MAX_CLASSES, MAX_KNOTS
 
 Floats = npt.NDArray[np.float64]
 Method = Literal["none", "temperature", "platt", "isotonic"]
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+# Large enough for any logit, small enough that no arithmetic on a few of them overflows.
+Moderate = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 Inside = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 # Of the estimate of a prevalence: weight of the prior, most steps, and the relative change at which it ends.
@@ -37,7 +39,7 @@ _CONVERGED = 1e-7
 class Knot(NamedTuple):
     """Where the isotonic curve bends: the margin of the logits, and the probability there."""
 
-    margin: Finite
+    margin: Moderate
     probability: Inside
 
 
@@ -62,11 +64,11 @@ class Calibration:
         Share of the positive class among the proteins that it was fitted on; None when unknown or multi-class.
     """
 
-    temperature: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-    log_weight_C: tuple[float, ...]
+    temperature: Annotated[float, Field(gt=0.0, ge=1e-6, le=1e6, allow_inf_nan=False)]
+    log_weight_C: Annotated[tuple[Moderate, ...], Field(max_length=MAX_CLASSES)]
     method: Method = "temperature"
-    bias: Finite = 0.0
-    knots: tuple[Knot, ...] = ()
+    bias: Moderate = 0.0
+    knots: Annotated[tuple[Knot, ...], Field(max_length=MAX_KNOTS)] = ()
     prevalence: Inside | None = None
 
     @model_validator(mode="after")

@@ -17,7 +17,7 @@ from tfclass.bundle.evidence import READINGS, Fits, Found
 from tfclass.bundle.operating_points import Calling
 from tfclass.bundle.reference import Homologue, Reference, bits_of
 from tfclass.config import Channel
-from tfclass.errors import ConfigError, MissingExtraError
+from tfclass.errors import BundleError, ConfigError, MissingExtraError
 from tfclass.networks.scoring import MAX_RESIDUES, Precision, scores_of
 
 if TYPE_CHECKING:
@@ -123,6 +123,8 @@ def answer(
 
     Raises
     ------
+    BundleError
+        The network gives no number for a protein.
     MemoryLimitError
         As `tfclass.networks.scoring.scores_of`.
     MissingExtraError, ProgramError
@@ -143,7 +145,15 @@ def answer(
     else:
         positive_N = bundle.combiners[channel].probability(found_of(network_NC, evidence, homologues))
         probability_NC = np.stack([1 - positive_N, positive_N], axis=1)
+    _check_finite(bundle.name, probability_NC, network_NC, family_NK)
     return Answers(probability_NC, network_NC, evidence, homologues, family_NK, domains)
+
+
+def _check_finite(name: str, *arrays: Floats | None) -> None:
+    # Weights that are finite may still be so large that what the network computes from them is not.
+    if not all(np.isfinite(array).all() for array in arrays if array is not None):
+        found = "a network whose output is not a number"
+        raise BundleError(name, found, "finite probabilities", "train it again")
 
 
 def found_of(network_NC: Floats | None, evidence: "list[Evidence] | None", homologues: list[Homologue] | None) -> Found:

@@ -35,8 +35,9 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 from scipy.special import expit, logit
 
-from tfclass.bundle.calibration import Finite, Inside
-from tfclass.bundle.operating_points import OperatingPoint
+from tfclass.bundle.calibration import Inside, Moderate
+from tfclass.bundle.operating_points import OperatingPoints, Probability
+from tfclass.limits import MAX_PROFILES
 
 Floats = npt.NDArray[np.float64]
 Reading = Literal["profile", "homology", "combined"]
@@ -106,12 +107,12 @@ class Combiner:
     """
 
     reading: Reading
-    intercept: Finite
-    weights: tuple[Finite, ...]
-    threshold: Annotated[float, Field(ge=0.0, le=1.0)]
+    intercept: Moderate
+    weights: Annotated[tuple[Moderate, ...], Field(max_length=100)]
+    threshold: Probability
     prevalence: Inside
-    operating_points: tuple[OperatingPoint, ...] = ()
-    offsets: tuple[Finite, ...] = ()
+    operating_points: OperatingPoints = ()
+    offsets: Annotated[tuple[Moderate, ...], Field(max_length=MAX_PROFILES)] = ()
 
     def probability(self, found: Found) -> Floats:
         """Give the probability of the positive class, ndarray of float64, shape (N,)."""

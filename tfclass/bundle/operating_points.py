@@ -5,14 +5,17 @@ the lowest threshold at which the expected false discovery rate *of the proteins
 """
 
 import re
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
+from pydantic import Field
 from scipy.special import expit, logit
 
 from tfclass.bundle.calibration import Floats, at_prevalence, estimate_prevalence
 from tfclass.errors import ConfigError
+from tfclass.limits import MAX_OPERATING_POINTS
 
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 _RULE = re.compile(r"(fdr|recall)=(.+)")
 # Probabilities are shown, and compared with a threshold, with so many decimals, or more where the threshold is low.
 _DECIMALS = 6
@@ -32,9 +35,9 @@ class OperatingPoint(NamedTuple):
         Share of the positives that were predicted.
     """
 
-    threshold: float
-    fdr: float
-    recall: float
+    threshold: Probability
+    fdr: Probability
+    recall: Probability
 
     def at_prevalence(self, trained_prevalence: float, prevalence: float) -> "OperatingPoint":
         """Compute what the same threshold does where positives are rarer or commoner.
@@ -46,6 +49,9 @@ class OperatingPoint(NamedTuple):
         # The false share itself, from the side of the negatives: by way of the true one it would lose its last digits.
         fdr = at_prevalence(np.array([self.fdr]), 1 - trained_prevalence, 1 - prevalence)[0]
         return OperatingPoint(float(threshold), float(fdr), self.recall)
+
+
+OperatingPoints = Annotated[tuple[OperatingPoint, ...], Field(max_length=MAX_OPERATING_POINTS)]
 
 
 class Rule(NamedTuple):

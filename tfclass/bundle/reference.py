@@ -1,20 +1,22 @@
 """The reference of the homology channel: labelled proteins, among which others are searched for by MMseqs2."""
 
-import io
 import json
 from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import FailFast, Field, TypeAdapter, ValidationError
 
-from tfclass.compression import DAMAGED, compressed, decompressed
+from tfclass.compression import DAMAGED, compressed, unpacked
 from tfclass.errors import BundleError, ResidueError
+from tfclass.limits import MAX_REFERENCE_PROTEINS, MAX_UNPACKED_BYTES, in_words
 from tfclass.sequence.vocabulary import Vocabulary
 
 # Weaker than where a report speaks of a homologue: what a hit is worth is for the regression to say.
 _MAX_E_VALUE = 1e-2
+# Of one protein in the file, besides its id and residues.
+_MARKUP_BYTES = 60
 
 
 class _Protein(NamedTuple):
@@ -23,7 +25,8 @@ class _Protein(NamedTuple):
     sequence: Annotated[str, Field(min_length=1)]
 
 
-_PROTEINS = TypeAdapter(Annotated[list[_Protein], Field(min_length=1)])
+# The first protein that is wrong is enough to refuse them all.
+_PROTEINS = TypeAdapter(Annotated[list[_Protein], FailFast(), Field(min_length=1)])
 
 
 class Homologue(NamedTuple):
@@ -114,6 +117,19 @@ class Reference(NamedTuple):
         best_N[found] = target_K[first]
         return [Homologue(best, *bits) for best, bits in zip(best_N.tolist(), bits_N2.tolist(), strict=True)]
 
+    def check_size(self, where: str) -> None:
+        """Refuse what would be too large to be read again.
+
+        Raises
+        ------
+        BundleError
+        """
+        n_bytes = sum(map(len, self.tokens)) + sum(map(len, self.ids)) + _MARKUP_BYTES * len(self.ids)
+        if len(self.ids) > MAX_REFERENCE_PROTEINS or n_bytes > MAX_UNPACKED_BYTES:
+            found = f"a reference of {len(self.ids):,} proteins and {in_words(n_bytes)}"
+            expected = f"at most {MAX_REFERENCE_PROTEINS:,} and {in_words(MAX_UNPACKED_BYTES)}"
+            raise BundleError(where, found, expected, "leave some out")
+
     def to_bytes(self, classes: Sequence[str], vocabulary: Vocabulary) -> bytes:
         """Pack into JSON, compressed with zstd; the same proteins give the same bytes."""
         proteins = [
@@ -141,7 +157,7 @@ class Reference(NamedTuple):
             It is something else, or of other classes.
         """
         try:
-            proteins = _PROTEINS.validate_json(decompressed(io.BytesIO(content)).read())
+            proteins = _PROTEINS.validate_json(_within_limits(content))
             tokens = [vocabulary.encode(protein.sequence) for protein in proteins]
             place = {name: label for label, name in enumerate(classes)}
             labels = np.array([place[protein.label] for protein in proteins])
@@ -151,3 +167,12 @@ class Reference(NamedTuple):
             expected = f"labelled proteins of the classes {' and '.join(classes)}"
             raise BundleError(where, found, expected, "restore the bundle", path=where) from error
         return cls(tuple(protein.id for protein in proteins), tokens, labels)
+
+
+def _within_limits(content: bytes) -> bytes:
+    """Unpack a reference; ValueError where there is too much in it to be parsed."""
+    text = unpacked(content, MAX_UNPACKED_BYTES)
+    # An object for each protein; three commas for each, and those in ids: there are no more values than both.
+    if text.count(b"{") > MAX_REFERENCE_PROTEINS or text.count(b",") > 6 * MAX_REFERENCE_PROTEINS:
+        raise ValueError(f"more than {MAX_REFERENCE_PROTEINS:,} proteins")
+    return text

@@ -29,11 +29,12 @@ def list_() -> None:
 @app.command()
 def show(model: Model) -> None:
     """Print a model's card, and what it can tell."""
-    from tfclass.bundle.bundle import CARD, find_bundle, load_bundle
+    from tfclass.bundle.bundle import find_bundle, load_bundle, read_card
+    from tfclass.names import escaped_lines
 
     folder = find_bundle(model)
     bundle = load_bundle(folder)
-    typer.echo((folder / CARD).read_text(encoding="utf-8"))
+    typer.echo(escaped_lines(read_card(folder)))
     typer.echo("## What it tells\n\n| | |\n|---|---|")
     for name, value in _abilities(bundle).items():
         typer.echo(f"| {name} | {value} |")
@@ -78,20 +79,30 @@ def export(
     """Copy a model, under another name or with another card; weights and calibration stay."""
     from dataclasses import replace
 
-    from tfclass.bundle.bundle import CARD, find_bundle, load_bundle, save_bundle
-    from tfclass.errors import BundleError
+    from tfclass.bundle.bundle import find_bundle, load_bundle, read_card, save_bundle
 
     if name and not re.fullmatch(r"[\w.-]+", name):
         raise typer.BadParameter("a name has letters, digits, '.', '_' and '-'", param_hint="--name")
     source = find_bundle(model)
     bundle = load_bundle(source)
-    path = card or source / CARD
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BundleError(str(path), f"a card that cannot be read ({error})", path=str(path)) from None
+    text = _given_card(card) if card else read_card(source)
     digest = save_bundle(replace(bundle, name=name or bundle.name), folder, text)
     typer.echo(f"{folder}: written (sha256 {digest})", err=True)
+
+
+def _given_card(path: Path) -> str:
+    from tfclass.errors import BundleError
+    from tfclass.limits import MAX_CARD_BYTES, in_words
+
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(MAX_CARD_BYTES + 1)
+        text = content.decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BundleError(str(path), f"a card that cannot be read ({error})", path=str(path)) from None
+    if len(content) > MAX_CARD_BYTES:
+        raise BundleError(str(path), "a larger card", f"at most {in_words(MAX_CARD_BYTES)}", path=str(path))
+    return text
 
 
 @app.command("attach")

@@ -19,6 +19,7 @@ from tfclass.corpus.annotation import Annotations, read_annotations
 from tfclass.corpus.cells import FIRST_ROW, cell_error, columns_digest, table_rows
 from tfclass.corpus.manifest import Manifest, read_manifest
 from tfclass.errors import TableError
+from tfclass.names import is_name
 from tfclass.sequence.cleaning import clean
 from tfclass.sequence.vocabulary import Vocabulary
 
@@ -162,6 +163,10 @@ def _check_labels(frame: pd.DataFrame, config: CorpusConfig) -> tuple[str, ...]:
         row = int(unknown[0])
         action = "set corpus.classes or corpus.aliases, or rename it (tfclass data import --rename)"
         raise cell_error(config.path, row, "label", repr(frame["label"].iloc[row]), f"one of {known}", action)
+    unprintable = np.flatnonzero(~frame["label"].map(is_name))
+    if unprintable.size:
+        row = int(unprintable[0])
+        raise cell_error(config.path, row, "label", repr(frame["label"].iloc[row]), "a short text that can be printed")
     if len(present) < 2:
         found = f"one class only ({present[0]!r})"
         raise TableError(f"{config.path}, column 'label'", found, "at least two", path=config.path, column="label")

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Protocol, TextIO, cast
 import numpy as np
 
 from tfclass.inference.rows import COLUMNS, KINDS, Prediction
+from tfclass.names import escaped_lines
 
 # Rows in a row group of Parquet: what is held in memory at a time.
 _GROUP = 10_000
@@ -114,7 +115,11 @@ def _cell(column: str, value: object) -> str:
     if column == "probability":
         # It has more than six decimals where the threshold is low.
         return np.format_float_positional(cast(float, value), min_digits=6)
-    return f"{value:.{_DECIMALS[column]}f}" if column in _DECIMALS else str(value).translate(_ENDS)
+    if column in _DECIMALS:
+        return f"{value:.{_DECIMALS[column]}f}"
+    text = str(value).translate(_ENDS)
+    # It is the model's to name, and a terminal would obey it.
+    return escaped_lines(text) if column == "homologue" else text
 
 
 def _valid_text(row: Prediction) -> Prediction:

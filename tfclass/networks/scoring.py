@@ -120,7 +120,7 @@ def _in_batches(
             with torch.inference_mode(), reduced:
                 keep(rows, model.all_heads(batch.tokens_BL, batch.lengths_B, front))
         except RuntimeError as error:
-            if not _out_of_memory(error):
+            if not out_of_memory(error):
                 raise
             if len(rows) == 1 and cpu_fallback:
                 too_long.append(int(rows[0]))
@@ -147,7 +147,8 @@ def _in_batches(
     return too_long
 
 
-def _out_of_memory(error: RuntimeError) -> bool:
+def out_of_memory(error: RuntimeError) -> bool:
+    """Return whether torch raised this because memory did not suffice."""
     # On the CPU torch has no class of its own for it, and oneDNN says of sizes beyond its own limit (an LSTM over some
     # million steps) no more than that.
     told = ("can't allocate memory", "could not create a primitive")

@@ -4,16 +4,19 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+import torch
 from torch import nn
 
 from tfclass.config import ModelConfig
 from tfclass.errors import ConfigError
+from tfclass.limits import MAX_WEIGHTS_BYTES, in_words
 from tfclass.networks.cells import LSTM
 from tfclass.networks.classifier import Classifier
 from tfclass.networks.embeddings import FixedEmbedding, WordEmbedding, blosum62, one_hot, physicochemical
 from tfclass.networks.encoders import NoEncoder, Recurrent
 from tfclass.networks.pooling import AttentionPooling, LastPooling, MaxPooling, MeanPooling
 from tfclass.networks.regularisation import VariationalDropout, WeightDropout, set_forget_bias
+from tfclass.networks.size import weight_bytes
 from tfclass.networks.stacks import StackStem
 from tfclass.networks.stems import ConvolutionStem, NoStem
 from tfclass.sequence.vocabulary import Vocabulary
@@ -80,13 +83,25 @@ def _words(config: ModelConfig, vocabulary: Vocabulary) -> WordEmbedding:
     return WordEmbedding(vocabulary, config.embedding_dim, config.word)
 
 
+def _fixed(
+    properties: Callable[[Vocabulary], torch.Tensor],
+) -> Callable[[ModelConfig, Vocabulary], FixedEmbedding]:
+    def build_embedding(config: ModelConfig, vocabulary: Vocabulary) -> FixedEmbedding:
+        # Small tables of known values: computed on the CPU also where only the shapes of the network are asked for.
+        with torch.device("cpu"):
+            properties_VP = properties(vocabulary)
+        return FixedEmbedding(properties_VP, config.embedding_dim)
+
+    return build_embedding
+
+
 EMBEDDINGS: dict[str, Callable[[ModelConfig, Vocabulary], WordEmbedding | FixedEmbedding]] = {
     "learned": _words,
     # The same network; its first vectors are not drawn at random (`tfclass.training.skipgram`).
     "skipgram": _words,
-    "one_hot": lambda config, vocabulary: FixedEmbedding(one_hot(vocabulary), config.embedding_dim),
-    "blosum62": lambda config, vocabulary: FixedEmbedding(blosum62(vocabulary), config.embedding_dim),
-    "physicochemical": lambda config, vocabulary: FixedEmbedding(physicochemical(vocabulary), config.embedding_dim),
+    "one_hot": _fixed(one_hot),
+    "blosum62": _fixed(blosum62),
+    "physicochemical": _fixed(physicochemical),
 }
 ENCODERS: dict[str, Callable[[int, ModelConfig], NoEncoder | Recurrent]] = {
     "none": _no_encoder,
@@ -120,8 +135,30 @@ def build(config: ModelConfig, vocabulary: Vocabulary, n_classes: int) -> Classi
     Raises
     ------
     ConfigError
-        An unknown name (the known ones are listed), or options that do not fit together.
+        An unknown name (the known ones are listed), options that do not fit together, or a network of more than
+        `MAX_WEIGHTS_BYTES`.
     """
+    check_size(config, vocabulary, n_classes)
+    return _make(config, vocabulary, n_classes)
+
+
+def check_size(config: ModelConfig, vocabulary: Vocabulary, n_classes: int) -> int:
+    """Return the bytes that the weights of a network take, without allocating them.
+
+    Raises
+    ------
+    ConfigError
+        As `build`.
+    """
+    n_bytes = weight_bytes(lambda smaller: _make(smaller, vocabulary, n_classes), config)
+    if n_bytes > MAX_WEIGHTS_BYTES:
+        expected = f"at most {in_words(MAX_WEIGHTS_BYTES)}"
+        action = "choose smaller widths or fewer layers"
+        raise ConfigError("model", f"a network of {in_words(n_bytes)}", expected, action, key="model")
+    return int(n_bytes)
+
+
+def _make(config: ModelConfig, vocabulary: Vocabulary, n_classes: int) -> Classifier:
     make_encoder = _known(ENCODERS, config.name, "model.name")
     if config.word > 1 and EMBEDDINGS.get(config.embedding, _words) is not _words:
         found = f"{config.word} with model.embedding={config.embedding}"

@@ -17,14 +17,20 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyhmmer
+from pydantic import TypeAdapter
 from pyhmmer.easel import Alphabet, DigitalSequence, DigitalSequenceBlock, VectorU8
+from pyhmmer.errors import InvalidHMM
 from pyhmmer.plan7 import HMM
 
-from tfclass.compression import DAMAGED, compressed, decompressed
+from tfclass.compression import DAMAGED, compressed, unpacked
 from tfclass.errors import ProfileError
+from tfclass.limits import MAX_UNPACKED_BYTES
+from tfclass.names import Text
+from tfclass.profiles.format import check_format
 from tfclass.sequence.vocabulary import Vocabulary
 
 ALPHABET = Alphabet.amino()
+_NAME = TypeAdapter(Text)
 # How the names of profiles begin that were found by comparing clusters.
 OF_CLUSTER = "cluster:"
 # The least score of a hit, in bits: below it chance hits are as common as others.
@@ -172,18 +178,16 @@ class Library:
         Raises
         ------
         ProfileError
-            It is something else, holds no profile, or one without a gathering threshold.
+            It is something else, larger than `tfclass.limits` allows, or holds a profile without a gathering threshold.
         """
         try:
-            hmms = _hmms(decompressed(io.BytesIO(content)).read())
+            profiles = [_profile(hmm, where) for hmm in _hmms(unpacked(content, MAX_UNPACKED_BYTES))]
         except (*DAMAGED, ValueError, OSError) as error:
             raise ProfileError(where, f"no profiles that can be read ({error})", "HMMER's format") from error
-        if not hmms:
-            raise ProfileError(where, "no profile", "at least one")
-        name, times = Counter(_text(hmm.name) for hmm in hmms).most_common(1)[0]
+        name, times = Counter(profile.name for profile in profiles).most_common(1)[0]
         if times > 1:
             raise ProfileError(where, f"{times} profiles {name!r}", "each name once")
-        return cls([_profile(hmm, where) for hmm in hmms])
+        return cls(profiles)
 
 
 def margins(evidence: Sequence[Evidence]) -> npt.NDArray[np.float64]:
@@ -230,18 +234,29 @@ def _block(
 
 
 def _hmms(content: bytes) -> list[HMM]:
+    """Read profiles, at least one; ValueError where there is something else."""
+    check_format(content)
     file = pyhmmer.plan7.HMMFile(io.BytesIO(content), alphabet=ALPHABET)
     try:
-        return list(file)
+        hmms = list(file)
     finally:
         file.close()
+    for number, hmm in enumerate(hmms, start=1):
+        try:
+            hmm.validate()
+        except InvalidHMM:
+            # It cannot say itself what is wrong.
+            raise ValueError(f"profile {number}: probabilities that do not sum to 1") from None
+    return hmms
 
 
 def _profile(hmm: HMM, where: str) -> Profile:
-    name, gathering = _text(hmm.name), hmm.cutoffs.gathering
+    name, family, gathering = _text(hmm.name), _text(hmm.description), hmm.cutoffs.gathering
+    for text in (name, family):
+        _NAME.validate_python(text)
     if gathering is None:
         raise ProfileError(f"{where}, profile {name}", "no gathering threshold", "a line GA")
-    return Profile(hmm, name, _text(hmm.description), gathering[0])
+    return Profile(hmm, name, family, gathering[0])
 
 
 def _text(value: bytes | str | None) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from tfclass.bundle.bundle import CARD, DESCRIPTION, Bundle, find_bundle, load_bundle, save_bundle
+from tfclass.bundle.bundle import DESCRIPTION, Bundle, find_bundle, load_bundle, read_card, save_bundle
 from tfclass.bundle.card import EVIDENCE_SECTION, evidence_section
 from tfclass.bundle.channels import answer, found_of
 from tfclass.bundle.reference import Reference
@@ -58,6 +58,7 @@ def attach(
     reference = bundle.reference
     if homology:
         reference = Reference(tuple(train.frame["id"]), train.tokens, train.labels)
+        reference.check_size(str(table))
     terms_KJ = None
     if library:
         evidence = library.search(train.tokens, bundle.vocabulary, threads)
@@ -69,7 +70,7 @@ def attach(
     )
     combiners = fit_combiners(found, valid.is_positive, terms_KJ)
     joined = replace(bundle, profiles=library, reference=reference, combiners=combiners)
-    card = (source / CARD).read_text(encoding="utf-8")
+    card = read_card(source)
     save_bundle(joined, output, card.split(EVIDENCE_SECTION)[0] + evidence_section(joined))
     return joined
 

@@ -8,6 +8,7 @@ from tfclass.corpus.split import select_split
 from tfclass.corpus.table import LabelledProteins, read_table
 from tfclass.errors import ProfileError, TableError
 from tfclass.files import make_folder, whole_file
+from tfclass.limits import MAX_UNPACKED_BYTES, in_words
 from tfclass.profiles.enrichment import EnrichmentRules, with_families
 from tfclass.profiles.library import Library
 from tfclass.profiles.recruitment import build_library
@@ -71,10 +72,13 @@ def read_library(path: Path) -> Library:
         The file cannot be read, or has no profiles.
     """
     try:
-        content = path.read_bytes()
+        with path.open("rb") as stream:
+            content = stream.read(MAX_UNPACKED_BYTES + 1)
     except OSError as error:
         found = f"a file that cannot be read ({error.strerror})"
         raise ProfileError(str(path), found, action="make it with `tfclass profiles build`", path=str(path)) from None
+    if len(content) > MAX_UNPACKED_BYTES:
+        raise ProfileError(str(path), "a larger file", f"at most {in_words(MAX_UNPACKED_BYTES)}", path=str(path))
     return Library.from_bytes(content, str(path))
 
 

@@ -85,7 +85,7 @@ def check_unseen(
     """
     trained_on = bundle.provenance.get("corpus", {})
     given = trained_on.get("split_options")
-    if given is None or trained_on["sha256"] != table.digest:
+    if given is None or trained_on.get("sha256") != table.digest:
         return
     own = from_mapping(SplitConfig, given)
     if own == split:

@@ -100,7 +100,7 @@ def _check_same(folder: Path, config: TrainConfig, digest: str) -> None:
         return
     action = "choose another run_dir, or remove this folder"
     bundle = folder / "bundle"
-    if bundle.exists() and load_bundle(bundle).provenance["corpus"]["sha256"] != digest:
+    if bundle.exists() and load_bundle(bundle).provenance.get("corpus", {}).get("sha256") != digest:
         raise ConfigError("run_dir", f"{folder}, trained on another table", "the same", action, key="corpus")
     before, now = record["config"], _plain(config)
     for key in ("split", "model", "training", "runtime"):

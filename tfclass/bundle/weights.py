@@ -1,0 +1,69 @@
+"""The weights of a network, read from the safetensors file of a bundle."""
+
+import os
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+
+from tfclass.bundle.plain_files import check_digest, opened
+from tfclass.config import ModelConfig
+from tfclass.errors import BundleError, ConfigError
+from tfclass.limits import MAX_WEIGHTS_BYTES, MAX_WEIGHTS_HEADER_BYTES, in_words
+from tfclass.networks.classifier import Classifier
+from tfclass.networks.scoring import out_of_memory
+from tfclass.networks.zoo import build, check_size
+from tfclass.sequence.vocabulary import Vocabulary
+
+
+def read_network(path: Path, sha256: str, config: ModelConfig, vocabulary: Vocabulary, n_classes: int) -> Classifier:
+    """Make a network with the weights of a file.
+
+    Parameters
+    ----------
+    path : Path
+    sha256 : str
+        Of the file.
+    config : ModelConfig
+    vocabulary : Vocabulary
+    n_classes : int
+
+    Returns
+    -------
+    Classifier
+        On the CPU, in training mode.
+
+    Raises
+    ------
+    BundleError
+        The file is not what `tfclass.bundle.plain_files` allows, holds the weights of another network, or one that is
+        infinite or not a number. The size is compared before anything is allocated.
+    MemoryError
+    """
+    try:
+        n_bytes = check_size(config, vocabulary, n_classes)
+        with opened(path, MAX_WEIGHTS_BYTES + MAX_WEIGHTS_HEADER_BYTES) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if not n_bytes <= size <= n_bytes + MAX_WEIGHTS_HEADER_BYTES:
+                found = f"a file of {in_words(size)} for a network of {in_words(n_bytes)}"
+                raise _do_not_fit(path, found)
+            check_digest(stream, path, sha256)
+            weights = safetensors.torch.load(stream.read())
+        network = build(config, vocabulary, n_classes)
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        if out_of_memory(error):
+            raise MemoryError from error
+        raise _do_not_fit(path, error) from error
+    except (ConfigError, SafetensorError) as error:
+        raise _do_not_fit(path, error) from error
+    for name, tensor in network.state_dict().items():
+        if not torch.isfinite(tensor).all():
+            found = f"a weight that is infinite or not a number ({name})"
+            raise BundleError(str(path), found, "finite numbers", "train it again", path=str(path))
+    return network
+
+
+def _do_not_fit(path: Path, reason: object) -> BundleError:
+    return BundleError(str(path), f"parts that do not fit together ({reason})", path=str(path))
