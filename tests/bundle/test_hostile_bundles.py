@@ -437,7 +437,7 @@ CASES = {
     ),
     "temperature: tiny": (
         inside("calibration", temperature=1e-320),
-        *value("calibration.temperature", "Input should be greater than or equal to 0.000001)"),
+        *value("calibration.temperature", "Input should be greater than 0.000001)"),
     ),
     "temperature: huge": (
         inside("calibration", temperature=1e300),
@@ -720,14 +720,15 @@ def test_little_memory_is_used(case, folder, processes):
 def test_the_whole_command_stays_below_600_mebibytes(case, folder):
     harm, name, said = CASES[case]
     harm(folder)
-    code = "from tfclass.cli.main import main; main()"
+    # What a process has used at most, by Linux's count, which begins anew with the program.
+    most = "import atexit; atexit.register(lambda: print(open('/proc/self/status').read()))"
+    code = f"{most}; from tfclass.cli.main import main; main()"
     command = [sys.executable, "-c", code, "model", "verify", str(folder)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    said_there = process.stderr.read()  # type: ignore[union-attr]
-    _, status, used = os.wait4(process.pid, 0)
-    assert said_there.startswith(f"tfclass: {folder / name}{said}")
-    assert os.waitstatus_to_exitcode(status) == 2
-    assert used.ru_maxrss / 1024 < 600
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith(f"tfclass: {folder / name}{said}")
+    [used] = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("VmHWM:")]
+    assert int(used) / 1024 < 600
 
 
 def test_a_link_to_the_folder_is_as_good_as_the_folder(folder, tmp_path):

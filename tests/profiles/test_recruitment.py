@@ -131,7 +131,7 @@ def test_a_library_is_the_same_after_a_file_and_hmmer_can_read_it(library, train
     ("content", "said"),
     [
         (b"", "no profiles that can be read"),
-        (b"HMMER3/f [3.4]\nNAME  x\n", "no profile; expected at least one"),
+        (b"HMMER3/f [3.4]\nNAME  x\n", "no profiles that can be read .profile 1: cut short."),
         (b"not profiles at all", "no profiles that can be read"),
         (b"\x28\xb5\x2f\xfd\x00", "no profiles that can be read"),
     ],

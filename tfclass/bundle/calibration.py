@@ -64,7 +64,7 @@ class Calibration:
         Share of the positive class among the proteins that it was fitted on; None when unknown or multi-class.
     """
 
-    temperature: Annotated[float, Field(gt=0.0, ge=1e-6, le=1e6, allow_inf_nan=False)]
+    temperature: Annotated[float, Field(gt=1e-6, le=1e6, allow_inf_nan=False)]
     log_weight_C: Annotated[tuple[Moderate, ...], Field(max_length=MAX_CLASSES)]
     method: Method = "temperature"
     bias: Moderate = 0.0
