@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tfclass.cli import predict_options as options
-from tfclass.cli.predict_summary import Tally, chosen_from_input, is_called, progress
+from tfclass.cli.predict_summary import Tally, is_called, progress, summary
 from tfclass.cli.signals import stop_at_once
 from tfclass.errors import escaped
 from tfclass.files import is_address
@@ -52,14 +52,12 @@ def predict(
     """
     from tfclass.cli.destination import format_of, keep_apart, place_of
 
-    output = place_of(output)
-    keep_apart(output, fasta, parts)
+    keep_apart(output := place_of(output), fasta, parts)
     name = format_of(output_format, output)
     folder = _parts_folder(parts, output, resume=resume, engine=engine)
     _refuse_idle_options(header=header and name == "jsonl", workers=workers is not None and engine == "none")
     chosen = {"threshold": threshold, "prevalence": prevalence, "evidence": evidence}
     chosen |= {"precision": precision, "cpu_fallback": cpu_fallback}
-    tally = Tally()
     with stop_at_once(goes_on=folder is not None):
         records = _sharded(fasta, shard)
         predictor, bundle_folder = _predictor(model, device, threads, **chosen)
@@ -67,16 +65,15 @@ def predict(
             scored = predictor.scored(records)
         else:
             scored = _in_parts(predictor, records, bundle_folder, folder, engine, workers or 2, threads)
+        tally = Tally()
         with progress(quiet) as watched:
             rows = tally.count(predictor.settled(watched(scored)))
             _write(filter(is_called, rows) if only_tf else rows, name, output, predictor, header=header)
         if folder is not None and parts is None:
             _remove_parts(folder)
     if not quiet:
-        for line in tally.lines(predictor.bundle.classes[1] if predictor.binary else ""):
+        for line in summary(tally, predictor):
             typer.echo(escaped(line), err=True)
-        if predictor.waits:
-            typer.echo(chosen_from_input(predictor), err=True)
     if strict and tally.skipped:
         typer.echo(f"tfclass: {tally.skipped:,} of {tally.records:,} records skipped (--strict)", err=True)
         raise typer.Exit(1)

@@ -88,8 +88,14 @@ def is_called(row: "Prediction") -> bool:
     return row.probability is not None and (row.threshold is None or row.probability >= row.threshold)
 
 
-def chosen_from_input(predictor: "Predictor") -> str:
-    """Describe the threshold and the prevalence that the whole input decided, in one line."""
+def summary(tally: Tally, predictor: "Predictor") -> Iterator[str]:
+    """Yield the last lines: what was predicted, the notes, and the threshold where the whole input decided it."""
+    yield from tally.lines(predictor.bundle.classes[1] if predictor.binary else "")
+    if predictor.waits:
+        yield _chosen_from_input(predictor)
+
+
+def _chosen_from_input(predictor: "Predictor") -> str:
     rule, prevalence = predictor.asked
     origin = "estimated" if prevalence in (None, "auto") else "as given"
     share = "" if predictor.prevalence is None else f", prevalence {predictor.prevalence} ({origin})"
