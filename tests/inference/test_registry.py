@@ -70,3 +70,33 @@ def test_a_server_that_is_not_there_is_one_line_without_its_password(monkeypatch
         locate_model("models:/tfclass@champion")
     assert str(caught.value).startswith("models:/tfclass@champion: found nothing to fetch from http://me@127.0.0.1:9 (")
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["models:/tfclass@champion", "models:/tfclass/1", "runs:/RUN/bundle"])
+def test_a_project_that_was_moved_says_where_its_model_is_now(
+    address, small_bundle_folder, empty_store, tmp_path, monkeypatch
+):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "old").mkdir()
+    uri = f"sqlite:///{shutil.copy(empty_store, tmp_path / 'old' / 'mlflow.db')}"
+    with tracked(TrackingConfig(uri=uri), "a run", {}) as tracker:
+        tracker.model(small_bundle_folder)
+        run_id = tracker.run_id
+    client = mlflow.MlflowClient(uri)
+    client.create_registered_model("tfclass")
+    [model] = client.search_logged_models([client.get_run(run_id).info.experiment_id])
+    client.create_model_version("tfclass", model.artifact_location, run_id, model_id=model.model_id)
+    client.set_registered_model_alias("tfclass", "champion", "1")
+    (tmp_path / "old").rename(tmp_path / "the new")
+    monkeypatch.chdir(tmp_path / "the new")
+    address = address.replace("RUN", run_id)
+    with pytest.raises(BundleError) as caught:
+        locate_model(address)
+    said = str(caught.value)
+    assert said.startswith(f"{address}: found no files at {tmp_path}/old/mlartifacts/")
+    assert ", where MLflow recorded them; expected a model there; if the project was moved, use --model '" in said
+    named = said.partition("--model '")[2].removesuffix("'")
+    assert load_bundle(locate_model(named)).digest == load_bundle(small_bundle_folder).digest
+    shutil.rmtree("mlartifacts")
+    with pytest.raises(BundleError, match="move it back, or name the folder of a bundle with --model"):
+        locate_model(address)

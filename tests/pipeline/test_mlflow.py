@@ -393,3 +393,43 @@ def test_the_model_answers_the_command_lines_numbers_from_python_and_over_http(
         server.stop()
     assert [row["id"] for row in rows] == ["a", "b", "c"]
     assert [row["probability"] for row in rows] == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_served_model_answers_in_strict_json_whatever_the_request(witnesses_folder, folder, config, tfclass):
+    with tracked(config, "training", {}) as tracker:
+        tracker.model(witnesses_folder)
+    _, run = the_run(config.uri)
+    (logged,) = mlflow.MlflowClient(config.uri).search_logged_models([run.info.experiment_id])
+    (folder / "in.fasta").write_text(f">7\n{SEQUENCES[0]}\n>8\n{SEQUENCES[1]}\n>9\n")
+    shown = tfclass("predict", folder / "in.fasta", "--format", "jsonl", "--model", witnesses_folder)
+    expected = [json.loads(line) for line in shown.out.splitlines()]
+    port = free_port()
+    command = [*MLFLOW, "models", "serve", "-m", logged.artifact_location, "--env-manager", "local"]
+    server = Served([*command, "--port", str(port), "--workers", "1"], port, "/ping", folder / "serve.log")
+
+    def ask(content):
+        request = urllib.request.Request(
+            f"{server.address}/invocations",
+            data=json.dumps(content).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                return response.status, json.loads(response.read(), parse_constant=pytest.fail)
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read(), parse_constant=pytest.fail)
+
+    try:
+        records = [{"id": i, "sequence": s} for i, s in ((7, SEQUENCES[0]), (8, SEQUENCES[1]), (9, ""))]
+        status, answer = ask({"dataframe_records": records})
+        assert status == 200
+        # A client that parses strictly gets what JSON lines hold, families and domains that are none included.
+        assert answer["predictions"] == expected
+        assert None in {row["probability"] for row in expected}
+        assert ask({"dataframe_records": [{"id": None, "sequence": None}]})[1]["predictions"][0]["status"] == "skipped"
+        assert ask({"dataframe_split": {"columns": ["id", "sequence"], "data": []}}) == (200, {"predictions": []})
+        status, answer = ask({"dataframe_records": [{"id": "a"}]})
+        assert status == 400
+        assert "Model is missing inputs ['sequence']" in answer["message"]
+    finally:
+        server.stop()

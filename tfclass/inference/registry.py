@@ -1,14 +1,17 @@
 """Models from an MLflow registry: ``models:/tfclass@champion`` is a bundle like any other once it is fetched."""
 
 import atexit
+import shlex
 import shutil
 import tempfile
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from tfclass.bundle.bundle import DESCRIPTION, find_bundle
 from tfclass.config import TrackingConfig
 from tfclass.errors import BundleError
-from tfclass.tracking.access import as_global, is_missing, short_waits
+from tfclass.tracking.access import ARTIFACTS, as_global, is_missing, short_waits, sqlite_file
 from tfclass.tracking.delivery import reason_of
 from tfclass.tracking.origin import tracking_uri, without_password
 
@@ -44,16 +47,54 @@ def locate_model(name: str) -> Path:
         raise BundleError(name, f"no MLflow store at {shown}", "one", action, path=name)
     fetched = Path(tempfile.mkdtemp(prefix="tfclass-"))
     atexit.register(shutil.rmtree, fetched, ignore_errors=True)
-    try:
-        with short_waits(config.timeout), as_global(store):
+    with short_waits(config.timeout), as_global(store):
+        try:
             from mlflow.artifacts import download_artifacts
 
             folder = Path(download_artifacts(artifact_uri=name, dst_path=str(fetched)))
-    except Exception as error:  # MLflow raises its own, SQLAlchemy's and those of the artifact store
-        found = f"nothing to fetch from {shown} ({without_password(reason_of(error))})"
-        raise BundleError(name, found, "a model in it", path=name) from error
-    # A logged model holds the bundle among its artifacts.
-    inside = next((path.parent for path in sorted(folder.rglob(DESCRIPTION))), None)
-    if inside is None:
-        raise BundleError(name, "a model without a bundle", "one that tfclass logged", path=name)
+        except Exception as error:  # MLflow raises its own, SQLAlchemy's and those of the artifact store
+            _check_place(name, store)
+            found = f"nothing to fetch from {shown} ({without_password(reason_of(error))})"
+            raise BundleError(name, found, "a model in it", path=name) from error
+        # A logged model holds the bundle among its artifacts.
+        inside = next((path.parent for path in sorted(folder.rglob(DESCRIPTION))), None)
+        if inside is None:
+            _check_place(name, store)
+            raise BundleError(name, "a model without a bundle", "one that tfclass logged", path=name)
     return inside
+
+
+def _check_place(name: str, store: str) -> None:
+    """Refuse a model whose files are not where a store on this machine recorded them, as after a project has moved.
+
+    MLflow records absolute paths.
+
+    Raises
+    ------
+    BundleError
+        The place where they are now is named, if it is beside the store.
+    """
+    place = _recorded_place(name)
+    if place is None or place.parent.exists():
+        return
+    action = "if the project was moved, move it back, or name the folder of a bundle with --model"
+    database = sqlite_file(store)
+    if database is not None and ARTIFACTS in place.parts:
+        tail = place.parts[place.parts.index(ARTIFACTS) :]
+        now = sorted(database.resolve().parent.joinpath(*tail).rglob(DESCRIPTION))
+        action = f"if the project was moved, use --model {shlex.quote(str(now[0].parent))}" if now else action
+    raise BundleError(name, f"no files at {place}, where MLflow recorded them", "a model there", action, path=name)
+
+
+def _recorded_place(name: str) -> Path | None:
+    """Return the local path of a model's files in MLflow's records; None if they are on a server, or unknown."""
+    from mlflow.exceptions import MlflowException
+    from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
+    from mlflow.store.artifact.runs_artifact_repo import RunsArtifactRepository
+
+    repository = ModelsArtifactRepository if name.startswith(_SCHEMES[0]) else RunsArtifactRepository
+    try:
+        address = urlsplit(str(repository.get_underlying_uri(name)))
+    except MlflowException:
+        return None
+    return Path(url2pathname(address.path)) if address.scheme in ("", "file") else None

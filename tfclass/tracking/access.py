@@ -8,6 +8,9 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+# The folder beside a SQLite store in which models and other files of runs are kept.
+ARTIFACTS = "mlartifacts"
+
 
 @contextlib.contextmanager
 def as_global(uri: str) -> Iterator[None]:

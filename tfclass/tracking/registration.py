@@ -55,12 +55,13 @@ class Candidate(NamedTuple):
 def signature_of(bundle: Bundle) -> "ModelSignature":
     """Describe to MLflow what the model of a bundle takes and gives: the columns of `tfclass predict`."""
     from mlflow.models import ModelSignature
-    from mlflow.types.schema import ColSpec, Schema
+    from mlflow.types.schema import AnyType, ColSpec, Schema
 
     types = {"text": "string", "category": "string", "integer": "long", "number": "double"}
     always = set(COLUMNS) - {"probability", "threshold"}
     given = Predictor(bundle).columns
-    inputs = Schema([ColSpec("string", "id"), ColSpec("string", "sequence")])
+    # Ids are often integers, which MLflow would refuse for texts; the model itself checks every cell.
+    inputs = Schema([ColSpec(AnyType(), "id"), ColSpec(AnyType(), "sequence")])
     return ModelSignature(inputs, Schema([ColSpec(types[KINDS[c]], c, required=c in always) for c in given]))
 
 

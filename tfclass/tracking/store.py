@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from tfclass.config import TrackingConfig
-from tfclass.tracking.access import as_global, one_at_a_time, sqlite_file
+from tfclass.tracking.access import ARTIFACTS, as_global, one_at_a_time, sqlite_file
 from tfclass.tracking.journal import FOLDER, Entry
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ class Store:
             return existing.experiment_id
         # MLflow's own default is relative to wherever the UI is started; a server chooses for itself.
         database = sqlite_file(self.uri)
-        location = (database.resolve().parent / "mlartifacts").as_uri() if database else None
+        location = (database.resolve().parent / ARTIFACTS).as_uri() if database else None
         try:
             return self._client().create_experiment(name, artifact_location=location, tags=_EXPERIMENT_TAGS)
         except MlflowException:
