@@ -86,8 +86,7 @@ long-range: $(VENV)/.installed ## What each recurrent network remembers over 10 
 pretrained: $(PRETRAINED)/tf-bilstm/bundle.json ## Make the model that ships: profiles, two trainings, both joined (hours; CORPUS=FILE)
 
 ui: $(VENV)/.installed ## Serve the MLflow UI on this machine, port 5000 (PORT=...)
-	@echo "open http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning"
-	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(CURDIR)/mlflow.db --port $(PORT)
+	$(BIN)/tfclass ui --port $(PORT)
 
 demo: $(REPORT)/report.json ## Everything once: set up, generate, train, evaluate, predict
 	$(BIN)/tfclass predict $(FASTA) --model $(BUNDLE)

@@ -43,7 +43,7 @@ def composed(name, kind, *overrides):
     with initialize_config_module("tfclass.conf", version_base="1.3"):
         config = compose(name, list(overrides))
     with open_dict(config):
-        for key in ("run_dir", "report", "name"):
+        for key in ("run_dir", "report", "name", "network"):
             if key in config:
                 config[key] = "somewhere"
     return from_mapping(kind, OmegaConf.to_container(config, resolve=True, throw_on_missing=True))  # type: ignore[arg-type]
@@ -100,7 +100,9 @@ def test_help_lists_every_group_of_a_command_and_the_files_that_go_with_it(name,
 
 def test_the_defaults_of_the_dataclasses_are_those_of_the_files():
     from_files = composed("train", TrainConfig, "corpus=table", "corpus.path=x.tsv", "corpus.name=corpus")
-    in_code = from_mapping(TrainConfig, {"corpus": {"path": "x.tsv"}, "run_dir": "somewhere", "name": "somewhere"})
+    in_code = from_mapping(
+        TrainConfig, {"corpus": {"path": "x.tsv"}, "run_dir": "somewhere", "name": "somewhere", "network": "somewhere"}
+    )
     assert to_mapping(from_files) == to_mapping(in_code)
 
 

@@ -205,6 +205,7 @@ class TrainConfig:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
     name: Text = ""
+    network: Text = ""
     run_dir: str
     bundle: str = ""
     resume: str = ""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,8 @@ import mlflow
 import pytest
 import safetensors.torch
 import torch
+
+from tfclass.bundle.bundle import load_bundle
 
 QUICK = [
     *("training.epochs=3", "training.max_residues=1024", "model.hidden=6", "model.embedding_dim=8"),
@@ -109,6 +112,37 @@ def test_a_sweep_trains_every_combination_under_one_parent_in_mlflow(tfclass, co
     assert {run.info.status for run in runs} == {"FINISHED"}
     scores = client.get_metric_history(parent.info.run_id, "valid_ap")
     assert [m.value for m in scores] == [by_name[f"pooling={p}"].data.metrics["best_valid_ap"] for p in ("max", "mean")]
+
+
+@pytest.mark.parametrize(
+    ("options", "network"),
+    [
+        (["model=cnn", "model.stem.stacks=[[4]]", "model.head_hidden=0"], "cnn"),
+        (["model=bilstm_residues"], "bilstm_residues"),
+        (["model.name=gru"], "gru"),
+        (["model.name=gru", "network=mine"], "mine"),
+    ],
+)
+def test_a_network_is_called_as_its_configuration_file_is(options, network, tfclass, corpus, tmp_path, empty_store):
+    shutil.copy(empty_store, tmp_path)
+    quick = [option for option in QUICK if option != "tracking=off"]
+    trained = tfclass("train", corpus, *quick, "training.epochs=1", "tracking.register=", "bundle=model", *options)
+    assert trained.status == 0, trained.err
+    assert f"| network | `{network}`, " in (tmp_path / "model" / "MODEL_CARD.md").read_text()
+    assert load_bundle(tmp_path / "model").network == network
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    (run,) = client.search_runs([client.get_experiment_by_name("tfclass").experiment_id])  # type: ignore[union-attr]
+    assert run.data.tags["network"] == network
+    # The description has the command of the training, for a shell.
+    command = run.data.tags["mlflow.note.content"].split("```")[1].removeprefix("bash\n")
+    words = shlex.split(command.replace("\\\n", " "))
+    assert words[:2] == ["tfclass", "train"]
+    assert f"network={network}" in words
+    again = tfclass(*words[1:], "tracking=off", "bundle=again")
+    assert again.status == 0, again.err
+    first, second = (load_bundle(tmp_path / name) for name in ("model", "again"))
+    assert (first.config, first.network) == (second.config, second.network)
+    assert all(torch.equal(first.model.state_dict()[n], w) for n, w in second.model.state_dict().items())
 
 
 def test_a_search_trains_its_trials_and_names_the_best(tfclass, corpus, tmp_path):

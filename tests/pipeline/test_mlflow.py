@@ -132,9 +132,9 @@ def test_a_server_that_dies_costs_one_line_and_nothing_of_the_record(demo_table,
         server.stop()
     client, run = the_run(f"sqlite:///{folder}/mlflow.db")
     assert (run.info.run_id, run.info.status) == (done.run_id, "FINISHED")
-    history = client.get_metric_history(run.info.run_id, "valid_ap")
+    history = client.get_metric_history(run.info.run_id, "epoch/valid_ap")
     assert [(m.step, m.value) for m in history] == [(n + 1, e["valid_ap"]) for n, e in enumerate(trained.history)]
-    assert run.data.metrics["valid_final_mcc"] == trained.validation["mcc"]
+    assert run.data.metrics["validation/mcc"] == trained.validation["mcc"]
     assert len(run.inputs.dataset_inputs) == 2
     assert client.get_model_version_by_alias("tfclass", "champion").run_id == run.info.run_id
     assert done.said.startswith("tfclass version 1, champion: ")
@@ -265,7 +265,7 @@ def test_a_training_that_began_without_mlflow_and_resumes_with_it_is_one_run(dem
     trained = train_and_package(replace(first, tracking=config, resume=str(folder / "run")))
     assert len(caplog.messages) == 1
     client, run = the_run(config.uri)
-    history = client.get_metric_history(run.info.run_id, "valid_ap")
+    history = client.get_metric_history(run.info.run_id, "epoch/valid_ap")
     assert [(m.step, m.value) for m in history] == [(n + 1, e["valid_ap"]) for n, e in enumerate(trained.history)]
     assert (run.info.status, run.data.params["training.epochs"]) == ("FINISHED", "4")
 
@@ -301,9 +301,11 @@ def test_what_mlflow_missed_of_a_report_outlives_the_next_one(demo_table, folder
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", config.uri)
         runs = [replay(place).run_id for place in (aside, folder / "report")]
-    client = mlflow.MlflowClient(config.uri)
+    client, name = mlflow.MlflowClient(config.uri), load_bundle(small_bundle_folder).name
     assert [client.get_run(run).data.tags["split"] for run in runs] == ["column", "column"]
-    assert [client.get_run(run).info.run_name for run in runs] == ["evaluate demo test", "evaluate demo valid"]
+    assert [client.get_run(run).info.run_name for run in runs] == [
+        f"{name} on demo {split}, network" for split in ("test", "valid")
+    ]
 
 
 def save_scored(bundle, folder, score):

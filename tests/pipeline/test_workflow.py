@@ -272,10 +272,21 @@ def test_class_weights_are_undone_in_the_probabilities(demo_table, folder):
     np.testing.assert_allclose(log_weight_C, expected, rtol=1e-6)
 
 
+def expected_scores(report, trained):
+    content = report.content
+    scores = {f"test/{name}": estimate["value"] for name, estimate in content["metrics"].items()}
+    for name, baseline in content["baselines"].items():
+        for metric, lead in baseline.get("difference", {}).items():
+            scores[f"test/{name}/{metric}"] = baseline["metrics"][metric]["value"]
+            scores[f"test/{name}/lead_in_{metric}"] = lead["value"]
+    scores |= {f"validation/{name}": trained.validation[name] for name in ("average_precision", "mcc")}
+    return {name: pytest.approx(value) for name, value in scores.items() if value is not None}
+
+
 def test_mlflow_shows_a_training_with_its_evaluation_below_it(demo_table, folder):
     tracking = TrackingConfig(experiment="tested")
     trained = train_and_package(train_config(demo_table, folder, tracking=tracking))
-    evaluate_bundle(evaluate_config(demo_table, trained.bundle, folder, tracking=tracking))
+    report = evaluate_bundle(evaluate_config(demo_table, trained.bundle, folder, tracking=tracking))
     mlflow.set_tracking_uri(f"sqlite:///{folder.resolve()}/mlflow.db")
     runs = mlflow.search_runs(experiment_names=["tested"], output_format="list")
     evaluation, training = sorted(runs, key=lambda run: run.data.tags["job"])
@@ -284,14 +295,27 @@ def test_mlflow_shows_a_training_with_its_evaluation_below_it(demo_table, folder
     assert training.data.params["training.epochs"] == "4"
     assert {d.tags[0].value for d in training.inputs.dataset_inputs} == {"training", "validation"}
     client = mlflow.MlflowClient()
-    history = client.get_metric_history(training.info.run_id, "valid_ap")
+    history = client.get_metric_history(training.info.run_id, "epoch/valid_ap")
     assert [m.value for m in history] == [entry["valid_ap"] for entry in trained.history]
-    assert "test_average_precision" in evaluation.data.metrics
-    assert "test_composition_regression_average_precision" in evaluation.data.metrics
+    expected_tags = {"network": "bilstm", "model": "demo-bilstm", "corpus": "demo", "scored": "test"}
+    assert expected_tags.items() <= evaluation.data.tags.items()
+    assert evaluation.info.run_name == "demo-bilstm on demo test, network"
+    assert evaluation.data.params["n_proteins"] == str(report.content["n_proteins"])
+    assert evaluation.data.metrics == expected_scores(report, trained)
+    assert evaluation.data.tags["mlflow.note.content"].startswith("**Test: average precision ")
+    for verdict in report.content["verdicts"]:
+        assert f"* {verdict['text']}" in evaluation.data.tags["mlflow.note.content"]
+    assert training.data.tags["mlflow.note.content"].startswith("**Validation: average precision ")
     logged = {artifact.path for artifact in client.list_artifacts(evaluation.info.run_id, "report")}
     assert logged == {f"report/{name}" for name in ("report.html", "report.json", "predictions.tsv", "figures")}
     assert load_bundle(trained.bundle).provenance["mlflow_run_id"] == training.info.run_id
     model = mlflow.search_logged_models([training.info.experiment_id], output_format="list")[0]
+    assert model.name == "demo-bilstm"
+    # The page of the model shows the scores of both runs.
+    linked = {(m.key, m.run_id, m.value) for m in model.metrics if m.key.startswith(("validation/", "test/"))}
+    validation = {(f"validation/{n}", training.info.run_id, v) for n, v in trained.validation.items()}
+    own = {(n, evaluation.info.run_id, v) for n, v in evaluation.data.metrics.items() if n.startswith("test/")}
+    assert linked == validation | own
     answer = mlflow.pyfunc.load_model(model.model_uri).predict(pd.DataFrame({"id": ["x"], "sequence": ["MKVLA"]}))
     (row,) = Predictor.load(trained.bundle).predict([Record("x", "x", "MKVLA")])
     assert answer["probability"][0] == row.probability
@@ -317,7 +341,7 @@ def test_an_evaluation_is_of_the_channel_that_prediction_uses(demo_table, folder
         assert mcc == pytest.approx(matthews_corrcoef(truth, [row.label == "TF" for row in rows]))
         [run] = client.search_runs([client.get_experiment_by_name("tfclass").experiment_id], max_results=1)
         assert run.data.params["evidence"] == channel
-        assert run.data.metrics["test_mcc"] == pytest.approx(mcc)
+        assert run.data.metrics["test/mcc"] == pytest.approx(mcc)
 
 
 def test_evaluations_are_compared_by_their_mlflow_runs_or_their_folders(demo_table, folder):
@@ -334,8 +358,8 @@ def test_evaluations_are_compared_by_their_mlflow_runs_or_their_folders(demo_tab
     content = compare_runs(config, [first, str(folder / "b")])
     assert content["pairs"][0]["difference"]["mcc"]["value"] == 0.0
     (run,) = mlflow.search_runs(experiment_names=["tested"], filter_string="tags.job = 'compare'", output_format="list")
-    assert run.data.metrics["difference_average_precision_1"] == 0.0
-    assert run.data.metrics["mcnemar_p_1"] == 1.0
+    assert run.data.metrics["run_1/difference_in_average_precision"] == 0.0
+    assert run.data.metrics["run_1/mcnemar_p"] == 1.0
     logged = {artifact.path for artifact in mlflow.MlflowClient().list_artifacts(run.info.run_id)}
     assert {"compare.json", "compare.tsv", "differences.png"} <= logged
     with pytest.raises(ReportError, match=f"{run.info.run_id}: found no report in MLflow at sqlite:///"):

@@ -179,7 +179,7 @@ def test_the_numbers_are_those_of_the_metrics(make):
     report = make(labels, scores=scores)
     for name, value in all_metrics(scores, 15).items():
         assert report.content["metrics"][name]["value"] == pytest.approx(value)
-        assert report.numbers()[f"test_{name}"] == pytest.approx(value)
+        assert report.numbers()[name] == pytest.approx(value)
     assert report.content["n_proteins"] == 60
     assert report.content["n_clusters"] == 20
     assert report.content["prevalence"] == 0.5
@@ -190,8 +190,8 @@ def test_an_undefined_metric_is_null_says_why_and_is_not_tracked(make):
     undefined = report.content["metrics"]["average_precision"]
     assert undefined == {"value": None, "low": None, "high": None, "reason": "no positive protein"}
     assert report.content["metrics"]["recall"]["value"] is None
-    assert "test_average_precision" not in report.numbers()
-    assert "test_brier" in report.numbers()
+    assert "average_precision" not in report.numbers()
+    assert "brier" in report.numbers()
 
 
 def without_reason(content, path="content"):
@@ -225,8 +225,8 @@ def test_the_lead_over_a_baseline_is_the_difference_of_the_scores(make):
     assert lead["average_precision"]["value"] == pytest.approx(ap)
     assert lead["mcc"]["value"] == pytest.approx(mcc)
     assert lead["mcc"]["low"] <= lead["mcc"]["high"]
-    assert report.numbers()["test_less_rival_mcc"] == pytest.approx(mcc)
-    assert report.numbers()["test_rival_mcc"] == pytest.approx(matthews_corrcoef(labels, rival.scores_NC[:, 1] >= 0.5))
+    assert report.numbers()["rival/lead_in_mcc"] == pytest.approx(mcc)
+    assert report.numbers()["rival/mcc"] == pytest.approx(matthews_corrcoef(labels, rival.scores_NC[:, 1] >= 0.5))
 
 
 @pytest.mark.parametrize(

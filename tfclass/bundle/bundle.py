@@ -103,6 +103,11 @@ class Bundle:
     reference: Reference | None = None
     combiners: Mapping[Reading, Combiner] = field(default_factory=dict)
 
+    @property
+    def network(self) -> str:
+        """Return the name of the architecture, as in ``conf/model``; the encoder's where none was recorded."""
+        return str(self.provenance.get("network") or self.config.name)
+
 
 def save_bundle(bundle: Bundle, folder: Path, card: str) -> str:
     """Write a bundle; a bundle already there is replaced once the new one is complete.

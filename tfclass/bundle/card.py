@@ -94,7 +94,7 @@ def model_card(bundle: Bundle) -> str:
     return _TEMPLATE.format(
         name=bundle.name,
         purpose=purpose,
-        network=bundle.config.name,
+        network=bundle.network,
         parameters=sum(p.numel() for p in bundle.model.parameters()),
         corpus=facts["corpus"]["name"],
         sha256=facts["corpus"]["sha256"],

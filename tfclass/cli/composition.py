@@ -47,7 +47,8 @@ def run_with_hydra(name: str, kind: type, job: Callable[[Mapping[str, Any]], obj
             return
         # Hydra would print several lines about an exception that leaves here; so it is raised outside.
         try:
-            job(OmegaConf.to_container(config, resolve=True, throw_on_missing=True))  # type: ignore[arg-type]
+            values: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+            job(values | _network(HydraConfig.get().overrides.task) if "network" in values else values)
         except BaseException as error:  # noqa: BLE001 - raised again below
             failures.append(error)
         finally:
@@ -64,6 +65,12 @@ def run_with_hydra(name: str, kind: type, job: Callable[[Mapping[str, Any]], obj
             raise failures[0]
     except (HydraException, OmegaConfBaseException) as error:
         raise _one_line(error, name, kind) from error
+
+
+def _network(overrides: Sequence[str]) -> dict[str, str]:
+    """Return the name of the network where the command line chose an encoder: the file of ``conf/model`` is not it."""
+    given = {key: value for key, _, value in (override.lstrip("+").partition("=") for override in overrides)}
+    return {"network": given["model.name"]} if "model.name" in given and "network" not in given else {}
 
 
 def _refuse_curation(arguments: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tfclass.cli import corpora, evaluate, model, predict, profiles, replay, sweep, train, zoo
+from tfclass.cli import corpora, evaluate, model, predict, profiles, replay, sweep, train, ui, zoo
 from tfclass.cli.terminal import accept_all_characters
 from tfclass.errors import TfclassError
 
@@ -28,6 +28,7 @@ app.command("evaluate", context_settings=_HYDRA)(evaluate.evaluate)
 app.command("zoo", context_settings=_HYDRA)(zoo.zoo)
 app.command("sweep", context_settings=_HYDRA)(sweep.sweep)
 app.command("replay")(replay.replay)
+app.command("ui")(ui.ui)
 # The verbs of both modules are on it.
 app.add_typer(corpora.app, name="data")
 app.add_typer(model.app, name="model")

@@ -23,7 +23,7 @@ def list_() -> None:
 
     for name, folder in shipped().items():
         bundle = load_bundle(folder)
-        typer.echo(f"{name}\t{bundle.config.name}\t{', '.join(bundle.classes)}\t{bundle.digest[:12]}")
+        typer.echo(f"{name}\t{bundle.network}\t{', '.join(bundle.classes)}\t{bundle.digest[:12]}")
 
 
 @app.command()

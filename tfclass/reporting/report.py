@@ -138,21 +138,16 @@ class Report:
         return cls(content, _predictions(test, scored, closest), figures)
 
     def numbers(self) -> dict[str, float]:
-        """Flatten the metrics, their intervals and the baselines' for tracking; undefined ones are left out."""
-        flat: dict[str, float] = {"n_proteins": self.content["n_proteins"]}
-        if self.content["prevalence"] is not None:
-            flat["prevalence"] = self.content["prevalence"]
-        split = self.content["corpus"]["split"]
-        groups = {f"{split}_": self.content["metrics"]}
+        """Return the metrics for tracking, by name; undefined ones are left out.
+
+        Of each baseline only the metrics that the verdicts rest on, and the lead over it in them. All others, and
+        every interval, are in ``report.json``.
+        """
+        found = dict(self.content["metrics"])
         for name, baseline in self.content["baselines"].items():
-            groups |= {f"{split}_{name}_": baseline.get("metrics", {})}
-            groups |= {f"{split}_less_{name}_": baseline.get("difference", {})}
-        for prefix, metrics in groups.items():
-            for name, estimate in metrics.items():
-                for suffix, key in (("", "value"), ("_low", "low"), ("_high", "high")):
-                    if estimate[key] is not None:
-                        flat[f"{prefix}{name}{suffix}"] = estimate[key]
-        return flat
+            for metric, lead in baseline.get("difference", {}).items():
+                found |= {f"{name}/{metric}": baseline["metrics"][metric], f"{name}/lead_in_{metric}": lead}
+        return {name: estimate["value"] for name, estimate in found.items() if estimate["value"] is not None}
 
 
 def write_report(report: Report, folder: Path) -> None:
@@ -178,7 +173,7 @@ def write_report(report: Report, folder: Path) -> None:
 def _model(bundle: Bundle, channel: Channel, calling: Calling) -> dict[str, Any]:
     return {
         "name": bundle.name,
-        "network": bundle.config.name,
+        "network": bundle.network,
         "sha256": bundle.digest,
         "evidence": channel,
         "threshold": calling.threshold,

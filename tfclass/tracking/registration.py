@@ -119,7 +119,7 @@ def _version(new: Candidate, validation: str) -> str:
         "corpus": facts["corpus"]["name"],
         "corpus_sha256": facts["corpus"]["sha256"],
         "bundle_sha256": new.bundle.digest,
-        "network": new.bundle.config.name,
+        "network": new.bundle.network,
     }
     card = (new.folder / CARD).read_text(encoding="utf-8")[:_DESCRIPTION_LENGTH]
     model_id = new.model_uri.removeprefix("models:/")

@@ -17,15 +17,17 @@ import pandas as pd
 
 from tfclass.config import TrackingConfig
 from tfclass.tracking.access import ARTIFACTS, as_global, one_at_a_time, sqlite_file
+from tfclass.tracking.experiment import experiment_tags, outdated_tags
 from tfclass.tracking.journal import FOLDER, Entry
 
 if TYPE_CHECKING:
+    from mlflow.entities import Run
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 _PER_CALL = 100
-# The UI opens an experiment without this on its pages for language-model traces.
-_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 EXAMPLE = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
+# Tag of a logged model: which bundle it was made from.
+_DIGEST = "bundle_sha256"
 _PYFUNC = Path(__file__).parents[1] / "inference" / "pyfunc.py"
 
 
@@ -49,6 +51,9 @@ class Store:
         self.config, self.uri = config, uri
         self.run_id = self.said = ""
         self._monitor: SystemMetricsMonitor | None = None
+        # Where a logged model may be that metrics belong to, and those that were found, by the bundle's digest.
+        self._experiment_ids: list[str] = []
+        self._model_ids: dict[str, str | None] = {}
 
     def deliver(self, entry: Entry) -> None:
         """Write an entry; the first one must be of kind ``start``.
@@ -87,12 +92,14 @@ class Store:
         client = self._client()
         tags = {key: value for key, value in entry["tags"].items() if value}
         resume = self.run_id or entry["resume"]
-        if self._exists(resume):
+        parent = self._active(entry["parent"])
+        self._experiment_ids = list({experiment_id, parent.info.experiment_id if parent else experiment_id})
+        if self._active(resume):
             client.update_run(resume, status="RUNNING")
             client.log_batch(resume, tags=[RunTag(key, value) for key, value in tags.items()])
             self.run_id = resume
             return
-        if self._exists(entry["parent"]):
+        if parent:
             tags["mlflow.parentRunId"] = entry["parent"]
         self.run_id = client.create_run(experiment_id, entry["time"], tags, entry["run_name"]).info.run_id
 
@@ -115,7 +122,10 @@ class Store:
     def _deliver_metrics(self, entry: Entry) -> None:
         from mlflow.entities import Metric
 
-        metrics = [Metric(_name(key), value, entry["time"], entry["step"]) for key, value in entry["values"].items()]
+        model_id = self._model_id(entry.get("bundle", ""))
+        metrics = [
+            Metric(_name(key), value, entry["time"], entry["step"], model_id) for key, value in entry["values"].items()
+        ]
         for start in range(0, len(metrics), _PER_CALL):
             self._client().log_batch(self.run_id, metrics=metrics[start : start + _PER_CALL])
 
@@ -155,12 +165,15 @@ class Store:
             with mlflow.start_run(run_id=self.run_id, nested=True, log_system_metrics=False):
                 # The default torch flavour would export the graph for one device; this one is the Predictor itself.
                 logged = mlflow.pyfunc.log_model(  # type: ignore[attr-defined]
-                    name="model",
+                    # MLflow takes no other name than one without these.
+                    name=re.sub(r"[/:.%\"']", "_", bundle.name) or "model",
                     python_model=str(_PYFUNC),
                     artifacts={"bundle": entry["bundle"]},
                     signature=signature_of(bundle),
                     input_example=example,
                     pip_requirements=["tfclass"],
+                    params={"network": bundle.network, "corpus": bundle.provenance.get("corpus", {}).get("name", "")},
+                    tags={_DIGEST: bundle.digest},
                 )
             # Leaving the block ended the run.
             self._client().update_run(self.run_id, status="RUNNING")
@@ -174,15 +187,28 @@ class Store:
 
         return mlflow.MlflowClient(self.uri)
 
-    def _exists(self, run_id: str) -> bool:
+    def _model_id(self, digest: str) -> str | None:
+        """Find the logged model that was made from a bundle; None where there is none."""
+        if digest and digest not in self._model_ids:
+            found = self._client().search_logged_models(
+                self._experiment_ids, filter_string=f"tags.{_DIGEST} = '{digest}'", max_results=1
+            )
+            self._model_ids[digest] = found[0].model_id if found else None
+        return self._model_ids.get(digest)
+
+    def _active(self, run_id: str) -> "Run | None":
+        """Return a run that the store has; None for one that it does not have, or that was deleted."""
         from mlflow.exceptions import MlflowException
 
+        if not run_id:
+            return None
         try:
-            return bool(run_id) and self._client().get_run(run_id).info.lifecycle_stage == "active"
+            run = self._client().get_run(run_id)
+            return run if run.info.lifecycle_stage == "active" else None
         except MlflowException as error:
             # Any other code means that the store does not answer, not that it knows no such run.
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                return False
+                return None
             raise
 
     def _experiment(self, name: str) -> str:
@@ -190,12 +216,14 @@ class Store:
 
         existing = self._client().get_experiment_by_name(name)
         if existing is not None:
+            for key, value in outdated_tags(existing.tags).items():
+                self._client().set_experiment_tag(existing.experiment_id, key, value)
             return existing.experiment_id
         # MLflow's own default is relative to wherever the UI is started; a server chooses for itself.
         database = sqlite_file(self.uri)
         location = (database.resolve().parent / ARTIFACTS).as_uri() if database else None
         try:
-            return self._client().create_experiment(name, artifact_location=location, tags=_EXPERIMENT_TAGS)
+            return self._client().create_experiment(name, artifact_location=location, tags=experiment_tags())
         except MlflowException:
             # On a server, another process may have been faster.
             existing = self._client().get_experiment_by_name(name)

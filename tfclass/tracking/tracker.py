@@ -8,6 +8,7 @@ journal beside the run's other files, and `tfclass.tracking.delivery.replay` del
 import contextlib
 import json
 import logging
+import textwrap
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -24,6 +25,8 @@ from tfclass.tracking.journal import Entry, Journal
 from tfclass.tracking.origin import origin_tags, tracking_uri, without_password
 from tfclass.tracking.store import Store, dataset_entity
 
+# What MLflow takes as a tag.
+_LONGEST = 5000
 _logger = logging.getLogger(__name__)
 
 
@@ -56,8 +59,14 @@ class Tracker:
     def dataset(self, frame: pd.DataFrame, *, source: str, name: str, context: str, digest: str) -> None:
         """Record what data was used, and how (``training``, ``validation``, ``test``)."""
 
-    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        """Record numbers; those that are NaN are left out."""
+    def metrics(self, values: Mapping[str, float], step: int = 0, bundle: str = "") -> None:
+        """Record numbers; those that are NaN are left out.
+
+        With `bundle`, a digest, they are scores of the model that was logged from it, and shown on its page too.
+        """
+
+    def description(self, text: str) -> None:
+        """Record what the run's page says first, in Markdown."""
 
     def file(self, path: Path, folder: str = "") -> None:
         """Record a file as it is, under its own name, in a folder of the run's."""
@@ -83,7 +92,8 @@ class MlflowTracker(Tracker):
         self._store, self._journal = store, journal
         self._start: Entry = {}
         self._has_refused = False
-        self.is_down = False
+        self._down_since = float("-inf")
+        self.is_down = self.was_interrupted = False
 
     @property
     def run_id(self) -> str:  # type: ignore[override] # noqa: D102 - inherited
@@ -109,9 +119,12 @@ class MlflowTracker(Tracker):
     def dataset(self, frame: pd.DataFrame, *, source: str, name: str, context: str, digest: str) -> None:  # noqa: D102
         self.record("dataset", dataset=dataset_entity(frame, source, name, digest), context=context)
 
-    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:  # noqa: D102 - inherited
+    def metrics(self, values: Mapping[str, float], step: int = 0, bundle: str = "") -> None:  # noqa: D102 - inherited
         numbers = {name: float(value) for name, value in values.items() if value == value}
-        self.record("metrics", values=numbers, step=step)
+        self.record("metrics", values=numbers, step=step, bundle=bundle)
+
+    def description(self, text: str) -> None:  # noqa: D102 - inherited
+        self.tags({"mlflow.note.content": textwrap.shorten(text, _LONGEST) if len(text) > _LONGEST else text})
 
     def file(self, path: Path, folder: str = "") -> None:  # noqa: D102 - inherited
         self.record("file", path=str(path.resolve()), folder=folder)
@@ -145,23 +158,36 @@ class MlflowTracker(Tracker):
             # A database's driver; waiting does not help.
             where, action = without_password(self._store.uri), f"pip install {error.name}"
             raise TrackingError(f"MLflow at {where}", f"no {error.name} to reach it with", action=action) from error
+        except KeyboardInterrupt:
+            # Whoever does not want to wait for this record does not want to wait for the next one either.
+            self.was_interrupted = True
+            self._fall_back(entry, KeyboardInterrupt("interrupted before it answered"))
+            raise
         except Exception as error:  # noqa: BLE001 - whatever goes wrong with a record, the training goes on
             if is_refusal(error) and self.run_id:
                 self._warn_of_refusal(entry, error)
                 return
-            self.go_down(error)
-            if kind != "start":
-                self._keep({**self._start, "resume": self.run_id})
-            self._keep(entry)
+            self._fall_back(entry, error)
 
-    def go_down(self, error: Exception) -> None:
+    def go_down(self, error: BaseException) -> None:
         """Send no more to MLflow, and say so."""
-        self.is_down = True
+        self.is_down, self._down_since = True, time.monotonic()
         goes_on = "this run goes on without it"
         if self._journal is not None:
-            goes_on = f"the run goes on; to record it later: tfclass replay {self._journal.folder.parent}"
+            goes_on = f"to record it later: tfclass replay {self._journal.folder.parent}"
+            goes_on = goes_on if self.was_interrupted else f"the run goes on; {goes_on}"
         where = without_password(self._store.uri)
         _logger.warning("tfclass: MLflow at %s: %s; %s", where, reason_of(error), goes_on)
+
+    def may_be_back(self) -> bool:
+        """Tell whether it is worth while to wait for MLflow once more: not as soon as it was waited for in vain."""
+        return not self.was_interrupted and time.monotonic() - self._down_since > self._store.config.timeout
+
+    def _fall_back(self, entry: Entry, error: BaseException) -> None:
+        self.go_down(error)
+        if entry["kind"] != "start":
+            self._keep({**self._start, "resume": self.run_id})
+        self._keep(entry)
 
     def _keep(self, entry: Entry) -> None:
         if self._journal is None:
@@ -252,8 +278,7 @@ def tracked(
             if not tracker.is_down:
                 store.unwatch_machine()
             tracker.record("end", status=status)
-            if tracker.is_down and kept:
-                # The store may be back.
+            if tracker.is_down and kept and tracker.may_be_back():
                 send(store, kept)
 
 

@@ -4,7 +4,7 @@ import re
 import shlex
 from typing import Any
 
-from tfclass.config import CorpusConfig, EvaluateConfig, SplitConfig, to_mapping
+from tfclass.config import CorpusConfig, EvaluateConfig, SplitConfig, TrainConfig, to_mapping
 from tfclass.tracking.tracker import flatten
 
 # What Hydra takes for text as it stands.
@@ -12,28 +12,32 @@ _PLAIN = re.compile(r"[A-Za-z_/][\w./-]*", re.ASCII)
 _NO_WORDS = ("true", "false", "null", "nan", "inf")
 
 
-def command_of(config: EvaluateConfig) -> str:
-    """Write the command that evaluates with this configuration, whatever it came from.
+def command_of(config: EvaluateConfig | TrainConfig) -> str:
+    """Write the command that evaluates or trains with this configuration, whatever it came from.
 
     Parameters
     ----------
-    config : EvaluateConfig
+    config : EvaluateConfig or TrainConfig
+        Of a training, neither its own folder nor whether it was resumed are in the command.
 
     Returns
     -------
     str
         For a shell. Of the options, only those that differ from their defaults are named.
     """
-    default = EvaluateConfig(corpus=CorpusConfig(path="", name="table"), bundle="", report="")
+    corpus = CorpusConfig(path="", name="table")
+    verb, default = "evaluate", EvaluateConfig(corpus=corpus, bundle="", report="")
+    if isinstance(config, TrainConfig):
+        verb, default = "train", TrainConfig(corpus=corpus, run_dir="")
     usual, own = (_options(each) for each in (default, config))
     words = [f"{key}={for_hydra(value)}" for key, value in own.items() if key not in usual or usual[key] != value]
     words += [f"~{key.removeprefix('++')}" for key in usual if key not in own]
     off = [] if config.tracking.enabled else ["tracking=off"]
-    return shlex.join(["tfclass", "evaluate", "corpus=table", *split_overrides(config.split), *words, *off])
+    return shlex.join(["tfclass", verb, "corpus=table", *split_overrides(config.split), *words, *off])
 
 
-def _options(config: EvaluateConfig) -> dict[str, Any]:
-    values = to_mapping(config)
+def _options(config: EvaluateConfig | TrainConfig) -> dict[str, Any]:
+    values = {key: value for key, value in to_mapping(config).items() if key not in ("run_dir", "resume")}
     # Groups that are chosen as a whole.
     del values["tracking"], values["split"]
     aliases = values["corpus"].pop("aliases")

@@ -53,6 +53,7 @@ def compare_runs(config: CompareConfig, runs: Sequence[str]) -> dict[str, Any]:
     with tracked(config.tracking, f"compare {models}", {"job": "compare"}, journal=folder) as tracker:
         options = {key: value for key, value in to_mapping(config).items() if key != "tracking"}
         tracker.configuration({"runs": dict(enumerate(runs)), **options})
+        tracker.parameters({k: content[k] for k in ("n_proteins", "prevalence") if content[k] is not None})
         tracker.metrics(_numbers(content))
         for name in (CONTENT, TABLE, FIGURE):
             tracker.file(folder / name)
@@ -73,13 +74,10 @@ def _read(name: str, config: CompareConfig) -> Run:
 
 
 def _numbers(content: dict[str, Any]) -> dict[str, float]:
-    numbers: dict[str, float] = {"n_proteins": content["n_proteins"]}
-    if content["prevalence"] is not None:
-        numbers["prevalence"] = content["prevalence"]
+    """Return the differences of each run to the first one; their intervals are in the files."""
+    numbers: dict[str, float] = {}
     for place, pair in enumerate(content["pairs"], start=1):
         values = {"mcnemar_p": pair["mcnemar"]["p_value"], "kappa": pair["kappa"]["value"]}
-        for name, estimate in pair["difference"].items():
-            values |= {f"difference_{name}": estimate["value"]}
-            values |= {f"difference_{name}_{end}": estimate[end] for end in ("low", "high")}
-        numbers |= {f"{name}_{place}": value for name, value in values.items() if value is not None}
+        values |= {f"difference_in_{name}": estimate["value"] for name, estimate in pair["difference"].items()}
+        numbers |= {f"run_{place}/{name}": value for name, value in values.items() if value is not None}
     return numbers

@@ -8,7 +8,7 @@ import torch
 
 from tfclass.bundle.bundle import Bundle, find_bundle, load_bundle
 from tfclass.bundle.channels import answer, calling_of, choose_channel
-from tfclass.config import CorpusConfig, EvaluateConfig, to_mapping
+from tfclass.config import Channel, CorpusConfig, EvaluateConfig, to_mapping
 from tfclass.corpus.split import assign_splits, select_split
 from tfclass.corpus.table import LabelledProteins, read_table
 from tfclass.environment import describe, prepare
@@ -16,9 +16,11 @@ from tfclass.evaluation.baselines import Homologues, LeftOut, all_baselines, fin
 from tfclass.evaluation.scored import Scored
 from tfclass.files import check_replaceable
 from tfclass.reporting.report import CONTENT, Report, Rivals, write_report
+from tfclass.tracking.experiment import SCORES, VALIDATION, group_of
 from tfclass.tracking.reports import set_aside
 from tfclass.tracking.tracker import tracked
 from tfclass.workflow.commands import command_of
+from tfclass.workflow.descriptions import describe_evaluation
 from tfclass.workflow.provenance import check_unseen
 
 _log = logging.getLogger(__name__)
@@ -90,22 +92,34 @@ def _rivals(config: EvaluateConfig, proteins: LabelledProteins, test: LabelledPr
 def _record_evaluation(
     config: EvaluateConfig, bundle: Bundle, test: LabelledProteins, digest: str, report: Report
 ) -> None:
-    name = f"evaluate {config.corpus.name} {config.evaluation.split}"
-    tags = {"job": "evaluate", "corpus": config.corpus.name, "model": bundle.config.name, "bundle": bundle.digest[:12]}
-    tags["split"] = report.content["corpus"]["split_policy"]
+    content, split = report.content, config.evaluation.split
+    channel = content["bundle"]["evidence"]
+    name = f"{bundle.name} on {config.corpus.name} {split}, {channel}"
+    tags = {"job": "evaluate", "corpus": config.corpus.name, "network": bundle.network, "bundle": bundle.digest[:12]}
+    tags |= {"model": bundle.name, "split": content["corpus"]["split_policy"], "scored": split, "channel": channel}
     parent = str(bundle.provenance.get("mlflow_run_id", ""))
     with tracked(config.tracking, name, tags, parent=parent, journal=Path(config.report)) as tracker:
         facts = {key: value for key, value in to_mapping(config).items() if key != "tracking"}
-        tracker.configuration(facts | {"evidence": report.content["bundle"]["evidence"]})
+        tracker.configuration(facts | {"evidence": channel})
+        tracker.parameters({k: content[k] for k in ("n_proteins", "prevalence") if content[k] is not None})
         tracker.dataset(
             test.frame,
             source=config.corpus.path,
-            name=f"{config.corpus.name} {config.evaluation.split}",
-            context=config.evaluation.split,
+            name=f"{config.corpus.name} {split}",
+            context=split,
             digest=digest,
         )
-        tracker.metrics(report.numbers())
+        tracker.metrics(_chosen_on(bundle, channel))
+        scores = {f"{group_of(split)}/{key}": value for key, value in report.numbers().items()}
+        tracker.metrics(scores, bundle=bundle.digest)
+        tracker.description(describe_evaluation(content))
         tracker.folder(Path(config.report), "report")
+
+
+def _chosen_on(bundle: Bundle, channel: Channel) -> dict[str, float]:
+    """Return the validation scores of a network, so that its row in the table of runs has them beside the others."""
+    scores = bundle.provenance.get("validation", {}) if channel == "network" else {}
+    return {f"{VALIDATION}/{name}": scores[name] for name in SCORES if scores.get(name) is not None}
 
 
 def _with_classes(corpus: CorpusConfig, bundle: Bundle) -> CorpusConfig:

@@ -44,6 +44,7 @@ def training_provenance(
     return {
         "tfclass_version": __version__,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "network": config.network or config.model.name,
         "corpus": corpus,
         "n_train": len(trainer.training.labels),
         "n_valid": len(trainer.validation.labels),

@@ -67,6 +67,7 @@ class SweepConfig:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
     study: StudyConfig
+    network: str = ""
     run_dir: str
 
 

@@ -90,7 +90,8 @@ def run_sweep(config: SweepConfig, hooks_of: Callable[[str], Hooks] = lambda _: 
     previous = _check_same(folder, config, digest)
     study = _open_study(config.study, folder)
     title = f"sweep {config.corpus.name} {config.study.name}"
-    tags = {"job": "sweep", "corpus": config.corpus.name, "model": config.model.name, "split": config.split.policy}
+    tags = {"job": "sweep", "corpus": config.corpus.name, "network": config.network or config.model.name}
+    tags["split"] = config.split.policy
     with tracked(config.tracking, title, tags, resume=previous, journal=folder) as tracker:
         _write_record(folder, config, digest, tracker)
         while (claimed := _claimed(study, config, folder)) is not None:
@@ -107,6 +108,7 @@ def run_sweep(config: SweepConfig, hooks_of: Callable[[str], Hooks] = lambda _: 
 def _train_config(config: SweepConfig, values: dict[str, Any], folder: Path, title: str) -> TrainConfig:
     base = {key: value for key, value in to_mapping(config).items() if key != "study"}
     base |= {"name": f"{config.corpus.name}-{config.study.name}", "run_dir": str(folder)}
+    base["network"] = values.get("model.name", config.network)
     try:
         changed = from_mapping(TrainConfig, with_values(base, values))
     except ConfigError as error:

@@ -10,6 +10,7 @@ import torch
 
 from tfclass.bundle.bundle import DESCRIPTION, Bundle, save_bundle
 from tfclass.bundle.card import model_card
+from tfclass.bundle.description import read_description
 from tfclass.config import TrainConfig, to_mapping
 from tfclass.corpus.cells import columns_digest
 from tfclass.corpus.split import assign_splits, check_classes, select_split, split_policy
@@ -23,12 +24,15 @@ from tfclass.networks.classifier import Classifier
 from tfclass.networks.scoring import logits_of
 from tfclass.networks.zoo import build
 from tfclass.sequence.vocabulary import Vocabulary
+from tfclass.tracking.experiment import group_of
 from tfclass.tracking.tracker import Tracker, tracked
 from tfclass.training.checkpoint import Progress
 from tfclass.training.loop import Hooks, Trainer, class_weights
 from tfclass.training.skipgram import pretrain_words
 from tfclass.training.start import Start, start_from
 from tfclass.training.targets import check_annotations
+from tfclass.workflow.commands import command_of
+from tfclass.workflow.descriptions import describe_training
 from tfclass.workflow.provenance import training_provenance
 from tfclass.workflow.run_folder import alone_in, bundle_folder, make_run_folder, read_record, write_record
 
@@ -115,14 +119,14 @@ def train_and_package(config: TrainConfig, hooks: Hooks | None = None, parent: s
             pretrain_words(model.embedding, parts["train"].tokens, config.training.skipgram, config.runtime.seed)  # type: ignore[arg-type]
         progress = trainer.run(resume=bool(config.resume))
         trained = _package(config, trainer, progress, proteins, tracker)
-        tracker.metrics({f"valid_final_{name}": value for name, value in trained.validation.items()})
         tracker.metrics({"best_epoch": progress.best_epoch + 1, "best_valid_ap": progress.best_score})
-        tracker.model(trained.bundle, validation_digest(parts["valid"]))
+        _record_end(config, tracker, trained, validation_digest(parts["valid"]))
     return trained._replace(registered=tracker.said)
 
 
 def _tags(config: TrainConfig, proteins: LabelledProteins, device: torch.device) -> dict[str, str]:
-    names = {"job": "train", "corpus": config.corpus.name, "model": config.model.name}
+    names = {"job": "train", "corpus": config.corpus.name, "network": config.network or config.model.name}
+    names["model"] = _name(config)
     return names | {"split": split_policy(proteins, config.split), "device": device.type}
 
 
@@ -143,7 +147,7 @@ def _run_name(config: TrainConfig) -> str:
 
 
 def _name(config: TrainConfig) -> str:
-    return config.name or f"{config.corpus.name}-{config.model.name}"
+    return config.name or f"{config.corpus.name}-{config.network or config.model.name}"
 
 
 def _fingerprint(config: TrainConfig, proteins: LabelledProteins) -> str:
@@ -186,9 +190,19 @@ def _record_start(
     tracker.parameters({"n_weights": sum(p.numel() for p in model.parameters())})
 
 
+def _record_end(config: TrainConfig, tracker: Tracker, trained: Trained, validation: str) -> None:
+    # Scores belong to the logged model, so that has to be there first.
+    tracker.model(trained.bundle, validation)
+    bundle = read_description(trained.bundle)
+    scores = {f"{group_of('valid')}/{name}": value for name, value in trained.validation.items()}
+    tracker.metrics(scores, bundle=bundle.sha256)
+    tracker.description(describe_training(bundle.provenance, command_of(config), tracker.said))
+
+
 def _recording(hooks: Hooks, tracker: Tracker) -> Hooks:
     def on_epoch(entry: dict[str, float]) -> None:
-        values = {key: value for key, value in entry.items() if key != "epoch"}
+        # The page of a run shows groups in alphabetical order: these curves come before the final scores.
+        values = {f"epoch/{key}": value for key, value in entry.items() if key != "epoch"}
         tracker.metrics(values, step=int(entry["epoch"]) + 1)
         hooks.on_epoch(entry)
 

@@ -74,7 +74,7 @@ def run_zoo(config: ZooConfig, hooks_of: Callable[[str], Hooks] = lambda _: Hook
     with tracked(config.tracking, title, tags, resume=parent, journal=folder) as tracker:
         tracker.facts("zoo.json", {"networks": table.to_dict("records")})
         for row in rows:
-            tracker.metrics({f"{row['network']}_{key}": row[key] for key in ("valid_ap", "test_ap", "test_mcc")})
+            tracker.metrics({f"{row['network']}/{key}": row[key] for key in ("valid_ap", "test_ap", "test_mcc")})
     return table
 
 
@@ -89,6 +89,7 @@ def _train_config(config: ZooConfig, name: str, folder: Path) -> TrainConfig:
         tracking=replace(config.tracking, register=""),
         runtime=config.runtime,
         name=f"{config.corpus.name}-{name}",
+        network=name,
         run_dir=str(folder),
         bundle=str(folder / "bundle"),
     )
