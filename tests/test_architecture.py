@@ -16,6 +16,7 @@ LAYERS = {
     "compression": 0,
     "limits": 0,
     "names": 0,
+    "limited_http": 0,
     "environment": 0,
     "corpus": 1,
     "networks": 2,
@@ -39,7 +40,13 @@ CONFINED = {
     "dask": ("inference/engines.py",),
     "distributed": ("inference/engines.py",),
     "mlflow": (
-        *("tracking/access.py", "tracking/reports.py", "tracking/store.py", "tracking/registration.py"),
+        *(
+            "tracking/access.py",
+            "tracking/reports.py",
+            "tracking/store.py",
+            "tracking/registration.py",
+            "tracking/ui.py",
+        ),
         *("inference/pyfunc.py", "inference/registry.py"),
     ),
     "optuna": ("workflow/sweep.py", "workflow/search.py"),
@@ -47,8 +54,8 @@ CONFINED = {
     "pyhmmer": ("profiles/",),
     "pyfamsa": ("profiles/recruitment.py",),
     "pickle": ("training/checkpoint.py",),
-    "requests": ("corpus/uniprot.py",),
-    "urllib3": ("corpus/uniprot.py",),
+    "requests": ("corpus/uniprot.py", "limited_http.py"),
+    "urllib3": ("corpus/uniprot.py", "limited_http.py"),
     "yaml": ("cli/data.py", "cli/profiles.py"),
 }
 

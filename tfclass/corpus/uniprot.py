@@ -8,30 +8,43 @@ References
 .. [1] The UniProt Consortium, Nucleic Acids Research 53 (2025), 10.1093/nar/gkae1010.
 """
 
-import gzip
 import json
 import re
 import time
-import zlib
 from collections.abc import Callable
 from importlib.metadata import metadata
 from typing import NamedTuple
-from urllib.parse import parse_qs, urljoin, urlsplit
+from urllib.parse import urljoin
 
 import requests
 import urllib3
 from urllib3.util import Retry
 
 from tfclass.corpus.query import FetchConfig
+from tfclass.corpus.server_answer import (
+    LARGEST_PAGE,
+    NotAPageError,
+    cursor_of,
+    innermost,
+    seconds_asked_for,
+    shown,
+    unpacked,
+)
 from tfclass.errors import FetchError
+from tfclass.limited_http import MIB, LimitedSession, LimitError
 
+# What `requests` and its parts raise where no answer came, or one that they cannot read: a length that no memory
+# holds, a redirect to what is no address.
+_NO_ANSWER = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError, MemoryError, OverflowError)
+_COUNT = re.compile(r"[0-9]{1,12}")
 # Called with the reason and the seconds before the page is asked for again.
 OnWait = Callable[[str, float], None]
 
 _BUSY = (408, 429)
-_GZIP = b"\x1f\x8b"
 _LONGEST_BACKOFF = 120.0
 _CONNECT_SECONDS = 10.0
+# Whole Swiss-Prot has about 300 MiB, packed.
+_LARGEST_STREAM = 512 * MIB
 # Where no answer ever came there is no network, most likely; nobody should wait minutes to learn that.
 _FIRST_RETRIES = 2
 # What a cell of a field looks like, whatever the title of its column.
@@ -93,9 +106,9 @@ class UniProt:
     def __init__(self, config: FetchConfig, on_wait: OnWait | None = None) -> None:
         self.config = config
         self._on_wait = on_wait
-        self._session = requests.Session()
         # Compression is asked for in the query instead; its checksum tells whether a body is whole.
-        self._session.headers.update({"User-Agent": _user_agent(), "Accept-Encoding": "identity"})
+        self._session = LimitedSession(config.timeout, LARGEST_PAGE, _LARGEST_STREAM)
+        self._session.headers["User-Agent"] = _user_agent()
         self._answered = False
         self._earliest = 0.0
 
@@ -144,7 +157,7 @@ class UniProt:
         while True:
             try:
                 return self._read(self._get(ask), ask)
-            except _NotAPageError as fault:
+            except NotAPageError as fault:
                 retry = self._wait(retry, fault)
 
     def _get(self, ask: "_Ask") -> tuple[requests.Response, bytes]:
@@ -156,42 +169,42 @@ class UniProt:
         time.sleep(max(0.0, self._earliest - time.monotonic()))
         self._earliest = time.monotonic() + 1 / config.rate
         try:
-            with self._session.get(url, params=asked, timeout=timeouts, stream=True) as response:
+            with self._session.get(url, params=asked, timeout=timeouts, stream=not ask.size) as response:
                 self._answered = True
-                return response, response.raw.read(decode_content=False)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise _NotAPageError(_innermost(error)) from error
+                return response, b"".join(response.iter_content(MIB))
+        except (*_NO_ANSWER, LimitError) as error:
+            raise NotAPageError(innermost(error)) from error
 
     def _read(self, answer: tuple[requests.Response, bytes], ask: "_Ask") -> Page:
         (response, body), known = answer, ask.known
         if response.status_code in _BUSY or response.status_code >= 500:
-            raise _NotAPageError(f"HTTP status {response.status_code}", response.headers.get("Retry-After", ""))
-        text = _unpacked(body)
+            raise NotAPageError(f"HTTP status {response.status_code}", response.headers.get("Retry-After", ""))
+        text = unpacked(body)
         if response.status_code != requests.codes.ok:
             raise self._refused(response.status_code, text, ask.cursor)
-        counted = response.headers.get("X-Total-Results") if ask.size or known is None else str(known.total)
-        if text.lstrip()[:1] == "<" or counted is None:
-            raise _NotAPageError("a page of something else (HTML, maybe)")
+        counted = response.headers.get("X-Total-Results", "") if ask.size or known is None else str(known.total)
+        if not _COUNT.fullmatch(counted) or text.lstrip()[:1] == "<":
+            raise NotAPageError("a page of something else (HTML, maybe)")
         header, *rows = text.removesuffix("\n").split("\n")
         edition = self._edition(response, header, counted)
         if known is not None and edition[:-1] != known[:-1]:
             raise _changed(self.config.url, known, edition)
         if known is not None and edition.titles != known.titles:
-            raise _NotAPageError(f"columns {', '.join(edition.titles)}")
+            raise NotAPageError(f"columns {', '.join(edition.titles)}")
         if not edition.total:
             raise FetchError(self.config.url, f"no entry for the query {self.config.query!r}", action="check the query")
-        following = parse_qs(urlsplit(response.links.get("next", {}).get("url", "")).query).get("cursor", [""])[0]
+        following = cursor_of(response.links)
         left = edition.total - ask.done
         if len(rows) != min(ask.size or left, left) or bool(following) != (len(rows) < left):
-            raise _NotAPageError(f"{len(rows)} rows where {left} of {edition.total} were left")
+            raise NotAPageError(f"{len(rows)} rows where {left} of {edition.total} were left")
         self._check_rows(rows)
         return Page(rows, following, edition)
 
     def _edition(self, response: requests.Response, header: str, total: str) -> Edition:
         titles = tuple(header.split("\t"))
-        if len(titles) != len(self.config.fields) or not total.isdecimal():
-            raise _NotAPageError(f"{len(titles)} columns where {len(self.config.fields)} were asked for")
-        release, date = (response.headers.get(f"X-UniProt-Release{part}", "") for part in ("", "-Date"))
+        if len(titles) != len(self.config.fields):
+            raise NotAPageError(f"{len(titles)} columns where {len(self.config.fields)} were asked for")
+        release, date = (shown(response.headers.get(f"X-UniProt-Release{part}", "")) for part in ("", "-Date"))
         return Edition(release, date, int(total), titles)
 
     def _check_rows(self, rows: list[str]) -> None:
@@ -200,24 +213,22 @@ class UniProt:
         for row in rows:
             cells = row.split("\t")
             if len(cells) != len(fields):
-                raise _NotAPageError(f"a row with {len(cells)} cells where {len(fields)} fields were asked for")
+                raise NotAPageError(f"a row with {len(cells)} cells where {len(fields)} fields were asked for")
             for column, shape in shapes:
                 if not shape.fullmatch(cells[column]):
-                    raise _NotAPageError(f"{cells[column][:30]!r} for {fields[column]}")
+                    raise NotAPageError(f"{cells[column][:30]!r} for {fields[column]}")
 
-    def _wait(self, retry: Retry, fault: "_NotAPageError") -> Retry:
+    def _wait(self, retry: Retry, fault: "NotAPageError") -> Retry:
         url, longest = self.config.url, self.config.longest_wait
         if not self._answered and len(retry.history) >= _FIRST_RETRIES:
             raise FetchError(url, f"no connection ({fault.reason})", "one to the network", _OFFLINE) from fault
         later = "run the same command later; the pages that are there are kept"
         try:
             retry = retry.increment("GET", url, error=fault)
-            seconds = retry.parse_retry_after(fault.retry_after) if fault.retry_after else 0.0
+            seconds = seconds_asked_for(fault.retry_after)
         except urllib3.exceptions.MaxRetryError:
             times = f"{fault.reason}, {self.config.retries + 1} times in a row"
             raise FetchError(url, times, "a page of entries", later) from fault
-        except urllib3.exceptions.InvalidHeader:
-            seconds = 0.0
         if seconds > longest:
             found = f"{fault.reason} with a wish to be left alone for {seconds:.0f} s"
             raise FetchError(url, found, f"at most {longest:.0f} s", later) from fault
@@ -229,8 +240,8 @@ class UniProt:
 
     def _refused(self, status: int, text: str, cursor: str) -> FetchError:
         try:
-            said = "; ".join(map(str, json.loads(text)["messages"]))
-        except (ValueError, KeyError, TypeError):
+            said = shown("; ".join(map(str, json.loads(text)["messages"])))
+        except (ValueError, KeyError, TypeError, RecursionError):
             said = ""
         found = f"HTTP status {status}" + (f" ({said})" if said else "")
         if cursor:
@@ -248,33 +259,10 @@ class _Ask(NamedTuple):
     known: Edition | None = None
 
 
-class _NotAPageError(Exception):
-    def __init__(self, reason: str, retry_after: str = "") -> None:
-        super().__init__(reason)
-        self.reason, self.retry_after = reason, retry_after
-
-
-def _unpacked(body: bytes) -> str:
-    try:
-        # Packed twice where a server also compresses what it sends.
-        while body.startswith(_GZIP):
-            body = gzip.decompress(body)
-        return body.decode("utf-8")
-    except (EOFError, OSError, zlib.error, UnicodeDecodeError) as error:
-        raise _NotAPageError(f"a damaged page ({error})") from error
-
-
 def _changed(url: str, known: Edition, edition: Edition) -> FetchError:
     before, now = (f"release {e.release or 'unknown'} with {e.total:,} entries" for e in (known, edition))
     action = "two releases do not go into one table; start again with --restart"
     return FetchError(url, now, f"{before}, as on the pages that are there", action, release=edition.release)
-
-
-def _innermost(error: BaseException) -> str:
-    # What requests says of a failed connection is a paragraph; the cause at the bottom of it is a line.
-    while (inner := error.__cause__ or error.__context__) is not None:
-        error = inner
-    return " ".join(str(getattr(error, "strerror", None) or error or type(error).__name__).split())
 
 
 def _user_agent() -> str:

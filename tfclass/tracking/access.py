@@ -7,6 +7,10 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+# What MLflow says fits easily; its files are bundles and reports.
+_LARGEST_ANSWER, _LARGEST_FILE = 32 << 20, 2 << 30
 
 # The folder beside a SQLite store in which models and other files of runs are kept.
 ARTIFACTS = "mlartifacts"
@@ -84,9 +88,10 @@ def wait_for_sqlite(uri: str, seconds: float) -> None:
 
 @contextlib.contextmanager
 def short_waits(seconds: float) -> Iterator[None]:
-    """Let a server that does not answer cost about `seconds`, and MLflow and its libraries keep silent about it.
+    """Let a call to a server cost `seconds` at most, and MLflow and its libraries keep silent about it.
 
-    What the user has set in the environment stays.
+    That holds for the whole call, retries and redirects included; of a file, until each further mebibyte of it. What
+    the user has set in the environment stays.
     """
     values = {
         # One request and one more, each cut off after half of the time.
@@ -110,9 +115,36 @@ def short_waits(seconds: float) -> Iterator[None]:
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
     try:
-        yield
+        with _limited_calls(seconds):
+            yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
         for key in ours:
             os.environ.pop(key, None)
+
+
+@contextlib.contextmanager
+def _limited_calls(seconds: float) -> Iterator[None]:
+    # MLflow limits neither time nor size of a call, and has no place to say so: its sessions are replaced by ours.
+    from mlflow.utils import request_utils
+
+    from tfclass.limited_http import LimitedSession
+
+    sessions: dict[Any, LimitedSession] = {}
+    theirs = request_utils._get_request_session
+
+    def limited(*args: Any, **kwargs: Any) -> LimitedSession:  # noqa: ANN401
+        session = theirs(*args, **kwargs)
+        if session not in sessions:
+            retries = session.get_adapter("https://").max_retries  # type: ignore[attr-defined]
+            sessions[session] = LimitedSession(seconds, _LARGEST_ANSWER, _LARGEST_FILE, retries)
+        return sessions[session]
+
+    request_utils._get_request_session = limited
+    try:
+        yield
+    finally:
+        request_utils._get_request_session = theirs
+        for session in sessions.values():
+            session.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfclass.config import TrackingConfig, from_mapping
-from tfclass.errors import TrackingError
+from tfclass.errors import TrackingError, escaped
 from tfclass.tracking.access import short_waits, wait_for_sqlite
 from tfclass.tracking.journal import Entry, Journal
 from tfclass.tracking.origin import tracking_uri, without_password
@@ -20,9 +20,14 @@ _REFUSALS = ("INVALID_PARAMETER_VALUE", "RESOURCE_ALREADY_EXISTS", "BAD_REQUEST"
 # What says it all, wherever it stands in a message.
 _TELLING = re.compile(
     "connection refused|timed out|name or service not known|database is locked|disk is full"
-    "|too many \\d+ error responses|error code \\d+|not in a valid JSON format",
+    "|too many \\d+ error responses|error code \\d+|not in a valid JSON format"
+    "|an answer of more than \\d+ MiB|exceeded \\d+ redirects",
     re.IGNORECASE,
 )
+# What MLflow says ahead of the reason.
+_CALL = re.compile(r"API request to \S+ failed with exception ")
+# Characters of a message that are searched: a server's answer, which can be long, stands in some of them.
+_LOOKED_AT = 10_000
 _logger = logging.getLogger(__name__)
 
 
@@ -126,8 +131,10 @@ def deliver(store: Store, entry: Entry) -> None:
                 raise
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """Say in a few words what an exception of MLflow, which can fill a page, is about."""
-    text = " ".join(str(error).split())
-    match = _TELLING.search(text)
-    return match[0] if match else textwrap.shorten(text or type(error).__name__, 160, placeholder=" ...")
+    text = str(error)[:_LOOKED_AT]
+    if match := _TELLING.search(text):
+        return match[0]
+    words = " ".join(_CALL.sub("", text).split()) or type(error).__name__
+    return escaped(textwrap.shorten(words, 160, placeholder=" ...") if " " in words[:160] else words[:160])

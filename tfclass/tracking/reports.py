@@ -6,6 +6,7 @@ from pathlib import Path
 from tfclass.config import TrackingConfig
 from tfclass.errors import ReportError
 from tfclass.tracking.access import is_missing, short_waits
+from tfclass.tracking.delivery import reason_of
 from tfclass.tracking.journal import Journal
 from tfclass.tracking.origin import tracking_uri, without_password
 
@@ -31,6 +32,6 @@ def report_of_run(run_id: str, config: TrackingConfig, folder: Path) -> Path:
         with short_waits(config.timeout):
             found = download_artifacts(run_id=run_id, artifact_path="report", dst_path=str(folder), tracking_uri=uri)
     except Exception as error:  # MLflow raises its own, SQLAlchemy's and those of the artifact store
-        found = f"no report in MLflow at {shown} ({without_password(str(error))})"
+        found = f"no report in MLflow at {shown} ({without_password(reason_of(error))})"
         raise ReportError(run_id, found, "the run of an evaluation") from error
     return Path(found)
