@@ -41,10 +41,7 @@ def decompressed(stream: BinaryIO) -> BinaryIO:
     binary file
         Reading it raises one of `DAMAGED`, or OSError, where the packed data is cut short or damaged.
     """
-    start = b""
-    while len(start) < _LONGEST_MAGIC and (more := stream.read(_LONGEST_MAGIC - len(start))):
-        start += more
-    whole = cast(BinaryIO, io.BufferedReader(_PutBack(start, stream), _BUFFER_BYTES))
+    start, whole = looked_into(stream, _LONGEST_MAGIC)
     for magic, opener in _OPENERS.items():
         if start.startswith(magic):
             return cast(BinaryIO, opener(whole, "rb"))
@@ -71,6 +68,27 @@ def unpacked(content: bytes, most: int) -> bytes:
     if len(whole) > most:
         raise ValueError(f"more than {in_words(most)} when unpacked")
     return whole
+
+
+def looked_into(stream: BinaryIO, size: int) -> tuple[bytes, BinaryIO]:
+    """Read the first bytes of a stream; return them, and the stream as it was before.
+
+    Parameters
+    ----------
+    stream : binary file
+        Left open when the result is closed.
+    size : int
+
+    Returns
+    -------
+    start : bytes
+        Fewer than `size` only where the stream has no more.
+    whole : binary file
+    """
+    start = b""
+    while len(start) < size and (more := stream.read(size - len(start))):
+        start += more
+    return start, cast(BinaryIO, io.BufferedReader(_PutBack(start, stream), _BUFFER_BYTES))
 
 
 def compressed(content: bytes) -> bytes:

@@ -104,19 +104,23 @@ def test_further_columns_are_kept_and_one_that_is_in_the_way_gets_another_name(t
 
 def test_what_is_lost_is_named_with_its_place_and_reason(tmp_path):
     (tmp_path / "p.fa").write_bytes(
-        b">good\nmkv-la*\n>bad\nMK1V\n>empty\n>same\nMKVLA\n>\nMMM\n>\xff\nMMK\n>stop\n**\n>left\nMWW\n"
+        b">good\nmkv-la*\n>bad\nMK1V\n>empty\n>same\nMKVLA\n>\nMMM\n>\xff\nMK>stop\n**\n>left\nMWW\n"
     )
     (tmp_path / "n.fa").write_text(">both\nMWW\n>two\nMAA\n>two\nMAAC\n>fine\nMCC\n>fine\nMCC\n")
     source = from_fastas({tmp_path / "p.fa": "TF", tmp_path / "n.fa": "nonTF"})
     manifest, lost = import_corpus(source, tmp_path / "o.tsv")
     made = pd.read_csv(tmp_path / "o.tsv", sep="\t")
-    assert made.to_dict("list") == {"id": ["good", "fine"], "label": ["TF", "nonTF"], "sequence": ["MKVLA", "MCC"]}
+    assert made.to_dict("list") == {
+        "id": ["good", r"\xff", "fine"],
+        "label": ["TF", "TF", "nonTF"],
+        "sequence": ["MKVLA", "MK", "MCC"],
+    }
+    assert manifest["notes"] == {"header_within_line": 2, "id_escaped": 1}
     assert list(lost.itertuples(index=False, name=None)) == [
         ("p.fa", "2", "bad", "TF", "illegal letter", "illegal '1' at 3"),
         ("p.fa", "3", "empty", "TF", "empty sequence", "empty"),
         ("p.fa", "4", "same", "TF", "identical sequence", "as good"),
         ("p.fa", "5", "", "TF", "no id", ""),
-        ("p.fa", "6", "\\udcff", "TF", "no id", ""),
         ("p.fa", "7", "stop", "TF", "empty sequence", "empty"),
         ("p.fa", "8", "left", "TF", "contradicting labels", "left is TF, both is nonTF"),
         ("n.fa", "1", "both", "nonTF", "contradicting labels", "left is TF, both is nonTF"),
@@ -128,7 +132,7 @@ def test_what_is_lost_is_named_with_its_place_and_reason(tmp_path):
     pd.testing.assert_frame_equal(written, lost, check_dtype=False)
     assert manifest["changes"] == {"gaps_removed": 1, "stop_removed": 1}
     assert {step["step"]: step["lost"] for step in manifest["funnel"]["steps"] if step["lost"]} == {
-        "no id": 2,
+        "no id": 1,
         "empty sequence": 2,
         "illegal letter": 1,
         "id with two sequences": 2,
@@ -203,8 +207,26 @@ FAULTS = {
         "id\tlabel\tsequence\na\t\tMK\nb\t\tMV\n",
         "t.tsv: found no labelled protein among 2 (no label: 2; the first id is 'a'); expected labels with the ids",
     ),
-    "text that is no UTF-8": (GOOD.encode() + b"c\tTF\t\xff\xff\n", "t.tsv: found a table that cannot be read ("),
-    "an open quote": (GOOD + 'c\t"TF\tMM\n', "t.tsv: found a table that cannot be read ("),
+    "text that is no UTF-8": (
+        GOOD.encode() + b"c\tTF\t\xff\xff\n",
+        "t.tsv, row 4: found a byte that is no UTF-8 (b'\\xff'); expected UTF-8; save the table as UTF-8",
+    ),
+    "an open quote": (
+        GOOD + 'c\t"TF\tMM\n',
+        "t.tsv, row 4: found a quote that does not close in its cell ('\"TF\\tMM')",
+    ),
+    "a quote that would swallow rows": (
+        GOOD + '"c\tTF\tMM\nd\tTF\tML\ne"\tTF\tMT\n',
+        "t.tsv, row 4: found a quote that does not close in its cell ('\"c\\tTF\\tMM')",
+    ),
+    "an id with a tab": (
+        GOOD + '"c\td"\tTF\tMM\n',
+        "t.tsv, row 4, column 'id': found 'c\\td'; expected a name without tabs, line ends and other",
+    ),
+    "an id with a command of the terminal": (
+        GOOD + "c\x1b[2J\tTF\tMM\n",
+        "t.tsv, row 4, column 'id': found 'c\\x1b[2J'; expected a name without",
+    ),
 }
 
 

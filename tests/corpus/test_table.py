@@ -165,9 +165,10 @@ BAD_CONTENT = {
     "the wrong separator": (
         "t.csv",
         GOOD,
-        "t.csv: found only 'id\\tsequence\\tlabel'; expected a column 'id'",
+        "t.csv, row 1: found tabs between the cells; expected commas between them, as in a file named .csv; or name it "
+        ".tsv",
+        1,
         None,
-        "id",
     ),
     "a column that is there twice": (
         "t.tsv",
@@ -352,10 +353,8 @@ def test_compression_is_told_by_the_content_and_not_by_the_name(name, compress, 
     [
         ("t.parquet", b"this is no Parquet file"),
         ("t.parquet", b""),
-        ("t.tsv", GOOD.encode() + b"caf\xe9\tMK\tTF\n"),
-        ("t.tsv", GOOD.encode() + b'"c\tMK\tTF\nd\tMK\tTF\n'),
     ],
-    ids=["a Parquet that is not Parquet", "an empty Parquet", "text that is not UTF-8", "a quote that never ends"],
+    ids=["a Parquet that is not Parquet", "an empty Parquet"],
 )
 def test_one_line_says_that_the_table_cannot_be_read_for(name, content, read):
     with pytest.raises(TableError) as caught:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from tfclass.errors import FastaError
 from tfclass.sequence.fasta import Record, read_fasta
+from tfclass.sequence.parsing import FastaParser, readable
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -120,10 +121,10 @@ class TestText:
         [record] = read(b">" + b"x" * 50_000 + b" " + b"y" * 49_999 + b"\nMKV\n")
         assert (record.id, len(record.description), record.sequence) == ("x" * 50_000, 100_000, "MKV")
 
-    def test_header_bytes_that_are_not_utf8_survive(self):
+    def test_header_bytes_that_are_not_utf8_survive_and_are_escaped_in_the_id(self):
         [record] = read(b">caf\xe9 \xff\nMKV\n")
         assert record.description.encode("utf-8", "surrogateescape") == b"caf\xe9 \xff"
-        assert record.id.encode("utf-8", "surrogateescape") == b"caf\xe9"
+        assert (record.id, record.notes) == (r"caf\xe9", ("id_escaped",))
 
     def test_empty_records_among_others_are_kept_in_place(self):
         assert [(r.id, r.sequence) for r in read(b">a\n>b\nMKV\n>c\n\n>d\nM\n>e")] == [
@@ -155,8 +156,8 @@ def test_records_wrapped_at_any_width_are_those_of_biopython(written, width, new
     lines = []
     for header, sequence in written:
         lines += [">" + header, *(sequence[i : i + width] for i in range(0, len(sequence), width))]
-    theirs = [(r.id, r.description, str(r.seq)) for r in SeqIO.parse(io.StringIO("\n".join(lines)), "fasta")]
-    assert read(newline.join(lines).encode()) == theirs
+    theirs = [(readable(r.id), r.description, str(r.seq)) for r in SeqIO.parse(io.StringIO("\n".join(lines)), "fasta")]
+    assert [record[:3] for record in read(newline.join(lines).encode())] == theirs
     assert [r.sequence for r in read(newline.join(lines).encode())] == [sequence for _, sequence in written]
 
 
@@ -300,6 +301,65 @@ def test_memory_does_not_grow_with_the_input():
         tracemalloc.stop()
     assert n_residues == 80 * 25 * 50 * 1000
     assert peak < 2_000_000
+
+
+def test_a_record_without_end_takes_no_more_memory_than_the_longest_that_is_kept():
+    blocks = itertools.chain([b">a\nMKV\n>endless\n"], itertools.repeat(b"A" * 100_000, 1000), [b"\n>b\nMK\n"])
+
+    class Generated(io.RawIOBase):
+        def read(self, size=-1):
+            return next(blocks, b"")
+
+    tracemalloc.start()
+    try:
+        records = list(read_fasta(Generated(), max_length=50_000))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert [(r.id, len(r.sequence), r.problem, r.left_out) for r in records] == [
+        ("a", 3, "", 0),
+        ("endless", 0, "longer_than=50000", 100_000_000),
+        ("b", 2, "", 0),
+    ]
+    assert peak < 2_000_000
+
+
+def test_a_record_that_never_ends_is_given_up(monkeypatch):
+    monkeypatch.setattr("tfclass.sequence.parsing._ENDLESS", 1_000_000)
+
+    class Endless(io.RawIOBase):
+        start = b">a\nMKV\n>b\n"
+
+        def read(self, size=-1):
+            part, self.start = self.start or b"MKVLA" * 1000, b""
+            return part
+
+    records = read_fasta(Endless())
+    assert next(records).id == "a"
+    with pytest.raises(FastaError, match="^input stream, line 4: found a record that has not ended after 1,000,000 ch"):
+        list(records)
+
+
+@given(st.text(">\n \tMKVab\ufeff", max_size=80), st.integers(1, 20), st.integers(0, 9))
+def test_records_do_not_depend_on_where_the_text_is_cut(text, size, max_length):
+    def parsed(blocks):
+        parser = FastaParser("x", max_length)
+        return [*(record for block in blocks for record in parser.feed(block)), parser.last()]
+
+    assert parsed([text[i : i + size] for i in range(0, len(text), size)]) == parsed([text])
+
+
+@given(st.lists(st.tuples(headers, st.text("MKV* \t", max_size=20)), min_size=1), st.data())
+def test_records_joined_with_or_without_line_ends_are_all_there(written, data):
+    ends = data.draw(
+        st.lists(st.sampled_from(["", "\n", "\r\n", "\n\ufeff"]), min_size=len(written), max_size=len(written))
+    )
+    text = "".join(f">{header}\n{sequence}{end}" for (header, sequence), end in zip(written, ends, strict=True))
+    parsed = read((text + ">last\nMKV\n").encode())
+    assert [record.sequence for record in parsed] == ["".join(sequence.split()) for _, sequence in written] + ["MKV"]
+    joined = [not end and bool(sequence.strip()) for (_, sequence), end in zip(written, ends, strict=True)]
+    noted = ["header_within_line" in record.notes for record in parsed]
+    assert noted == [a or b for a, b in zip([False, *joined], [*joined, False], strict=True)]
 
 
 def test_an_address_is_read_through_fsspec():

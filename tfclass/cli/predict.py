@@ -13,6 +13,7 @@ from tfclass.cli.predict_summary import Tally, is_called, progress, summary
 from tfclass.cli.signals import stop_at_once
 from tfclass.errors import escaped
 from tfclass.files import is_address
+from tfclass.sequence.parsing import MAX_LENGTH
 
 if TYPE_CHECKING:
     from tfclass.inference.predictor import Predictor
@@ -35,6 +36,7 @@ def predict(
     header: options.Header = False,
     strict: options.Strict = False,
     shard: options.Shard = "1/1",
+    max_length: options.MaxLength = MAX_LENGTH,
     resume: options.Resume = False,
     parts: options.Parts = None,
     engine: options.Engine = "none",
@@ -47,7 +49,7 @@ def predict(
 ) -> None:
     """Predict which proteins are transcription factors.
 
-    Every record gives one row, in input order, whatever its length. Rows go to standard output, all else to standard
+    Every record gives one row, in input order. Rows go to standard output, all else to standard
     error.
     """
     from tfclass.cli.destination import format_of, keep_apart, place_of
@@ -59,7 +61,7 @@ def predict(
     chosen = {"threshold": threshold, "prevalence": prevalence, "evidence": evidence}
     chosen |= {"precision": precision, "cpu_fallback": cpu_fallback}
     with stop_at_once(goes_on=folder is not None):
-        records = _sharded(fasta, shard)
+        records = _sharded(fasta, shard, max_length)
         predictor, bundle_folder = _predictor(model, device, threads, **chosen)
         if folder is None:
             scored = predictor.scored(records)
@@ -126,14 +128,14 @@ def _refuse_idle_options(*, header: bool, workers: bool) -> None:
         raise typer.BadParameter("needs --engine; --threads says how many cores are used here", param_hint="--workers")
 
 
-def _sharded(fasta: list[str], shard: str) -> "Iterator[Record]":
+def _sharded(fasta: list[str], shard: str, max_length: int) -> "Iterator[Record]":
     from tfclass.sequence.inputs import read_inputs
 
     match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", shard)
     index, count = (int(match[1]), int(match[2])) if match else (0, 0)
     if not 1 <= index <= count:
         raise typer.BadParameter(f"{shard!r} is not I/N with I from 1 to N, such as 3/8", param_hint="--shard")
-    return itertools.islice(read_inputs(fasta), index - 1, None, count)
+    return itertools.islice(read_inputs(fasta, max_length), index - 1, None, count)
 
 
 def _facts(predictor: "Predictor") -> dict[str, object]:

@@ -50,6 +50,9 @@ OnlyTf = Annotated[bool, typer.Option("--only-tf", help="Only rows called TF.")]
 Header = Annotated[bool, typer.Option("--header", help="Begin TSV with a # line: version, model, its digest.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if any record was skipped.")]
 Shard = Annotated[str, typer.Option(metavar="I/N", help="Only records I, I+N, I+2N, ... of the input.")]
+MaxLength = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Skip a record of more characters; each takes some 1.4 KB of memory.")
+]
 Resume = Annotated[bool, typer.Option("--resume", help="With -o: after an interruption, the same command goes on.")]
 Parts = Annotated[Path | None, typer.Option(help="Keep finished parts (Parquet) here; a rerun does only the rest.")]
 Engine = Annotated[

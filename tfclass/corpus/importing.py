@@ -3,8 +3,8 @@
 The rules, in the order in which they are applied; a row is lost to the first that meets it:
 
 1. no label, or two for one id in the label file;
-2. an id that is empty or no UTF-8;
-3. a sequence that is empty, or has a character that is no residue letter;
+2. an id that is empty;
+3. a sequence that is too long for a protein, empty, or has a character that is no residue letter;
 4. an id with more than one sequence: all its rows;
 5. a sequence with more than one label: all its rows;
 6. a sequence that is there already, with the same label: the first row stays.
@@ -19,9 +19,10 @@ from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
-from tfclass.corpus.sources import NO_LABEL, TWO_LABELS, RawRow, Source
+from tfclass.corpus.sources import NO_LABEL, TOO_LONG, TWO_LABELS, RawRow, Source
 from tfclass.errors import TableError
 from tfclass.sequence.cleaning import clean
+from tfclass.sequence.fasta import MAX_LENGTH
 from tfclass.sequence.vocabulary import Vocabulary
 
 NO_ID, EMPTY, ILLEGAL = "no id", "empty sequence", "illegal letter"
@@ -30,7 +31,8 @@ TWO_SEQUENCES, CONFLICT, REPEATED = "id with two sequences", "contradicting labe
 STEPS = {
     NO_LABEL: "no label is given",
     TWO_LABELS: "the label file gives their id two labels",
-    NO_ID: "the id is empty, or no UTF-8",
+    NO_ID: "the id is empty",
+    TOO_LONG: f"more than {MAX_LENGTH:,} characters",
     EMPTY: "no residue",
     ILLEGAL: "a character that is no residue letter",
     TWO_SEQUENCES: "their id comes with more than one sequence; all its rows",
@@ -95,16 +97,18 @@ def import_proteins(
     Raises
     ------
     TableError
-        A file is at fault; or a contradiction is not to be left out; or a class has no protein left, or there is only
-        one class.
+        A file is at fault; or a label to rename is not there; or a contradiction is not to be left out; or a class has
+        no protein left, or there is only one class.
     FastaError
         A FASTA file is at fault.
     """
     lost: list[tuple[int, RawRow, str, str]] = []
     proteins: list[tuple[int, _Protein]] = []
     labels_in: Counter[str] = Counter()
+    labels_given: set[str] = set()
     place = 0
     for place, raw in enumerate(source.rows, start=1):  # noqa: B007 - the last one is the number of rows
+        labels_given.add(raw.label)
         row = raw._replace(label=(rename or {}).get(raw.label, raw.label))
         reason, detail, protein = _cleaned(row, vocabulary)
         if row.label and not row.problem:
@@ -114,6 +118,7 @@ def import_proteins(
             lost.append((place, row._replace(sequence=""), reason, detail))
         else:
             proteins.append((place, protein))
+    _check_renamed(source, rename or {}, labels_given)
     kept = list(_consistent(proteins, lost))
     lost.sort(key=lambda entry: entry[0])
     if on_conflict == "error":
@@ -126,10 +131,11 @@ def import_proteins(
 
 def _cleaned(row: RawRow, vocabulary: Vocabulary) -> tuple[str, str, _Protein | None]:
     if row.problem:
-        return row.problem, "", None
-    # Bytes that are no UTF-8 were read as lone surrogates.
-    if not row.id or (not row.id.isascii() and any("\ud800" <= letter <= "\udfff" for letter in row.id)):
+        return row.problem, row.detail, None
+    if not row.id:
         return NO_ID, "", None
+    if len(row.sequence) > MAX_LENGTH:
+        return TOO_LONG, f"{len(row.sequence):,} characters", None
     cleaned = clean(row.sequence, vocabulary)
     if cleaned.problem:
         return (EMPTY if cleaned.problem == "empty" else ILLEGAL), cleaned.problem, None
@@ -193,6 +199,15 @@ def _check_classes(
         raise TableError(source.name, f"one class only ({next(iter(after))!r})", "at least two")
 
 
+def _check_renamed(source: Source, rename: Mapping[str, str], labels_given: set[str]) -> None:
+    for label in rename:
+        if label not in labels_given:
+            known = sorted(labels_given - {""})
+            shown = ", ".join(map(repr, known[:_SHOWN])) + (", ..." if len(known) > _SHOWN else "")
+            action = "--rename OLD=NEW takes OLD from the source"
+            raise TableError(source.name, f"no label {label!r} to rename", f"one of {shown}", action, label=label)
+
+
 def _counts(reasons: Counter[str]) -> str:
     return ", ".join(f"{reason}: {n:,}" for reason, n in reasons.most_common())
 
@@ -212,9 +227,5 @@ def _frame(kept: list[_Protein], columns: tuple[str, ...]) -> pd.DataFrame:
 
 
 def _lost_frame(lost: list[tuple[int, RawRow, str, str]]) -> pd.DataFrame:
-    rows = [
-        # An id may hold anything, and must still be legible.
-        (row.file, str(row.number), row.id.encode("utf-8", "backslashreplace").decode(), row.label, reason, detail)
-        for _, row, reason, detail in lost
-    ]
+    rows = [(row.file, str(row.number), row.id, row.label, reason, detail) for _, row, reason, detail in lost]
     return pd.DataFrame(rows, columns=_LOST_COLUMNS, dtype=str)

@@ -209,7 +209,7 @@ def _read_clusters(path: Path) -> dict[str, str]:
         if len(row) != 2 or not all(row):
             expected = "two, representative and member, separated by a tab"
             raise TableError(where, f"{len(row)} fields", expected, path=str(path), row=number)
-        representative, member = row
+        representative, member = (name.strip() for name in row)
         if cluster_of.setdefault(member, representative) != representative:
             found = f"{member!r} in a second cluster ({representative!r}, and {cluster_of[member]!r} before)"
             raise TableError(where, found, "each protein in one", path=str(path), row=number)

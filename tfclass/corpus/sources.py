@@ -9,16 +9,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tfclass.corpus.cells import table_rows, text_rows, unpacked
+from tfclass.corpus.cells import FIRST_ROW, check_id, table_rows, text_rows, unpacked
 from tfclass.errors import TableError
 from tfclass.files import name_of
-from tfclass.sequence.fasta import read_fasta
+from tfclass.sequence.fasta import Record, read_fasta
 from tfclass.sequence.inputs import begin_inputs
+from tfclass.tsv import unbroken
 
 _FASTA = (".fasta", ".fa", ".faa", ".fas", ".pep", ".aa", ".seq")
 _NEEDED = ("id", "label", "sequence")
+# Around a cell: what spreadsheets and people leave there.
+_BLANKS = " \u00a0"
 
-NO_LABEL, TWO_LABELS = "no label", "two labels"
+NO_LABEL, TWO_LABELS, TOO_LONG = "no label", "two labels", "too long"
 
 
 class RawRow(NamedTuple):
@@ -35,7 +38,9 @@ class RawRow(NamedTuple):
     others : tuple of str
         Cells of `Source.columns`.
     problem : str
-        `NO_LABEL` or `TWO_LABELS` where that is known of it; else empty.
+        `NO_LABEL`, `TWO_LABELS` or `TOO_LONG` where that is known of it; else empty.
+    detail : str
+        More about the problem.
     """
 
     file: str
@@ -45,6 +50,7 @@ class RawRow(NamedTuple):
     sequence: str
     others: tuple[str, ...] = ()
     problem: str = ""
+    detail: str = ""
 
 
 @dataclass
@@ -64,7 +70,7 @@ class Source:
     how : dict
         How the files are read; JSON values.
     notes : Counter of str
-        What was passed over that is no row; complete once the rows have been read.
+        What was passed over that is no row, and what was noticed of records; complete once the rows have been read.
     """
 
     name: str
@@ -90,15 +96,17 @@ def from_fastas(label_of: Mapping[Path, str], name: str = "") -> Source:
     Source
         Reading its rows raises FastaError where a file is no FASTA, before the first row.
     """
+    how = {"labels": [{"file": name_of(path), "label": label} for path, label in label_of.items()]}
+    source = Source(name or ", ".join(map(str, label_of)), list(label_of), iter(()), how=how)
 
     def rows() -> Iterator[RawRow]:
         inputs = begin_inputs([*map(str, label_of)])
         for (path, label), records in zip(label_of.items(), inputs, strict=True):
             for number, record in enumerate(records, start=1):
-                yield RawRow(name_of(path), number, record.id, label, record.sequence)
+                yield _of_record(record, name_of(path), number, label, "", source.notes)
 
-    how = {"labels": [{"file": name_of(path), "label": label} for path, label in label_of.items()]}
-    return Source(name or ", ".join(map(str, label_of)), list(label_of), rows(), how=how)
+    source.rows = rows()
+    return source
 
 
 def from_folder(folder: Path) -> Source:
@@ -144,6 +152,7 @@ def from_labels(fasta: Path, labels: Path) -> Source:
     fasta : Path
     labels : Path
         Separated by tabs, or commas where the name ends in .csv; a first row of ``id`` and ``label`` is a header.
+        Blanks around ids and labels do not count.
 
     Returns
     -------
@@ -164,7 +173,7 @@ def from_labels(fasta: Path, labels: Path) -> Source:
             met.add(record.id)
             label = label_of.get(record.id, "")
             problem = TWO_LABELS if record.id in twice else "" if label else NO_LABEL
-            yield RawRow(fasta.name, number, record.id, label, record.sequence, (), problem)
+            yield _of_record(record, name_of(fasta), number, label, problem, source.notes)
         if unused := len(label_of.keys() - met):
             source.notes["label without a protein"] = unused
 
@@ -199,12 +208,21 @@ def from_table(path: Path, column_of: Mapping[str, str]) -> Source:
 
     def rows() -> Iterator[RawRow]:
         for number, row in cells:
-            name, label, sequence = (row[i] for i in places)
+            name, label, sequence = (row[i].strip(_BLANKS) for i in places)
+            check_id(str(path), number - FIRST_ROW, name)
             problem = "" if label else NO_LABEL
-            yield RawRow(name_of(path), number, name, label, sequence, tuple(row[i] for i in others), problem)
+            further = tuple(unbroken(row[i]) for i in others)
+            yield RawRow(name_of(path), number, name, label, sequence, further, problem)
 
     columns = {new: header[place] for new, place in zip(_NEEDED, places, strict=True)}
     return Source(str(path), (path,), rows(), tuple(names[i] for i in others), {"columns": columns | dict(column_of)})
+
+
+def _of_record(record: Record, file: str, number: int, label: str, problem: str, notes: Counter[str]) -> RawRow:
+    notes.update(record.notes)
+    if record.problem and not problem:
+        return RawRow(file, number, record.id, label, "", (), TOO_LONG, f"{record.left_out:,} characters")
+    return RawRow(file, number, record.id, label, record.sequence, (), problem)
 
 
 def _renamed(header: list[str], column_of: Mapping[str, str], path: str) -> list[str]:
@@ -233,7 +251,7 @@ def _read_labels(path: Path) -> tuple[dict[str, str], set[str]]:
         if len(row) != 2:
             where, expected = f"{path}, row {number}", f"two, id and label, separated by {separator!r}"
             raise TableError(where, f"{len(row)} fields", expected, path=str(path), row=number)
-        name, label = row
+        name, label = (cell.strip(_BLANKS) for cell in row)
         if number == 1 and [name.lower(), label.lower()] == ["id", "label"]:
             continue
         if label_of.setdefault(name, label) != label:

@@ -6,6 +6,7 @@ Every row is checked before anything is trained on it; the first fault is named 
 those of an editor or spreadsheet: the header is row 1.
 """
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,14 +17,16 @@ import pandas as pd
 
 from tfclass.config import CorpusConfig
 from tfclass.corpus.annotation import Annotations, read_annotations
-from tfclass.corpus.cells import FIRST_ROW, cell_error, columns_digest, table_rows
+from tfclass.corpus.cells import FIRST_ROW, cell_error, check_id, columns_digest, table_rows
 from tfclass.corpus.manifest import Manifest, read_manifest
 from tfclass.errors import TableError
 from tfclass.names import is_name
-from tfclass.sequence.cleaning import clean
+from tfclass.sequence.cleaning import EMPTY_VALUE, clean
 from tfclass.sequence.vocabulary import Vocabulary
 
 _NEEDED = ("id", "sequence", "label")
+
+_log = logging.getLogger(__name__)
 
 
 class LabelledProteins(NamedTuple):
@@ -100,9 +103,10 @@ def read_table(
     Raises
     ------
     TableError
-        The file cannot be read; a row has more or fewer fields than the header; a column is missing; an id is empty
-        or used twice; a label is unknown; a sequence is empty or has an illegal character; a cluster is empty; fewer
-        than two classes are there; the table has a manifest and is not as that says; what `read_annotations` refuses.
+        The file cannot be read; a row has more or fewer fields than the header; a column is missing; an id is empty,
+        used twice or has a control character; a label is unknown; a sequence is empty or has an illegal character; a
+        cluster is empty; fewer than two classes are there; the table has a manifest and is not as that says; what
+        `read_annotations` refuses.
     """
     manifest = read_manifest(config.path)
     frame = _read(config.path)
@@ -147,6 +151,8 @@ def _check_ids(frame: pd.DataFrame, path: str) -> None:
     empty = np.flatnonzero(frame["id"] == "")
     if empty.size:
         raise cell_error(path, int(empty[0]), "id", "an empty id", "a name")
+    for row, name in enumerate(frame["id"]):
+        check_id(path, row, name)
     twice = np.flatnonzero(frame["id"].duplicated())
     if twice.size:
         row = int(twice[0])
@@ -185,11 +191,18 @@ def _fill_clusters(frame: pd.DataFrame, path: str) -> None:
 
 def _tokens(frame: pd.DataFrame, path: str, vocabulary: Vocabulary) -> list[npt.NDArray[np.uint8]]:
     tokens = []
+    empty_values = []
     for row, sequence in enumerate(frame["sequence"]):
         cleaned = clean(sequence, vocabulary)
         if cleaned.problem:
             raise cell_error(path, row, "sequence", cleaned.problem, "residue letters")
+        if EMPTY_VALUE in cleaned.notes:
+            empty_values.append(row)
         tokens.append(cleaned.tokens)
+    if empty_values:
+        row = empty_values[0]
+        found = f"{frame['sequence'].iloc[row]!r}, which looks like an empty value, in {len(empty_values):,} rows"
+        _log.warning("warning: %s", cell_error(path, row, "sequence", found, "residue letters"))
     return tokens
 
 

@@ -258,8 +258,8 @@ def _predictor(job: Job) -> Predictor:
 def _chunk(number: int, records: list[Record], repeated: list[bool]) -> Chunk:
     digest = hashlib.sha256()
     for record, again in zip(records, repeated, strict=True):
-        text = f"{record.id}\0{record.sequence}\0{again}\n"
-        digest.update(text.encode("utf-8", "surrogatepass"))
+        text = "\0".join([record.id, record.sequence, str(again), *record.notes, record.problem, str(record.left_out)])
+        digest.update(f"{text}\n".encode("utf-8", "surrogatepass"))
     return Chunk(number, records, repeated, digest.hexdigest())
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from tfclass.inference.rows import COLUMNS, KINDS, Prediction
 from tfclass.names import escaped_lines
+from tfclass.tsv import tsv_cell
 
 # Rows in a row group of Parquet: what is held in memory at a time.
 _GROUP = 10_000
@@ -18,8 +19,6 @@ _GROUP = 10_000
 Facts = Mapping[str, Any]
 # How a number of TSV is written. A threshold in full: a rounded one could contradict the label beside it.
 _DECIMALS = {"family_probability": 6, "network": 6, "profile_bits": 1, "homologue_bits": 1}
-# A homologue goes by the id of its table, which may hold what would end a cell.
-_ENDS = str.maketrans("\t\r\n", "   ")
 
 
 class Writer(Protocol):
@@ -40,7 +39,7 @@ def write_tsv(
     facts: Facts | None = None,
     columns: Sequence[str] = COLUMNS,
 ) -> None:
-    """Write a header and one line per prediction; an absent number is an empty cell.
+    """Write a header and one line per prediction; an absent number is an empty cell. Quotes are as in `tfclass.tsv`.
 
     Parameters
     ----------
@@ -100,7 +99,7 @@ WRITERS: dict[str, Writer] = {"tsv": write_tsv, "jsonl": write_jsonl, "parquet":
 
 @contextmanager
 def _text(stream: BinaryIO) -> Iterator[TextIO]:
-    text = io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="\n")
+    text = io.TextIOWrapper(stream, encoding="utf-8", errors="backslashreplace", newline="\n")
     try:
         yield text
         text.flush()
@@ -117,11 +116,11 @@ def _cell(column: str, value: object) -> str:
         return np.format_float_positional(cast(float, value), min_digits=6)
     if column in _DECIMALS:
         return f"{value:.{_DECIMALS[column]}f}"
-    text = str(value).translate(_ENDS)
-    # It is the model's to name, and a terminal would obey it.
-    return escaped_lines(text) if column == "homologue" else text
+    # A homologue goes by the id of its table. It is the model's to name, and a terminal would obey it.
+    text = str(value)
+    return tsv_cell(escaped_lines(text) if column == "homologue" else text)
 
 
 def _valid_text(row: Prediction) -> Prediction:
-    # Parquet and JSON hold UTF-8 only; bytes of another encoding become the sign for what cannot be shown.
-    return row._replace(id=row.id.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+    # Parquet and JSON hold UTF-8 only. A FASTA file is read without lone surrogates; a program may pass some.
+    return row._replace(id=row.id.encode("utf-8", "backslashreplace").decode())

@@ -167,7 +167,7 @@ class Predictor:
         ------
         Prediction
         """
-        cleaned = [clean(record.sequence, self.bundle.vocabulary) for record in window]
+        cleaned = [self._cleaned(record) for record in window]
         while True:
             places, distinct = _distinct(cleaned)
             try:
@@ -177,12 +177,18 @@ class Predictor:
                 # The longest are scored first, so the network has done little; what was searched is searched again.
                 cleaned = _without_long(cleaned, error.facts["residues"])
         for record, sequence, again, place in zip(window, cleaned, repeated, places, strict=True):
-            notes = (*(("duplicate_id",) if again else ()), *(() if record.id else ("no_id",)), *sequence.notes)
+            named = (*(("duplicate_id",) if again else ()), *(() if record.id else ("no_id",)))
+            notes = (*named, *record.notes, *sequence.notes)
             if place is None:
                 said = ";".join((*notes, sequence.problem))
-                yield Prediction(record.id, len(record.sequence), "", None, self.threshold, "skipped", said)
+                given = len(record.sequence) + record.left_out
+                yield Prediction(record.id, given, "", None, self.threshold, "skipped", said)
             else:
                 yield self._row(record, sequence, ";".join(notes), answers, place)
+
+    def _cleaned(self, record: Record) -> CleanSequence:
+        cleaned = clean(record.sequence, self.bundle.vocabulary)
+        return cleaned._replace(problem=record.problem) if record.problem else cleaned
 
     def _ask(self, tokens: list[npt.NDArray[np.uint8]]) -> Answers:
         answers = answer(
@@ -252,7 +258,8 @@ def windows(records: Iterable[Record]) -> Iterator[list[Record]]:
     residues = 0
     for record in records:
         window.append(record)
-        residues += len(record.sequence)
+        # A header may be longer than its sequence, and is held as well.
+        residues += max(len(record.sequence), len(record.description))
         if residues >= _WINDOW_RESIDUES or len(window) >= _WINDOW_RECORDS:
             yield window
             window, residues = [], 0

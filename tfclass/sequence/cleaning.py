@@ -12,6 +12,9 @@ import numpy.typing as npt
 
 from tfclass.sequence.vocabulary import AMINO_ACIDS, GAP, ILLEGAL, STOP, Vocabulary
 
+# The note on a sequence that is a word by which programs write that there is no value.
+EMPTY_VALUE = "looks_like_empty_value"
+_EMPTY_VALUES = ("NA", "NAN", "NIL", "NONE", "NULL")
 _SHORTEST_NUCLEOTIDE = 30
 _NUCLEOTIDE_SHARE = 0.95
 
@@ -25,7 +28,7 @@ class CleanSequence(NamedTuple):
         Empty when the sequence cannot be used.
     notes : tuple of str
         What was done or noticed: ``stop_removed``, ``internal_stops=n``, ``gaps_removed=n``, ``nonstandard=n``,
-        ``looks_like_nucleotide``.
+        ``looks_like_nucleotide``, ``looks_like_empty_value``.
     problem : str
         Why the sequence cannot be used (``empty``, ``illegal '1' at 17``); empty when it can.
     """
@@ -71,6 +74,8 @@ def clean(sequence: str, vocabulary: Vocabulary) -> CleanSequence:
         notes.append(f"nonstandard={nonstandard}")
     if _looks_like_nucleotide(codes, vocabulary):
         notes.append("looks_like_nucleotide")
+    if len(sequence) <= len("NULL") and sequence.upper() in _EMPTY_VALUES:
+        notes.append(EMPTY_VALUE)
     return CleanSequence(codes, tuple(notes))
 
 

@@ -1,55 +1,37 @@
-"""FASTA input: a path, a stream or ``-``; plain or compressed; one record at a time.
+"""FASTA input: a path, a stream or ``-``; plain or compressed; one record at a time, in bounded memory.
 
-Compression is recognised by the first bytes, never by the file name. Parsing is Biopython's; this module only opens
-the input, and refuses what is not FASTA before Biopython would pass over it in silence.
+Compression is recognised by the first bytes, never by the file name. Whatever the input holds, no record is lost
+without a word: it is yielded, or the input is refused with the line.
 """
 
+import codecs
 import io
-import itertools
+import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, TextIO, cast
-
-from Bio.SeqIO.FastaIO import SimpleFastaParser
+from typing import BinaryIO, cast
 
 from tfclass.compression import DAMAGED, decompressed
 from tfclass.errors import FastaError
 from tfclass.files import is_address
+from tfclass.filetypes import LOOK_BYTES, kind_of
+from tfclass.sequence.parsing import MAX_LENGTH, FastaParser, Record
 
-_LOOKS_LIKE = {
-    "@": "what looks like a FASTQ file",
-    "%PDF": "a PDF document",
-    "<": "what looks like an HTML or XML page",
-    "PK\x03\x04": "a zip archive",
-    "LOCUS": "what looks like a GenBank file",
-    "ID   ": "what looks like a UniProt or EMBL flat file",
-}
+__all__ = ["MAX_LENGTH", "Record", "read_fasta"]
+
+# White space, and the bytes of a byte order mark of UTF-8.
+_BLANK = b" \t\r\n\x0b\x0c\xef\xbb\xbf"
+_BLOCK_BYTES = 1 << 17
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+_HEADER = "a FASTA header starting with '>'"
 # A file whose records are all empty is refused, so empty records are held back until one has residues. The
 # limit keeps memory constant on a long run of empty records.
 _HELD_BACK_MOST = 10_000
 
 
-class Record(NamedTuple):
-    """One FASTA record, as written.
-
-    Attributes
-    ----------
-    id : str
-        The header up to the first white space; empty when the header is.
-    description : str
-        The whole header without ``>``.
-    sequence : str
-        The sequence lines joined; letters are not changed.
-    """
-
-    id: str
-    description: str
-    sequence: str
-
-
-def read_fasta(source: str | Path | BinaryIO) -> Iterator[Record]:
+def read_fasta(source: str | Path | BinaryIO, max_length: int = MAX_LENGTH) -> Iterator[Record]:
     r"""Read records one by one, in constant memory.
 
     Parameters
@@ -57,6 +39,8 @@ def read_fasta(source: str | Path | BinaryIO) -> Iterator[Record]:
     source : str, Path or binary file
         A path, ``"-"`` for standard input, an address such as ``s3://bucket/key`` (through fsspec and its driver), or
         an open binary stream, which is left open. Plain, gzip, bzip2, xz or zstd.
+    max_length : int
+        Most characters of a sequence. A longer one is not kept; see `Record`.
 
     Yields
     ------
@@ -66,23 +50,20 @@ def read_fasta(source: str | Path | BinaryIO) -> Iterator[Record]:
     Raises
     ------
     FastaError
-        The input is missing, unreadable, empty, cut short, or not FASTA; or none of its records has a residue.
+        The input is missing, unreadable, empty, cut short, or not FASTA; or none of its records has a residue; or as
+        `FastaParser` says.
 
     Examples
     --------
-    >>> list(read_fasta(io.BytesIO(b">sp|P1 first\nMKV\nLA\n>P2\nMM")))[0]
-    Record(id='sp|P1', description='sp|P1 first', sequence='MKVLA')
+    >>> list(read_fasta(io.BytesIO(b">sp|P1 first\nMKV\nLA\n>P2\nMM")))[0][:3]
+    ('sp|P1', 'sp|P1 first', 'MKVLA')
     """
     name = _name_of(source)
     with _one_line_errors(name), _opened(source) as stream:
-        text = io.TextIOWrapper(decompressed(stream), encoding="utf-8-sig", errors="surrogateescape")
-        lines = _from_first_header(text, name)
-        records = (
-            Record((title.split(None, 1) or [""])[0], title, sequence)
-            # The type stub asks for a file; iterating lines is all the parser does.
-            for title, sequence in SimpleFastaParser(cast(TextIO, lines))
-        )
-        yield from _refuse_all_empty(records, name)
+        content = decompressed(stream)
+        start, line = _from_first_header(content, name)
+        parser = FastaParser(name, max_length, line)
+        yield from _refuse_all_empty(_parsed(parser, start, content), name)
 
 
 def _name_of(source: str | Path | BinaryIO) -> str:
@@ -142,29 +123,57 @@ def _one_line_errors(name: str) -> Iterator[None]:
         raise FastaError(name, found, action="copy or download the file again", path=name) from error
 
 
-def _from_first_header(text: Iterable[str], name: str) -> Iterator[str]:
-    lines = iter(text)
-    for number, line in enumerate(lines, start=1):
-        if line.isspace():
-            continue
-        if line.startswith(">"):
-            return itertools.chain([line], lines)
-        found = next((what for start, what in _LOOKS_LIKE.items() if line.startswith(start)), None)
-        if found is None:
-            shown = line.strip()[:40]
-            readable = shown.replace("\t", " ").isprintable()
-            found = f"text before the first '>' ({shown!r})" if readable else "binary data"
-            if readable and "\t" in shown:
-                found = "what looks like a table with tabs between its cells"
-        raise FastaError(f"{name}, line {number}", found, "a FASTA header starting with '>'", path=name, line=number)
-    raise FastaError(name, "no records", "at least one FASTA record", "is the file complete?", path=name)
+def _from_first_header(content: BinaryIO, name: str) -> tuple[bytes, int]:
+    """Read up to the first header; return what was read of it and of what follows, and its line."""
+    start, line = b"", 1
+    while block := _read_some(content, LOOK_BYTES - len(start)):
+        start += block
+        blank = len(start) - len(start.lstrip(_BLANK))
+        # A carriage return may be half of a line end.
+        blank -= start[:blank].endswith(b"\r") and blank == len(start)
+        line += len(_LINE_END.findall(start[:blank]))
+        start = start[blank:]
+        if len(start) >= LOOK_BYTES or (start.startswith(b">") and len(start) >= len(b">\0\0\0")):
+            break
+    if not start.strip(_BLANK):
+        raise FastaError(name, "no records", "at least one FASTA record", "is the file complete?", path=name)
+    kind = kind_of(start)
+    if start.startswith(b">") and not kind:
+        return start, line
+    raise FastaError(f"{name}, line {line}", kind or _shown(start), _HEADER, path=name, line=line)
+
+
+def _shown(start: bytes) -> str:
+    shown = _LINE_END.split(start)[0].decode("utf-8", "surrogateescape").strip()[:40]
+    if not shown.replace("\t", " ").isprintable():
+        return "binary data"
+    return (
+        "what looks like a table with tabs between its cells"
+        if "\t" in shown
+        else (f"text before the first '>' ({shown!r})")
+    )
+
+
+def _parsed(parser: FastaParser, start: bytes, content: BinaryIO) -> Iterator[Record]:
+    utf8 = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    decoder = io.IncrementalNewlineDecoder(utf8, translate=True)
+    yield from parser.feed(decoder.decode(start[1:]))
+    while block := _read_some(content, _BLOCK_BYTES):
+        yield from parser.feed(decoder.decode(block))
+    yield from parser.feed(decoder.decode(b"", final=True))
+    yield parser.last()
+
+
+def _read_some(content: BinaryIO, size: int) -> bytes:
+    """Read what is there without waiting for all of `size` bytes; none at the end."""
+    return cast(io.BufferedReader, content).read1(size)
 
 
 def _refuse_all_empty(records: Iterator[Record], name: str) -> Iterator[Record]:
     held_back: list[Record] = []
     for record in records:
         held_back.append(record)
-        if record.sequence or len(held_back) == _HELD_BACK_MOST:
+        if record.sequence or record.problem or len(held_back) == _HELD_BACK_MOST:
             yield from held_back
             yield from records
             return

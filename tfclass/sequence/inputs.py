@@ -10,15 +10,15 @@ from typing import NamedTuple, cast
 
 from tfclass.errors import FastaError
 from tfclass.files import is_address
-from tfclass.sequence.fasta import Record, read_fasta
+from tfclass.sequence.fasta import MAX_LENGTH, Record, read_fasta
 
 
-def read_inputs(sources: Sequence[str]) -> Iterator[Record]:
+def read_inputs(sources: Sequence[str], max_length: int = MAX_LENGTH) -> Iterator[Record]:
     """Read inputs one after another, after a look at each; see `begin_inputs`."""
-    return chain.from_iterable(begin_inputs(sources))
+    return chain.from_iterable(begin_inputs(sources, max_length))
 
 
-def begin_inputs(sources: Sequence[str]) -> list[Iterator[Record]]:
+def begin_inputs(sources: Sequence[str], max_length: int = MAX_LENGTH) -> list[Iterator[Record]]:
     """Read the first record of each input, so that a bad one is found before the first is read to its end.
 
     The first input, and every input that can be opened only once (standard input, pipes), stays open with that record
@@ -29,6 +29,8 @@ def begin_inputs(sources: Sequence[str]) -> list[Iterator[Record]]:
     ----------
     sources : sequence of str
         Paths, addresses or ``"-"``; see `read_fasta`.
+    max_length : int
+        Most characters of a sequence.
 
     Returns
     -------
@@ -48,7 +50,7 @@ def begin_inputs(sources: Sequence[str]) -> list[Iterator[Record]]:
         if kind.stream is not None and kind.stream in streams:
             raise FastaError(_shown(source), "a stream that is named twice", "each stream once", path=source)
         streams.add(kind.stream)
-        records = cast(Generator[Record, None, None], read_fasta(source))
+        records = cast(Generator[Record, None, None], read_fasta(source, max_length))
         waits = waits or (kind.named_pipe and bool(begun))
         if waits and kind.stream is not None:
             _check_access(source)
@@ -59,7 +61,7 @@ def begin_inputs(sources: Sequence[str]) -> list[Iterator[Record]]:
         if begun and kind.stream is None:
             # Closed again, since there may be more inputs than the system lets a process open.
             records.close()
-            begun.append(read_fasta(source))
+            begun.append(read_fasta(source, max_length))
         else:
             begun.append(chain([first], records))
     return begun
