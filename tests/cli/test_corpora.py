@@ -194,10 +194,33 @@ USAGE = {
     "a way out of conflicts that is none": ("import t.tsv --on-conflict pray -o o.tsv", "neither leave-out nor error"),
     "a source that is not there": ("import no.tsv -o o.tsv", "no.tsv: found no such file"),
     "an output that is no table": ("import t.tsv -o o.xlsx", "o.xlsx: found a name ending in '.xlsx'; expected .tsv"),
-    "a policy that is none": ("split t.tsv -o o.tsv --policy best", "split.policy: found 'best'"),
+    "a policy that is none": ("split t.tsv -o o.tsv --policy best", "--policy: found 'best'"),
     "the policy of training": ("split t.tsv -o o.tsv --policy column", "here: cluster, folds, random"),
-    "a share too large": ("split t.tsv -o o.tsv --test 0.7", "split.test: found 0.7; expected less than 0.5"),
-    "a fold that is not there": ("split t.tsv -o o.tsv --policy folds --fold 7", "split.fold: found 7"),
+    "a share too large": ("split t.tsv -o o.tsv --test 0.7", "--test: found 0.7; expected less than 0.5"),
+    "no clusters": (
+        "split plain.tsv -o o.tsv",
+        "plain.tsv: found no column 'cluster'; expected one; add one (tfclass data cluster), or say --policy random",
+    ),
+    "no splits": (
+        "audit plain.tsv",
+        "plain.tsv: found no column 'split'; expected one with train, valid, test; add one (tfclass data split)\n",
+    ),
+    "a row without a label": (
+        "split unlabelled.tsv -o o.tsv",
+        "row 4, column 'label': found ''; expected one of TF, nonTF; leave the row out, or name its class",
+    ),
+    "a label to rename that is not there": (
+        "import plain.tsv -o o.tsv --rename yes=TF",
+        "plain.tsv: found no label 'yes' to rename; expected one of 'TF', 'nonTF'; --rename OLD=NEW takes OLD from the",
+    ),
+    "a column that is not there": (
+        "import plain.tsv -o o.tsv --column id=Entry",
+        "plain.tsv: found only 'id', 'label', 'about', 'sequence'; expected a column 'Entry' for 'id'",
+    ),
+    "a fold that is not there": (
+        "split t.tsv -o o.tsv --policy folds --fold 7",
+        "--fold: found 7; expected 0 to 4, as --folds says",
+    ),
     "too few clusters of a class": (
         "split t.tsv -o o.tsv",
         "1 of 2 classes with fewer clusters than splits: TF (2); expected at least 3",
@@ -213,7 +236,7 @@ USAGE = {
     ),
     "a limit for clusters, and no clusters": (
         "split t.tsv -o o.tsv --policy random --max-members 2",
-        "split.max_members: found 2 with split.policy=random",
+        "--max-members: found 2 with --policy=random",
     ),
     "a protein in two clusters": (
         "cluster t.tsv -o o.tsv --clusters twice.tsv",
@@ -229,6 +252,10 @@ def test_what_cannot_be_done_is_one_line_and_leaves_nothing(case, tmp_path, monk
     (tmp_path / "mixed.tsv").write_text(FEW + "".join(f"t{i}\tTF\tc{i}\tMV\n" for i in range(3)) + "m\tnonTF\tc0\tMA\n")
     (tmp_path / "c.tsv").write_text("n0\tn0\n")
     (tmp_path / "twice.tsv").write_text("a\tn0\nb\tn0\n")
+    (tmp_path / "plain.tsv").write_text(
+        FEW.replace("cluster", "about") + "".join(f"t{i}\tTF\t-\tMV\n" for i in range(9))
+    )
+    (tmp_path / "unlabelled.tsv").write_text("id\tlabel\tsequence\na\tTF\tMK\nb\tnonTF\tMV\nc\t\tML\n")
     before = sorted(tmp_path.iterdir())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["tfclass", "data", *arguments.split()])

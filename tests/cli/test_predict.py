@@ -57,7 +57,7 @@ ODD_ROWS = [
     ("one", "M", 1, ""),
     ("twice", "MMMMMMWW", 8, ""),
     ("twice", "AAAAAACC", 8, "duplicate_id"),
-    ("caf\udce9", "MKWWWW", 6, ""),
+    (r"caf\xe9", "MKWWWW", 6, "id_escaped"),
     ("", "GGGGHHHH", 8, "no_id"),
     ("last", "MKV", 3, ""),
 ]
@@ -127,8 +127,7 @@ class TestRows:
         objects = [json.loads(line) for line in as_json.out.splitlines()]
         assert [
             [
-                # JSON holds UTF-8 only.
-                o["id"].replace("\ufffd", "\udce9"),
+                o["id"],
                 str(o["length"]),
                 o["label"],
                 "" if o["probability"] is None else f"{o['probability']:.6f}",
@@ -296,11 +295,30 @@ class TestRows:
         assert tfclass("predict", odd, "--model", small_bundle_folder, "-o", name).status == 0
         assert (tmp_path / name).read_text(errors="replace").startswith(HEADER + "\n")
 
+    @pytest.mark.parametrize("resume", [[], ["--resume"]], ids=["at once", "in parts"])
+    def test_a_record_longer_than_the_limit_is_skipped_and_the_others_are_scored(
+        self, tfclass, small_bundle_folder, tmp_path, resume
+    ):
+        (tmp_path / "long.fa").write_text(f">a\nMKV\n>b\n{'ACGT' * 500}\n>c\nMKVLA>d\nMK\n")
+        options = ["--model", small_bundle_folder, "--max-length", "1999", "-o", "o.tsv", "--strict", *resume]
+        finished = tfclass("predict", "long.fa", *options)
+        assert finished.status == 1
+        rows = [line.split("\t") for line in (tmp_path / "o.tsv").read_text().splitlines()[1:]]
+        assert [(row[0], row[1], row[-2], row[-1]) for row in rows] == [
+            ("a", "3", "ok", ""),
+            ("b", "2000", "skipped", "longer_than=1999"),
+            ("c", "5", "ok", "header_within_line"),
+            ("d", "2", "ok", "header_within_line"),
+        ]
+        options[3] = "2000"
+        finished = tfclass("predict", "long.fa", *options)
+        assert (finished.status, (tmp_path / "o.tsv").read_text().count("\tok\t")) == (0, 4)
+
     def test_json_is_readable_by_all_whatever_the_id(self, tfclass, odd, small_bundle_folder):
         text = tfclass("predict", odd, "--model", small_bundle_folder, "--format", "jsonl").out
         rows = [json.loads(line) for line in text.splitlines()]
         assert "".join(row["id"] for row in rows).encode("utf-8")
-        assert rows[10]["id"] == "caf\ufffd"
+        assert rows[10]["id"] == r"caf\xe9"
 
     def test_a_header_line_names_version_and_model(self, tfclass, odd, small_bundle_folder):
         line = tfclass("predict", odd, "--model", small_bundle_folder, "--header").out.split("\n", 1)[0]

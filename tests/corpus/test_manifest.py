@@ -15,7 +15,8 @@ from tests.corpus.uniprot_server import lines_of, write_download
 from tfclass.config import CorpusConfig, SplitConfig
 from tfclass.corpus.curation import label_download
 from tfclass.corpus.labelling import LabelConfig, Labeller, Rule
-from tfclass.corpus.manifest import begun_for, manifest_path, read_manifest
+from tfclass.corpus.manifest import begun_for, read_manifest
+from tfclass.corpus.neighbours import manifest_path
 from tfclass.corpus.preparation import ClusterOptions, cluster_corpus, import_corpus, split_corpus
 from tfclass.corpus.sources import from_labels, from_table
 from tfclass.corpus.split import split_policy

@@ -289,7 +289,9 @@ def test_the_message_is_one_exact_line_for(name, content, message, row, column, 
 
 
 def test_an_empty_label_is_not_offered_as_a_class(read):
-    with pytest.raises(TableError, match=r"row 4, column 'label': found ''; expected one of TF, nonTF; set"):
+    with pytest.raises(
+        TableError, match=r"row 4, column 'label': found ''; expected one of TF, nonTF; leave the row out"
+    ):
         read(GOOD + "c\tMK\t\n", classes=None, aliases={})
 
 

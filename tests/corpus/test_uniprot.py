@@ -436,7 +436,7 @@ def test_the_kind_of_evidence_is_part_of_the_search(tfclass, tmp_path):
 @pytest.mark.parametrize(
     ("option", "value", "expected"),
     [
-        ("--rate", -1, "tfclass: curation.fetch.rate: found -1.0; expected greater than 0"),
+        ("--rate", -1, "tfclass: --rate: found -1.0; expected greater than 0"),
         (
             "--evidence",
             "ida exp",

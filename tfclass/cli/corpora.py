@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tfclass.cli.data import app, curation
+from tfclass.cli.data import app, curation, named_as_options
 from tfclass.cli.terminal import has_terminal
 from tfclass.errors import TableError
 
@@ -126,8 +126,17 @@ def split(
 
     if policy == "column":
         raise typer.BadParameter("'column' is what training takes; here: cluster, folds, random", param_hint="--policy")
-    values = {"policy": policy, "valid": valid, "test": test, "folds": folds, "fold": fold, "seed": seed}
-    config = from_mapping(SplitConfig, values | {"max_members": max_members}, "split")
+    values: dict[str, Any] = {
+        "policy": policy,
+        "valid": valid,
+        "test": test,
+        "folds": folds,
+        "fold": fold,
+        "seed": seed,
+    }
+    values["max_members"] = max_members
+    with named_as_options("split", values):
+        config = from_mapping(SplitConfig, values, "split")
     with at_work("splitting"):
         manifest = split_corpus(table, output, config)
     steps = manifest["funnel"]["steps"]
@@ -158,7 +167,7 @@ def audit(
     """
     from tfclass.corpus.audit import AuditOptions, audit_corpus
     from tfclass.corpus.leakage import Limit
-    from tfclass.corpus.manifest import beside
+    from tfclass.corpus.neighbours import beside
 
     place = output or table
     given = {"identity": max_identity, "coverage": min_coverage, "sensitivity": sensitivity}

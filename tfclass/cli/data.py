@@ -1,6 +1,7 @@
 """``tfclass data``: making and checking corpora."""
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.resources import files
@@ -117,7 +118,8 @@ def fetch(
     values = curation()["fetch"] | {key: value for key, value in given.items() if value is not None}
     if taxon is not None:
         values["query"] = f"({values['query']}) AND (taxonomy_id:{taxon})"
-    config = from_mapping(FetchConfig, values, "curation.fetch")
+    with named_as_options("curation.fetch", (key for key, value in given.items() if value is not None)):
+        config = from_mapping(FetchConfig, values, "curation.fetch")
     if evidence is not None:
         codes = config.experimental if evidence == "experimental" else evidence.lower().split(",")
         if not all(code.isalpha() for code in codes):
@@ -160,7 +162,8 @@ def label(
     from tfclass.files import make_folder
 
     values = _rules(rules) | ({} if conflicts is None else {"conflicts": conflicts})
-    labeller = Labeller(from_mapping(LabelConfig, values, "curation.label"))
+    with named_as_options("curation.label", () if conflicts is None else ("conflicts",)):
+        labeller = Labeller(from_mapping(LabelConfig, values, "curation.label"))
     make_folder(output.parent)
     with stop_at_once(goes_on=False), _bar("rows, twice") as (advance, _):
         funnel = label_download(folder, output, labeller, evidence=evidence, on_rows=advance)
@@ -209,6 +212,32 @@ def _rules(path: Path | None) -> dict[str, Any]:
     except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
         expected = "a YAML file with curation.label, as in conf/corpus/swissprot.yaml"
         raise ConfigError(str(path), f"something that cannot be used ({error})", expected, path=str(path)) from error
+
+
+@contextmanager
+def named_as_options(part: str, options: Iterable[str]) -> Iterator[None]:
+    """Name keys of a configuration in errors as the options by which this command takes them.
+
+    Parameters
+    ----------
+    part : str
+        Where the keys are, such as ``split``.
+    options : iterable of str
+        Keys that were given by an option: ``max_members`` by ``--max-members``.
+    """
+    known = tuple(options)
+
+    def option(match: re.Match[str]) -> str:
+        return f"--{match[1].replace('_', '-')}" if match[1] in known else match[0]
+
+    try:
+        yield
+    except ConfigError as error:
+        key = rf"\b{re.escape(part)}\.(\w+)"
+        error.where, error.found, error.expected, error.action = (
+            re.sub(key, option, text) for text in (error.where, error.found, error.expected, error.action)
+        )
+        raise
 
 
 @contextmanager

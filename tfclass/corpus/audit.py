@@ -24,16 +24,19 @@ from tfclass.corpus.leakage import (
 )
 from tfclass.corpus.manifest import (
     Manifest,
-    beside,
     check_output,
     fingerprint,
     save_corpus,
     save_manifest,
     write_tsv,
 )
+from tfclass.corpus.neighbours import beside, check_neighbour
 from tfclass.corpus.preparation import as_read, read_corpus, some
 from tfclass.corpus.split import assign_splits
 from tfclass.errors import TableError
+
+# What is written beside the table, and how it begins.
+_FILES = {".audit.tsv": "id\tsplit\tlabel\tnearest\t", ".pairs.tsv": "id\tsplit\ttraining_id\t"}
 
 
 class AuditOptions(NamedTuple):
@@ -74,8 +77,10 @@ def audit_corpus(table: Path, output: Path, options: AuditOptions, *, threads: i
     elsewhere = output.resolve() != table.resolve()
     if elsewhere or options.move:
         check_output(output)
+    for ending, mark in _FILES.items():
+        check_neighbour(beside(output, ending), mark)
     proteins, manifest = read_corpus(table)
-    proteins = assign_splits(proteins, SplitConfig(policy="column"), str(table))
+    proteins = assign_splits(proteins, SplitConfig(policy="column"), str(table), by_options=True)
     splits_N = proteins.frame["split"].to_numpy(dtype=object)
     _check_both_sides(splits_N, str(table))
     look = homology_look(proteins, sensitivity=options.sensitivity, threads=threads)

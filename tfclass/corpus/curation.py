@@ -17,6 +17,7 @@ from tfclass.compression import DAMAGED
 from tfclass.config import to_mapping
 from tfclass.corpus.download import ENTRIES, check_download
 from tfclass.corpus.labelling import AMBIGUOUS, CONFLICT, HARD, NON, OTHER, TF, Labeller, Verdict
+from tfclass.corpus.neighbours import KIND, check_neighbour, forget_manifest, manifest_path
 from tfclass.errors import TableError
 from tfclass.files import whole_file
 
@@ -88,6 +89,8 @@ def label_download(
     """
     if table.suffix != ".tsv":
         raise TableError(str(table), f"a name ending in {table.suffix!r}", ".tsv", path=str(table))
+    check_neighbour(table.with_suffix(".funnel.json"), '"rows_in"')
+    check_neighbour(manifest_path(table), KIND)
     manifest = check_download(folder)
     total = 2 * int(manifest["entries"])
 
@@ -115,6 +118,7 @@ def label_download(
         # Killed between the two, it is the table that is missing.
         with whole_file(table.with_suffix(".funnel.json")) as beside:
             beside.write((json.dumps(funnel, indent=2, ensure_ascii=False) + "\n").encode())
+        forget_manifest(table)
     return funnel
 
 

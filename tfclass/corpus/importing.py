@@ -41,7 +41,7 @@ STEPS = {
 }
 _CONTRADICTIONS = (TWO_SEQUENCES, CONFLICT)
 _SHOWN = 3
-_LOST_COLUMNS = ["file", "row", "id", "label", "reason", "detail"]
+LOST_COLUMNS = ["file", "row", "id", "label", "reason", "detail"]
 
 
 class Imported(NamedTuple):
@@ -228,4 +228,4 @@ def _frame(kept: list[_Protein], columns: tuple[str, ...]) -> pd.DataFrame:
 
 def _lost_frame(lost: list[tuple[int, RawRow, str, str]]) -> pd.DataFrame:
     rows = [(row.file, str(row.number), row.id, row.label, reason, detail) for _, row, reason, detail in lost]
-    return pd.DataFrame(rows, columns=_LOST_COLUMNS, dtype=str)
+    return pd.DataFrame(rows, columns=LOST_COLUMNS, dtype=str)

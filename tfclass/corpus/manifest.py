@@ -13,15 +13,40 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import pandas as pd
+from pydantic import BaseModel, ValidationError
 
+from tfclass.corpus.neighbours import KIND, OUTPUTS, beside, check_neighbour, forget_manifest, manifest_path
 from tfclass.errors import TableError
 from tfclass.files import make_folder, name_of, sha256_of, whole_file
 
 SCHEMA = 1
 Manifest = dict[str, Any]
 
-_KIND = "tfclass corpus"
-_OUTPUTS = (".tsv", ".tsv.gz")
+
+class _Step(BaseModel, strict=True):
+    step: str
+    why: str
+    lost: int
+    left: int
+
+
+class _Funnel(BaseModel, strict=True):
+    rows_in: int
+    steps: list[_Step]
+    rows_out: int
+
+
+class _Split(BaseModel, strict=True):
+    policy: str = ""
+
+
+class _Form(BaseModel, strict=True):
+    """What is read of a manifest; what else is in it is taken along as it is."""
+
+    funnel: _Funnel
+    split: _Split = _Split()
+
+
 _DATABASE = ("source", "release", "release_date", "licence", "query")
 # Order of the parts in the file; those that a corpus lacks are left out.
 _PARTS = (
@@ -41,29 +66,6 @@ _PARTS = (
     ),
     *("clusters", "split", "sizes", "audit"),
 )
-
-
-def manifest_path(table: str | Path) -> Path:
-    """Give the place of a table's manifest.
-
-    Examples
-    --------
-    >>> manifest_path("data/proteins.tsv").name
-    'proteins.tsv.manifest.json'
-    """
-    return Path(f"{table}.manifest.json")
-
-
-def beside(table: Path, ending: str) -> Path:
-    """Name a file that goes with a table: its name up to .tsv, and another ending.
-
-    Examples
-    --------
-    >>> beside(Path("proteins.tsv.gz"), ".audit.tsv").name
-    'proteins.audit.tsv'
-    """
-    name = table.name
-    return table.with_name(next((name.removesuffix(end) for end in _OUTPUTS if name.endswith(end)), name) + ending)
 
 
 def fingerprint(path: Path) -> dict[str, Any]:
@@ -99,7 +101,7 @@ def read_manifest(table: str | Path) -> Manifest | None:
     try:
         manifest = json.loads(place.read_bytes())
         schema, expected = manifest["schema"], manifest["table"]["sha256"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise TableError(str(place), f"something that is no manifest ({error})", path=str(place)) from error
     if schema != SCHEMA:
         action = "update tfclass, or make the corpus again"
@@ -107,6 +109,7 @@ def read_manifest(table: str | Path) -> Manifest | None:
     if fingerprint(Path(table))["sha256"] != expected:
         action = f"make it again with tfclass data, or remove {place.name} if the table was changed on purpose"
         raise TableError(str(table), "a table other than its manifest tells of", action=action, path=str(table))
+    _check_form(manifest, place)
     return manifest
 
 
@@ -143,20 +146,40 @@ def _from_labelling(place: Path, sha256: str) -> Manifest:
         download, proof = content["download"], content.get("evidence")
         files = [file for each in (download, proof) if each for file in each["files"].items()]
         evidence = {"evidence": proof["query"]} if proof else {}
-        return {
+        begun = {
             "sources": [{"name": name, "bytes": file.get("bytes"), "sha256": file["sha256"]} for name, file in files],
             "database": {key: download.get(key) for key in _DATABASE} | evidence,
             "rules": content["rules"],
             "funnel": {key: content[key] for key in ("rows_in", "steps", "rows_out")},
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        _check_form(begun, place)
+        return begun
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise TableError(str(place), f"something that is no funnel ({error!r})", path=str(place)) from error
 
 
+def _check_form(manifest: Manifest, place: Path) -> None:
+    try:
+        _Form.model_validate(manifest)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        where = f"{place}, {'.'.join(map(str, problem['loc']))}"
+        raise TableError(where, repr(problem["input"])[:80], problem["msg"], path=str(place)) from None
+
+
 def check_output(table: Path) -> None:
-    """Make sure that a table can be written under this name; TableError where its ending is another."""
-    if not table.name.endswith(_OUTPUTS):
-        raise TableError(str(table), f"a name ending in {table.suffix!r}", " or ".join(_OUTPUTS), path=str(table))
+    """Make sure that a table can be written under this name.
+
+    Raises
+    ------
+    TableError
+        Its ending is another.
+    OutputError
+        Where its manifest belongs there is a file that tfclass did not write.
+    """
+    if not table.name.endswith(OUTPUTS):
+        raise TableError(str(table), f"a name ending in {table.suffix!r}", " or ".join(OUTPUTS), path=str(table))
+    check_neighbour(manifest_path(table), KIND)
 
 
 def save_corpus(frame: pd.DataFrame, table: Path, manifest: Manifest) -> Manifest:
@@ -202,7 +225,7 @@ def save_manifest(frame: pd.DataFrame, table: Path, manifest: Manifest) -> Manif
 
 
 def _write_manifest(frame: pd.DataFrame, table: Path, manifest: Manifest, file: dict[str, Any]) -> Manifest:
-    about = {"kind": _KIND, "schema": SCHEMA, "tfclass": version("tfclass")}
+    about = {"kind": KIND, "schema": SCHEMA, "tfclass": version("tfclass")}
     whole = manifest | about | {"table": file | {"rows": len(frame)}, "sizes": sizes(frame)}
     ordered = {part: whole[part] for part in _PARTS if part in whole}
     with whole_file(manifest_path(table)) as stream:
@@ -211,10 +234,14 @@ def _write_manifest(frame: pd.DataFrame, table: Path, manifest: Manifest, file: 
 
 
 def write_tsv(frame: pd.DataFrame, path: Path) -> None:
-    """Write a frame as tab-separated text, packed where the name ends in .gz; the same frame gives the same bytes."""
+    """Write a frame as tab-separated text, packed where the name ends in .gz; the same frame gives the same bytes.
+
+    A manifest that an earlier table of this name had tells of another table, and is removed.
+    """
     make_folder(path.parent)
     with whole_file(path) as stream:
         _write_rows(frame, stream, path)
+        forget_manifest(path)
 
 
 def _write_rows(frame: pd.DataFrame, stream: BinaryIO, path: Path) -> None:

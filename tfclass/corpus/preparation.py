@@ -10,17 +10,17 @@ import pandas as pd
 from tfclass.config import CorpusConfig, SplitConfig
 from tfclass.corpus.cells import text_rows
 from tfclass.corpus.homology import cluster, mmseqs_version
-from tfclass.corpus.importing import import_proteins
+from tfclass.corpus.importing import LOST_COLUMNS, import_proteins
 from tfclass.corpus.manifest import (
     Manifest,
     begun_for,
-    beside,
     check_output,
     fingerprint,
     read_manifest,
     save_corpus,
     write_tsv,
 )
+from tfclass.corpus.neighbours import beside, check_neighbour
 from tfclass.corpus.sources import Source
 from tfclass.corpus.split import FLATTERS, SPLITS, assign_splits
 from tfclass.corpus.table import LabelledProteins, read_table
@@ -70,9 +70,10 @@ def import_corpus(
     check_output(table)
     if table.resolve() in [path.resolve() for path in source.files]:
         raise TableError(str(table), "a table that would replace its own source", "another place", path=str(table))
+    place = beside(table, ".lost.tsv")
+    check_neighbour(place, "\t".join(LOST_COLUMNS))
     sources = [fingerprint(path) | _nested(path) for path in source.files]
     imported = import_proteins(source, Vocabulary(), rename=rename, on_conflict=on_conflict)
-    place = beside(table, ".lost.tsv")
     write_tsv(imported.lost, place)
     manifest = {
         "sources": sources,
@@ -165,7 +166,7 @@ def split_corpus(table: Path, output: Path, config: SplitConfig) -> Manifest:
     proteins, manifest = read_corpus(table)
     n_splits = config.folds if config.policy == "folds" else len(SPLITS)
     _check_enough(proteins.frame, "id" if config.policy == "random" else "cluster", n_splits, str(table))
-    split = assign_splits(proteins, config, str(table))
+    split = assign_splits(proteins, config, str(table), by_options=True)
     _check_splits(split.frame, str(table))
     about: dict[str, Any] = {"policy": config.policy, "seed": config.seed}
     shares = ("folds", "fold") if config.policy == "folds" else ("valid", "test")

@@ -20,7 +20,9 @@ FLATTERS = "single proteins at random: relatives are on both sides, and scores a
 _log = logging.getLogger(__name__)
 
 
-def assign_splits(proteins: LabelledProteins, config: SplitConfig, path: str) -> LabelledProteins:
+def assign_splits(
+    proteins: LabelledProteins, config: SplitConfig, path: str, *, by_options: bool = False
+) -> LabelledProteins:
     """Fill the ``split`` column by the configured policy; say so where that is, or was, at random.
 
     Parameters
@@ -33,6 +35,9 @@ def assign_splits(proteins: LabelledProteins, config: SplitConfig, path: str) ->
         With `max_members`, which both of these take, the rest of a cluster's proteins of one class are left out.
     path : str
         Of the table, for messages.
+    by_options : bool
+        Whether the policy is set by options (``--policy random``), not by overrides (``split=random``): messages
+        advise what the caller takes.
 
     Returns
     -------
@@ -48,13 +53,13 @@ def assign_splits(proteins: LabelledProteins, config: SplitConfig, path: str) ->
         _log.warning("warning: %s", FLATTERS)
     if config.policy == "column":
         if "split" not in frame:
-            action = "add one (tfclass data split), or use split=cluster or split=random"
+            action = "add one (tfclass data split)" + ("" if by_options else ", or use split=cluster or split=random")
             raise TableError(
                 path, "no column 'split'", "one with train, valid, test", action, path=path, column="split"
             )
         return proteins
     if config.policy != "random" and not proteins.clustered:
-        action = "add one (tfclass data cluster), or say split=random"
+        action = f"add one (tfclass data cluster), or say {'--policy random' if by_options else 'split=random'}"
         raise TableError(path, "no column 'cluster'", "one", action, path=path, column="cluster")
     if config.max_members is not None:
         proteins = proteins.select(_at_most(proteins, config.max_members, config.seed))

@@ -167,7 +167,11 @@ def _check_labels(frame: pd.DataFrame, config: CorpusConfig) -> tuple[str, ...]:
     if unknown.size:
         known = ", ".join((*classes, *config.aliases))
         row = int(unknown[0])
-        action = "set corpus.classes or corpus.aliases, or rename it (tfclass data import --rename)"
+        action = (
+            "leave the row out, or name its class"
+            if config.classes is None
+            else "set corpus.classes or corpus.aliases, or rename it (tfclass data import --rename)"
+        )
         raise cell_error(config.path, row, "label", repr(frame["label"].iloc[row]), f"one of {known}", action)
     unprintable = np.flatnonzero(~frame["label"].map(is_name))
     if unprintable.size:
