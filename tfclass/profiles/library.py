@@ -10,9 +10,11 @@ References
 """
 
 import io
+import threading
 from collections import Counter
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from queue import SimpleQueue
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,9 +29,12 @@ from tfclass.errors import ProfileError
 from tfclass.limits import MAX_UNPACKED_BYTES
 from tfclass.names import Text
 from tfclass.profiles.format import check_format
+from tfclass.profiles.pieces import pieces
 from tfclass.sequence.vocabulary import Vocabulary
 
 ALPHABET = Alphabet.amino()
+T = TypeVar("T")
+
 _NAME = TypeAdapter(Text)
 # How the names of profiles begin that were found by comparing clusters.
 OF_CLUSTER = "cluster:"
@@ -37,8 +42,6 @@ OF_CLUSTER = "cluster:"
 MIN_BITS = 10.0
 # The least score of a domain beside the best one: a repeat of a short motif, such as a zinc finger, scores little.
 MIN_DOMAIN_BITS = 5.0
-# HMMER refuses longer sequences, so they are searched in pieces; no domain is as long as what two of them share.
-_PIECE, _SHARED = 100_000, 5_000
 
 
 class Profile(NamedTuple):
@@ -203,13 +206,14 @@ def search(
     Returns
     -------
     list of Hit
-        By profile, then by score. A sequence beyond 100,000 residues is searched in pieces, each with hits of its own.
+        By profile, then by score. Each of the pieces in which a long sequence is searched (`tfclass.profiles.pieces`)
+        has hits of its own.
     """
     block, starts = _block(tokens, vocabulary)
     hits = []
     # Reported by score and not by E-value, which would change with the number of sequences.
     found = pyhmmer.hmmsearch(hmms, block, cpus=threads, T=MIN_BITS, domT=0.0)
-    for profile, top in enumerate(found):
+    for profile, top in enumerate(_in_background(found)):
         for hit in top:
             protein, offset = starts[int(hit.name)]
             domains = sorted(hit.domains, key=lambda domain: -domain.score)
@@ -219,6 +223,38 @@ def search(
     return hits
 
 
+def _in_background(results: Iterable[T]) -> Iterator[T]:
+    """Yield what an iterator gives, which a thread of its own asks for.
+
+    Python handles a signal between two of its own steps, and HMMER may take minutes for one. This thread only waits, so
+    it can be interrupted; what goes on in the other one does not keep the program from ending.
+    """
+    answers: SimpleQueue[tuple[list[T], BaseException | None]] = SimpleQueue()
+    stopped = threading.Event()
+
+    def ask() -> None:
+        try:
+            for result in results:
+                answers.put(([result], None))
+                if stopped.is_set():
+                    break
+            answers.put(([], None))
+        except BaseException as error:  # noqa: BLE001 - raised by the thread that waits
+            answers.put(([], error))
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        while True:
+            result, error = answers.get()
+            if error is not None:
+                raise error
+            if not result:
+                return
+            yield result[0]
+    finally:
+        stopped.set()
+
+
 def _block(
     tokens: Sequence[npt.NDArray[np.uint8]], vocabulary: Vocabulary
 ) -> tuple[DigitalSequenceBlock, list[tuple[int, int]]]:
@@ -226,8 +262,8 @@ def _block(
     codes = np.array([0] + [ALPHABET.encode(letter)[0] for letter in vocabulary.letters], dtype=np.uint8)
     sequences, starts = [], []
     for protein, sequence in enumerate(tokens):
-        for start in range(0, max(1, len(sequence) - _SHARED), _PIECE - _SHARED):
-            piece = VectorU8(codes[sequence[start : start + _PIECE]])
+        for start, end in pieces(sequence):
+            piece = VectorU8(codes[sequence[start:end]])
             sequences.append(DigitalSequence(ALPHABET, name=str(len(starts)), sequence=piece))
             starts.append((protein, start))
     return DigitalSequenceBlock(ALPHABET, sequences), starts
