@@ -19,6 +19,7 @@ LAYERS = {
     "limited_http": 0,
     "filetypes": 0,
     "tsv": 0,
+    "cores": 0,
     "environment": 0,
     "corpus": 1,
     "networks": 2,
@@ -39,8 +40,8 @@ CONFINED = {
     "omegaconf": ("cli",),
     "typer": ("cli",),
     "rich": ("cli",),
-    "dask": ("inference/engines.py",),
-    "distributed": ("inference/engines.py",),
+    "dask": ("inference/cluster.py",),
+    "distributed": ("inference/cluster.py",),
     "mlflow": (
         *(
             "tracking/access.py",

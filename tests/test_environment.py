@@ -1,5 +1,6 @@
 """What the machine is asked for."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,10 +8,25 @@ from pathlib import Path
 import pytest
 import torch
 
+from tfclass.cli.corpora import all_or
 from tfclass.config import RuntimeConfig
+from tfclass.cores import at_most_cores, available_cores
 from tfclass.environment import prepare
 
 PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
+@pytest.mark.parametrize("asked", [1, 2, 100_000, 10**30])
+def test_no_more_threads_than_cores(asked):
+    try:
+        prepare(RuntimeConfig(device="cpu", threads=asked))
+        assert torch.get_num_threads() == min(asked, os.cpu_count())
+        assert at_most_cores(asked) == min(asked, os.cpu_count())
+        assert all_or(asked) == min(asked, os.cpu_count())
+    finally:
+        torch.set_num_threads(1)
+    assert all_or(0) == available_cores() <= os.cpu_count()
+
 
 LARGE_TENSOR = """
 import torch

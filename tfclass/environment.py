@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from tfclass.config import RuntimeConfig
+from tfclass.cores import at_most_cores
 from tfclass.errors import ConfigError
 
 _REPORTED = ("tfclass", "torch", "numpy", "pandas", "scikit-learn", "biopython", "mlflow", "hydra-core", "safetensors")
@@ -19,7 +20,7 @@ def prepare(config: RuntimeConfig) -> torch.device:
     Parameters
     ----------
     config : RuntimeConfig
-        `threads` 0 leaves torch's choice.
+        `threads` 0 leaves torch's choice; more than the machine has cores count as all of them.
 
     Returns
     -------
@@ -39,7 +40,7 @@ def prepare(config: RuntimeConfig) -> torch.device:
     if config.deterministic != torch.are_deterministic_algorithms_enabled():
         torch.use_deterministic_algorithms(config.deterministic)
     if config.threads:
-        torch.set_num_threads(config.threads)
+        torch.set_num_threads(at_most_cores(config.threads))
     torch.manual_seed(config.seed)
     return choose_device(config.device)
 

@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -305,8 +306,8 @@ def command(tmp_path, records, small_bundle_folder):
 
     def start(*arguments, **options):
         line = [sys.executable, str(script), "predict", str(fasta), "--model", str(small_bundle_folder), *arguments]
-        options |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(line, cwd=tmp_path, env=environment, **options)
+        options = {"env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        return subprocess.Popen(line, cwd=tmp_path, **options)
 
     return start
 
@@ -416,6 +417,72 @@ def test_a_dask_worker_that_is_killed_is_replaced(command, tmp_path):
     psutil.wait_procs(workers[:1], timeout=20)
     status, _, err = finish(process)
     assert status == 0, err
+    assert (tmp_path / "out.tsv").read_bytes() == (tmp_path / "whole.tsv").read_bytes()
+
+
+@pytest.fixture
+def scheduler(tmp_path):
+    """Start a Dask scheduler without workers; gives its address and process."""
+    pytest.importorskip("distributed", reason="the extra hpc is not installed")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    line = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(port)]
+    with open(os.devnull, "w") as nowhere:
+        process = subprocess.Popen([*line, "--no-dashboard"], cwd=tmp_path, stdout=nowhere, stderr=nowhere)
+    yield f"tcp://127.0.0.1:{port}", process
+    process.kill()
+    process.wait()
+
+
+def dask(command, address):
+    environment = {**os.environ, "DASK_SCHEDULER_ADDRESS": address, "DASK_TFCLASS__WAIT": "13s", "OMP_NUM_THREADS": "1"}
+    return command("-o", "out.tsv", "--parts", "parts", "--engine", "dask", env=environment)
+
+
+def test_a_scheduler_without_workers_is_waited_for_aloud_and_not_for_ever(command, scheduler):
+    where = f"tfclass: DASK_SCHEDULER_ADDRESS={scheduler[0]}: "
+    assert finish(dask(command, scheduler[0])) == (
+        1,
+        b"",
+        f"{where}no worker yet; waiting, at most 13 s in all\n"
+        f"{where}found no worker for 13 s; the same command goes on where this one stopped\n",
+    )
+
+
+def test_a_scheduler_that_never_answers_is_given_up(command):
+    pytest.importorskip("distributed", reason="the extra hpc is not installed")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        where = f"tfclass: DASK_SCHEDULER_ADDRESS={address}: "
+        assert finish(dask(command, address)) == (
+            1,
+            b"",
+            f"{where}no answer from the scheduler yet; waiting, at most 13 s in all\n"
+            f"{where}found no cluster (no answer in 13 s); expected a scheduler that answers\n",
+        )
+
+
+def test_a_scheduler_that_dies_is_one_line_and_the_parts_stay(command, scheduler, tmp_path):
+    address, process = scheduler
+    line = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny"]
+    with open(os.devnull, "w") as nowhere:
+        worker = subprocess.Popen([*line, "--no-dashboard"], cwd=tmp_path, stdout=nowhere, stderr=nowhere)
+    try:
+        prediction = dask(command, address)
+        wait_for_parts(prediction, tmp_path / "parts")
+        process.kill()
+        status, out, err = finish(prediction)
+    finally:
+        worker.kill()
+        worker.wait()
+    where = f"tfclass: DASK_SCHEDULER_ADDRESS={address}: "
+    assert (status, out) == (1, b"")
+    assert err == f"{where}found a scheduler that ended; the same command goes on where this one stopped\n"
+    kept = {part.name: part.stat().st_mtime_ns for part in (tmp_path / "parts").glob("part-*")}
+    assert kept
+    assert finish(command("-o", "out.tsv", "--parts", "parts"))[0] == 0
+    assert {name: (tmp_path / "parts" / name).stat().st_mtime_ns for name in kept} == kept
+    assert finish(command("-o", "whole.tsv"))[0] == 0
     assert (tmp_path / "out.tsv").read_bytes() == (tmp_path / "whole.tsv").read_bytes()
 
 

@@ -247,12 +247,10 @@ def _chosen(part: str, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def all_or(threads: int) -> int:
-    """Give the number of threads asked for; for 0 all that this process may use."""
-    import os
+    """Return the number of threads asked for, at most one per core; for 0 all that this process may use."""
+    from tfclass.cores import at_most_cores, available_cores
 
-    # What this process may use, where the system tells; a container often has fewer cores than the machine.
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return threads or allowed
+    return at_most_cores(threads or available_cores())
 
 
 def _say_lost(funnel: dict[str, Any], lost: "pd.DataFrame") -> None:

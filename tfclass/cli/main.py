@@ -3,11 +3,12 @@
 import logging
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from tfclass.cli import corpora, evaluate, model, predict, profiles, replay, sweep, train, ui, zoo
+from tfclass.cli.memory import check_address_space, out_of_memory
 from tfclass.cli.terminal import accept_all_characters
 from tfclass.errors import TfclassError
 
@@ -21,6 +22,8 @@ app = typer.Typer(
 )
 # Everything behind these verbs, --help included, is for Hydra.
 _HYDRA = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+
+_HELP = {"-h", "--help"}
 
 app.command("predict")(predict.predict)
 app.command("train", context_settings=_HYDRA)(train.train)
@@ -60,6 +63,8 @@ def _options(
     debug: Annotated[bool, typer.Option("--debug", envvar="TFCLASS_DEBUG", help="Show tracebacks.")] = False,
 ) -> None:
     os.environ["TFCLASS_DEBUG"] = "1" if debug else "0"
+    if not _HELP.intersection(sys.argv):
+        check_address_space()
 
 
 def main() -> None:
@@ -69,28 +74,34 @@ def main() -> None:
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     try:
         sys.exit(app(prog_name="tfclass", standalone_mode=False))
-    except (TfclassError, OSError) as error:
-        # A name that the system does not take, or a folder that may not be looked into, may be named anywhere.
-        expected = isinstance(error, TfclassError) or error.filename is not None
-        if not expected or os.environ.get("TFCLASS_DEBUG") == "1":
-            raise
-        _leave(error if isinstance(error, TfclassError) else _refused_by_system(error))
     except Exception as error:
-        if not isinstance(error, _UsageError):
+        if isinstance(error, _UsageError):
+            _leave_with_usage(error)
+        expected = _expected(error)
+        if expected is None or os.environ.get("TFCLASS_DEBUG") == "1":
             raise
-        _leave_with_usage(error)
+        _leave(expected)
 
 
-def _refused_by_system(error: OSError) -> TfclassError:
-    return TfclassError(str(error.filename), f"a place that cannot be used ({error.strerror})", action="check the path")
+def _expected(error: Exception) -> TfclassError | None:
+    """Return the error to report on one line; None for what nobody foresaw."""
+    if no_memory := out_of_memory(error):
+        return no_memory
+    if isinstance(error, TfclassError):
+        return error
+    # A name that the system does not take, or a folder that may not be looked into, may be named anywhere.
+    if isinstance(error, OSError) and error.filename is not None:
+        found = f"a place that cannot be used ({error.strerror})"
+        return TfclassError(str(error.filename), found, action="check the path")
+    return None
 
 
-def _leave(error: TfclassError) -> None:
+def _leave(error: TfclassError) -> NoReturn:
     typer.echo(f"tfclass: {error}", err=True)
     sys.exit(error.exit_code)
 
 
-def _leave_with_usage(error: Exception) -> None:
+def _leave_with_usage(error: Exception) -> NoReturn:
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "tfclass"
     message = error.format_message()  # type: ignore[attr-defined]

@@ -73,6 +73,10 @@ def predict(
             _write(filter(is_called, rows) if only_tf else rows, name, output, predictor, header=header)
         if folder is not None and parts is None:
             _remove_parts(folder)
+    _conclude(tally, predictor, quiet=quiet, strict=strict)
+
+
+def _conclude(tally: Tally, predictor: "Predictor", *, quiet: bool, strict: bool) -> None:
     if not quiet:
         for line in summary(tally, predictor):
             typer.echo(escaped(line), err=True)
@@ -165,9 +169,10 @@ def _in_parts(
     import torch
 
     from tfclass.inference.bulk import Job, predict_in_parts
-    from tfclass.inference.engines import executor_of
+    from tfclass.inference.engines import executor_of, workers_of
 
     alone = engine == "none"
+    workers = workers_of(engine, workers)
     # Two pools of threads on the same cores wait for each other.
     each = threads if alone else threads or max(1, torch.get_num_threads() // workers)
     device = str(next(predictor.bundle.model.parameters()).device)

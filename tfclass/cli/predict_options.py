@@ -58,12 +58,14 @@ Parts = Annotated[Path | None, typer.Option(help="Keep finished parts (Parquet) 
 Engine = Annotated[
     Literal["none", "process", "dask"], typer.Option(help="Where parts are computed; needs --parts or --resume.")
 ]
-Workers = Annotated[int | None, typer.Option(min=1, help="Workers of the engine; 2 by default.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Workers of the engine, here at most one per core; 2 by default.")
+]
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs.")]
 Fallback = Annotated[
     bool, typer.Option("--cpu-fallback", help="Score on the CPU what is too long for the memory of the GPU.")
 ]
-Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves the choice to torch.")]
+Threads = Annotated[int, typer.Option(min=0, help="CPU threads, at most one per core; 0 leaves the choice to torch.")]
 Precision = Annotated[
     Literal["float32", "bf16"],
     typer.Option(help="bf16 is a third faster where the processor computes in it; probabilities move a little."),

@@ -20,6 +20,7 @@ import torch
 from tfclass import __version__
 from tfclass.bundle.bundle import load_bundle
 from tfclass.config import Channel
+from tfclass.cores import at_most_cores
 from tfclass.errors import BundleError, OutputError
 from tfclass.files import make_folder, try_lock, whole_file
 from tfclass.inference.duplicates import SeenIds
@@ -240,7 +241,7 @@ def score_chunk(job: Job, chunk: Chunk, path: str) -> None:
 def _predictor(job: Job) -> Predictor:
     # Kept from chunk to chunk: loading takes longer than scoring a small one.
     if job.threads:
-        torch.set_num_threads(job.threads)
+        torch.set_num_threads(at_most_cores(job.threads))
     bundle = load_bundle(Path(job.folder))
     if bundle.digest != job.digest:
         raise BundleError(job.folder, "another model than the one this prediction began with", path=job.folder)

@@ -1,6 +1,5 @@
 """Where parts are computed: in this process, in processes of this machine, or on a Dask cluster."""
 
-import logging
 import os
 import threading
 from collections.abc import Iterator
@@ -9,8 +8,15 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import active_children, get_context, parent_process
 
-from tfclass.errors import MissingExtraError, WorkerError
+from tfclass.cores import at_most_cores
+from tfclass.errors import WorkerError
 from tfclass.inference.bulk import InProcess
+from tfclass.inference.cluster import dask_executor, scheduler_address
+
+
+def workers_of(engine: str, asked: int) -> int:
+    """Return how many workers to keep busy: as many as asked for, on this machine no more than it has cores."""
+    return asked if engine == "dask" and scheduler_address() else at_most_cores(asked)
 
 
 @contextmanager
@@ -33,15 +39,15 @@ def executor_of(engine: str, workers: int) -> Iterator[Executor]:
     MissingExtraError
         Dask is not installed.
     WorkerError
-        A worker died.
+        A worker died, or the cluster is of no use; see `dask_executor`.
     """
     if engine == "none":
         yield InProcess()
     elif engine == "dask":
-        with _dask(workers) as executor:
+        with dask_executor(workers) as executor:
             yield executor
     else:
-        with _processes(workers) as executor:
+        with _processes(at_most_cores(workers)) as executor:
             yield executor
 
 
@@ -80,38 +86,3 @@ def _leave_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
-
-
-@contextmanager
-def _dask(workers: int) -> Iterator[Executor]:
-    try:
-        import dask.config
-
-        # Before the import that reads it; what Dask has to say is no business of standard error.
-        dask.config.set({"logging.distributed": "critical"})
-        from distributed import Client, KilledWorker, LocalCluster
-    except ModuleNotFoundError as error:
-        action = "pip install 'tfclass[hpc]'"
-        raise MissingExtraError("--engine dask", "no Dask in this installation", action=action) from error
-    remote = dask.config.get("scheduler-address", None)
-    try:
-        # Dask serves its pages in any case; on a port of its choosing it has nothing to warn of.
-        cluster = remote or LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            dashboard_address="127.0.0.1:0",
-            silence_logs=logging.CRITICAL,
-        )
-        client = Client(cluster)
-    except (OSError, ValueError, RuntimeError) as error:
-        where = f"DASK_SCHEDULER_ADDRESS={remote}" if remote else "--engine dask"
-        raise WorkerError(where, f"no cluster ({error})", "a scheduler that answers") from error
-    try:
-        yield client.get_executor()
-    except KilledWorker as error:
-        action = "the same command goes on where this one stopped"
-        raise WorkerError("--engine dask", "a chunk whose workers died again and again", action=action) from error
-    finally:
-        client.close()
-        if not remote:
-            cluster.close()
