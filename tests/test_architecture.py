@@ -10,6 +10,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 LAYERS = {
     "sequence": 0,
     "errors": 0,
+    "overrides": 0,
     "config": 0,
     "config_errors": 0,
     "files": 0,

@@ -5,6 +5,7 @@ import types
 import typing
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -14,11 +15,13 @@ _UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
 
 
 def unknown_key(kind: type, path: str, where: str = "") -> ConfigError:
-    """Make the error for a dotted `path` that `kind` does not have; it lists the keys that are there."""
+    """Make the error for a dotted `path` that `kind` does not have, or has with other keys in it; it lists the keys."""
     _, owner = _keys_of(kind, path.split("."))
-    expected = "one of " + ", ".join(f.name for f in fields(owner))
+    hint, _ = type_of_key(kind, path)
+    found = "an unknown key in its value" if is_dataclass(hint) else "an unknown key"
+    expected = "one of " + ", ".join(f.name for f in fields(hint if is_dataclass(hint) else owner))
     key = f"{where}.{path}" if where else path
-    return ConfigError(key, "an unknown key", expected, key=key)
+    return ConfigError(key, found, expected, key=key)
 
 
 def first_problem(kind: type, error: ValidationError, where: str) -> ConfigError:
@@ -35,6 +38,34 @@ def first_problem(kind: type, error: ValidationError, where: str) -> ConfigError
         return ConfigError(key, "no value", "one to be given", f"add {key}=VALUE", key=key)
     expected = re.sub(r"^\w+ should (be|have) |, not \d+$| after validation", "", problem["msg"])
     return ConfigError(key, repr(problem["input"]), expected, key=key, value=problem["input"])
+
+
+def type_of_key(kind: type, path: str) -> tuple[Any, bool]:
+    """Find the type of what a dotted key holds.
+
+    Returns
+    -------
+    type or None
+        Without its None; None where `kind` has no such key.
+    bool
+        Whether the key is one of a mapping, so that its name is the user's own.
+    """
+    hint, is_own = kind, False
+    for part in path.split("."):
+        origin = typing.get_origin(hint)
+        if origin is dict:
+            hint, is_own = typing.get_args(hint)[1], True
+        elif isinstance(hint, type) and is_dataclass(hint):
+            hint = _without_none(typing.get_type_hints(hint).get(part))
+        elif hint is not Any:
+            return None, is_own
+    return hint, is_own
+
+
+def _without_none(hint: Any) -> Any:  # noqa: ANN401
+    inside = [member for member in typing.get_args(hint) if member is not types.NoneType]
+    is_union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    return inside[0] if is_union and len(inside) == 1 else hint
 
 
 def _keys_of(kind: type, parts: Sequence[str | int]) -> tuple[list[str], type]:

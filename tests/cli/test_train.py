@@ -197,7 +197,7 @@ KEYS = "epochs, minutes, max_residues, learning_rate, warmup_epochs, weight_deca
         (["train", "model.pooling=sum"], "model.pooling: found 'sum'; expected one of attention, last, max, mean"),
         (["train", "corpus=table"], "corpus.path: found no value; expected one to be given; add corpus.path=VALUE"),
         (["train", "corpus.path=no.tsv"], "no.tsv: found no such file; check the path"),
-        (["train", "training.epochs=["], "configuration: found "),
+        (["train", "training.epochs=["], "training.epochs: found '['; expected a valid integer"),
         (
             ["train", "tracking.uri=file:./mlruns"],
             "tracking.uri: found 'file:./mlruns'; expected a database or a server",

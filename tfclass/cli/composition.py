@@ -14,10 +14,14 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from tfclass.config_errors import unknown_key
+from tfclass.cli.typed_overrides import typed
+from tfclass.config_errors import type_of_key, unknown_key
 from tfclass.errors import ConfigError, TfclassError
+from tfclass.overrides import override
 
-_OVERRIDE = re.compile(r"Could not override '([^']+)'")
+_UNKNOWN = re.compile(r"Could not (?:override|delete)(?: from config\.)? '([^']+)'")
+_UNFIT = re.compile(r"Error merging override [+]*([^=]+)=(.*)")
+_QUOTES = "'\""
 
 
 def run_with_hydra(name: str, kind: type, job: Callable[[Mapping[str, Any]], object], arguments: Sequence[str]) -> None:
@@ -40,6 +44,7 @@ def run_with_hydra(name: str, kind: type, job: Callable[[Mapping[str, Any]], obj
         A key or group is unknown, or of no effect here; a value cannot be read, or one is missing.
     """
     _refuse_curation(arguments)
+    arguments = typed(arguments, kind)
     failures: list[BaseException] = []
 
     def task(config: DictConfig) -> None:
@@ -47,8 +52,8 @@ def run_with_hydra(name: str, kind: type, job: Callable[[Mapping[str, Any]], obj
             return
         # Hydra would print several lines about an exception that leaves here; so it is raised outside.
         try:
-            values: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-            job(values | _network(HydraConfig.get().overrides.task) if "network" in values else values)
+            values = _values(config, name, kind, arguments)
+            job({**values, **_network(HydraConfig.get().overrides.task)} if "network" in values else values)
         except BaseException as error:  # noqa: BLE001 - raised again below
             failures.append(error)
         finally:
@@ -61,10 +66,18 @@ def run_with_hydra(name: str, kind: type, job: Callable[[Mapping[str, Any]], obj
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         hydra.main(version_base="1.3", config_path="pkg://tfclass.conf", config_name=name)(task)()
-        if failures:
-            raise failures[0]
-    except (HydraException, OmegaConfBaseException) as error:
-        raise _one_line(error, name, kind) from error
+    # The last ones come from a value of a type that Hydra does not expect, such as corpus=[1].
+    except (HydraException, OmegaConfBaseException, ValueError, TypeError, AttributeError, LookupError) as error:
+        raise _one_line(error, name, kind, arguments) from error
+    if failures:
+        raise failures[0]
+
+
+def _values(config: DictConfig, name: str, kind: type, arguments: Sequence[str]) -> Mapping[str, Any]:
+    try:
+        return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
+    except OmegaConfBaseException as error:
+        raise _one_line(error, name, kind, arguments) from error
 
 
 def _network(overrides: Sequence[str]) -> dict[str, str]:
@@ -88,16 +101,26 @@ def _remove_if_empty(folder: Path) -> None:
         folder.parent.rmdir()
 
 
-def _one_line(error: Exception, name: str, kind: type) -> TfclassError:
-    text = str(error)
-    match = _OVERRIDE.search(text)
+def _one_line(error: Exception, name: str, kind: type, arguments: Sequence[str]) -> TfclassError:
+    text = " ".join(str(error).split())
+    match = _UNKNOWN.search(text)
     if match:
-        return unknown_key(kind, match[1])
+        key = match[1]
+        if type_of_key(kind, key)[1]:
+            return ConfigError(key, "no such key", action=f"see tfclass {name} --cfg job", key=key)
+        return unknown_key(kind, key)
+    match = _UNFIT.search(text)
+    if match:
+        return ConfigError(match[1], match[2], "keys and their values", key=match[1], value=match[2])
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
         return ConfigError(group, repr(option), "one of " + ", ".join(error.options), key=group)
+    key = str(getattr(error, "full_key", None) or "")
     if "Missing mandatory value" in text:
-        key = str(getattr(error, "full_key", None) or text.split(": ", 1)[1].split()[0])
+        key = key or text.split(": ", 1)[1].split()[0]
         return ConfigError(key, "no value", "one to be given", f"add {key}=VALUE", key=key)
-    action = f"see tfclass {name} --help"
-    return ConfigError("configuration", " ".join(text.split()), action=action)
+    written = next((a.partition("=")[2] for a in arguments if a.startswith(f"{key}=") and "${" in a), "")
+    if written:
+        action = f"to have it as it stands, write {override(key, written.strip(_QUOTES))}"
+        return ConfigError(key, f"{written!r}, which refers to no option", action=action, key=key)
+    return ConfigError("configuration", text, action=f"see tfclass {name} --help")

@@ -16,16 +16,18 @@ if TYPE_CHECKING:
 def train(context: typer.Context) -> None:
     """Train a network; configured by Hydra overrides (`tfclass train --help` lists them)."""
     from tfclass.cli.composition import run_with_hydra
+    from tfclass.cli.typed_overrides import typed
     from tfclass.config import TrainConfig
+    from tfclass.overrides import override
     from tfclass.training.loop import Interrupted
 
     last: list[str] = []
     try:
         with ExitStack() as sweep:
-            job = _Job(sweep, last, context.args)
+            job = _Job(sweep, last, typed(context.args, TrainConfig))
             run_with_hydra("train", TrainConfig, job, context.args)
     except Interrupted:
-        typer.echo(f"tfclass: interrupted; go on with: tfclass train resume={last[0]}", err=True)
+        typer.echo(f"tfclass: interrupted; go on with: tfclass train {override('resume', last[0])}", err=True)
         raise typer.Exit(130) from None
 
 

@@ -1,15 +1,11 @@
 """What was done, as words for a command line that does it again."""
 
-import re
 import shlex
 from typing import Any
 
 from tfclass.config import CorpusConfig, EvaluateConfig, SplitConfig, TrainConfig, to_mapping
+from tfclass.overrides import for_hydra
 from tfclass.tracking.tracker import flatten
-
-# What Hydra takes for text as it stands.
-_PLAIN = re.compile(r"[A-Za-z_/][\w./-]*", re.ASCII)
-_NO_WORDS = ("true", "false", "null", "nan", "inf")
 
 
 def command_of(config: EvaluateConfig | TrainConfig) -> str:
@@ -51,18 +47,3 @@ def split_overrides(split: SplitConfig) -> list[str]:
     changed = {key: value for key, value in to_mapping(split).items() if value != usual[key]}
     group = [] if split.policy == "column" else [f"split={split.policy}"]
     return [*group, *(f"split.{key}={value}" for key, value in changed.items())]
-
-
-def for_hydra(value: Any) -> str:  # noqa: ANN401
-    """Write a value as Hydra reads it."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return str(value)
-    if isinstance(value, list | tuple):
-        return "[" + ",".join(map(for_hydra, value)) + "]"
-    if _PLAIN.fullmatch(str(value)) and str(value).lower() not in _NO_WORDS:
-        return str(value)
-    return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -9,6 +9,7 @@ from typing import Any
 from tfclass.config import TrainConfig, to_mapping
 from tfclass.errors import CheckpointError
 from tfclass.files import make_folder, try_lock, whole_file
+from tfclass.overrides import override
 from tfclass.training.checkpoint import NAME as CHECKPOINT
 from tfclass.training.start import Start
 
@@ -22,7 +23,7 @@ def make_run_folder(config: TrainConfig) -> Path:
     folder = Path(config.resume or config.run_dir)
     make_folder(folder)
     if not config.resume and (folder / CHECKPOINT).exists():
-        action = f"resume it with resume={folder}, or choose another run_dir"
+        action = f"resume it with {override('resume', str(folder))}, or choose another run_dir"
         raise CheckpointError(
             str(folder), "a training that was here before", "an empty folder", action, path=str(folder)
         )
