@@ -23,17 +23,18 @@ from tfclass.names import Name, Text
 
 _STRICT = ConfigDict(extra="forbid")
 
-Positive = Annotated[int, Field(ge=1)]
-# A dimension of a tensor, and residues that a kernel or a pooling spans.
-Width = Annotated[int, Field(ge=1, le=2**31 - 1)]
+# What 32 bits hold, and for a seed 63: the libraries below take no more.
+Positive = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Natural = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
+# Residues that a kernel or a pooling spans.
 Span = Annotated[int, Field(ge=1, le=10_000)]
 Stack = Annotated[tuple[Span, ...], Field(max_length=100)]
-Seed = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 Channel = Literal["network", "profile", "homology", "combined"]
-NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
-Rate = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0.0, le=1e9, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0.0, le=1e9, allow_inf_nan=False)]
 
 
 def _rising(edges: tuple[float, ...]) -> tuple[float, ...]:
@@ -62,7 +63,7 @@ class SplitConfig:
     valid: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.1
     test: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.1
     folds: Annotated[int, Field(ge=3, le=100)] = 5
-    fold: Annotated[int, Field(ge=0)] = 0
+    fold: Natural = 0
     max_members: Positive | None = None
     seed: Seed = 0
 
@@ -80,7 +81,7 @@ class StemConfig:
     """What stands between the embedding and the encoder: nothing, a convolution, or parallel stacks of them."""
 
     name: Literal["none", "convolution", "stacks"] = "convolution"
-    channels: Width = 128
+    channels: Positive = 128
     kernel: Span = 11
     stacks: Annotated[tuple[Stack, ...], Field(max_length=100)] = ((4, 4, 16), (12, 8, 4), (16, 4, 4))
     pool: Span = 3
@@ -92,21 +93,21 @@ class ModelConfig:
 
     name: str = "bilstm"
     embedding: str = "learned"
-    embedding_dim: Width = 64
+    embedding_dim: Positive = 64
     word: Annotated[int, Field(ge=1, le=4)] = 1
     stem: StemConfig = field(default_factory=StemConfig)
-    hidden: Width = 128
+    hidden: Positive = 128
     layers: Annotated[int, Field(ge=1, le=MAX_LAYERS)] = 1
     directions: Literal[1, 2] | None = None
     peephole: Literal["diagonal", "full"] = "diagonal"
-    forget_bias: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    forget_bias: Annotated[float, Field(ge=-1e9, le=1e9)] | None = None
     residual: bool = False
     layer_norm: bool = False
     variational_dropout: bool = False
     weight_dropout: Fraction = 0.0
     pooling: str = "attention"
-    attention_hidden: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
-    head_hidden: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    attention_hidden: Natural | None = None
+    head_hidden: Natural = 0
     dropout: Fraction = 0.3
     families: Annotated[tuple[Text, ...], Field(max_length=MAX_FAMILIES)] = ()
     domains: bool = False
@@ -127,7 +128,7 @@ class CalibrationConfig:
     """How logits become probabilities; ``auto`` lets the validation split choose, by cross-validation over clusters."""
 
     method: Literal["auto", "none", "temperature", "platt", "isotonic"] = "auto"
-    folds: Annotated[int, Field(ge=2)] = 5
+    folds: Annotated[int, Field(ge=2, le=1000)] = 5
     seed: Seed = 0
 
 
@@ -160,9 +161,9 @@ class EvaluationConfig:
     """What is scored, and how sure the score is."""
 
     split: str = "test"
-    n_bootstrap: Positive = 1000
+    n_bootstrap: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
     confidence: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.95
-    n_calibration_bins: Positive = 15
+    n_calibration_bins: Annotated[int, Field(ge=1, le=10_000)] = 15
     baselines: bool = True
     length_edges: Annotated[tuple[Positive, ...], Field(min_length=1), AfterValidator(_rising)] = (200, 400, 700, 1000)
     identity_edges: Annotated[tuple[Share, ...], Field(min_length=1), AfterValidator(_rising)] = (0.3, 0.5, 0.7)
@@ -188,7 +189,7 @@ class RuntimeConfig:
     """The machine: device, threads, randomness."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: Annotated[int, Field(ge=0)] = 0
+    threads: Natural = 0
     seed: Seed = 0
     deterministic: bool = False
 

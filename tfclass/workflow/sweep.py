@@ -18,7 +18,7 @@ from tfclass.config import TrainConfig, from_mapping, to_mapping
 from tfclass.corpus.table import read_table
 from tfclass.errors import ConfigError, MemoryLimitError, MissingExtraError, NonFiniteLossError
 from tfclass.files import make_folder, try_lock, whole_file
-from tfclass.networks.zoo import build
+from tfclass.networks.zoo import check_size
 from tfclass.sequence.vocabulary import Vocabulary
 from tfclass.tracking.tracker import Tracker, tracked
 from tfclass.training.checkpoint import NAME as CHECKPOINT
@@ -83,7 +83,7 @@ def run_sweep(config: SweepConfig, hooks_of: Callable[[str], Hooks] = lambda _: 
     # A name or value that no training takes is refused before anything starts.
     for name, distribution in space.items():
         for value in distribution.choices or (distribution.low, distribution.high):
-            build(_train_config(config, {name: value}, Path(config.run_dir), "").model, Vocabulary(), 2)
+            check_size(_train_config(config, {name: value}, Path(config.run_dir), "").model, Vocabulary(), 2)
     folder = Path(config.run_dir)
     make_folder(folder)
     digest = read_table(config.corpus, Vocabulary()).digest

@@ -28,6 +28,7 @@ from tfclass.tracking.experiment import group_of
 from tfclass.tracking.tracker import Tracker, tracked
 from tfclass.training.checkpoint import Progress
 from tfclass.training.loop import Hooks, Trainer, class_weights
+from tfclass.training.memory import check_batches, memory_limit_named
 from tfclass.training.skipgram import pretrain_words
 from tfclass.training.start import Start, start_from
 from tfclass.training.targets import check_annotations
@@ -81,7 +82,11 @@ def train_and_package(config: TrainConfig, hooks: Hooks | None = None, parent: s
     Interrupted
         Training was stopped; ``run_dir`` has a checkpoint to resume from.
     """
-    hooks = hooks or Hooks()
+    with memory_limit_named(config.training.max_residues):
+        return _train_and_package(config, hooks or Hooks(), parent)
+
+
+def _train_and_package(config: TrainConfig, hooks: Hooks, parent: str) -> Trained:
     device = prepare(config.runtime)
     vocabulary = Vocabulary()
     proteins = read_table(config.corpus, vocabulary, config.model.families, domains=config.model.domains)
@@ -90,6 +95,8 @@ def train_and_package(config: TrainConfig, hooks: Hooks | None = None, parent: s
     for name, part in parts.items():
         check_classes(part, name, config.corpus.path)
     check_annotations(parts["train"], config.model, config.corpus.path)
+    residues = len(parts["train"].labels) * int(parts["train"].lengths.max())
+    check_batches(config.model, config.training.max_residues, residues, device)
     model = build(config.model, vocabulary, len(proteins.classes)).to(device)
     start = _start(config, model, vocabulary)
     # What can be refused is refused now, not after hours of training.

@@ -14,6 +14,7 @@ from tfclass.config import EvaluateConfig, EvaluationConfig, TrainConfig, ZooCon
 from tfclass.corpus.table import read_table
 from tfclass.errors import ConfigError
 from tfclass.files import make_folder, whole_file
+from tfclass.networks.zoo import check_size
 from tfclass.sequence.vocabulary import Vocabulary
 from tfclass.tracking.tracker import tracked
 from tfclass.training.checkpoint import NAME as CHECKPOINT
@@ -56,7 +57,9 @@ def run_zoo(config: ZooConfig, hooks_of: Callable[[str], Hooks] = lambda _: Hook
     previous = read_record(folder, "zoo").get("mlflow_run_id", "")
     digest = read_table(config.corpus, Vocabulary()).digest
     for name in config.models:
-        _check_same(folder / name, _train_config(config, name, folder / name), digest)
+        train = _train_config(config, name, folder / name)
+        check_size(train.model, Vocabulary(), 2)
+        _check_same(folder / name, train, digest)
     title = f"zoo {config.corpus.name}"
     tags = {"job": "zoo", "corpus": config.corpus.name, "split": config.split.policy}
     with tracked(config.tracking, title, tags, resume=previous, journal=folder) as tracker:

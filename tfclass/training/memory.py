@@ -1,0 +1,84 @@
+"""Whether a training fits into memory: asked before anything is allocated, and said in one line when it did not."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import torch
+
+from tfclass.config import ModelConfig
+from tfclass.errors import ConfigError, MemoryLimitError
+from tfclass.limits import in_words
+from tfclass.networks.scoring import out_of_memory
+
+# Of a value, at least: with `training.amp` they have 16 bits.
+_BYTES = 2
+_CGROUP = Path("/sys/fs/cgroup/memory.max")
+
+
+def memory_of(device: torch.device) -> int:
+    """Return the bytes that this process can have at most: all of a GPU, or what the system lets it have."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    limits = [psutil.virtual_memory().total]
+    if _CGROUP.exists() and (text := _CGROUP.read_text().strip()).isdigit():
+        limits.append(int(text))
+    if sys.platform != "win32":
+        import resource
+
+        allowed, _ = resource.getrlimit(resource.RLIMIT_AS)
+        limits += [allowed] if allowed != resource.RLIM_INFINITY else []
+    return min(limits)
+
+
+def check_batches(model: ModelConfig, max_residues: int, n_residues: int, device: torch.device) -> None:
+    """Make sure that the memory there is can hold a batch in training.
+
+    Parameters
+    ----------
+    model : ModelConfig
+    max_residues : int
+        Padded residues (sequences x longest) in a batch, as asked for.
+    n_residues : int
+        Those of the whole training split, which a batch cannot exceed.
+    device : torch.device
+
+    Raises
+    ------
+    ConfigError
+        It takes more than there is for certain.
+    """
+    limit, residues = memory_of(device), min(max_residues, n_residues)
+    needed = _BYTES * values_per_residue(model) * residues
+    if needed > limit:
+        key = "training.max_residues"
+        found = f"{max_residues}, which makes a batch of {residues:,} residues take at least {in_words(needed)}"
+        expected = f"at most {in_words(limit)}, the memory of {device.type}"
+        action = "lower it, or choose smaller widths or fewer layers"
+        raise ConfigError(key, found, expected, action, key=key, value=max_residues)
+
+
+def values_per_residue(config: ModelConfig) -> int:
+    """Count the values that training keeps at least for each residue of a batch, until the gradient is known."""
+    stem, inside, width, pool = config.stem, 0, config.embedding_dim, 1
+    if stem.name != "none":
+        width, pool = stem.channels * (len(stem.stacks) if stem.name == "stacks" else 1), stem.pool
+    if stem.name == "stacks":
+        inside = stem.channels * sum(map(len, stem.stacks))
+    directions = {"none": 0, "lstm": 1, "bilstm": 2}.get(config.name, config.directions or 2)
+    return config.embedding_dim + inside + width + config.layers * directions * config.hidden // pool
+
+
+@contextlib.contextmanager
+def memory_limit_named(max_residues: int) -> Iterator[None]:
+    """Turn the many errors of a memory that is full into `MemoryLimitError`."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not out_of_memory(error):
+            raise
+        found = "too little memory"
+        action = f"try a training.max_residues below {max_residues}, or a smaller network"
+        raise MemoryLimitError("training", found, action=action) from error
