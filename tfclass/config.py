@@ -100,7 +100,7 @@ class ModelConfig:
     layers: Annotated[int, Field(ge=1, le=MAX_LAYERS)] = 1
     directions: Literal[1, 2] | None = None
     peephole: Literal["diagonal", "full"] = "diagonal"
-    forget_bias: Annotated[float, Field(ge=-1e9, le=1e9)] | None = None
+    forget_bias: Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)] | None = None
     residual: bool = False
     layer_norm: bool = False
     variational_dropout: bool = False
