@@ -82,6 +82,45 @@ def test_an_interrupted_training_resumes_to_the_same_weights(tfclass, corpus, tm
     assert all(torch.equal(left[name], right[name]) for name in left)
 
 
+WORDS = ["model=bilstm_skipgram", "model.word=2", "training.max_residues=1024", "model.hidden=6", "tracking=off"]
+
+
+def test_minutes_hold_for_the_vectors_of_words_too_and_their_progress_is_shown(tfclass, corpus):
+    trained = tfclass("train", corpus, *WORDS, "training.minutes=0.05", "runtime.threads=1", "bundle=model")
+    assert trained.status == 0, trained.err
+    lines = trained.err.splitlines()
+    assert lines[0].startswith("word vectors ")
+    assert any(line.startswith("word vectors 100%  ") for line in lines)
+    seconds = [float(line.split()[-2]) for line in lines if line.startswith(("word vectors 100%", "epoch"))]
+    assert sum(seconds) <= 6
+
+
+def test_an_interruption_before_the_first_checkpoint_is_resumed_from_the_beginning(tfclass, corpus, tmp_path):
+    options = [corpus, *WORDS, "training.epochs=1", "training.skipgram.pairs=1000000"]
+    assert tfclass("train", *options, "bundle=whole").status == 0
+    process = start(["train", *options, "run_dir=stopped"], tmp_path)
+    wait_for((tmp_path / "stopped" / "run.json").exists, process)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert not (tmp_path / "stopped" / "checkpoint.pt").exists()
+    resumed = tfclass("train", "resume=stopped")
+    assert resumed.status == 0, resumed.err
+    assert resumed.err.startswith("stopped: no checkpoint yet; training starts at the beginning\n")
+    left, right = weights(tmp_path / "whole"), weights(tmp_path / "stopped" / "bundle")
+    assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_a_folder_in_which_nothing_was_trained_is_named_with_how_to_start_anew(tfclass, tmp_path):
+    (tmp_path / "ü 1").mkdir()
+    nothing = tfclass("train", 'resume="ü 1"')
+    assert (nothing.status, nothing.err) == (
+        2,
+        "tfclass: ü 1: found no run.json: nothing was trained there yet; "
+        "start anew with tfclass train 'run_dir=\"ü 1\"' and the options of before\n",
+    )
+
+
 def test_resuming_takes_no_other_option_and_needs_a_run(tfclass, corpus, tmp_path):
     nothing = tfclass("train", "resume=nowhere")
     assert nothing.status == 2

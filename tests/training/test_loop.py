@@ -264,3 +264,16 @@ def test_mixed_precision_gives_nearly_the_same_loss(trainer):
         tested.weight_C = tested.weight_C.cuda()
         losses.append(tested.run().history[0]["train_loss"])
     assert losses[1] == pytest.approx(losses[0], abs=0.02)
+
+
+def test_the_pretraining_counts_for_the_minutes_and_is_not_lost(trainer, tmp_path):
+    config = TrainingConfig(epochs=50, minutes=1.0, patience=50)
+    stopped = trainer(config, pretraining_seconds=60.0, hooks=Hooks(should_stop=lambda: True))
+    with pytest.raises(Interrupted):
+        stopped.run()
+    progress = trainer(config).run(resume=True)
+    assert [entry["epoch"] for entry in progress.history] == [0.0]
+    assert progress.pretraining_seconds == 60.0
+    assert progress.seconds_in_all == 60.0 + progress.history[0]["train_seconds"]
+    # A single step, in which the clock had run out.
+    assert progress.history[0]["train_residues"] <= config.max_residues

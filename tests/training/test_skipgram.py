@@ -5,8 +5,9 @@ import pytest
 import torch
 from scipy.special import expit
 
-from tfclass.config import SkipgramConfig
+from tfclass.config import SkipgramConfig, TrainingConfig
 from tfclass.networks.embeddings import WordEmbedding
+from tfclass.training.loop import Hooks, Interrupted
 from tfclass.training.skipgram import WordStream, pretrain_words, skipgram_loss, skipgram_vectors
 
 
@@ -71,7 +72,7 @@ def test_only_words_that_were_seen_change(embedding):
     target = embedding(2)
     before = target.weight.detach().clone()
     protein = np.array([1, 2, 3, 1, 2, 2, 1, 3, 3, 2, 1] * 3, dtype=np.uint8)
-    pretrain_words(target, [protein], SkipgramConfig(pairs=20_000), seed=0)
+    pretrain_words(target, [protein], TrainingConfig(skipgram=SkipgramConfig(pairs=20_000)), seed=0)
     seen = sorted({int(a) * 27 + int(b) for a, b in zip(protein[:-1], protein[1:], strict=True)})
     unseen = sorted(set(range(27**2)) - set(seen))
     assert torch.equal(target.weight[unseen], before[unseen])
@@ -86,14 +87,21 @@ def test_vectors_are_as_wide_however_long_they_learned(embedding):
     proteins = [rng.choice(20, 300, p=np.arange(1, 21) / 210).astype(np.uint8) + 1 for _ in range(20)]
     target = embedding(1)
     for pairs in (50_000, 2_000_000):
-        pretrain_words(target, proteins, SkipgramConfig(pairs=pairs, learning_rate=0.05), seed=0)
+        pretrain_words(
+            target, proteins, TrainingConfig(skipgram=SkipgramConfig(pairs=pairs, learning_rate=0.05)), seed=0
+        )
         assert float(target.weight[1:21].detach().std()) == pytest.approx(0.2, abs=0.01)
 
 
 def test_proteins_shorter_than_a_word_teach_nothing_and_harm_nothing(embedding):
     target = embedding(3)
     before = target.weight.detach().clone()
-    pretrain_words(target, [np.array([4], dtype=np.uint8), np.array([4, 5], dtype=np.uint8)], SkipgramConfig(), seed=0)
+    pretrain_words(
+        target,
+        [np.array([4], dtype=np.uint8), np.array([4, 5], dtype=np.uint8)],
+        TrainingConfig(skipgram=SkipgramConfig()),
+        seed=0,
+    )
     assert torch.equal(target.weight, before)
 
 
@@ -101,5 +109,35 @@ def test_same_seed_gives_the_same_vectors(embedding):
     proteins = [np.random.default_rng(0).integers(1, 21, 80).astype(np.uint8)]
     left, right = embedding(2), embedding(2)
     for target in (left, right):
-        pretrain_words(target, proteins, SkipgramConfig(pairs=10_000), seed=4)
+        pretrain_words(target, proteins, TrainingConfig(skipgram=SkipgramConfig(pairs=10_000)), seed=4)
     assert torch.equal(left.weight, right.weight)
+
+
+def test_a_quarter_of_the_minutes_is_the_most_that_it_takes(embedding):
+    proteins = [np.random.default_rng(0).integers(1, 21, 300).astype(np.uint8)]
+    shares = []
+    hooks = Hooks(on_pretraining=lambda share, seconds: shares.append((share, seconds)))
+    # Two seconds in all, and pairs for many minutes.
+    config = TrainingConfig(minutes=2 / 60, skipgram=SkipgramConfig(pairs=500_000_000))
+    seconds = pretrain_words(embedding(2), proteins, config, 0, hooks)
+    assert 0.5 <= seconds < 1.5
+    assert [share for share, _ in shares] == sorted(share for share, _ in shares)
+    assert shares[-1][0] == 1.0
+    assert shares[-1][1] >= 0.5
+
+
+def test_without_a_limit_every_pair_is_learned_from_and_the_share_is_told(embedding):
+    proteins = [np.random.default_rng(0).integers(1, 21, 300).astype(np.uint8)]
+    shares = []
+    hooks = Hooks(on_pretraining=lambda share, _: shares.append(share))
+    pretrain_words(embedding(2), proteins, TrainingConfig(skipgram=SkipgramConfig(pairs=4 * 8192)), 0, hooks)
+    assert shares == [0.25, 0.5, 0.75, 1.0]
+
+
+def test_it_stops_on_request_and_leaves_the_embedding_alone(embedding):
+    target = embedding(2)
+    before = target.weight.detach().clone()
+    proteins = [np.random.default_rng(0).integers(1, 21, 300).astype(np.uint8)]
+    with pytest.raises(Interrupted):
+        pretrain_words(target, proteins, TrainingConfig(), 0, Hooks(should_stop=lambda: True))
+    assert torch.equal(target.weight, before)

@@ -37,6 +37,15 @@ def training_display(epochs: int) -> Iterator[Hooks]:
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[loss]}"), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not has_terminal()) as bar:
         task = bar.add_task("epoch 1", total=1.0, loss="")
+        tenths = -1
+
+        def on_pretraining(done: float, seconds: float) -> None:
+            nonlocal tenths
+            bar.update(task, completed=done, description="word vectors")
+            # Where there is no bar, a line for every tenth.
+            if int(10 * done) > tenths and (done >= 1 or not has_terminal()):
+                tenths = int(10 * done)
+                console.print(f"word vectors {done:4.0%}  {seconds:.0f} s", soft_wrap=True)
 
         def on_step(epoch: int, done: float, loss: float) -> None:
             bar.update(task, completed=done, description=f"epoch {epoch + 1}/{epochs}", loss=f"loss {loss:.4f}")
@@ -49,7 +58,7 @@ def training_display(epochs: int) -> Iterator[Hooks]:
                 soft_wrap=True,
             )
 
-        yield Hooks(on_step=on_step, on_epoch=on_epoch)
+        yield Hooks(on_pretraining=on_pretraining, on_step=on_step, on_epoch=on_epoch)
 
 
 @contextmanager

@@ -90,6 +90,7 @@ def _resumed(values: Mapping[str, Any]) -> Mapping[str, Any]:
     from hydra.core.hydra_config import HydraConfig
 
     from tfclass.errors import CheckpointError, ConfigError
+    from tfclass.overrides import override
     from tfclass.workflow.run_folder import RUN_FILE, read_record
 
     others = [o for o in HydraConfig.get().overrides.task if not o.startswith("resume=")]
@@ -99,6 +100,9 @@ def _resumed(values: Mapping[str, Any]) -> Mapping[str, Any]:
     folder = Path(str(values["resume"]))
     record = read_record(folder)
     if not record:
-        action = "name the folder of an interrupted run"
-        raise CheckpointError(str(folder), f"no {RUN_FILE}", action=action, path=str(folder))
+        found, action = f"no {RUN_FILE}", "name the folder of an interrupted run"
+        if folder.is_dir():
+            found = f"no {RUN_FILE}: nothing was trained there yet"
+            action = f"start anew with tfclass train {override('run_dir', str(folder))} and the options of before"
+        raise CheckpointError(str(folder), found, action=action, path=str(folder))
     return {**record["config"], "resume": str(folder)}

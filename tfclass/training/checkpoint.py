@@ -39,6 +39,8 @@ class Progress:
     loss_sum, norm_sum, n_seen, residues_seen, seconds : float, float, int, int, float
         Of the epoch so far: loss times proteins, gradient norm times batches, proteins, their residues, time in
         training steps.
+    pretraining_seconds : float
+        Time before the first training step, in which the words got their vectors.
     head_losses : dict of str to (float, float)
         Of the epoch so far, for each head beside the classes' own: loss times weight, weight.
     best_epoch, best_score : int, float
@@ -59,6 +61,7 @@ class Progress:
     n_seen: int = 0
     residues_seen: int = 0
     seconds: float = 0.0
+    pretraining_seconds: float = 0.0
     head_losses: dict[str, tuple[float, float]] = field(default_factory=dict)
     best_epoch: int = -1
     best_score: float = float("-inf")
@@ -72,8 +75,8 @@ class Progress:
 
     @property
     def seconds_in_all(self) -> float:
-        """Time in training steps, of all epochs."""
-        return self.seconds + sum(entry["train_seconds"] for entry in self.history)
+        """Time in the pretraining and in training steps, of all epochs."""
+        return self.pretraining_seconds + self.seconds + sum(entry["train_seconds"] for entry in self.history)
 
     def count(self, loss: float, gradient_norm: float, n_proteins: int, n_residues: int, seconds: float) -> None:
         """Record one training step."""

@@ -40,6 +40,8 @@ class Hooks(NamedTuple):
 
     Attributes
     ----------
+    on_pretraining : callable
+        Called with (share of the pretraining that is done, seconds that it took so far), before the first step.
     on_step : callable
         Called with (epoch, share of the whole training that is done, training loss) after each batch.
     on_epoch : callable
@@ -48,6 +50,7 @@ class Hooks(NamedTuple):
         Asked after each batch; when true, a checkpoint is written and `Interrupted` raised.
     """
 
+    on_pretraining: Callable[[float, float], None] = lambda *_: None
     on_step: Callable[[int, float, float], None] = lambda *_: None
     on_epoch: Callable[[dict[str, float]], None] = lambda _: None
     should_stop: Callable[[], bool] = lambda: False
@@ -75,6 +78,8 @@ class Trainer:
     fingerprint : str
         Ties the checkpoint to configuration and corpus.
     hooks : Hooks
+    pretraining_seconds : float
+        Of `config.minutes`, already used up.
     """
 
     def __init__(
@@ -89,6 +94,7 @@ class Trainer:
         folder: Path,
         fingerprint: str = "",
         hooks: Hooks | None = None,
+        pretraining_seconds: float = 0.0,
     ) -> None:
         self.model, self.training, self.validation, self.config = model, training, validation, config
         self.vocabulary, self.seed = vocabulary, seed
@@ -99,7 +105,7 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
-        self.progress = Progress()
+        self.progress = Progress(pretraining_seconds=pretraining_seconds)
 
     def run(self, *, resume: bool = False) -> Progress:
         """Train.
@@ -125,6 +131,9 @@ class Trainer:
         """
         if resume:
             self.progress = load_checkpoint(self.folder, self.fingerprint, self.model, self.optimizer)
+        elif self.progress.pretraining_seconds:
+            # Not to be done again after an interruption.
+            self._save()
         while self.progress.epoch < self.config.epochs and not self._has_stalled() and not self._out_of_time():
             self._train_epoch()
             self._validate()
@@ -140,7 +149,8 @@ class Trainer:
         batches = shuffled_batches(self.training.lengths, self.config.max_residues, rng)
         saved_at = time.monotonic()
         for step in range(progress.step, len(batches)):
-            if self._time_used() >= 1:
+            # One step at least: the pretraining may have used up the time.
+            if self._time_used() >= 1 and progress.step:
                 break
             started = time.monotonic()
             rows = batches[step]
@@ -206,12 +216,12 @@ class Trainer:
         return self._time_used() if self.config.minutes else epochs
 
     def _time_used(self) -> float:
-        """Share of `config.minutes` that is used up; 0 without a limit."""
+        """Share of `config.minutes` that is used up, by the pretraining too; 0 without a limit."""
         return self.progress.seconds_in_all / (60 * self.config.minutes) if self.config.minutes else 0.0
 
     def _out_of_time(self) -> bool:
         # An epoch that has begun is still validated.
-        return self._time_used() >= 1 and self.progress.step == 0
+        return self._time_used() >= 1 and self.progress.step == 0 and bool(self.progress.history)
 
     def _save(self) -> None:
         save_checkpoint(self.folder, self.fingerprint, self.progress, self.model, self.optimizer)

@@ -16,7 +16,9 @@ References
    genomics", PLoS ONE 10 (2015), 10.1371/journal.pone.0141287.
 """
 
-from collections.abc import Sequence
+import math
+import time
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +26,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tfclass.config import SkipgramConfig
+from tfclass.config import SkipgramConfig, TrainingConfig
 from tfclass.networks.embeddings import WordEmbedding
 from tfclass.sequence.vocabulary import PAD
+from tfclass.training.loop import Hooks, Interrupted
 
 _BATCH = 8192
 # Standard deviation of the vectors. After six minutes of training validation AP is 0.889, and 0.881 with 1, as wide
@@ -34,11 +37,17 @@ _BATCH = 8192
 _WIDTH = 0.2
 # Drawn anew for each batch and shared by its pairs, which makes their scores one matrix product.
 _DRAWN = 128
+# Of `training.minutes`, at most.
+_SHARE = 0.25
 
 
 def pretrain_words(
-    embedding: WordEmbedding, tokens: Sequence[npt.NDArray[np.uint8]], config: SkipgramConfig, seed: int
-) -> None:
+    embedding: WordEmbedding,
+    tokens: Sequence[npt.NDArray[np.uint8]],
+    config: TrainingConfig,
+    seed: int,
+    hooks: Hooks | None = None,
+) -> float:
     """Set an embedding to the vectors that skip-gram learns.
 
     Parameters
@@ -48,19 +57,44 @@ def pretrain_words(
         standard deviation of 0.2; the others keep what they have.
     tokens : sequence of ndarray of uint8, each of shape (L,)
         Proteins to learn from; of a corpus, the training split only.
-    config : SkipgramConfig
+    config : TrainingConfig
+        Under `minutes` it learns for a quarter of them at most, from fewer pairs.
     seed : int
+    hooks : Hooks, optional
+        `on_pretraining` and `should_stop` are called after each batch.
+
+    Returns
+    -------
+    float
+        Seconds that it took.
+
+    Raises
+    ------
+    Interrupted
+        `hooks.should_stop` said so; the embedding is as it was.
     """
-    stream = WordStream(embedding, tokens, config.window)
+    started = time.monotonic()
+    stream = WordStream(embedding, tokens, config.skipgram.window)
     if not len(stream.places):
-        return
-    vectors_WE = skipgram_vectors(stream, embedding.num_embeddings, embedding.embedding_dim, config, seed)
+        return 0.0
+    hooks, limit = hooks or Hooks(), 60 * _SHARE * config.minutes if config.minutes else math.inf
+
+    def goes_on(share: float) -> bool:
+        seconds = time.monotonic() - started
+        hooks.on_pretraining(min(max(share, seconds / limit), 1.0), seconds)
+        if hooks.should_stop():
+            raise Interrupted
+        return seconds < limit
+
+    n_words, dim = embedding.num_embeddings, embedding.embedding_dim
+    vectors_WE = skipgram_vectors(stream, n_words, dim, config.skipgram, seed, goes_on)
     seen = torch.from_numpy(np.unique(stream.words[stream.places]))
     # What all words share grows as they learn, beyond what tells them apart: it goes first.
     centred_WE = vectors_WE[seen] - vectors_WE[seen].mean(dim=0)
     scaled_WE = _WIDTH * centred_WE / centred_WE.std().clamp_min(1e-6)
     with torch.no_grad():
         embedding.weight[seen.to(embedding.weight.device)] = scaled_WE.to(embedding.weight)
+    return time.monotonic() - started
 
 
 class WordStream:
@@ -112,8 +146,15 @@ class WordStream:
         return self.words[places[same]], self.words[near[same]]
 
 
-def skipgram_vectors(stream: WordStream, n_words: int, dim: int, config: SkipgramConfig, seed: int) -> Tensor:
-    """Learn a vector for every word.
+def skipgram_vectors(
+    stream: WordStream,
+    n_words: int,
+    dim: int,
+    config: SkipgramConfig,
+    seed: int,
+    goes_on: Callable[[float], bool] = lambda _: True,
+) -> Tensor:
+    """Learn a vector for every word, from `config.pairs` pairs, or until `goes_on`, given the share done, is false.
 
     Returns
     -------
@@ -127,13 +168,16 @@ def skipgram_vectors(stream: WordStream, n_words: int, dim: int, config: Skipgra
     optimizer = torch.optim.SparseAdam([*vectors.parameters(), *near.parameters()], lr=config.learning_rate)
     # Frequent words are drawn less often than they occur [1]_.
     share = torch.from_numpy(np.bincount(stream.words[stream.places], minlength=n_words) ** 0.75)
-    for _ in range(-(-config.pairs // _BATCH)):
+    batches = -(-config.pairs // _BATCH)
+    for batch in range(1, batches + 1):
         words, contexts = (torch.from_numpy(drawn) for drawn in stream.pairs(rng, _BATCH))
         negatives = torch.multinomial(share, _DRAWN, replacement=True, generator=generator)
         loss = skipgram_loss(vectors(words), near(contexts), near(negatives), config.negatives)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        if not goes_on(batch / batches):
+            break
     return vectors.weight.detach()
 
 

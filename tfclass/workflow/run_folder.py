@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from tfclass.overrides import override
 from tfclass.training.checkpoint import NAME as CHECKPOINT
 from tfclass.training.start import Start
 
+_log = logging.getLogger(__name__)
 RUN_FILE = "run.json"
 # What only their configurations have; a folder of one kind is not taken for another.
 _TELLING = {"study": "sweep", "models": "zoo"}
@@ -41,6 +43,24 @@ def alone_in(run_dir: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def has_checkpoint(config: TrainConfig) -> bool:
+    """Tell whether a training that is resumed has a checkpoint, or was interrupted before the first one.
+
+    Raises
+    ------
+    CheckpointError
+        There is none, and the training is finished.
+    """
+    folder = Path(config.resume)
+    if not config.resume or (folder / CHECKPOINT).exists():
+        return bool(config.resume)
+    if (folder / "bundle").exists():
+        where, action = str(folder / CHECKPOINT), "name the folder of an interrupted run"
+        raise CheckpointError(where, "no checkpoint, and a finished training", action=action, path=where)
+    _log.warning("%s: no checkpoint yet; training starts at the beginning", folder)
+    return False
 
 
 def bundle_folder(config: TrainConfig) -> Path:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from tfclass.evaluation.cuts import max_mcc_threshold, operating_points
 from tfclass.evaluation.metrics import Scored, all_metrics
 from tfclass.files import check_replaceable
 from tfclass.networks.classifier import Classifier
+from tfclass.networks.embeddings import WordEmbedding
 from tfclass.networks.scoring import logits_of
 from tfclass.networks.zoo import build
 from tfclass.sequence.vocabulary import Vocabulary
@@ -35,7 +37,14 @@ from tfclass.training.targets import check_annotations
 from tfclass.workflow.commands import command_of
 from tfclass.workflow.descriptions import describe_training
 from tfclass.workflow.provenance import training_provenance
-from tfclass.workflow.run_folder import alone_in, bundle_folder, make_run_folder, read_record, write_record
+from tfclass.workflow.run_folder import (
+    alone_in,
+    bundle_folder,
+    has_checkpoint,
+    make_run_folder,
+    read_record,
+    write_record,
+)
 
 
 class Trained(NamedTuple):
@@ -66,7 +75,8 @@ def train_and_package(config: TrainConfig, hooks: Hooks | None = None, parent: s
     Parameters
     ----------
     config : TrainConfig
-        With `resume`, the run folder is that one, and the rest must be as it was.
+        With `resume`, the run folder is that one, and the rest must be as it was. Without a checkpoint in it, training
+        starts at the beginning.
     hooks : Hooks, optional
     parent : str, optional
         Id of the MLflow run to show this one under.
@@ -80,7 +90,7 @@ def train_and_package(config: TrainConfig, hooks: Hooks | None = None, parent: s
     TfclassError
         The corpus, the configuration, the checkpoint or an output is at fault.
     Interrupted
-        Training was stopped; ``run_dir`` has a checkpoint to resume from.
+        Training was stopped; it can be resumed from ``run_dir``.
     """
     with memory_limit_named(config.training.max_residues):
         return _train_and_package(config, hooks or Hooks(), parent)
@@ -98,7 +108,8 @@ def _train_and_package(config: TrainConfig, hooks: Hooks, parent: str) -> Traine
     residues = len(parts["train"].labels) * int(parts["train"].lengths.max())
     check_batches(config.model, config.training.max_residues, residues, device)
     model = build(config.model, vocabulary, len(proteins.classes)).to(device)
-    start = _start(config, model, vocabulary)
+    resume = has_checkpoint(config)
+    start = None if resume or not config.training.start else start_from(config.training.start, model, vocabulary)
     # What can be refused is refused now, not after hours of training.
     check_calibration(config.training.calibration, len(proteins.classes))
     check_replaceable(bundle_folder(config), DESCRIPTION)
@@ -106,11 +117,17 @@ def _train_and_package(config: TrainConfig, hooks: Hooks, parent: str) -> Traine
     previous = str(read_record(run_dir).get("mlflow_run_id", ""))
     ties: dict[str, Any] = {"resume": previous, "parent": parent, "journal": run_dir}
     tags = _tags(config, proteins, device)
-    with alone_in(run_dir), tracked(config.tracking, _run_name(config), tags, **ties, watch=True) as tracker:
+    with ExitStack() as stack:
+        stack.enter_context(alone_in(run_dir))
+        if not config.resume:
+            # MLflow may take its time to answer; an interruption from here on can be resumed.
+            write_record(config, "", start)
+        tracker = stack.enter_context(tracked(config.tracking, _run_name(config), tags, **ties, watch=True))
         # An interrupted run that the store no longer has is a new one there.
         if not config.resume or tracker.run_id not in ("", previous):
             record = write_record(config, tracker.run_id, start)
             _record_start(config, tracker, parts, model, device, record.get("start", {}))
+        seconds = 0.0 if resume else _pretrain(model, config, parts["train"], start, hooks)
         trainer = Trainer(
             model,
             parts["train"],
@@ -121,32 +138,30 @@ def _train_and_package(config: TrainConfig, hooks: Hooks, parent: str) -> Traine
             folder=run_dir,
             fingerprint=_fingerprint(config, proteins),
             hooks=_recording(hooks, tracker),
+            pretraining_seconds=seconds,
         )
-        if _needs_vectors(config, start):
-            pretrain_words(model.embedding, parts["train"].tokens, config.training.skipgram, config.runtime.seed)  # type: ignore[arg-type]
-        progress = trainer.run(resume=bool(config.resume))
+        progress = trainer.run(resume=resume)
         trained = _package(config, trainer, progress, proteins, tracker)
         tracker.metrics({"best_epoch": progress.best_epoch + 1, "best_valid_ap": progress.best_score})
         _record_end(config, tracker, trained, validation_digest(parts["valid"]))
     return trained._replace(registered=tracker.said)
 
 
+def _pretrain(
+    model: Classifier, config: TrainConfig, part: LabelledProteins, start: Start | None, hooks: Hooks
+) -> float:
+    """Learn the first vectors of words, where none came with `start`; return the seconds that it took."""
+    embedding = model.embedding
+    is_copied = start is not None and "embedding.weight" in start.copied
+    if config.model.embedding != "skipgram" or is_copied or not isinstance(embedding, WordEmbedding):
+        return 0.0
+    return pretrain_words(embedding, part.tokens, config.training, config.runtime.seed, hooks)
+
+
 def _tags(config: TrainConfig, proteins: LabelledProteins, device: torch.device) -> dict[str, str]:
     names = {"job": "train", "corpus": config.corpus.name, "network": config.network or config.model.name}
     names["model"] = _name(config)
     return names | {"split": split_policy(proteins, config.split), "device": device.type}
-
-
-def _start(config: TrainConfig, model: Classifier, vocabulary: Vocabulary) -> Start | None:
-    # An interrupted run began with it long ago.
-    if config.resume or not config.training.start:
-        return None
-    return start_from(config.training.start, model, vocabulary)
-
-
-def _needs_vectors(config: TrainConfig, start: Start | None) -> bool:
-    has_some = config.resume or (start is not None and "embedding.weight" in start.copied)
-    return config.model.embedding == "skipgram" and not has_some
 
 
 def _run_name(config: TrainConfig) -> str:
