@@ -4,14 +4,28 @@
 #   FETCH="--taxon 9606"     options for `tfclass data fetch`, with CORPUS=swissprot
 #   EVIDENCE=experimental    of a TF: codes such as exp,ida; empty takes any, with CORPUS=swissprot
 #   MEMBERS=8                of a cluster and class, so many are kept, with CORPUS=swissprot
-#   MODEL=bilstm             a file of conf/model
-#   ARGS="key=value ..."     further Hydra overrides for train and eval, options for predict
-#   FASTA=FILE               what `make predict` reads
+#   MODEL=bilstm             a file of conf/model; for eval and predict also the folder of a model, or a shipped one's name
+#   FASTA=FILE               what `make predict` reads: one file, or several as a shell writes them ("a.fa 'b c.fa'")
 #   RUNS="A B ..."           report folders or MLflow runs of evaluations, for `make compare`
 #   DOMAINS= FAMILIES= UNLABELLED=   what else `make pretrained` learns from, besides CORPUS=FILE
+#
+# More for one step, written as in a shell; `make eval` that trains first uses two of them:
+#
+#   TRAIN_ARGS="training.epochs=12"     Hydra overrides of every training (train, eval, predict, demo, pretrained)
+#   EVAL_ARGS="evaluation.split=valid"  Hydra overrides of the evaluation (eval, demo)
+#   PREDICT_ARGS="--only-tf"            options of predict
+#   COMPARE_ARGS= ZOO_ARGS= SWEEP_ARGS= Hydra overrides of compare, zoo and sweep
+#   TEST_ARGS="-k fasta"                options of pytest
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+
+ifeq ($(origin ARGS),command line)
+$(error ARGS would go to every step: use TRAIN_ARGS, EVAL_ARGS, PREDICT_ARGS, COMPARE_ARGS, ZOO_ARGS, SWEEP_ARGS or TEST_ARGS)
+endif
+
+# `make predict` takes the shipped model, unless one of them says otherwise.
+CHOSEN := $(filter-out undefined,$(origin MODEL) $(origin CORPUS))
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -19,66 +33,110 @@ CORPUS ?= demo
 MODEL ?= bilstm
 FASTA ?= data/examples/proteins.fasta
 PORT ?= 5000
-ARGS ?=
 RUNS ?=
 FETCH ?=
 EVIDENCE ?=
 MEMBERS ?= 8
+TRAIN_ARGS ?=
+EVAL_ARGS ?=
+PREDICT_ARGS ?=
+COMPARE_ARGS ?=
+ZOO_ARGS ?=
+SWEEP_ARGS ?=
+TEST_ARGS ?=
 
 BIN := $(VENV)/bin
 export MLFLOW_DISABLE_TELEMETRY := true
 
+# A name as one word for a shell; an override, with quotes for Hydra in those; a name without what make or a shell would
+# take for something else.
+quoted = '$(subst ','\'',$(1))'
+override_of = $(if $(shell printf %s $(call quoted,$(2)) | LC_ALL=C tr -d 'A-Za-z0-9._/-'),$(call \
+    quoted,$(1)="$(subst $${,\$${,$(subst ",\",$(2)))"),$(1)=$(2))
+plain = $(shell printf %s $(call quoted,$(1)) | LC_ALL=C tr -c 'A-Za-z0-9._\200-\377-' '-')
+# Files of the user's stand in no rule, since make takes some names for something else. This is what makes a target again
+# that one of these (words for a shell) is newer than.
+newer = $(shell for file in $(2); do test "$$file" -nt $(1) && echo FORCE && break; done)
+
+ifneq ($(filter demo,$(MAKECMDGOALS)),)
+override CORPUS := demo
+endif
+
 ifeq ($(CORPUS),demo)
 NAME := demo
 TABLE := data/demo/demo.tsv
+FILE := $(TABLE)
 CORPUS_ARGS := corpus=demo
-TRAIN_ARGS := experiment=demo
+EXPERIMENT := experiment=demo
+STUDY := study=demo
 else ifeq ($(CORPUS),swissprot)
 NAME := swissprot
 TABLE := data/processed/swissprot.tsv
+FILE := $(TABLE)
 CORPUS_ARGS := corpus=swissprot corpus.path=$(TABLE)
-TRAIN_ARGS := $(CORPUS_ARGS)
 else
-NAME := $(notdir $(CORPUS))
-NAME := $(patsubst %.gz,%,$(patsubst %.bz2,%,$(patsubst %.xz,%,$(patsubst %.zst,%,$(NAME)))))
-NAME := $(patsubst %.tsv,%,$(patsubst %.csv,%,$(patsubst %.parquet,%,$(NAME))))
-TABLE := $(CORPUS)
-CORPUS_ARGS := corpus=table corpus.path=$(abspath $(CORPUS)) corpus.name=$(NAME)
-TRAIN_ARGS := $(CORPUS_ARGS)
+FILE := $(value CORPUS)
+NAME := $(call plain,$(shell basename -- $(call quoted,$(FILE)) | sed 's/\.\(gz\|bz2\|xz\|zst\)$$//; s/\.\(tsv\|csv\|parquet\)$$//'))
+TABLE :=
+CORPUS_ARGS := corpus=table $(call override_of,corpus.path,$(FILE)) $(call override_of,corpus.name,$(NAME))
+OWN := $(call quoted,$(FILE))
+ifneq ($(filter data train eval predict zoo sweep pretrained,$(MAKECMDGOALS)),)
+ifeq ($(shell test -f $(OWN) && echo there),)
+$(error CORPUS=$(FILE): no such file; name a labelled table, demo or swissprot)
+endif
+endif
 endif
 
+# A network is trained where there is no model of it yet; a model by its folder or name is taken as it is.
+NETWORKS := $(patsubst conf/model/%.yaml,%,$(wildcard conf/model/*.yaml))
+ifneq ($(filter $(NETWORKS),$(MODEL)),)
 BUNDLE := models/$(NAME)-$(MODEL)
+MADE := $(BUNDLE)/bundle.json
+else
+BUNDLE := $(value MODEL)
+endif
+GENERATED := note: $(BUNDLE) was trained on generated proteins; what it says about real ones means nothing
 PRETRAINED := models/pretrained/$(NAME)
-REPORT := reports/$(NAME)-$(MODEL)
+REPORT := reports/$(NAME)-$(call plain,$(value MODEL))
+# One file of this name, else the words that a shell makes of it.
+READ := $(if $(shell test -e $(call quoted,$(value FASTA)) && echo there),$(call quoted,$(value FASTA)),$(value FASTA))
 
-TRAIN = $(BIN)/tfclass train $(TRAIN_ARGS) model=$(MODEL) bundle=$(BUNDLE) $(ARGS)
-EVALUATE = $(BIN)/tfclass evaluate $(CORPUS_ARGS) bundle=$(BUNDLE) report=$(REPORT) $(ARGS)
+TRAIN = $(BIN)/tfclass train $(or $(EXPERIMENT),$(CORPUS_ARGS)) $(call override_of,model,$(value MODEL)) \
+    $(call override_of,bundle,$(BUNDLE)) $(TRAIN_ARGS)
+EVALUATE = $(BIN)/tfclass evaluate $(CORPUS_ARGS) $(call override_of,bundle,$(BUNDLE)) \
+    $(call override_of,report,$(REPORT)) $(EVAL_ARGS)
 
-.PHONY: help setup data train eval compare predict zoo long-range pretrained ui demo test lint bench docs clean
+.PHONY: help setup data train eval compare predict zoo sweep long-range pretrained ui demo test lint bench docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Options: CORPUS=demo|swissprot|FILE  MODEL=bilstm  ARGS='key=value ...'  FASTA=FILE  (see the top of the Makefile)"
+	@echo "  Options: CORPUS=demo|swissprot|FILE  MODEL=bilstm  FASTA=FILE, and for one step each"
+	@echo "  TRAIN_ARGS= EVAL_ARGS= PREDICT_ARGS= COMPARE_ARGS= ZOO_ARGS= SWEEP_ARGS= TEST_ARGS= (see the top of the Makefile)"
 
 setup: $(VENV)/.installed ## Make the environment (.venv) with tfclass in it
 
 data: $(TABLE) ## Make the corpus: fetch, label, cluster, split, audit (CORPUS=swissprot), or generate it
+	$(if $(TABLE),,@echo "a table of your own needs no making; check it with: tfclass data check" $(call quoted,$(OWN)))
 
 train: $(VENV)/.installed $(TABLE) ## Train; every call is a new run in MLflow, the last one is the model
 	$(TRAIN)
 
-eval: $(BUNDLE)/bundle.json ## Evaluate the model on the test split; trains first where there is none
+eval: $(MADE) | $(VENV)/.installed ## Evaluate the model on the test split; trains first where there is none
 	$(EVALUATE)
 
 compare: $(VENV)/.installed ## Hold reports against the first of them (RUNS="reports/A reports/B"; MLflow run ids too)
-	$(BIN)/tfclass evaluate compare $(RUNS) $(ARGS)
+	$(BIN)/tfclass evaluate compare $(RUNS) $(COMPARE_ARGS)
 
-predict: $(BUNDLE)/bundle.json ## Predict FASTA=FILE with the model
-	$(BIN)/tfclass predict $(FASTA) --model $(BUNDLE) $(ARGS)
+predict: $(if $(CHOSEN),$(MADE)) | $(VENV)/.installed ## Predict FASTA=FILE with the shipped model, or that of MODEL= and CORPUS=
+	$(if $(CHOSEN),$(if $(MADE),$(if $(filter demo,$(NAME)),@echo $(call quoted,$(GENERATED)) >&2)))
+	$(BIN)/tfclass predict $(READ) $(if $(CHOSEN),--model $(call quoted,$(BUNDLE))) $(PREDICT_ARGS)
 
-zoo: $(VENV)/.installed $(TABLE) ## Train every network with the same budget; one table (ARGS='training.minutes=10')
-	$(BIN)/tfclass zoo $(CORPUS_ARGS) $(ARGS)
+zoo: $(VENV)/.installed $(TABLE) ## Train every network with the same budget; one table (ZOO_ARGS='training.minutes=10')
+	$(BIN)/tfclass zoo $(CORPUS_ARGS) $(ZOO_ARGS)
+
+sweep: $(VENV)/.installed-sweep $(TABLE) ## Search for good options by many trainings (SWEEP_ARGS='study.n_trials=50')
+	$(BIN)/tfclass sweep $(or $(EXPERIMENT),$(CORPUS_ARGS)) $(STUDY) $(call override_of,model,$(value MODEL)) $(SWEEP_ARGS)
 
 long-range: $(VENV)/.installed ## What each recurrent network remembers over 10 to 1000 residues; figures into docs/
 	$(BIN)/python benchmarks/long_range.py
@@ -88,11 +146,16 @@ pretrained: $(PRETRAINED)/tf-bilstm/bundle.json ## Make the model that ships: pr
 ui: $(VENV)/.installed ## Serve the MLflow UI on this machine, port 5000 (PORT=...)
 	$(BIN)/tfclass ui --port $(PORT)
 
-demo: $(REPORT)/report.json ## Everything once: set up, generate, train, evaluate, predict
-	$(BIN)/tfclass predict $(FASTA) --model $(BUNDLE)
+demo: $(REPORT)/report.json data/demo/demo.fasta ## Everything once: set up, generate, train, evaluate, predict
+	@echo
+	@echo "Generated proteins (each id ends in its label), predicted by the model that was trained on generated ones:"
+	$(BIN)/tfclass predict data/demo/demo.fasta --model $(call quoted,$(BUNDLE))
+	@echo
+	@echo "Real proteins, predicted by the model that ships with tfclass:"
+	$(BIN)/tfclass predict data/examples/proteins.fasta
 
 test: $(VENV)/.installed-test ## Run the tests, on up to four cores
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 $(TEST_ARGS)
 
 lint: $(VENV)/.installed-test ## Check style and types
 	$(BIN)/ruff check .
@@ -119,31 +182,46 @@ $(VENV)/.installed-making: $(VENV)/.installed
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[profiles,homology]'
 	@touch $@
 
+$(VENV)/.installed-sweep: $(VENV)/.installed
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[sweep]'
+	@touch $@
+
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[test]'
 	@touch $@
 
-$(PRETRAINED)/profiles.h3m.zst: $(TABLE) $(DOMAINS) | $(VENV)/.installed-making
-	$(BIN)/tfclass profiles build $< -o $@ $(if $(DOMAINS),--domains $(DOMAINS))
+# What `make pretrained` reads of the user's, as words for a shell.
+DOMAIN_FILE := $(if $(DOMAINS),$(call quoted,$(value DOMAINS)))
+FAMILY_FILE := $(if $(FAMILIES),$(call quoted,$(value FAMILIES)))
+OTHERS_FILE := $(if $(UNLABELLED),$(call quoted,$(value UNLABELLED)))
+LEARNED := $(call override_of,corpus.path,$(FILE))
 
-$(PRETRAINED)/start/bundle.json: $(TABLE) | $(VENV)/.installed
-	$(BIN)/tfclass train experiment=pretrained_start corpus.path=$(abspath $<) bundle=$(@D) $(ARGS)
+$(PRETRAINED)/profiles.h3m.zst: $(TABLE) $(call newer,$(PRETRAINED)/profiles.h3m.zst,$(OWN) $(DOMAIN_FILE)) | $(VENV)/.installed-making
+	$(BIN)/tfclass profiles build $(call quoted,$(FILE)) -o $@ $(if $(DOMAINS),--domains $(DOMAIN_FILE))
+
+$(PRETRAINED)/start/bundle.json: $(TABLE) $(call newer,$(PRETRAINED)/start/bundle.json,$(OWN)) | $(VENV)/.installed
+	$(BIN)/tfclass train experiment=pretrained_start $(LEARNED) $(call override_of,bundle,$(@D)) $(TRAIN_ARGS)
 
 $(PRETRAINED)/teacher/bundle.json: $(TABLE) $(PRETRAINED)/start/bundle.json $(PRETRAINED)/profiles.h3m.zst
-	$(BIN)/tfclass model attach $(PRETRAINED)/start $< --profiles $(PRETRAINED)/profiles.h3m.zst --homology -o $(@D)
+	$(BIN)/tfclass model attach $(PRETRAINED)/start $(call quoted,$(FILE)) --profiles $(PRETRAINED)/profiles.h3m.zst --homology -o $(@D)
 
-$(PRETRAINED)/enriched.tsv: $(TABLE) $(PRETRAINED)/teacher/bundle.json $(DOMAINS) $(FAMILIES) $(UNLABELLED)
-	$(BIN)/tfclass profiles enrich $< --teacher $(PRETRAINED)/teacher -o $@ $(if $(DOMAINS),--domains $(DOMAINS)) \
-	    $(if $(FAMILIES),--families $(FAMILIES)) $(if $(UNLABELLED),--unlabelled $(UNLABELLED))
+$(PRETRAINED)/enriched.tsv: $(TABLE) $(PRETRAINED)/teacher/bundle.json $(call newer,$(PRETRAINED)/enriched.tsv,$(DOMAIN_FILE) $(FAMILY_FILE) $(OTHERS_FILE))
+	$(BIN)/tfclass profiles enrich $(call quoted,$(FILE)) --teacher $(PRETRAINED)/teacher -o $@ $(if $(DOMAINS),--domains $(DOMAIN_FILE)) \
+	    $(if $(FAMILIES),--families $(FAMILY_FILE)) $(if $(UNLABELLED),--unlabelled $(OTHERS_FILE))
 
 $(PRETRAINED)/network/bundle.json: $(PRETRAINED)/enriched.tsv $(PRETRAINED)/start/bundle.json
-	$(BIN)/tfclass train experiment=pretrained corpus.path=$(abspath $<) training.start=$(PRETRAINED)/start bundle=$(@D) $(ARGS)
+	$(BIN)/tfclass train experiment=pretrained $(call override_of,corpus.path,$<) training.start=$(PRETRAINED)/start bundle=$(@D) $(TRAIN_ARGS)
 
 $(PRETRAINED)/tf-bilstm/bundle.json: $(TABLE) $(PRETRAINED)/network/bundle.json $(PRETRAINED)/profiles.h3m.zst
-	$(BIN)/tfclass model attach $(PRETRAINED)/network $< --profiles $(PRETRAINED)/profiles.h3m.zst -o $(@D)
+	$(BIN)/tfclass model attach $(PRETRAINED)/network $(call quoted,$(FILE)) --profiles $(PRETRAINED)/profiles.h3m.zst -o $(@D)
 
 data/demo/demo.tsv: | $(VENV)/.installed
 	$(BIN)/tfclass data demo -o $@
+
+# Three proteins of each class that the model was not trained on.
+data/demo/demo.fasta: data/demo/demo.tsv
+	awk -F '\t' 'NR == 1 { for (i = 1; i <= NF; i++) at[$$i] = i; next } \
+	    $$at["split"] == "test" && n[$$at["label"]]++ < 3 { print ">" $$at["id"] "_" $$at["label"]; print $$at["sequence"] }' $< > $@
 
 # An interrupted download goes on where it was.
 data/raw/uniprot/manifest.json: | $(VENV)/.installed
@@ -167,8 +245,13 @@ data/interim/swissprot.split.tsv: data/interim/swissprot.clustered.tsv | $(VENV)
 data/processed/swissprot.tsv: data/interim/swissprot.split.tsv | $(VENV)/.installed
 	$(BIN)/tfclass data audit $< -o $@ --move
 
-$(BUNDLE)/bundle.json: $(TABLE) | $(VENV)/.installed
+ifneq ($(MADE),)
+$(MADE): $(TABLE) $(call newer,$(MADE),$(OWN)) | $(VENV)/.installed
 	$(TRAIN)
+endif
 
-$(REPORT)/report.json: $(BUNDLE)/bundle.json
+$(REPORT)/report.json: $(MADE)
 	$(EVALUATE)
+
+# What is never there, so that whatever needs it is made again.
+FORCE:

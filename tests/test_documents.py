@@ -1,10 +1,13 @@
 """The README, the documentation and the Makefile say what is so."""
 
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "data" / "README.md", *sorted(ROOT.glob("docs/*.md"))]
@@ -37,9 +40,84 @@ def test_make_help_names_every_target_that_can_be_asked_for():
     assert set(re.findall(r"^  make ([\w-]+)", make("help"), re.M)) == set(phony.split())
 
 
-def test_the_stages_of_make_depend_on_files_and_names_follow_the_corpus():
-    planned = make("-n", "eval", "CORPUS=somewhere/proteins.tsv.gz", "VENV=none", "--what-if=somewhere/proteins.tsv.gz")
+def test_the_stages_of_make_depend_on_files_and_names_follow_the_corpus(tmp_path):
+    (tmp_path / "proteins.tsv.gz").touch()
+    planned = make("-n", "eval", f"CORPUS={tmp_path}/proteins.tsv.gz", "VENV=none")
     assert "corpus.name=proteins" in planned
     assert planned.index("tfclass train") < planned.index("tfclass evaluate")
     assert "bundle=models/proteins-bilstm" in planned
     assert "data demo" not in planned
+
+
+def planned(target, *arguments):
+    """Split what make would run into commands, and those into words."""
+    commands = make("-n", target, "VENV=none", *arguments).replace("\\\n", " ").splitlines()
+    return [shlex.split(command) for command in commands if command.startswith("none/bin/tfclass")]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["my table.tsv", "ü.tsv", "a=b.tsv", "a,b.tsv", "a#b.tsv", "a:b.tsv", "a;b.tsv", "a|b.tsv", "a&b.tsv", "a%b.tsv"]
+    + ["a$b.tsv", "a${b}.tsv", "it's.tsv", 'a"b.tsv', "[a]{b}(c).tsv", "a*?b.tsv", "~a.tsv", "a\\b.tsv", "a!<b>^`.tsv"],
+)
+def test_a_table_of_any_name_reaches_every_step(name, tmp_path):
+    (tmp_path / name).touch()
+    train, evaluate = planned("eval", f"CORPUS={tmp_path / name}")
+    for words in (train, evaluate):
+        overrides = [OverridesParser.create().parse_override(word) for word in words[2:]]
+        config = OmegaConf.create({each.key_or_group: each.value() for each in overrides})
+        assert OmegaConf.to_container(config, resolve=True)["corpus.path"] == str(tmp_path / name)  # type: ignore[index, call-overload]
+    # A model that is older than the table is trained again, and only then.
+    assert [words[1] for words in (train, evaluate)] == ["train", "evaluate"]
+
+
+def test_predict_takes_the_shipped_model_unless_another_is_asked_for():
+    assert planned("predict") == [["none/bin/tfclass", "predict", "data/examples/proteins.fasta"]]
+    assert planned("predict", "MODEL=tf-bilstm")[-1][-2:] == ["--model", "tf-bilstm"]
+    assert planned("predict", "MODEL=my models/ü", "FASTA=a.fa 'b c.fa'", "PREDICT_ARGS=--only-tf") == [
+        ["none/bin/tfclass", "predict", "a.fa", "b c.fa", "--model", "my models/ü", "--only-tf"]
+    ]
+    trained = planned("predict", "MODEL=gru", "TRAIN_ARGS=training.epochs=2", "PREDICT_ARGS=--only-tf")
+    assert [words[1] for words in trained] == ["data", "train", "predict"]
+    assert trained[1][-1] == "training.epochs=2"
+    assert trained[2][-3:] == ["--model", "models/demo-gru", "--only-tf"]
+    assert "was trained on generated proteins" in make("-n", "predict", "CORPUS=demo")
+
+
+def test_a_fasta_file_of_any_name_is_read(tmp_path):
+    for name in ("my proteins.fa", "it's.fa", "a$b;c.fa", "ü.fa"):
+        (tmp_path / name).touch()
+        assert planned("predict", f"FASTA={tmp_path / name}")[0][2:] == [str(tmp_path / name)]
+
+
+def test_the_demo_shows_generated_proteins_first_and_real_ones_by_the_shipped_model():
+    *_, generated, real = planned("demo", "CORPUS=other.tsv")
+    assert generated[1:] == ["predict", "data/demo/demo.fasta", "--model", "models/demo-bilstm"]
+    assert real[1:] == ["predict", "data/examples/proteins.fasta"]
+
+
+def test_each_step_has_arguments_of_its_own():
+    train, evaluate = planned("eval", "TRAIN_ARGS=training.epochs=2", "EVAL_ARGS=evaluation.split=valid")[-2:]
+    assert ("training.epochs=2" in train, "training.epochs=2" in evaluate) == (True, False)
+    assert ("evaluation.split=valid" in train, "evaluation.split=valid" in evaluate) == (False, True)
+    assert planned("sweep", "SWEEP_ARGS=study.n_trials=2")[-1][1:] == [
+        *("sweep", "experiment=demo", "study=demo", "model=bilstm", "study.n_trials=2")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            ["train", "CORPUS=nope.tsv"],
+            "CORPUS=nope.tsv: no such file; name a labelled table, demo or swissprot.  Stop.",
+        ),
+        (["eval", "ARGS=training.epochs=2"], "ARGS would go to every step: use TRAIN_ARGS, EVAL_ARGS, PREDICT_ARGS,"),
+    ],
+    ids=["no such table", "arguments for all"],
+)
+def test_make_refuses_in_one_line(arguments, words):
+    refused = subprocess.run(["make", *arguments, "VENV=none"], cwd=ROOT, capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert words in refused.stderr
+    assert refused.stderr.count("\n") == 1
