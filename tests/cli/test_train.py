@@ -193,11 +193,15 @@ def test_a_search_trains_its_trials_and_names_the_best(tfclass, corpus, tmp_path
     table = (tmp_path / "found" / "trials.tsv").read_text().splitlines()
     assert table[0] == "trial\tstate\tvalid_ap\tepochs\ttraining.learning_rate"
     assert [line.split("\t")[1] for line in table[1:]] == ["complete", "complete"]
-    assert found.err.splitlines()[-1].startswith(
-        "to train with the best: tfclass train ... training.learning_rate=0.00"
-    )
+    *_, last = found.err.splitlines()
+    assert last.startswith(f"to train with the best: tfclass train {corpus} ")
+    command = shlex.split(last.removeprefix("to train with the best: "))
+    assert command[2:-1] == [corpus, *options, "training.epochs=1"]
+    assert command[-1].startswith("training.learning_rate=0.00")
+    trained = tfclass(*command[1:], "bundle=best")
+    assert trained.status == 0, trained.err
     again = tfclass(*search)
-    assert (again.status, "epoch" in again.err, again.out) == (0, False, found.out)
+    assert (again.status, "epoch   1" in again.err, again.out) == (0, False, found.out)
 
 
 def test_replaying_needs_something_to_deliver(tfclass, tmp_path):

@@ -1,7 +1,7 @@
 """``tfclass sweep``: many trainings in search of good options."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import typer
@@ -16,9 +16,11 @@ def sweep(context: typer.Context) -> None:
 
 
 def _job(values: Mapping[str, Any]) -> None:
+    from hydra.core.hydra_config import HydraConfig
+
     from tfclass.cli.console import trainings_display
     from tfclass.config import from_mapping
-    from tfclass.workflow.commands import for_hydra
+    from tfclass.overrides import override
     from tfclass.workflow.search import SweepConfig
     from tfclass.workflow.sweep import TABLE, run_sweep
 
@@ -28,5 +30,12 @@ def _job(values: Mapping[str, Any]) -> None:
     typer.echo(swept.trials.to_string(index=False, float_format=lambda value: f"{value:.4g}", na_rep=""))
     typer.echo(f"trials: {config.run_dir}/{TABLE}", err=True)
     if swept.best:
-        overrides = shlex.join(f"{name}={for_hydra(value)}" for name, value in swept.best.items())
-        typer.echo(f"to train with the best: tfclass train ... {overrides}", err=True)
+        fixed = [shlex.quote(each) for each in _of_training(HydraConfig.get().overrides.task, swept.best)]
+        best = [override(name, value) for name, value in swept.best.items()]
+        typer.echo(f"to train with the best: {' '.join(['tfclass', 'train', *fixed, *best])}", err=True)
+
+
+def _of_training(overrides: Sequence[str], best: Collection[str]) -> list[str]:
+    """Leave out what only a sweep knows, or what it has found."""
+    keys = ((each, each.lstrip("+~").partition("=")[0]) for each in overrides)
+    return [each for each, key in keys if key.partition(".")[0] not in ("study", "run_dir") and key not in best]
