@@ -8,7 +8,7 @@ import struct
 import zipfile
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor, nn
@@ -132,6 +132,11 @@ def save_checkpoint(
     model : Module
     optimizer : Optimizer
         Its state and the random generators' are kept too.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written; an earlier checkpoint stays as it was.
     """
     content = {
         "fingerprint": fingerprint,
@@ -142,7 +147,32 @@ def save_checkpoint(
         "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
     with whole_file(folder / NAME) as stream:
-        torch.save(content, stream)
+        checked = _Checked(stream)
+        try:
+            torch.save(content, checked)
+        except RuntimeError as error:
+            # Torch does not say why a write failed.
+            raise checked.error or error from error
+
+
+class _Checked:
+    """A file that keeps the error of a write that failed."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream = stream
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        """Write, as a file does."""
+        try:
+            return self.stream.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        """Hand all that was written to the system."""
+        self.stream.flush()
 
 
 def load_checkpoint(folder: Path, fingerprint: str, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
