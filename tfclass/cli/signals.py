@@ -6,18 +6,23 @@ from contextlib import contextmanager
 
 import typer
 
+# Windows has no SIGHUP.
+_ENDINGS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+
 
 @contextmanager
 def stop_on_signal() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C or SIGTERM into a request to stop after the batch; a second one stops at once."""
+    """Turn the first Ctrl-C, SIGTERM or SIGHUP into a request to stop after the batch; a second one stops at once."""
     asked: list[int] = []
 
     def ask(number: int, _: object) -> None:
         asked.append(number)
-        typer.echo("stopping after this batch; once more to stop at once", err=True)
         signal.signal(number, signal.default_int_handler)
+        if number != getattr(signal, "SIGHUP", None):
+            # After a hang-up there is no terminal to write to.
+            typer.echo("stopping after this batch; once more to stop at once", err=True)
 
-    with _handled((signal.SIGINT, signal.SIGTERM), ask):
+    with _handled((signal.SIGINT, *_ENDINGS), ask):
         yield lambda: bool(asked)
 
 
@@ -30,8 +35,7 @@ def stop_at_once(*, goes_on: bool) -> Iterator[None]:
         received[0] = signal.Signals(number)
         raise KeyboardInterrupt
 
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    with _handled(numbers, stop):
+    with _handled(_ENDINGS, stop):
         try:
             yield
         except KeyboardInterrupt:
@@ -41,9 +45,15 @@ def stop_at_once(*, goes_on: bool) -> Iterator[None]:
 
 @contextmanager
 def _handled(numbers: Iterable[signal.Signals], handler: Callable[[int, object], None]) -> Iterator[None]:
-    previous = {number: signal.signal(number, handler) for number in numbers}
+    # What `nohup` started goes on after a hang-up.
+    ignored = {getattr(signal, "SIGHUP", None)} if _hang_up_is_ignored() else set()
+    previous = {number: signal.signal(number, handler) for number in numbers if number not in ignored}
     try:
         yield
     finally:
         for number, before in previous.items():
             signal.signal(number, before)
+
+
+def _hang_up_is_ignored() -> bool:
+    return hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN

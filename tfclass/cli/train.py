@@ -46,7 +46,7 @@ class _Job:
         from tfclass.config import TrainConfig, from_mapping
         from tfclass.workflow import train_and_package
 
-        config = from_mapping(TrainConfig, _resumed(values) if values.get("resume") else values)
+        config = _resumed(values) if values.get("resume") else from_mapping(TrainConfig, values)
         self.last[:] = [config.resume or config.run_dir]
         config = self._in_sweep(config)
         with stop_on_signal() as should_stop, training_display(config.training.epochs) as hooks:
@@ -85,13 +85,14 @@ class _Job:
         return replace(config, tracking=replace(config.tracking, run_name=name, register=""))
 
 
-def _resumed(values: Mapping[str, Any]) -> Mapping[str, Any]:
+def _resumed(values: Mapping[str, Any]) -> "TrainConfig":
     """Give the interrupted run's own configuration, so that nothing has to be typed again."""
     from hydra.core.hydra_config import HydraConfig
 
+    from tfclass.config import TrainConfig, from_mapping
     from tfclass.errors import CheckpointError, ConfigError
     from tfclass.overrides import override
-    from tfclass.workflow.run_folder import RUN_FILE, read_record
+    from tfclass.workflow.run_folder import RUN_FILE, read_record, resumed
 
     others = [o for o in HydraConfig.get().overrides.task if not o.startswith("resume=")]
     if others:
@@ -105,4 +106,8 @@ def _resumed(values: Mapping[str, Any]) -> Mapping[str, Any]:
             found = f"no {RUN_FILE}: nothing was trained there yet"
             action = f"start anew with tfclass train {override('run_dir', str(folder))} and the options of before"
         raise CheckpointError(str(folder), found, action=action, path=str(folder))
-    return {**record["config"], "resume": str(folder)}
+    try:
+        return from_mapping(TrainConfig, resumed(folder, record))
+    except ConfigError as error:
+        where, action = f"{folder / RUN_FILE}, {error.where}", "restore the file, or start anew"
+        raise CheckpointError(where, error.found, error.expected, action, path=str(folder)) from None

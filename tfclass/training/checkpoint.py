@@ -5,17 +5,20 @@ The only module that uses torch's own file format, and only with ``weights_only=
 
 import pickle
 import struct
+import typing
 import zipfile
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from tfclass.compression import DAMAGED
 from tfclass.errors import CheckpointError
 from tfclass.files import whole_file
+from tfclass.limits import in_words
 
 NAME = "checkpoint.pt"
 # What zipfile, pickle and torch make of bytes that were altered.
@@ -25,6 +28,10 @@ _DAMAGED = (
 )
 
 
+# Besides the weights: names, the history, the states of random generators.
+_OTHER_BYTES = 1 << 26
+# What an epoch's entry in the history has at least.
+_ENTRY = {"epoch", "train_loss", "train_seconds", "train_residues", "valid_loss", "valid_ap"}
 _PARTS = {"fingerprint", "progress", "model", "optimizer", "rng", "cuda_rng"}
 
 
@@ -149,7 +156,7 @@ def save_checkpoint(
     with whole_file(folder / NAME) as stream:
         checked = _Checked(stream)
         try:
-            torch.save(content, checked)
+            torch.save(content, checked)  # type: ignore[arg-type]
         except RuntimeError as error:
             # Torch does not say why a write failed.
             raise checked.error or error from error
@@ -188,23 +195,88 @@ def load_checkpoint(folder: Path, fingerprint: str, model: nn.Module, optimizer:
         There is none, it is damaged, or it belongs to another configuration or corpus.
     """
     path = folder / NAME
-    content = _read(path)
+    content = _read(path, _bytes_at_most(model))
     if content["fingerprint"] != fingerprint:
         expected = "one made with this configuration and corpus"
         action = "resume with the options of the interrupted run, or start a new one"
         raise CheckpointError(str(path), "a checkpoint of another training", expected, action, path=str(path))
-    model.load_state_dict(content["model"])
-    optimizer.load_state_dict(content["optimizer"])
-    torch.set_rng_state(content["rng"])
-    if content["cuda_rng"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(content["cuda_rng"])
+    try:
+        _check(content, model, optimizer)
+        model.load_state_dict(content["model"])
+        optimizer.load_state_dict(content["optimizer"])
+        torch.set_rng_state(content["rng"])
+        if content["cuda_rng"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(content["cuda_rng"])
+    except (*_DAMAGED, RecursionError) as error:
+        raise _damaged(path, str(error)) from error
     return Progress(**content["progress"])
 
 
-def _read(path: Path) -> dict[str, Any]:
+def check_progress(progress: Progress, model: nn.Module, folder: Path) -> None:
+    """Make sure that what a checkpoint says of a training goes together, and with the network; `CheckpointError`."""
+    counts = (progress.epoch, progress.step, progress.n_seen, progress.residues_seen)
+    if min(counts) < 0 or (progress.step > 0) != (progress.n_seen > 0) or len(progress.history) != progress.epoch:
+        reason = "counts that do not go together"
+    elif not -1 <= progress.best_epoch < max(progress.epoch, 1) or (progress.best_epoch < 0) == bool(
+        progress.best_weights
+    ):
+        reason = "a best epoch that was not"
+    elif any(not entry.keys() >= _ENTRY for entry in progress.history):
+        reason = "an epoch without its scores"
+    elif progress.best_weights and _shapes(progress.best_weights) != _shapes(model.state_dict()):
+        reason = "best weights of another network"
+    else:
+        return
+    raise _damaged(folder / NAME, reason)
+
+
+def _check(content: dict[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Make sure that values are of the types and shapes of this training; `ValueError` and its kin where not."""
+    for name, hint in typing.get_type_hints(Progress).items():
+        if name != "best_weights":
+            TypeAdapter(hint).validate_python(content["progress"][name], strict=True)
+    # Whether they are this network's is asked when they are needed.
+    _shapes(content["progress"]["best_weights"])
+    if _shapes(content["model"]) != _shapes(model.state_dict()):
+        raise ValueError("weights of another network")
+    moments, groups = content["optimizer"]["state"], content["optimizer"]["param_groups"]
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    # Before the first step there is none.
+    if moments and [_shapes(moments[i]) for i in range(len(parameters))] != [_moments(p) for p in parameters]:
+        raise ValueError("an optimiser of another network")
+    if _options(groups) != _options(optimizer.state_dict()["param_groups"]):
+        raise ValueError("an optimiser with other options")
+
+
+def _options(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    # The learning rate is another one at every step.
+    return [{key: value for key, value in group.items() if key != "lr"} for group in groups]
+
+
+def _shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[Any, ...]]:
+    return {name: (tensor.shape, tensor.dtype, tensor.layout) for name, tensor in tensors.items()}
+
+
+def _moments(parameter: Tensor) -> dict[str, tuple[Any, ...]]:
+    like = (parameter.shape, parameter.dtype, parameter.layout)
+    return {"step": (torch.Size(), torch.float32, torch.strided), "exp_avg": like, "exp_avg_sq": like}
+
+
+def _bytes_at_most(model: nn.Module) -> int:
+    """Return how large a checkpoint of this network can be: weights, the best ones, and AdamW's two means of each."""
+    weights = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
+    return 8 * weights + _OTHER_BYTES
+
+
+def _read(path: Path, most: int) -> dict[str, Any]:
     try:
+        if path.exists() and not (path.is_file() and path.stat().st_size <= most):
+            raise ValueError(f"no plain file of at most {in_words(most)}")
         # Torch writes checksums, and does not look at them when it reads.
         with zipfile.ZipFile(path) as parts:
+            # Nor does it pack them, so that none can be larger than the file.
+            if sum(part.file_size for part in parts.infolist()) > most:
+                raise zipfile.BadZipFile("parts larger than the file")
             altered = parts.testzip()
         if altered:
             raise zipfile.BadZipFile(f"the checksum of {altered} does not match")
@@ -213,9 +285,14 @@ def _read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         action = "name the folder of an interrupted run"
         raise CheckpointError(str(path), "no checkpoint", action=action, path=str(path)) from None
-    except _DAMAGED as error:
-        raise CheckpointError(str(path), f"a damaged checkpoint ({error})", path=str(path)) from error
+    except (*_DAMAGED, RecursionError) as error:
+        raise _damaged(path, str(error)) from error
     if not is_ours:
         expected = "one of this version of tfclass"
         raise CheckpointError(str(path), "no checkpoint, or another version's", expected, path=str(path))
     return content
+
+
+def _damaged(path: Path, reason: str) -> CheckpointError:
+    found = f"a damaged checkpoint ({reason.strip().splitlines()[0][:200] if reason.strip() else 'unreadable'})"
+    return CheckpointError(str(path), found, action="start anew", path=str(path))

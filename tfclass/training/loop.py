@@ -31,7 +31,7 @@ from tfclass.networks.classifier import Classifier
 from tfclass.networks.scoring import scores_of
 from tfclass.sequence.vocabulary import Vocabulary
 from tfclass.training.augmentation import drop_residues, substitute_residues
-from tfclass.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from tfclass.training.checkpoint import Progress, check_progress, load_checkpoint, save_checkpoint
 from tfclass.training.targets import Targets, figures
 
 
@@ -131,6 +131,7 @@ class Trainer:
         """
         if resume:
             self.progress = load_checkpoint(self.folder, self.fingerprint, self.model, self.optimizer)
+            check_progress(self.progress, self.model, self.folder)
         elif self.progress.pretraining_seconds:
             # Not to be done again after an interruption.
             self._save()

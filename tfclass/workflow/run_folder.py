@@ -3,7 +3,7 @@
 import contextlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from tfclass.training.start import Start
 
 _log = logging.getLogger(__name__)
 RUN_FILE = "run.json"
+_MOST_BYTES = 1 << 24
 # What only their configurations have; a folder of one kind is not taken for another.
 _TELLING = {"study": "sweep", "models": "zoo"}
 
@@ -77,17 +78,60 @@ def read_record(folder: Path, kind: str = "training") -> dict[str, Any]:
         It cannot be read, or is of another kind.
     """
     try:
-        content = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
-        config = content["config"]
+        content = json.loads(_read(folder / RUN_FILE))
+        kinds = {"config": dict, "mlflow_run_id": str, "start": dict}
+        if (
+            any(not isinstance(content.get(key, kind()), kind) for key, kind in kinds.items())
+            or "config" not in content
+        ):
+            raise ValueError("values of other types")
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         action = "choose another folder, or remove this one"
         raise CheckpointError(str(folder), f"no readable {RUN_FILE}", action=action, path=str(folder)) from error
+    config = content["config"]
     found = next((name for key, name in _TELLING.items() if key in config), "training")
     if found != kind:
         expected = f"a {kind}'s, or an empty one"
         raise CheckpointError(str(folder), f"the folder of a {found}", expected, "choose another", path=str(folder))
+    return content
+
+
+def resumed(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration of an interrupted training, for the place where its folder is now.
+
+    A bundle or a table inside the folder is looked for inside it, also where the folder was moved or copied; one
+    elsewhere stays where it was.
+
+    Parameters
+    ----------
+    folder : Path
+        With `record` in it.
+    record : mapping
+        As `read_record` returned it.
+    """
+    before, config = record["config"].get("run_dir"), {**record["config"], "resume": str(folder)}
+
+    def moved(place: Any) -> Any:  # noqa: ANN401 - of whatever type it is, which is checked later
+        if isinstance(place, str) and isinstance(before, str) and Path(place).is_relative_to(before):
+            return str(folder / Path(place).relative_to(before))
+        return place
+
+    config["bundle"] = moved(config.get("bundle", ""))
+    if isinstance(config.get("corpus"), dict):
+        config["corpus"] = config["corpus"] | {"path": moved(config["corpus"].get("path"))}
+    return config
+
+
+def _read(path: Path) -> bytes:
+    """Read a file of at most `_MOST_BYTES`; `ValueError` where it is larger, or a pipe or device, which may not end."""
+    if path.exists() and not path.is_file():
+        raise ValueError("no plain file")
+    with path.open("rb") as stream:
+        content = stream.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise ValueError("too large")
     return content
 
 
@@ -96,7 +140,7 @@ def write_record(config: TrainConfig, run_id: str, start: Start | None) -> dict[
     # Resuming may happen from another folder.
     saved = to_mapping(config)
     folder = Path(config.resume or config.run_dir)
-    saved |= {"resume": "", "run_dir": str(folder), "bundle": str(bundle_folder(config).resolve())}
+    saved |= {"resume": "", "run_dir": str(folder.resolve()), "bundle": str(bundle_folder(config).resolve())}
     saved |= {"corpus": saved["corpus"] | {"path": str(Path(config.corpus.path).resolve())}}
     content = (read_record(folder) if config.resume else {}) | {"mlflow_run_id": run_id, "config": saved}
     if start:

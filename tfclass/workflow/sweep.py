@@ -128,7 +128,7 @@ def _check_same(folder: Path, config: SweepConfig, digest: str) -> str:
         if before["config"].get(key) != now[key]:
             action = "choose another run_dir or study.name, or remove this folder"
             raise ConfigError("run_dir", f"{folder}, a sweep with other {key} options", "the same", action, key=key)
-    return before["mlflow_run_id"]
+    return before.get("mlflow_run_id", "")
 
 
 def _plain(config: SweepConfig, digest: str) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def _check_same(folder: Path, config: TrainConfig, digest: str) -> None:
         raise ConfigError("run_dir", f"{folder}, trained on another table", "the same", action, key="corpus")
     before, now = record["config"], _plain(config)
     for key in ("split", "model", "training", "runtime"):
-        if before[key] != now[key]:
+        if before.get(key) != now[key]:
             raise ConfigError("run_dir", f"{folder}, trained with other {key} options", "the same", action, key=key)
 
 
