@@ -121,6 +121,39 @@ def test_a_folder_in_which_nothing_was_trained_is_named_with_how_to_start_anew(t
     )
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="the system has no hang-up")
+def test_a_hang_up_ends_a_training_as_a_request_to_stop_does(tfclass, corpus, tmp_path, empty_store):
+    shutil.copy(empty_store, tmp_path)
+    options = [option for option in QUICK if option != "tracking=off"]
+    process = start(
+        ["train", corpus, *options, "training.epochs=200", "training.patience=200", "run_dir=stopped"], tmp_path
+    )
+    wait_for((tmp_path / "stopped" / "checkpoint.pt").exists, process)
+    process.send_signal(signal.SIGHUP)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors.decode().splitlines()[-1]) == (
+        130,
+        "tfclass: interrupted; go on with: tfclass train resume=stopped",
+    )
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    (run,) = client.search_runs([client.get_experiment_by_name("tfclass").experiment_id])  # type: ignore[union-attr]
+    assert run.info.status == "KILLED"
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="the system has no hang-up")
+def test_what_nohup_started_goes_on_after_a_hang_up():
+    from tfclass.cli.signals import stop_at_once, stop_on_signal
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_on_signal() as should_stop, stop_at_once(goes_on=False):
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not should_stop()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_resuming_takes_no_other_option_and_needs_a_run(tfclass, corpus, tmp_path):
     nothing = tfclass("train", "resume=nowhere")
     assert nothing.status == 2

@@ -66,6 +66,42 @@ def test_a_damaged_line_is_named_and_can_be_set_aside_with_the_rest(tmp_path):
     assert len((place / FOLDER / "journal.jsonl").read_bytes().splitlines()) == 3
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[" * 10**5,
+        b"[]",
+        b"3",
+        b"null",
+        b"{}",
+        b'{"kind": 3}',
+        b'{"kind": ["file"]}',
+        b'{"kind": "file", "path": 3, "folder": ""}',
+        b'{"kind": "file", "path": "/etc/hostname", "folder": ""}',
+        b'{"kind": "folder", "path": "files/../../..", "name": "x"}',
+        b'{"kind": "model", "bundle": null, "register": "", "validation": ""}',
+        bytes(range(1, 10)),
+        b"9" * 5000,
+    ],
+    ids=lambda line: line[:30],
+)
+def test_a_line_that_was_made_up_is_named(line, tmp_path):
+    journal = Journal(tmp_path / "run")
+    journal.append(metrics(1))
+    lines = journal.folder / "journal.jsonl"
+    lines.write_bytes(lines.read_bytes() + line + b"\n")
+    for read in (journal.entries, lambda: replay(tmp_path / "run")):
+        with pytest.raises(TrackingError, match=f"{lines}, line 2: found a damaged line; expected a JSON object"):
+            read()
+
+
+def test_a_journal_without_its_first_line_is_named(tmp_path):
+    journal = Journal(tmp_path / "run")
+    journal.append(metrics(1))
+    with pytest.raises(TrackingError, match=f"{journal.folder}: found a journal that lacks its first line; remove"):
+        replay(tmp_path / "run")
+
+
 def test_a_run_goes_on_beside_a_damaged_journal(tmp_path, caplog):
     Journal(tmp_path / "run").append(metrics(1))
     lines = tmp_path / "run" / FOLDER / "journal.jsonl"

@@ -48,7 +48,7 @@ def content(parts, vocabulary, tmp_path_factory):
 
 
 def changed(place, value):
-    """Make a change of the content: `value` at the `place`, its keys apart by a slash, or that key removed where it is ``...``."""
+    """Make a change of the content: `value` at the `place` (keys apart by a slash), which ``...`` removes."""
 
     def change(content):
         *path, last = place.split("/")

@@ -69,6 +69,9 @@ def replay(folder: Path) -> Replayed:
     if not entries:
         action = "name a folder that the warning named"
         raise TrackingError(str(folder), "nothing that MLflow has missed", action=action, path=str(folder))
+    if entries[0]["kind"] != "start" or "config" not in entries[0]:
+        where, action = str(journal.folder), f"remove {journal.folder}"
+        raise TrackingError(where, "a journal that lacks its first line", action=action, path=where)
     saved = from_mapping(TrackingConfig, entries[0]["config"])
     config = replace(saved, uri=tracking_uri(saved))
     with short_waits(config.timeout):

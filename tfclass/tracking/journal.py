@@ -96,7 +96,8 @@ class Journal:
     def run_id(self) -> str:
         """Id of the MLflow run that entries from here were delivered to; empty before."""
         try:
-            return (self.folder / _RUN).read_text(encoding="utf-8")
+            # One that was damaged is an id that no store knows.
+            return (self.folder / _RUN).read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return ""
 
@@ -109,8 +110,8 @@ class Journal:
         entries = []
         for number, line in enumerate(self._lines(), start=1):
             try:
-                entries.append(json.loads(line))
-            except ValueError as error:
+                entries.append(_checked(json.loads(line)))
+            except (ValueError, RecursionError) as error:
                 path = self.folder / _LINES
                 where, action = f"{path}, line {number}", f"mend or remove the line, or remove {self.folder}"
                 raise TrackingError(where, "a damaged line", "a JSON object", action, path=str(path)) from error
@@ -134,3 +135,13 @@ class Journal:
         else:
             shutil.copyfile(path, copy)
         return copy
+
+
+def _checked(entry: Any) -> Entry:  # noqa: ANN401 - whatever JSON holds
+    """Return an entry; `ValueError` where it has no kind, or names a file outside the journal's folder."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("kind"), str):
+        raise ValueError("no entry")
+    place = entry.get(_PLACES.get(entry["kind"], ""), "")
+    if not isinstance(place, str) or Path(place).is_absolute() or ".." in Path(place).parts:
+        raise ValueError("a place outside the folder")
+    return entry

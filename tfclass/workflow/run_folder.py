@@ -78,7 +78,7 @@ def read_record(folder: Path, kind: str = "training") -> dict[str, Any]:
         It cannot be read, or is of another kind.
     """
     try:
-        content = json.loads(_read(folder / RUN_FILE))
+        content = json.loads(_read(folder / RUN_FILE).decode())
         kinds = {"config": dict, "mlflow_run_id": str, "start": dict}
         if (
             any(not isinstance(content.get(key, kind()), kind) for key, kind in kinds.items())

@@ -147,6 +147,7 @@ def _write_record(folder: Path, config: SweepConfig, digest: str, tracker: Track
 def _open_study(config: StudyConfig, folder: Path) -> "Study":
     try:
         import optuna
+        from sqlalchemy.exc import SQLAlchemyError
     except ModuleNotFoundError as error:
         action = "pip install 'tfclass[sweep]'"
         raise MissingExtraError("tfclass sweep", "no Optuna in this installation", action=action) from error
@@ -160,10 +161,17 @@ def _open_study(config: StudyConfig, folder: Path) -> "Study":
     # Others may be writing to the file.
     wait = {"connect_args": {"timeout": 60}} if url.startswith("sqlite:") else {}
     with FileLock(folder / "study.lock"):
-        storage = optuna.storages.RDBStorage(url, engine_kwargs=wait)
-        return optuna.create_study(
-            study_name=config.name, storage=storage, direction="maximize", pruner=pruner, load_if_exists=True
-        )
+        try:
+            storage = optuna.storages.RDBStorage(url, engine_kwargs=wait)
+            return optuna.create_study(
+                study_name=config.name, storage=storage, direction="maximize", pruner=pruner, load_if_exists=True
+            )
+        except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError, ValueError, ImportError) as error:
+            # An address may hold a password.
+            where = "study.storage" if config.storage else str(folder / "study.db")
+            reason = str(getattr(error, "orig", None) or error).split("\n")[0]
+            action = "mend or remove it, or choose another study.storage"
+            raise ConfigError(where, f"no readable study ({reason})", action=action, key="study.storage") from error
 
 
 def _claimed(

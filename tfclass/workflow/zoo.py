@@ -152,11 +152,13 @@ def _row(config: ZooConfig, name: str, folder: Path, hooks: Hooks, parent: str) 
 
 def _is_reported(report_file: Path, config: ZooConfig, bundle: Bundle) -> bool:
     """Tell whether there is a report of this bundle with these options."""
-    if not report_file.exists():
+    try:
+        report = json.loads(report_file.read_text(encoding="utf-8"))
+        same = report["configuration"]["evaluation"] == _plain(config.evaluation)
+        return same and report["bundle"]["sha256"] == bundle.digest
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        # There is none, or not one that was written here: the model is evaluated again.
         return False
-    report = json.loads(report_file.read_text(encoding="utf-8"))
-    same = report["configuration"]["evaluation"] == _plain(config.evaluation)
-    return same and report["bundle"]["sha256"] == bundle.digest
 
 
 def _with_interval(name: str, estimate: dict[str, float | None]) -> dict[str, float]:
