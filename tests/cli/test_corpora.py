@@ -266,3 +266,52 @@ def test_what_cannot_be_done_is_one_line_and_leaves_nothing(case, tmp_path, monk
     assert shown.err.count("\n") == 1, shown.err
     assert expected in shown.err
     assert sorted(tmp_path.iterdir()) == before
+
+
+# What a verb writes beside the table that is named, and the command.
+NEIGHBOURS = {
+    "demo, manifest": ("o.tsv.manifest.json", "demo -o o.tsv --clusters 30"),
+    "import, manifest": ("o.tsv.manifest.json", "import plain.tsv -o o.tsv"),
+    "import, lost rows": ("o.lost.tsv", "import plain.tsv -o o.tsv"),
+    "import, lost rows of a packed table": ("o.lost.tsv", "import plain.tsv -o o.tsv.gz"),
+    "cluster, manifest": ("o.tsv.manifest.json", "cluster plain.tsv -o o.tsv --clusters c.tsv"),
+    "split, manifest": ("o.tsv.manifest.json", "split plain.tsv -o o.tsv --policy random"),
+    "audit, proteins": ("plain.audit.tsv", "audit plain.tsv"),
+    "audit, pairs": ("o.pairs.tsv", "audit plain.tsv -o o.tsv"),
+    "audit, manifest": ("o.tsv.manifest.json", "audit plain.tsv -o o.tsv"),
+    "label, funnel": ("o.funnel.json", "label raw -o o.tsv"),
+    "label, manifest": ("o.tsv.manifest.json", "label raw -o o.tsv"),
+}
+
+
+@pytest.mark.parametrize("case", NEIGHBOURS)
+@pytest.mark.parametrize("content", [b"id\tmine\na\tb\n", b"\xff\0", b'{"mine": 1}'], ids=["a table", "bytes", "JSON"])
+def test_a_file_of_the_users_beside_the_output_is_never_replaced(case, content, tmp_path, tfclass):
+    name, command = NEIGHBOURS[case]
+    (tmp_path / "plain.tsv").write_text(FEW + "".join(f"t{i}\tTF\td{i}\tMV\n" for i in range(9)))
+    (tmp_path / "c.tsv").write_text("".join(f"n{i}\tn{i}\nt{i}\tt{i}\n" for i in range(9)))
+    (tmp_path / name).write_bytes(content)
+    before = sorted(tmp_path.iterdir())
+    done = tfclass("data", *command.split())
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert f"{name}: found a file that tfclass did not write, and that would be replaced" in done.err
+    assert (tmp_path / name).read_bytes() == content
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_the_same_command_may_replace_what_it_wrote(tmp_path, tfclass):
+    (tmp_path / "plain.tsv").write_text(
+        FEW + "".join(f"t{i}\tTF\td{i}\tMV{'A' * i}\n" for i in range(9)) + "x\tTF\td\t1\n"
+    )
+    for _ in range(2):
+        assert tfclass("data", "import", "plain.tsv", "-o", "o.tsv").status == 0
+    assert (tmp_path / "o.lost.tsv").exists()
+
+
+def test_what_a_terminal_would_obey_is_escaped(tmp_path, tfclass):
+    rows = "".join(f"n{i}\tT\x1b[2JF\tMK{'A' * i}\nt{i}\tTF\tMV{'A' * i}\n" for i in range(3))
+    (tmp_path / "t.tsv").write_text("id\tlabel\tsequence\n" + rows)
+    done = tfclass("data", "import", "t.tsv", "-o", "o.tsv")
+    assert "T\\x1b[2JF 3, TF 3" in done.err
+    checked = tfclass("data", "check", "o.tsv", "--classes", "")
+    assert "\x1b" not in done.err + done.out + checked.out + checked.err

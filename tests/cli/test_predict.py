@@ -99,6 +99,7 @@ def odd_summary(called):
         "1 record with gaps_removed (gaps (- or .) were removed)\n"
         "1 record with nonstandard (letters other than the 20 amino acids)\n"
         "1 record with duplicate_id (an earlier record has the same id; both are kept)\n"
+        "1 record with id_escaped (bytes that are no UTF-8, and control characters, are backslash escapes in the id)\n"
         "1 record with no_id (the header is empty)\n"
         "1 record skipped: empty (no residue)\n"
         "1 record skipped: illegal (a character that is no residue letter)\n"

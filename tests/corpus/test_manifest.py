@@ -14,8 +14,9 @@ import pytest
 from tests.corpus.uniprot_server import lines_of, write_download
 from tfclass.config import CorpusConfig, SplitConfig
 from tfclass.corpus.curation import label_download
+from tfclass.corpus.demo import generate_demo
 from tfclass.corpus.labelling import LabelConfig, Labeller, Rule
-from tfclass.corpus.manifest import begun_for, read_manifest
+from tfclass.corpus.manifest import begun_for, read_manifest, write_tsv
 from tfclass.corpus.neighbours import manifest_path
 from tfclass.corpus.preparation import ClusterOptions, cluster_corpus, import_corpus, split_corpus
 from tfclass.corpus.sources import from_labels, from_table
@@ -88,6 +89,54 @@ def test_a_manifest_tells_the_whole_way_of_a_table(tmp_path):
         counted = (len(own), own["cluster"].nunique(), own["sequence"].str.len().sum())
         assert (group["proteins"], group["clusters"], group["residues"]) == counted
     assert sum(group["proteins"] for group in manifest["sizes"]) == len(frame)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[" * 100_000, "found something that is no manifest (maximum recursion depth exceeded"),
+        ("[]", "found something that is no manifest (list indices must be integers"),
+        ("{}", "found something that is no manifest ('schema')"),
+        ('{"schema": 1, "table": []}', "found something that is no manifest (list indices must be"),
+        ('{"schema": 1, "table": {"sha256": "SHA"}}', ", funnel: found "),
+        (
+            '{"schema": 1, "table": {"sha256": "SHA"}, "funnel": 5}',
+            ", funnel: found 5; expected Input should be a valid",
+        ),
+        (
+            '{"schema": 1, "table": {"sha256": "SHA"}, "funnel": {"rows_in": "x", "steps": [], "rows_out": 2}}',
+            ", funnel.rows_in: found 'x'; expected Input should be a valid integer",
+        ),
+        (
+            '{"schema": 1, "table": {"sha256": "SHA"}, "funnel": {"rows_in": 2, "steps": [3], "rows_out": 2}}',
+            ", funnel.steps.0: found 3; expected Input should be a valid dictionary",
+        ),
+        (
+            '{"schema": 1, "table": {"sha256": "SHA"}, "split": [],'
+            ' "funnel": {"rows_in": 2, "steps": [], "rows_out": 2}}',
+            ", split: found []; expected Input should be a valid dictionary",
+        ),
+    ],
+)
+def test_a_manifest_of_another_form_is_one_line(content, message, tmp_path):
+    table = tmp_path / "t.tsv"
+    table.write_text("id\tlabel\tsequence\na\tTF\tMK\nb\tnonTF\tMV\n")
+    manifest_path(table).write_text(content.replace("SHA", sha256(table)))
+    with pytest.raises(TableError) as caught:
+        read_table(CorpusConfig(path=str(table)), Vocabulary())
+    assert f"{manifest_path(table)}{'' if message.startswith(',') else ': '}{message}" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_table_that_is_replaced_by_one_without_a_manifest_loses_its_own(tmp_path):
+    table = make(tmp_path)
+    assert manifest_path(table).exists()
+    write_tsv(generate_demo(30, 0), table)
+    assert not manifest_path(table).exists()
+    read_table(CorpusConfig(path=str(table)), Vocabulary())
+    manifest_path(table).write_text('{"mine": 1}')
+    write_tsv(generate_demo(30, 0), table)
+    assert manifest_path(table).read_text() == '{"mine": 1}'
 
 
 def test_new_clusters_make_the_old_splits_anybodys(tmp_path):

@@ -79,6 +79,8 @@ def slowly_cleaned(text):
     share = sum(letter in "ACGTUN" for letter in residues) / len(residues)
     if len(residues) >= 30 and all_four and share >= 0.95:
         notes += ("looks_like_nucleotide",)
+    if text.lower() in {"na", "nan", "nil", "none", "null"}:
+        notes += ("looks_like_empty_value",)
     return residues, notes, ""
 
 

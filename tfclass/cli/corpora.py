@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tfclass.cli.data import app, curation, named_as_options
-from tfclass.cli.terminal import has_terminal
+from tfclass.cli.terminal import has_terminal, say
 from tfclass.errors import TableError
 
 if TYPE_CHECKING:
@@ -59,9 +59,9 @@ def import_(
         manifest, lost = import_corpus(opened, output, rename=label_of, on_conflict=on_conflict)  # type: ignore[arg-type]
     _say_lost(manifest["funnel"], lost)
     for what, count in (*manifest["notes"].items(), *manifest["changes"].items()):
-        typer.echo(f"note: {what}: {count:,}", err=True)
+        say(f"note: {what}: {count:,}", err=True)
     if len(lost):
-        typer.echo(f"{output.with_name(manifest['lost']['name'])}: the {len(lost):,} rows that were left out", err=True)
+        say(f"{output.with_name(manifest['lost']['name'])}: the {len(lost):,} rows that were left out", err=True)
     _say_sizes(output, manifest)
 
 
@@ -96,13 +96,11 @@ def cluster(
         manifest = cluster_corpus(table, output, options, given=clusters, threads=all_or(threads))
     about = manifest["clusters"]
     method = f"MMseqs2 {about['version']}" if clusters is None else str(clusters)
-    typer.echo(f"{about['clusters']:,} clusters ({method})", err=True)
+    say(f"{about['clusters']:,} clusters ({method})", err=True)
     if about.get("not_in_table"):
-        typer.echo(f"note: {about['not_in_table']:,} members in {clusters} that the table does not have", err=True)
+        say(f"note: {about['not_in_table']:,} members in {clusters} that the table does not have", err=True)
     if several := about.get("in_several_splits"):
-        typer.echo(
-            f"note: {several:,} clusters are in several splits; deal them out anew: tfclass data split", err=True
-        )
+        say(f"note: {several:,} clusters are in several splits; deal them out anew: tfclass data split", err=True)
     _say_sizes(output, manifest)
 
 
@@ -141,7 +139,7 @@ def split(
         manifest = split_corpus(table, output, config)
     steps = manifest["funnel"]["steps"]
     if "max_members" in manifest["split"] and steps[-1]["lost"]:
-        typer.echo(f"left out: {steps[-1]['lost']:,} further members of clusters", err=True)
+        say(f"left out: {steps[-1]['lost']:,} further members of clusters", err=True)
     _say_sizes(output, manifest)
 
 
@@ -179,13 +177,13 @@ def audit(
     _print_audit(content)
     if move:
         before = content["before_moving"]["pairs_above_limit"]
-        typer.echo(
+        say(
             f"moved into training: {moved.proteins:,} proteins of {moved.clusters:,} clusters ({before:,} pairs above "
             f"the limit before, {content['pairs_above_limit']:,} after; searches: {moved.looks})",
             err=True,
         )
     for ending in (".audit.tsv", ".pairs.tsv"):
-        typer.echo(str(beside(place, ending)), err=True)
+        say(str(beside(place, ending)), err=True)
     _say_sizes(place, manifest)
 
 
@@ -254,13 +252,13 @@ def all_or(threads: int) -> int:
 
 
 def _say_lost(funnel: dict[str, Any], lost: "pd.DataFrame") -> None:
-    typer.echo(f"{'rows in':<24}{'':>10}{funnel['rows_in']:>12,}", err=True)
+    say(f"{'rows in':<24}{'':>10}{funnel['rows_in']:>12,}", err=True)
     for step in funnel["steps"]:
         names = lost.loc[lost["reason"] == step["step"], "id"].tolist()
         if names:
             shown = ", ".join(name or "''" for name in names[:_NAMES]) + (", ..." if len(names) > _NAMES else "")
-            typer.echo(f"{step['step']:<24}{-step['lost']:>10,}{step['left']:>12,}  {step['why']} ({shown})", err=True)
-    typer.echo(f"{'rows out':<24}{'':>10}{funnel['rows_out']:>12,}", err=True)
+            say(f"{step['step']:<24}{-step['lost']:>10,}{step['left']:>12,}  {step['why']} ({shown})", err=True)
+    say(f"{'rows out':<24}{'':>10}{funnel['rows_out']:>12,}", err=True)
 
 
 def _say_sizes(table: Path, manifest: dict[str, Any]) -> None:
@@ -274,21 +272,21 @@ def _say_sizes(table: Path, manifest: dict[str, Any]) -> None:
     for name in known + sorted(counts.keys() - known):
         own = counts[name]
         shown = ", ".join(f"{label} {n:,}" for label, n in sorted(own.items())[:8]) + (", ..." if len(own) > 8 else "")
-        typer.echo(f"{name + ': ' if name else ''}{sum(own.values()):,} proteins ({shown})", err=True)
-    typer.echo(f"{table}: sha256 {manifest['table']['sha256']}, told of in {table.name}.manifest.json", err=True)
+        say(f"{name + ': ' if name else ''}{sum(own.values()):,} proteins ({shown})", err=True)
+    say(f"{table}: sha256 {manifest['table']['sha256']}, told of in {table.name}.manifest.json", err=True)
 
 
 def _print_audit(content: dict[str, Any]) -> None:
     """Print how many proteins of each split have their nearest training protein at which identity."""
     splits = content["splits"]
     limit = content["limit"]
-    typer.echo(f"{'identity of nearest':<28}" + "".join(f"{name:>10}" for name in splits))
-    typer.echo(f"{'  none found':<28}" + "".join(f"{own['n_without']:>10,}" for own in splits.values()))
+    say(f"{'identity of nearest':<28}" + "".join(f"{name:>10}" for name in splits))
+    say(f"{'  none found':<28}" + "".join(f"{own['n_without']:>10,}" for own in splits.values()))
     for low in range(10):
         if any(own["histogram"][low] for own in splits.values()):
             counts = "".join(f"{own['histogram'][low]:>10,}" for own in splits.values())
-            typer.echo(f"{f'  {low / 10:.1f} to {(low + 1) / 10:.1f}':<28}{counts}")
-    typer.echo(f"{'proteins':<28}" + "".join(f"{own['proteins']:>10,}" for own in splits.values()))
+            say(f"{f'  {low / 10:.1f} to {(low + 1) / 10:.1f}':<28}{counts}")
+    say(f"{'proteins':<28}" + "".join(f"{own['proteins']:>10,}" for own in splits.values()))
     above = f"above {limit['identity']:g}, coverage {limit['coverage']:g}"
-    typer.echo(f"{above:<28}" + "".join(f"{own['above_limit']:>10,}" for own in splits.values()))
-    typer.echo(f"pairs above the limit: {content['pairs_above_limit']:,}")
+    say(f"{above:<28}" + "".join(f"{own['above_limit']:>10,}" for own in splits.values()))
+    say(f"pairs above the limit: {content['pairs_above_limit']:,}")

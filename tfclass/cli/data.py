@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from tfclass.cli.signals import stop_at_once
-from tfclass.cli.terminal import has_terminal
-from tfclass.errors import ConfigError, TableError
+from tfclass.cli.terminal import has_terminal, say
+from tfclass.errors import ConfigError, TableError, escaped
 
 # Contradictions that are printed; the funnel beside the table has all.
 _SHOWN = 5
@@ -39,7 +39,7 @@ def demo(
     frame = generate_demo(clusters, seed)
     write_tsv(frame, output)
     positives = int((frame["label"] == "TF").sum())
-    typer.echo(f"{output}: {len(frame):,} generated proteins, {positives:,} of them TF", err=True)
+    say(f"{output}: {len(frame):,} generated proteins, {positives:,} of them TF", err=True)
 
 
 @app.command()
@@ -73,15 +73,15 @@ def check(
     numbers = {"proteins": ("id", "size"), "clusters": ("cluster", "nunique"), "residues": ("residues", "sum")}
     if not proteins.clustered:
         del numbers["clusters"]
-    typer.echo(frame.groupby(by).agg(**numbers).to_string())
+    say(frame.groupby(by).agg(**numbers).to_string())
     if "kingdom" in frame:
         counts = pd.crosstab(frame["kingdom"], frame["label"])
-        typer.echo()
+        say()
         _print_kingdoms(counts.to_dict("index"), proteins.classes[-1] if len(proteins.classes) == 2 else "")
-    typer.echo(f"sha256 {proteins.digest}")
+    say(f"sha256 {proteins.digest}")
     missing = [name for name in SPLITS if "split" in frame and name not in set(frame["split"])]
     if missing:
-        typer.echo(f"note: no protein in split {', '.join(missing)}; training needs train and valid", err=True)
+        say(f"note: no protein in split {', '.join(missing)}; training needs train and valid", err=True)
 
 
 @app.command()
@@ -126,14 +126,14 @@ def fetch(
             expected = "codes such as exp,ida (three letters each), or experimental"
             raise typer.BadParameter(f"{evidence!r} is none of {expected}", param_hint="--evidence")
         config = replace(config, query=with_evidence(config.query, config.evidence_term, codes))
-    with stop_at_once(goes_on=not config.stream), _bar("entries") as (advance, say):
-        uniprot = UniProt(config, lambda reason, seconds: say(f"{reason}; again in {seconds:.0f} s"))
+    with stop_at_once(goes_on=not config.stream), _bar("entries") as (advance, note):
+        uniprot = UniProt(config, lambda reason, seconds: note(f"{reason}; again in {seconds:.0f} s"))
         there = download(output, uniprot, restart=restart, on_page=advance)
     content = there.manifest
     release = f"release {content['release'] or 'unknown'} ({content['release_date'] or 'no date'})"
     what = f"{content['entries']:,} entries of {content['source']}, {release}"
     state = f"{there.fetched} of {content['pages']} pages fetched" if there.fetched else "there already"
-    typer.echo(f"{output}: {what}; {state}", err=True)
+    say(f"{output}: {what}; {state}", err=True)
 
 
 @app.command()
@@ -170,8 +170,8 @@ def label(
     _print_funnel(funnel)
     if evidence is not None:
         others = sum(n for rule, n in funnel["entries_by_rule"].items() if rule.endswith(UNPROVEN))
-        typer.echo(f"{evidence}: lacks {others:,} entries that a rule calls TF; they are left out", err=True)
-    typer.echo(f"{output}: {funnel['rows_out']:,} proteins, {funnel['labels']['TF']:,} of them TF", err=True)
+        say(f"{evidence}: lacks {others:,} entries that a rule calls TF; they are left out", err=True)
+    say(f"{output}: {funnel['rows_out']:,} proteins, {funnel['labels']['TF']:,} of them TF", err=True)
 
 
 @app.command()
@@ -189,8 +189,8 @@ def terms(
     config = from_mapping(LabelConfig, _rules(rules), "curation.label")
     differences = list(compare_terms(config.rules, read_obo(ontology)))
     for difference in differences:
-        typer.echo(difference)
-    typer.echo(f"{ontology}: {len(differences)} differences", err=True)
+        say(difference)
+    say(f"{ontology}: {len(differences)} differences", err=True)
     if differences:
         raise typer.Exit(1)
 
@@ -254,7 +254,7 @@ def _bar(unit: str) -> Iterator[tuple[Callable[[int, int], None], Callable[[str]
         def advance(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
-        yield advance, console.print
+        yield advance, lambda text: console.print(escaped(text))
 
 
 def _print_funnel(funnel: dict[str, Any]) -> None:
@@ -262,27 +262,27 @@ def _print_funnel(funnel: dict[str, Any]) -> None:
     counts = {name: {label: of[label] for label in funnel["labels"]} for name, of in funnel["kingdoms"].items()}
     _print_kingdoms(counts, "TF")
     for group in funnel["conflicts"][:_SHOWN]:
-        typer.echo("conflict: " + ", ".join(f"{name} is {own}" for name, own in group.items()), err=True)
+        say("conflict: " + ", ".join(f"{name} is {own}" for name, own in group.items()), err=True)
     for name in funnel["ids_with_two_sequences"][:_SHOWN]:
-        typer.echo(f"two sequences: {name}", err=True)
+        say(f"two sequences: {name}", err=True)
     if max(len(funnel["conflicts"]), len(funnel["ids_with_two_sequences"])) > _SHOWN:
-        typer.echo("and more, all of them in the .funnel.json", err=True)
+        say("and more, all of them in the .funnel.json", err=True)
 
 
 def _print_steps(funnel: dict[str, Any]) -> None:
-    typer.echo(f"{'':<24}{'lost':>10}{'left':>10}")
-    typer.echo(f"{'rows in':<24}{'':>10}{funnel['rows_in']:>10,}")
+    say(f"{'':<24}{'lost':>10}{'left':>10}")
+    say(f"{'rows in':<24}{'':>10}{funnel['rows_in']:>10,}")
     for step in funnel["steps"]:
-        typer.echo(f"{step['step']:<24}{step['lost']:>10,}{step['left']:>10,}  {step['why']}")
-    typer.echo(f"{'rows out':<24}{'':>10}{funnel['rows_out']:>10,}\n")
+        say(f"{step['step']:<24}{step['lost']:>10,}{step['left']:>10,}  {step['why']}")
+    say(f"{'rows out':<24}{'':>10}{funnel['rows_out']:>10,}\n")
 
 
 def _print_kingdoms(counts: dict[str, dict[str, int]], positive: str) -> None:
     """Print how many proteins of each class a kingdom has and, unless `positive` is empty, the share of that class."""
     labels = list(next(iter(counts.values())))
     share = [f"{positive} share"] if positive else []
-    typer.echo(f"{'kingdom':<24}" + "".join(f"{name:>12}" for name in (*labels, "proteins", *share)))
+    say(f"{'kingdom':<24}" + "".join(f"{name:>12}" for name in (*labels, "proteins", *share)))
     for kingdom, of in counts.items():
         total = sum(of.values())
         numbers = "".join(f"{n:>12,}" for n in (*of.values(), total))
-        typer.echo(f"{kingdom:<24}{numbers}" + (f"{of[positive] / total:>12.1%}" if positive else ""))
+        say(f"{kingdom:<24}{numbers}" + (f"{of[positive] / total:>12.1%}" if positive else ""))

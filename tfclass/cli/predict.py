@@ -58,11 +58,10 @@ def predict(
     name = format_of(output_format, output)
     folder = _parts_folder(parts, output, resume=resume, engine=engine)
     _refuse_idle_options(header=header and name == "jsonl", workers=workers is not None and engine == "none")
-    chosen = {"threshold": threshold, "prevalence": prevalence, "evidence": evidence}
-    chosen |= {"precision": precision, "cpu_fallback": cpu_fallback}
+    chosen = {"threshold": threshold, "prevalence": prevalence, "evidence": evidence, "precision": precision}
     with stop_at_once(goes_on=folder is not None):
         records = _sharded(fasta, shard, max_length)
-        predictor, bundle_folder = _predictor(model, device, threads, **chosen)
+        predictor, bundle_folder = _predictor(model, device, threads, cpu_fallback=cpu_fallback, **chosen)
         if folder is None:
             scored = predictor.scored(records)
         else:

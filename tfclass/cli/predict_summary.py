@@ -18,12 +18,16 @@ _MEANINGS = {
     "looks_like_nucleotide": "DNA or RNA? The model expects proteins: translate the sequences first",
     "duplicate_id": "an earlier record has the same id; both are kept",
     "no_id": "the header is empty",
+    "id_escaped": "bytes that are no UTF-8, and control characters, are backslash escapes in the id",
+    "header_within_line": "a '>' inside a line began the next record; files joined without a line end?",
     "stop_removed": "a stop (*) at the end was removed",
     "internal_stops": "stops (*) inside the sequence were read as X",
     "gaps_removed": "gaps (- or .) were removed",
     "nonstandard": "letters other than the 20 amino acids",
+    "looks_like_empty_value": "a word such as nan or null, read as residues",
     "empty": "no residue",
     "illegal": "a character that is no residue letter",
+    "longer_than": "more characters than --max-length allows",
     "too_long_for_memory": "longer than the memory allows",
 }
 # The name at the start of each note; what a note quotes never begins with a letter.

@@ -4,6 +4,8 @@ import codecs
 import sys
 from io import TextIOWrapper
 
+import typer
+
 # What stands for a typographic character where the encoding has none.
 _PLAIN = {"\N{MINUS SIGN}": "-", "\N{EN DASH}": "-", "\N{NO-BREAK SPACE}": " "}
 _HANDLER = "tfclass.plain"
@@ -12,6 +14,13 @@ _HANDLER = "tfclass.plain"
 def has_terminal() -> bool:
     """Tell whether stderr is a terminal; it may be closed, and is None then."""
     return sys.stderr is not None and sys.stderr.isatty()
+
+
+def say(text: str = "", *, err: bool = False) -> None:
+    """Print text that may hold names from a file: what a terminal would obey is escaped, line ends excepted."""
+    from tfclass.names import escaped_lines
+
+    typer.echo(escaped_lines(text), err=err)
 
 
 def accept_all_characters() -> None:
