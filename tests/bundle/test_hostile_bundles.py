@@ -28,6 +28,7 @@ from tfclass.bundle.description import CARD, DESCRIPTION, PROFILES, REFERENCE, W
 from tfclass.cli.main import main
 from tfclass.compression import compressed, unpacked, zstd
 from tfclass.errors import BundleError, ProfileError
+from tfclass.networks.zoo import build
 from tfclass.profiles.library import Library
 from tfclass.sequence.vocabulary import Vocabulary
 
@@ -749,6 +750,23 @@ def test_a_network_that_computes_no_number_is_refused(folder, tmp_path, capfd, m
     assert (status, out) == (2, [])
     expected = "expected finite probabilities; train it again"
     assert err == [f"tfclass: relatives: found a network whose output is not a number; {expected}"]
+
+
+@pytest.mark.parametrize("mebibytes", [20, 100, 200])
+def test_too_little_memory_is_no_part_that_does_not_fit(mebibytes, small_bundle, tmp_path):
+    config = replace(small_bundle.config, hidden=1_500)
+    network = build(config, small_bundle.vocabulary, 2)
+    save_bundle(replace(small_bundle, config=config, model=network), tmp_path / "wide", "# wide\n")
+    code = (
+        "import resource; from pathlib import Path; from tfclass.bundle.bundle import load_bundle\n"
+        "pages = int(open('/proc/self/statm').read().split()[0])\n"
+        f"resource.setrlimit(resource.RLIMIT_AS, 2 * (pages * resource.getpagesize() + ({mebibytes} << 20),))\n"
+        f"load_bundle(Path({str(tmp_path / 'wide')!r}))"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=120)
+    said = "found a model that needs more memory than there is; free memory, or use a machine with more"
+    assert done.stderr.splitlines()[-1] == f"tfclass.errors.BundleError: {tmp_path / 'wide'}: {said}"
 
 
 def test_a_card_is_shown_without_what_a_terminal_obeys(folder, capfd, monkeypatch):

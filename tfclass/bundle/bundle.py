@@ -45,6 +45,7 @@ from tfclass.limits import (
     in_words,
 )
 from tfclass.networks.classifier import Classifier
+from tfclass.networks.scoring import out_of_memory
 from tfclass.sequence.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -184,8 +185,12 @@ def load_bundle(folder: Path) -> Bundle:
     """
     try:
         return _load(folder)
-    except MemoryError as error:
-        raise _out_of_memory(folder) from error
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not out_of_memory(error):
+            raise
+        found = "a model that needs more memory than there is"
+        action = "free memory, or use a machine with more"
+        raise BundleError(str(folder), found, action=action, path=str(folder)) from error
 
 
 def _load(folder: Path) -> Bundle:
@@ -250,11 +255,6 @@ def _verified_contents(folder: Path, description: Description) -> dict[str, byte
                 contents[name] = stream.read()
     _card_text(contents[CARD], folder / CARD)
     return contents
-
-
-def _out_of_memory(folder: Path) -> BundleError:
-    found = "a model that needs more memory than there is"
-    return BundleError(str(folder), found, action="free memory, or use a machine with more", path=str(folder))
 
 
 def shipped() -> dict[str, Path]:

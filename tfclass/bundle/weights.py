@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
@@ -15,6 +16,8 @@ from tfclass.networks.classifier import Classifier
 from tfclass.networks.scoring import out_of_memory
 from tfclass.networks.zoo import build, check_size
 from tfclass.sequence.vocabulary import Vocabulary
+
+_COPIES, _SPARE_BYTES = 3, 1 << 24
 
 
 def read_network(path: Path, sha256: str, config: ModelConfig, vocabulary: Vocabulary, n_classes: int) -> Classifier:
@@ -39,7 +42,8 @@ def read_network(path: Path, sha256: str, config: ModelConfig, vocabulary: Vocab
     BundleError
         The file is not what `tfclass.bundle.plain_files` allows, holds the weights of another network, or one that is
         infinite or not a number. The size is compared before anything is allocated.
-    MemoryError
+    MemoryError, RuntimeError
+        There is too little memory; see `tfclass.networks.scoring.out_of_memory`.
     """
     try:
         n_bytes = check_size(config, vocabulary, n_classes)
@@ -49,12 +53,14 @@ def read_network(path: Path, sha256: str, config: ModelConfig, vocabulary: Vocab
                 found = f"a file of {in_words(size)} for a network of {in_words(n_bytes)}"
                 raise _do_not_fit(path, found)
             check_digest(stream, path, sha256)
+            # The file, what is read from it, and the network: without so much memory, safetensors ends the process.
+            np.empty(_COPIES * size + _SPARE_BYTES, dtype=np.uint8)
             weights = safetensors.torch.load(stream.read())
         network = build(config, vocabulary, n_classes)
         network.load_state_dict(weights)
     except RuntimeError as error:
         if out_of_memory(error):
-            raise MemoryError from error
+            raise
         raise _do_not_fit(path, error) from error
     except (ConfigError, SafetensorError) as error:
         raise _do_not_fit(path, error) from error
