@@ -21,6 +21,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util import Retry
 
 MIB = 1 << 20
+# http.client reads a hundred headers, but any number of preliminary answers and trailers.
+_MOST_LINES = 500
 
 
 class LimitError(Exception):
@@ -49,9 +51,13 @@ class Limit:
         """Return the seconds that are left; `LimitError` where none is."""
         seconds = self._deadline - time.monotonic()
         if seconds <= 0:
-            what = "no further MiB" if self.is_file else "no whole answer"
-            raise LimitError(f"timed out: {what} within {self.seconds:g} s")
+            raise self.passed()
         return seconds
+
+    def passed(self) -> LimitError:
+        """Return the error that says that the time is over."""
+        what = "no further MiB" if self.is_file else "no whole answer"
+        return LimitError(f"timed out: {what} within {self.seconds:g} s")
 
     def sent(self, n_bytes: int) -> None:
         """Count bytes that were sent; what is sent has an end, so that it may take long."""
@@ -134,8 +140,15 @@ class _PacedReader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - inherited
         remaining = self._limit.remaining()
-        self._sock.settimeout(remaining if self._silence is None else min(remaining, self._silence))
-        n_bytes = self._raw.readinto(buffer)
+        is_last = self._silence is None or remaining <= self._silence
+        self._sock.settimeout(remaining if is_last else self._silence)
+        try:
+            n_bytes = self._raw.readinto(buffer)
+        except TimeoutError as error:
+            # A silence of the server may be worth another try; the end of the time is not.
+            if not is_last:
+                raise
+            raise self._limit.passed() from error
         self._limit.received(n_bytes)
         return n_bytes
 
@@ -144,13 +157,33 @@ class _PacedReader(io.RawIOBase):
         super().close()
 
 
+class _Lines(io.BufferedReader):
+    """An answer whose lines have an end: those of its head, of its trailer, and between chunks."""
+
+    _n_lines = 0
+
+    def readline(self, size: int | None = -1) -> bytes:
+        self._n_lines += 1
+        if self._n_lines > _MOST_LINES:
+            raise LimitError(f"headers of more than {_MOST_LINES} lines")
+        return super().readline(size)
+
+    def read(self, size: int | None = -1) -> bytes:
+        self._n_lines = 0
+        return super().read(size)
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - inherited
+        self._n_lines = 0
+        return super().readinto(buffer)
+
+
 class _Answer(http.client.HTTPResponse):
     """The answer of a server, under a limit from its first line on."""
 
     def __init__(self, limit: Limit, sock: socket.socket, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(sock, *args, **kwargs)
         self._limit = limit
-        self.fp = io.BufferedReader(_PacedReader(self.fp.detach(), sock, limit), 1 << 16)  # type: ignore[attr-defined]
+        self.fp = _Lines(_PacedReader(self.fp.detach(), sock, limit), 1 << 16)  # type: ignore[attr-defined]
 
     def begin(self) -> None:
         super().begin()

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from tests.corpus.uniprot_server import RELEASE, RELEASE_DATE, TITLES, UniProtServer, lines_of
+from tests.hostile_server import ANSWERS, HostileServer
 from tfclass.config import from_mapping
 from tfclass.corpus.download import check_download, download
 from tfclass.corpus.query import FetchConfig
@@ -463,3 +464,48 @@ def test_two_downloads_do_not_share_a_folder(tfclass, tmp_path):
         2,
         "tfclass: raw: found another download at work there; wait for it, or name another folder\n",
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "found"),
+    [
+        ("nested messages", "found HTTP status 400; expected a page of entries; check query and address"),
+        ("nested JSON as an error", "found HTTP status 400; expected a page of entries; check query and address"),
+        ("a bomb", "found a page that unpacks to more than 64 MiB, 2 times in a row"),
+        ("a total of 5,000 digits", "found a page of something else (HTML, maybe), 2 times in a row"),
+        ("busy until a date that is none", "found HTTP status 503, 2 times in a row"),
+        ("busy for 5,000 digits", "found HTTP status 503, 2 times in a row"),
+        ("busy until the year 9999", "found HTTP status 503 with a wish to be left alone for "),
+        ("a body without end", "found an answer of more than 64 MiB, 2 times in a row"),
+        ("trailers without end", "found headers of more than 500 lines, 2 times in a row"),
+        ("a redirect to itself", "found Exceeded 30 redirects., 2 times in a row"),
+    ],
+)
+def test_a_server_that_misbehaves_is_one_line_and_status_2(kind, found, tfclass, tmp_path):
+    with HostileServer(ANSWERS[kind]) as server:
+        options = ["--url", f"{server.address}/uniprotkb/search", "--retries", "1", "--backoff", "0", "--rate", "1e6"]
+        done = tfclass("data", "fetch", *options, "-o", "raw")
+    *_, line = done.err.splitlines()
+    assert (done.status, done.out) == (2, "")
+    assert line.startswith(f"tfclass: {server.address}/uniprotkb/search: {found}")
+    assert done.err.count("tfclass: ") == 1
+    assert not (tmp_path / "raw").exists()
+
+
+def test_what_a_server_calls_its_release_is_shown_escaped(tfclass, tmp_path):
+    with UniProtServer(3) as server:
+        server.release = "\x1b[2J2026\x9b31m_03"
+        done = tfclass("data", "fetch", "--url", server.url, "-o", "raw")
+    assert done.status == 0
+    assert done.err.endswith(
+        f"raw: 3 entries of UniProtKB, release \\x1b[2J2026\\x9b31m_03 ({RELEASE_DATE}); 1 of 1 pages fetched\n"
+    )
+    assert check_download(tmp_path / "raw")["release"] == "\\x1b[2J2026\\x9b31m_03"
+
+
+def test_a_page_that_comes_a_byte_at_a_time_is_asked_for_again(undisturbed, tmp_path):
+    with HostileServer(ANSWERS["a body a byte at a time"]) as slow, UniProtServer(TOTAL) as server:
+        with pytest.raises(FetchError, match="found timed out: no whole answer within 0.4 s, 2 times in a row"):
+            download(tmp_path, client(server, url=f"{slow.address}/search", timeout=0.4, retries=1))
+        download(tmp_path, client(server))
+    assert (tmp_path / "entries.tsv.gz").read_bytes() == (undisturbed / "entries.tsv.gz").read_bytes()

@@ -19,6 +19,7 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 import pytest
+import sqlalchemy
 from mlflow.exceptions import MlflowException
 
 from tests.conftest import SMALL
@@ -217,13 +218,29 @@ def test_a_file_that_is_no_database_and_a_folder_that_cannot_be_are_one_line_eac
     assert (folder / "note.db").read_text() == "bread, butter, jam\n" * 50
 
 
-@pytest.mark.skipif(find_spec("psycopg2") is not None, reason="the driver is installed here")
-def test_a_missing_driver_is_refused_at_once(config):
-    uri = "postgresql+psycopg2://someone:secret@nowhere/mlflow"
+@pytest.mark.parametrize(
+    ("driver", "module", "package"),
+    [
+        ("postgresql+psycopg2", "psycopg2", "psycopg2-binary"),
+        ("postgresql+psycopg", "psycopg", "'psycopg[binary]'"),
+        ("mysql", "MySQLdb", "mysqlclient"),
+        ("mysql+pymysql", "pymysql", "pymysql"),
+    ],
+)
+def test_a_missing_driver_is_refused_at_once(driver, module, package, config):
+    if find_spec(module) is not None:
+        pytest.skip("the driver is installed here")
+    uri = f"{driver}://someone:secret@nowhere/mlflow"
     with pytest.raises(TrackingError) as caught, tracked(replace(config, uri=uri), "training", {}):
         raise AssertionError("the block may not start")
-    where = "MLflow at postgresql+psycopg2://someone@nowhere/mlflow"
-    assert str(caught.value) == f"{where}: found no psycopg2 to reach it with; pip install psycopg2"
+    where = f"MLflow at {driver}://someone@nowhere/mlflow"
+    assert str(caught.value) == f"{where}: found no {module} to reach it with; pip install {package}"
+
+
+def test_the_driver_that_the_documentation_names_is_the_one_that_sqlalchemy_takes():
+    dialect = sqlalchemy.make_url("postgresql://user@host/mlflow").get_dialect()
+    is_new = tuple(map(int, sqlalchemy.__version__.split(".")[:2])) >= (2, 1)
+    assert dialect.driver == ("psycopg" if is_new else "psycopg2")
 
 
 def test_a_full_disk_does_not_end_a_training(demo_table, folder):

@@ -312,7 +312,8 @@ def test_mlflow_shows_a_training_with_its_evaluation_below_it(demo_table, folder
     model = mlflow.search_logged_models([training.info.experiment_id], output_format="list")[0]
     assert model.name == "demo-bilstm"
     # The page of the model shows the scores of both runs.
-    linked = {(m.key, m.run_id, m.value) for m in model.metrics if m.key.startswith(("validation/", "test/"))}
+    linked = {(m.key, m.run_id, m.value) for m in model.metrics}
+    assert json.loads(model.tags["mlflow.modelVersions"]) == [{"name": "tfclass", "version": 1}]
     validation = {(f"validation/{n}", training.info.run_id, v) for n, v in trained.validation.items()}
     own = {(n, evaluation.info.run_id, v) for n, v in evaluation.data.metrics.items() if n.startswith("test/")}
     assert linked == validation | own

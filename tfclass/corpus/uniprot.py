@@ -172,7 +172,9 @@ class UniProt:
             with self._session.get(url, params=asked, timeout=timeouts, stream=not ask.size) as response:
                 self._answered = True
                 return response, b"".join(response.iter_content(MIB))
-        except (*_NO_ANSWER, LimitError) as error:
+        except LimitError as error:
+            raise NotAPageError(str(error)) from error
+        except _NO_ANSWER as error:
             raise NotAPageError(innermost(error)) from error
 
     def _read(self, answer: tuple[requests.Response, bytes], ask: "_Ask") -> Page:

@@ -1,11 +1,12 @@
 """How MLflow is reached: which store is the global one, for how long it is waited for, and who may write."""
 
 import contextlib
+import functools
 import logging
 import os
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -129,22 +130,31 @@ def _limited_calls(seconds: float) -> Iterator[None]:
     # MLflow limits neither time nor size of a call, and has no place to say so: its sessions are replaced by ours.
     from mlflow.utils import request_utils
 
-    from tfclass.limited_http import LimitedSession
-
-    sessions: dict[Any, LimitedSession] = {}
-    theirs = request_utils._get_request_session
-
-    def limited(*args: Any, **kwargs: Any) -> LimitedSession:  # noqa: ANN401
-        session = theirs(*args, **kwargs)
-        if session not in sessions:
-            retries = session.get_adapter("https://").max_retries  # type: ignore[attr-defined]
-            sessions[session] = LimitedSession(seconds, _LARGEST_ANSWER, _LARGEST_FILE, retries)
-        return sessions[session]
-
-    request_utils._get_request_session = limited
+    if not isinstance(request_utils._get_request_session, _Sessions):
+        request_utils._get_request_session = _Sessions(request_utils._get_request_session)
+    sessions = request_utils._get_request_session
+    sessions.limits.append(seconds)
     try:
         yield
     finally:
-        request_utils._get_request_session = theirs
-        for session in sessions.values():
-            session.close()
+        sessions.limits.remove(seconds)
+
+
+class _Sessions:
+    """MLflow's sessions, with a limit while a block asks for one; blocks of several threads may overlap."""
+
+    def __init__(self, theirs: Callable[..., Any]) -> None:
+        self._theirs = theirs
+        self.limits: list[float] = []
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        session = self._theirs(*args, **kwargs)
+        return _limited_session(session, self.limits[-1]) if self.limits else session
+
+
+@functools.lru_cache(maxsize=64)
+def _limited_session(theirs: Any, seconds: float) -> Any:  # noqa: ANN401 - importing the types takes time
+    from tfclass.limited_http import LimitedSession
+
+    retries = theirs.get_adapter("https://").max_retries
+    return LimitedSession(seconds, _LARGEST_ANSWER, _LARGEST_FILE, retries)

@@ -4,6 +4,7 @@ The alias ``champion`` moves to a new version only when the version passes its c
 precision is better than the champion's, on the very same validation proteins.
 """
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -125,6 +126,10 @@ def _version(new: Candidate, validation: str) -> str:
     model_id = new.model_uri.removeprefix("models:/")
     version = client.create_model_version(
         new.name, new.model_uri, new.run_id, tags, description=card, model_id=model_id
+    )
+    # What the page of the logged model names its versions by.
+    client.set_logged_model_tags(
+        model_id, {"mlflow.modelVersions": json.dumps([{"name": new.name, "version": version.version}])}
     )
     return str(version.version)
 

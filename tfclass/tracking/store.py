@@ -102,6 +102,9 @@ class Store:
         if parent:
             tags["mlflow.parentRunId"] = entry["parent"]
         self.run_id = client.create_run(experiment_id, entry["time"], tags, entry["run_name"]).info.run_id
+        # MLflow takes an empty answer for an empty run, and all that follows would be lost without a word.
+        if not self.run_id:
+            raise ValueError("an answer that names no run")
 
     def _deliver_end(self, entry: Entry) -> None:
         self._client().set_terminated(self.run_id, entry["status"], entry["time"])
@@ -174,6 +177,8 @@ class Store:
                     pip_requirements=["tfclass"],
                     params={"network": bundle.network, "corpus": bundle.provenance.get("corpus", {}).get("name", "")},
                     tags={_DIGEST: bundle.digest},
+                    # MLflow takes the run's metrics of this step for the model's: none has it. Ours are linked by name.
+                    step=-1,
                 )
             # Leaving the block ended the run.
             self._client().update_run(self.run_id, status="RUNNING")

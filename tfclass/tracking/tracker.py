@@ -8,7 +8,6 @@ journal beside the run's other files, and `tfclass.tracking.delivery.replay` del
 import contextlib
 import json
 import logging
-import textwrap
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -27,6 +26,8 @@ from tfclass.tracking.store import Store, dataset_entity
 
 # What MLflow takes as a tag.
 _LONGEST = 5000
+# Packages with a database's driver, by the name that it is imported by.
+_DRIVERS = {"psycopg": "'psycopg[binary]'", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
 _logger = logging.getLogger(__name__)
 
 
@@ -124,7 +125,7 @@ class MlflowTracker(Tracker):
         self.record("metrics", values=numbers, step=step, bundle=bundle)
 
     def description(self, text: str) -> None:  # noqa: D102 - inherited
-        self.tags({"mlflow.note.content": textwrap.shorten(text, _LONGEST) if len(text) > _LONGEST else text})
+        self.tags({"mlflow.note.content": text[:_LONGEST]})
 
     def file(self, path: Path, folder: str = "") -> None:  # noqa: D102 - inherited
         self.record("file", path=str(path.resolve()), folder=folder)
@@ -156,11 +157,14 @@ class MlflowTracker(Tracker):
             deliver(self._store, entry)
         except ModuleNotFoundError as error:
             # A database's driver; waiting does not help.
-            where, action = without_password(self._store.uri), f"pip install {error.name}"
+            package = _DRIVERS.get(error.name or "", error.name)
+            where, action = without_password(self._store.uri), f"pip install {package}"
             raise TrackingError(f"MLflow at {where}", f"no {error.name} to reach it with", action=action) from error
         except KeyboardInterrupt:
             # Whoever does not want to wait for this record does not want to wait for the next one either.
             self.was_interrupted = True
+            # A run that was not begun has nothing to record later.
+            self._journal = None if kind == "start" else self._journal
             self._fall_back(entry, KeyboardInterrupt("interrupted before it answered"))
             raise
         except Exception as error:  # noqa: BLE001 - whatever goes wrong with a record, the training goes on
@@ -172,7 +176,7 @@ class MlflowTracker(Tracker):
     def go_down(self, error: BaseException) -> None:
         """Send no more to MLflow, and say so."""
         self.is_down, self._down_since = True, time.monotonic()
-        goes_on = "this run goes on without it"
+        goes_on = "nothing is recorded there" if self.was_interrupted else "this run goes on without it"
         if self._journal is not None:
             goes_on = f"to record it later: tfclass replay {self._journal.folder.parent}"
             goes_on = goes_on if self.was_interrupted else f"the run goes on; {goes_on}"
