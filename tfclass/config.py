@@ -23,7 +23,7 @@ from tfclass.names import Name, Text
 
 _STRICT = ConfigDict(extra="forbid")
 
-# What 32 bits hold, and for a seed 63: the libraries below take no more.
+# Whole numbers that 32 bits hold, seeds that 63 hold, and real numbers that 32 hold: the libraries below take no more.
 Positive = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Natural = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
@@ -33,8 +33,8 @@ Stack = Annotated[tuple[Span, ...], Field(max_length=100)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 Channel = Literal["network", "profile", "homology", "combined"]
-NonNegative = Annotated[float, Field(ge=0.0, le=1e9, allow_inf_nan=False)]
-Rate = Annotated[float, Field(gt=0.0, le=1e9, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0.0, le=1e38, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0.0, le=1e38, allow_inf_nan=False)]
 
 
 def _rising(edges: tuple[float, ...]) -> tuple[float, ...]:
@@ -100,7 +100,7 @@ class ModelConfig:
     layers: Annotated[int, Field(ge=1, le=MAX_LAYERS)] = 1
     directions: Literal[1, 2] | None = None
     peephole: Literal["diagonal", "full"] = "diagonal"
-    forget_bias: Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)] | None = None
+    forget_bias: Annotated[float, Field(ge=-1e38, le=1e38, allow_inf_nan=False)] | None = None
     residual: bool = False
     layer_norm: bool = False
     variational_dropout: bool = False
