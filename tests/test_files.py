@@ -9,8 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from tfclass import folders
 from tfclass.errors import OutputError
-from tfclass.files import make_folder, try_lock, whole_file, whole_folder
+from tfclass.files import make_folder, try_lock, whole_file
+from tfclass.folders import FolderKind, whole_folder
+
+# A kind of folder whose marker lists what belongs to it.
+KIND = FolderKind("part", ("ours",), lambda content: content["ours"])
+MARKER = '{"ours": ["old", "deep/old"]}'
 
 FAILURES = [ValueError("a fault"), KeyboardInterrupt(), SystemExit(1), GeneratorExit()]
 FAILURE_IDS = ["an exception", "an interrupt from the keyboard", "an exit", "a closed generator"]
@@ -44,8 +50,8 @@ def fill(path, error=None):
 
 def fill_folder(path, error=None):
     """Write a folder and fail half way."""
-    with whole_folder(path, "part") as building:
-        (building / "part").write_text("half")
+    with whole_folder(path, KIND) as building:
+        (building / "part").write_text(MARKER)
         if error is not None:
             raise error
 
@@ -134,7 +140,7 @@ def test_any_file_name_will_do(name, tmp_path):
 
 def test_a_folder_appears_whole_with_its_parents(tmp_path):
     path = tmp_path / "a" / "b" / "bundle"
-    with whole_folder(path, "part") as building:
+    with whole_folder(path, KIND) as building:
         (building / "x").write_text("1")
         assert not path.exists()
     assert names(path) == ["x"]
@@ -145,7 +151,7 @@ def test_a_folder_is_replaced_whole_and_keeps_nothing_of_the_old_one(tmp_path):
     path = tmp_path / "bundle"
     (path / "deep").mkdir(parents=True)
     (path / "deep" / "old").write_text("old")
-    (path / "part").write_text("old")
+    (path / "part").write_text(MARKER)
     fill_folder(path)
     assert names(path) == ["part"]
     assert names(tmp_path) == ["bundle"]
@@ -157,8 +163,8 @@ def test_no_half_folder_is_left_by(error, old, tmp_path):
     path = tmp_path / "bundle"
     if old:
         path.mkdir()
-        for name in ("old", "part"):
-            (path / name).write_text("old")
+        (path / "old").write_text("old")
+        (path / "part").write_text(MARKER)
     with pytest.raises(OutputError if isinstance(error, OSError) else type(error)):
         fill_folder(path, error)
     assert names(tmp_path) == ["bundle"] * old
@@ -168,8 +174,8 @@ def test_no_half_folder_is_left_by(error, old, tmp_path):
 def test_the_old_folder_comes_back_when_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
     path = tmp_path / "bundle"
     path.mkdir()
-    for name in ("old", "part"):
-        (path / name).write_text("old")
+    (path / "old").write_text("old")
+    (path / "part").write_text(MARKER)
     rename = os.rename
 
     def second_fails(source, target):
@@ -177,6 +183,8 @@ def test_the_old_folder_comes_back_when_the_new_one_cannot_take_its_place(tmp_pa
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         rename(source, target)
 
+    # As on a system that cannot exchange two folders in one step.
+    monkeypatch.setattr(folders, "_renameat2", None)
     monkeypatch.setattr(os, "rename", second_fails)
     with pytest.raises(OutputError, match="cannot be written"):
         fill_folder(path)
@@ -204,8 +212,8 @@ def test_a_folder_never_replaces(kind, tmp_path):
     with pytest.raises(OutputError) as raised:
         fill_folder(path)
     assert str(raised.value) == (
-        f"{path}: found something there that has no part, and would be lost; expected an empty or missing folder; "
-        "choose another"
+        f"{path}: found something there that has no part of tfclass, and would be lost; "
+        "expected an empty or missing folder; choose another"
     )
     assert (path if path.is_file() else path / "thesis.tex").read_text() == "precious"
 
@@ -217,6 +225,40 @@ def test_what_a_link_points_to_is_replaced_and_not_the_link(tmp_path):
             stream.write(content)
         assert (tmp_path / "link").is_symlink()
         assert (tmp_path / "target").read_bytes() == content
+
+
+@pytest.mark.parametrize("name", ["x" * 246 + ".tsv", "x" * 255, "\N{LATIN SMALL LETTER A WITH DIAERESIS}" * 127, ".y"])
+def test_the_longest_names_that_a_system_takes_will_do(name, tmp_path):
+    fill(tmp_path / name)
+    fill_folder(tmp_path / "deep" / name)
+    assert names(tmp_path) == sorted([name, "deep"])
+    assert names(tmp_path / "deep") == [name]
+
+
+def test_a_name_that_is_too_long_is_named_itself(tmp_path):
+    path = tmp_path / ("x" * 252 + ".tsv")
+    for write in (fill, fill_folder):
+        with pytest.raises(OutputError) as caught:
+            write(path)
+        assert str(caught.value) == (
+            f"{path}: found a place that cannot be written (File name too long); check the folder"
+        )
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EPERM, errno.EACCES])
+def test_a_place_that_is_read_only_is_named_and_not_the_temporary_file(number, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(number, os.strerror(number), "/other/name")
+
+    monkeypatch.setattr("builtins.open", refuse)
+    monkeypatch.setattr(os, "unlink", refuse)
+    monkeypatch.setattr(os, "mkdir", refuse)
+    for write in (fill, fill_folder):
+        with pytest.raises(OutputError) as caught:
+            write(tmp_path / "out")
+        assert str(caught.value) == (
+            f"{tmp_path}/out: found a place that cannot be written ({os.strerror(number)}); check the folder"
+        )
 
 
 def test_a_named_pipe_is_written_to_as_it_is(tmp_path):

@@ -1,16 +1,15 @@
-"""Files and folders that appear whole or not at all: written beside their place, then renamed into it; and locks."""
+"""Files that appear whole or not at all: written beside their place, then renamed into it; and locks."""
 
 import contextlib
 import hashlib
 import os
-import secrets
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from tfclass.errors import OutputError
+from tfclass.temporary import temporary_file, temporary_folder
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -52,7 +51,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
 
 
 @contextlib.contextmanager
@@ -73,7 +72,6 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     OutputError
         The folder is missing, or cannot be written to, or is full. Nothing is left behind.
     """
-    name = ""
     try:
         # What a symbolic link points to is replaced, not the link.
         target = Path(os.path.realpath(path)) if path.is_symlink() else path
@@ -84,22 +82,16 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             with path.open("ab") as stream:
                 yield stream
             return
-        # Named before it is made: an interrupt between both would leave it behind.
-        name = str(target.with_name(f".{target.name}.{secrets.token_hex(4)}"))
-        with open(name, "x+b") as stream:
+        with temporary_file(target) as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(name, target)
+            os.replace(stream.name, target)
     except BrokenPipeError:
         # The reader of a pipe has seen enough.
         raise
     except OSError as error:
-        _forget(name)
-        raise _cannot_write(path, error) from error
-    except BaseException:
-        _forget(name)
-        raise
+        raise cannot_write(path, error) from error
 
 
 def is_address(place: str) -> bool:
@@ -132,118 +124,26 @@ def uploaded_file(address: str) -> Iterator[BinaryIO]:
     except (ImportError, ValueError) as error:
         # fsspec says which package is missing.
         raise OutputError(address, f"an address that cannot be opened ({error})", path=address) from error
-    folder = Path(tempfile.mkdtemp(prefix="tfclass-"))
-    local = folder / (Path(place).name or "rows")
-    try:
+    with temporary_folder() as folder:
+        local = folder / (Path(place).name or "rows")
         with whole_file(local) as stream:
             yield stream
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    try:
-        system.put_file(str(local), place)
-    # Every driver has exceptions of its own.
-    except Exception as error:
-        found = f"an upload that failed ({' '.join(str(error).split()) or type(error).__name__})"
-        raise OutputError(address, found, action=f"upload it from {local}", path=address) from error
-    shutil.rmtree(folder, ignore_errors=True)
+        try:
+            system.put_file(str(local), place)
+        # Every driver has exceptions of its own.
+        except Exception as error:
+            kept = Path(tempfile.mkdtemp(prefix="tfclass-"), local.name)
+            os.replace(local, kept)
+            found = f"an upload that failed ({' '.join(str(error).split()) or type(error).__name__})"
+            raise OutputError(address, found, action=f"upload it from {kept}", path=address) from error
 
 
-@contextlib.contextmanager
-def whole_folder(path: Path, marker: str) -> Iterator[Path]:
-    """Make a folder that replaces `path` only when the block ends without an error.
-
-    Parameters
-    ----------
-    path : Path
-        Missing parents are made; an older folder of the same kind is removed once the new one is complete.
-    marker : str
-        The file that tells a folder of this kind; see `check_replaceable`.
-
-    Yields
-    ------
-    Path
-        The folder to fill, beside `path`.
-
-    Raises
-    ------
-    OutputError
-        It cannot be written, or something else stands there.
-    """
-    check_replaceable(path, marker)
-    building = None
-    try:
-        building = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-        yield building
-        os.chmod(building, 0o777 & ~_umask())
-        _take_place(building, path)
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-    finally:
-        if building is not None:
-            shutil.rmtree(building, ignore_errors=True)
-
-
-def check_replaceable(path: Path, marker: str) -> None:
-    """Make sure that replacing `path` destroys nothing of another kind.
-
-    Parameters
-    ----------
-    path : Path
-    marker : str
-        The file that tells a folder of the kind that is to be written.
-
-    Raises
-    ------
-    OutputError
-        `path` is a file, or a folder with content but without `marker`, or cannot be written beside.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.").cleanup()
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-    if path.exists() and not (path / marker).exists() and (not path.is_dir() or any(path.iterdir())):
-        found = f"something there that has no {marker}, and would be lost"
-        raise OutputError(str(path), found, "an empty or missing folder", "choose another", path=str(path))
-
-
-def _take_place(building: Path, path: Path) -> None:
-    if not path.exists():
-        os.rename(building, path)
-        return
-    # Two renames: a folder cannot be replaced in one step, but both states on the way are whole folders.
-    aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
-    old = aside / "old"
-    try:
-        os.rename(path, old)
-        os.rename(building, path)
-    except BaseException:
-        if not path.exists():
-            os.rename(old, path)
-        raise
-    finally:
-        # Should even the way back be barred, the old folder is kept where it is.
-        if path.exists():
-            shutil.rmtree(aside, ignore_errors=True)
-
-
-def _cannot_write(path: Path, error: OSError) -> OutputError:
+def cannot_write(path: Path, error: OSError) -> OutputError:
+    """Return the error to raise for a place that the system refuses to write to."""
     reason = error.strerror or str(error)
     return OutputError(
         str(path), f"a place that cannot be written ({reason})", action="check the folder", path=str(path)
     )
-
-
-def _forget(name: str) -> None:
-    if name:
-        Path(name).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def try_lock(path: Path) -> "FileLock | None":
@@ -265,5 +165,6 @@ def try_lock(path: Path) -> "FileLock | None":
     except Timeout:
         return None
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        # A lock is nothing that a user has named.
+        raise cannot_write(path if path.is_dir() else path.parent, error) from error
     return lock

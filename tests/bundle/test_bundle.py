@@ -307,11 +307,13 @@ def test_the_check_for_unsafe_code_finds_it(tmp_path):
     assert unsafe_uses(source) == ["pickle", "torch.load", "allow_pickle"]
 
 
-def test_replacing_a_bundle_leaves_only_the_new_one(small_bundle, folder):
-    (folder / "left over").write_text("")
+def test_replacing_a_bundle_leaves_only_the_new_one_and_what_a_user_put_there(small_bundle, folder):
+    (folder / "profiles.h3m.zst").write_text("of the older one")
+    (folder / "notes.md").write_text("mine")
     save_bundle(replace(small_bundle, name="new"), folder, "# new\n")
     assert load_bundle(folder).name == "new"
-    assert sorted(path.name for path in folder.iterdir()) == FILES
+    assert (folder / "notes.md").read_text() == "mine"
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*FILES, "notes.md"])
     assert [path.name for path in folder.parent.iterdir()] == ["copy"]
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -21,6 +22,7 @@ from tfclass.errors import BundleError, MissingExtraError, OutputError
 from tfclass.inference import bulk, engines
 from tfclass.inference.bulk import InProcess, Job, chunks, is_finished, predict_in_parts
 from tfclass.inference.duplicates import SeenIds
+from tfclass.inference.parts import remove_folder
 from tfclass.inference.predictor import Predictor
 from tfclass.inference.rows import COLUMNS
 from tfclass.sequence.fasta import Record
@@ -75,7 +77,7 @@ def test_what_is_finished_is_not_done_again(records, job, tmp_path, monkeypatch)
     expected = in_parts(records, job, tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("part-*")}
     damaged = tmp_path / "part-00002.parquet"
-    damaged.write_bytes(b"cut short")
+    damaged.write_bytes(damaged.read_bytes()[100:])
     assert in_parts(records, job, tmp_path) == expected
     assert [path for path in before if path.stat().st_mtime_ns != before[path]] == [damaged]
 
@@ -221,13 +223,50 @@ def test_only_parts_are_removed(records, job, tmp_path):
     folder = tmp_path / "parts"
     in_parts(records, job, folder)
     (folder / "mine.txt").write_text("precious")
-    bulk.remove_parts(folder)
+    remove_folder(folder)
     assert parts_of(folder) == ["mine.txt"]
     (folder / "mine.txt").unlink()
     (tmp_path / "link").symlink_to(folder)
     in_parts(records, job, tmp_path / "link")
-    bulk.remove_parts(tmp_path / "link")
+    remove_folder(tmp_path / "link")
     assert parts_of(folder) == []
+
+
+FOREIGN = ["part-mythesis.parquet", "part-00000-1a2b.snappy.parquet", "part-99999.parquet", ".lock", "part-00000.tsv"]
+
+
+def test_parquet_of_other_programs_is_never_touched(records, job, tmp_path):
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    for name in FOREIGN:
+        pq.write_table(pa.table({"chunk": ["mine"]}), folder / name)
+    before = {name: (folder / name).read_bytes() for name in FOREIGN}
+    rows = in_parts(records, job, folder)
+    assert len(in_parts(records[:50], job, folder)) == 50 < len(rows)
+    remove_folder(folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("kind", ["parquet", "text", "folder", "pipe", "link"])
+def test_a_file_that_has_the_name_of_a_part_is_refused_and_stays(records, job, tmp_path, kind):
+    path = tmp_path / "part-00001.parquet"
+    make = {
+        "parquet": lambda: pq.write_table(pa.table({"chunk": ["mine"], "job": ["mine"]}), path),
+        "text": lambda: path.write_text("mine"),
+        "folder": path.mkdir,
+        "pipe": lambda: os.mkfifo(path),
+        "link": lambda: path.symlink_to("nowhere"),
+    }
+    make[kind]()
+    before = os.lstat(path)
+    with pytest.raises(OutputError) as caught:
+        in_parts(records, job, tmp_path)
+    assert str(caught.value) == (
+        f"{path}: found a file that is no part, or is damaged beyond recognition; expected a part that tfclass wrote; "
+        "move it away, or name another folder"
+    )
+    remove_folder(tmp_path)
+    assert os.lstat(path) == before
 
 
 def test_many_empty_records_make_chunks_too(job, monkeypatch):

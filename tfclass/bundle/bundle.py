@@ -36,7 +36,7 @@ from tfclass.bundle.reference import Reference
 from tfclass.bundle.weights import read_network
 from tfclass.config import ModelConfig
 from tfclass.errors import BundleError, ProfileError
-from tfclass.files import whole_folder
+from tfclass.folders import FolderKind, read_again, whole_folder
 from tfclass.limits import (
     MAX_CARD_BYTES,
     MAX_PACKED_BYTES,
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from tfclass.profiles.library import Library
 
 DEFAULT = "tf-bilstm"
+BUNDLE_FOLDER = FolderKind(DESCRIPTION, ("schema_version", "files"), lambda _: (WEIGHTS, CARD, PROFILES, REFERENCE))
 _MOST_BYTES = {
     WEIGHTS: MAX_WEIGHTS_BYTES + MAX_WEIGHTS_HEADER_BYTES,
     CARD: MAX_CARD_BYTES,
@@ -159,7 +160,7 @@ def save_bundle(bundle: Bundle, folder: Path, card: str) -> str:
         if len(content) > _MOST_BYTES[name]:
             found, expected = f"{name} of {in_words(len(content))}", f"at most {in_words(_MOST_BYTES[name])}"
             raise BundleError(str(folder), found, expected, path=str(folder))
-    with whole_folder(folder, DESCRIPTION) as building:
+    with whole_folder(folder, BUNDLE_FOLDER) as building:
         for name, content in files.items():
             (building / name).write_bytes(content)
         (building / DESCRIPTION).write_bytes(as_text({**description, "sha256": digest}))
@@ -184,7 +185,7 @@ def load_bundle(folder: Path) -> Bundle:
         tfclass, a value is not allowed, the parts do not fit together, or the memory does not suffice.
     """
     try:
-        return _load(folder)
+        return read_again(folder, _load)
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not out_of_memory(error):
             raise

@@ -198,6 +198,6 @@ def _first_fetched(rows: Iterable["Prediction"]) -> Iterator["Prediction"]:
 
 
 def _remove_parts(folder: Path) -> None:
-    from tfclass.inference.bulk import remove_parts
+    from tfclass.inference.parts import remove_folder
 
-    remove_parts(folder)
+    remove_folder(folder)

@@ -23,8 +23,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tfclass.children import ends_with_parent
 from tfclass.errors import MissingExtraError, ProgramError
 from tfclass.sequence.vocabulary import Vocabulary
+from tfclass.temporary import temporary_folder
 
 Tokens = Sequence[npt.NDArray[np.uint8]]
 Numbers = npt.NDArray[np.float64]
@@ -117,17 +119,8 @@ def search(
         n_written = [_write(folder / "queries", queries, vocabulary), _write(folder / "targets", targets, vocabulary)]
         columns_CK = np.empty((len(_COLUMNS), 0))
         if all(n_written):
-            arguments = [
-                "queries",
-                "targets",
-                "hits",
-                "work",
-                *options,
-                *_ALWAYS,
-                "--format-output",
-                ",".join(_COLUMNS),
-            ]
-            _run(["easy-search", *arguments], folder)
+            arguments = ["queries", "targets", "hits", "work", *options, *_ALWAYS]
+            _run(["easy-search", *arguments, "--format-output", ",".join(_COLUMNS)], folder)
             columns_CK = _read(folder / "hits", (len(queries), len(targets)), len(_COLUMNS))
     query, target, identity, q_start, q_end, q_length, t_start, t_end, t_length, e_value, bits = columns_CK
     hits = pd.DataFrame(
@@ -220,8 +213,8 @@ def cluster(
 def _workplace() -> Iterator[Path]:
     """Make a temporary folder that is removed whatever happens in it."""
     try:
-        with tempfile.TemporaryDirectory(prefix="tfclass-", ignore_cleanup_errors=True) as folder:
-            yield Path(folder)
+        with temporary_folder() as folder:
+            yield folder
     except OSError as error:
         found = f"a temporary folder that cannot be written to ({error.strerror})"
         raise ProgramError("MMseqs2", found, action="set TMPDIR to a folder with room") from error
@@ -284,7 +277,8 @@ def _run(arguments: list[str], folder: Path) -> list[str]:
     except OSError as error:
         raise ProgramError(command[0], f"a program that does not start ({error.strerror})", "MMseqs2") from error
     try:
-        output = process.communicate()[0]
+        with ends_with_parent(process.pid):
+            output = process.communicate()[0]
     except BaseException:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

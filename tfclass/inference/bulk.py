@@ -1,10 +1,10 @@
 """Prediction in parts: chunks of the input, one Parquet file each, on any executor; what is finished is not done again.
 
 A part carries the digest of its chunk and of the job (model, evidence, threshold, version) in its metadata, so a part
-of another input or model is never taken for one of this. Parts appear whole or not at all.
+of another input or model is never taken for one of this. A file of
+such a name without that metadata is never touched. Parts appear whole or not at all.
 """
 
-import contextlib
 import hashlib
 import json
 from collections import deque
@@ -22,9 +22,10 @@ from tfclass.bundle.bundle import load_bundle
 from tfclass.config import Channel
 from tfclass.cores import at_most_cores
 from tfclass.errors import BundleError, OutputError
-from tfclass.files import make_folder, try_lock, whole_file
+from tfclass.files import make_folder, whole_file
 from tfclass.inference.duplicates import SeenIds
 from tfclass.inference.output import write_parquet
+from tfclass.inference.parts import MARK, held_alone, refuse_foreign, remove_parts
 from tfclass.inference.predictor import Predictor, windows
 from tfclass.inference.rows import Prediction
 from tfclass.networks.scoring import Precision
@@ -36,11 +37,9 @@ if TYPE_CHECKING:
 # Residues and records in a chunk: half a minute of work, a few megabytes to hand to a worker.
 CHUNK_RESIDUES = 4_000_000
 _CHUNK_RECORDS = 200_000
-_PARTS = "part-*.parquet"
 
 P = ParamSpec("P")
 T = TypeVar("T")
-_LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -151,17 +150,18 @@ def predict_in_parts(
     Raises
     ------
     OutputError
-        The folder cannot be written, or another run uses it.
+        The folder cannot be written, another run uses it, or a file that is no part has the name of one.
     """
     # Workers may stand in another folder.
     folder = folder.resolve()
     make_folder(folder)
-    with _held_alone(folder):
+    with held_alone(folder):
         waiting: deque[_Part] = deque()
         names = set()
         for chunk in chunks(records, chunk_residues):
             path = folder / f"part-{chunk.number:05d}.parquet"
             names.add(path.name)
+            refuse_foreign(path)
             done = is_finished(path, chunk.digest, job)
             future = None if done else executor.submit(score_chunk, job, chunk, str(path))
             waiting.append(_Part(path, chunk.digest, [record.id for record in chunk.records], future))
@@ -169,29 +169,7 @@ def predict_in_parts(
                 yield from _rows(waiting.popleft(), job)
         while waiting:
             yield from _rows(waiting.popleft(), job)
-        for path in folder.glob(_PARTS):
-            if path.name not in names:
-                path.unlink()
-
-
-def remove_parts(folder: Path) -> None:
-    """Remove the parts, and the folder if nothing else is in it."""
-    for path in (*folder.glob(_PARTS), *folder.glob(f".{_PARTS}.*"), folder / _LOCK):
-        path.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
-        folder.rmdir()
-
-
-@contextlib.contextmanager
-def _held_alone(folder: Path) -> Iterator[None]:
-    lock = try_lock(folder / _LOCK)
-    if lock is None:
-        action = "wait for it, or name another folder; shards need one each"
-        raise OutputError(str(folder), "another run that uses it", "a folder of its own", action)
-    try:
-        yield
-    finally:
-        lock.release()
+        remove_parts(folder, keep=names)
 
 
 def chunks(records: Iterable[Record], chunk_residues: int) -> Iterator[Chunk]:
@@ -232,7 +210,7 @@ def score_chunk(job: Job, chunk: Chunk, path: str) -> None:
             yield from predictor.predict_window(window, chunk.repeated[start : start + len(window)])
             start += len(window)
 
-    facts = {**asdict(job), "chunk": chunk.digest, "job": job.key}
+    facts = {**asdict(job), "chunk": chunk.digest, "job": job.key, MARK: __version__}
     with whole_file(Path(path)) as stream:
         write_parquet(rows(), stream, facts, predictor.columns)
 

@@ -2,8 +2,7 @@
 
 import atexit
 import shlex
-import shutil
-import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -11,6 +10,7 @@ from urllib.request import url2pathname
 from tfclass.bundle.bundle import DESCRIPTION, find_bundle
 from tfclass.config import TrackingConfig
 from tfclass.errors import BundleError
+from tfclass.temporary import temporary_folder
 from tfclass.tracking.access import ARTIFACTS, as_global, is_missing, short_waits, sqlite_file
 from tfclass.tracking.delivery import reason_of
 from tfclass.tracking.origin import tracking_uri, without_password
@@ -45,8 +45,9 @@ def locate_model(name: str) -> Path:
     if is_missing(store):
         action = "set MLFLOW_TRACKING_URI, or work in the folder of mlflow.db"
         raise BundleError(name, f"no MLflow store at {shown}", "one", action, path=name)
-    fetched = Path(tempfile.mkdtemp(prefix="tfclass-"))
-    atexit.register(shutil.rmtree, fetched, ignore_errors=True)
+    stack = ExitStack()
+    fetched = stack.enter_context(temporary_folder())
+    atexit.register(stack.close)
     with short_waits(config.timeout), as_global(store):
         try:
             from mlflow.artifacts import download_artifacts

@@ -19,7 +19,7 @@ from tfclass.corpus.table import LabelledProteins
 from tfclass.evaluation.baselines import Baseline, Homologues, LeftOut
 from tfclass.evaluation.calls import ClassScores, per_class
 from tfclass.evaluation.scored import Scored, why_undefined
-from tfclass.files import whole_folder
+from tfclass.folders import FolderKind, whole_folder
 from tfclass.reporting.breakdown import break_down
 from tfclass.reporting.contest import contest, resampled, scored_baseline, spoken, verdicts
 from tfclass.reporting.figures import evaluation_figures, png, svg
@@ -28,9 +28,20 @@ from tfclass.reporting.mistakes import worst_mistakes
 from tfclass.reporting.page import render_page
 from tfclass.reporting.plain import plain_estimates, plain_number
 from tfclass.reporting.thresholds import threshold_rules
+from tfclass.tracking.journal import FOLDER as JOURNAL
 
 SCHEMA_VERSION = 2
 CONTENT, PAGE, PREDICTIONS = "report.json", "report.html", "predictions.tsv"
+_FIGURES = ("precision_recall", "roc", "calibration", "confusion", "scores")
+
+
+def _written(content: dict[str, Any]) -> list[str]:
+    slices = content["slices"] if isinstance(content["slices"], dict) else ()
+    figures = [*_FIGURES, *(f"by_{key}" for key in slices)]
+    return [PAGE, PREDICTIONS, JOURNAL, *(f"figures/{name}.png" for name in figures)]
+
+
+REPORT_FOLDER = FolderKind(CONTENT, ("schema_version", "bundle", "metrics", "slices"), _written)
 
 
 class Rivals(NamedTuple):
@@ -158,7 +169,7 @@ def write_report(report: Report, folder: Path) -> None:
     OutputError
         It cannot be written.
     """
-    with whole_folder(folder, CONTENT) as building:
+    with whole_folder(folder, REPORT_FOLDER) as building:
         text = json.dumps(report.content, indent=1, allow_nan=False)
         (building / CONTENT).write_text(text + "\n", encoding="utf-8")
         # In full: from rounded probabilities other scores would follow than those in the report.

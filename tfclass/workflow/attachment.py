@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from tfclass.bundle.bundle import DESCRIPTION, Bundle, find_bundle, load_bundle, read_card, save_bundle
+from tfclass.bundle.bundle import BUNDLE_FOLDER, Bundle, find_bundle, load_bundle, read_card, save_bundle
 from tfclass.bundle.card import EVIDENCE_SECTION, evidence_section
 from tfclass.bundle.channels import answer, found_of
 from tfclass.bundle.reference import Reference
@@ -12,7 +12,7 @@ from tfclass.corpus.split import check_classes, select_split
 from tfclass.corpus.table import LabelledProteins
 from tfclass.errors import ConfigError
 from tfclass.evaluation.combining import fit_combiners, profile_terms
-from tfclass.files import check_replaceable
+from tfclass.folders import check_replaceable
 from tfclass.workflow.profiles import read_clustered, read_library
 from tfclass.workflow.provenance import check_unseen
 
@@ -49,7 +49,7 @@ def attach(
     if profiles is None and not homology:
         raise ConfigError("attach", "nothing to put beside the network", "profiles, homology or both")
     source = find_bundle(model)
-    check_replaceable(output, DESCRIPTION)
+    check_replaceable(output, BUNDLE_FOLDER)
     bundle = load_bundle(source)
     library = bundle.profiles if profiles is None else read_library(profiles)
     proteins = read_clustered(table, bundle.classes)

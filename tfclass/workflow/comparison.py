@@ -9,15 +9,17 @@ from typing import Any
 
 from tfclass.config import CompareConfig, to_mapping
 from tfclass.errors import ReportError
-from tfclass.files import check_replaceable, whole_folder
+from tfclass.folders import FolderKind, check_replaceable, whole_folder
 from tfclass.reporting.comparison import compare, comparison_table
 from tfclass.reporting.figures import differences_figure, png
 from tfclass.reporting.reading import Run, read_run
 from tfclass.reporting.report import CONTENT as REPORT
+from tfclass.tracking.journal import FOLDER
 from tfclass.tracking.reports import report_of_run, set_aside
 from tfclass.tracking.tracker import tracked
 
 CONTENT, TABLE, FIGURE = "compare.json", "compare.tsv", "differences.png"
+COMPARISON_FOLDER = FolderKind(CONTENT, ("runs", "pairs"), lambda _: (TABLE, FIGURE, FOLDER))
 _RUN_ID = re.compile(r"(?:runs:/)?([0-9a-f]{32})")
 
 
@@ -41,11 +43,11 @@ def compare_runs(config: CompareConfig, runs: Sequence[str]) -> dict[str, Any]:
         A report cannot be found, read or compared, or the folder not be written.
     """
     folder = Path(config.report)
-    check_replaceable(folder, CONTENT)
+    check_replaceable(folder, COMPARISON_FOLDER)
     content = compare([_read(name, config) for name in runs], config.evaluation)
     figure = differences_figure(content)
     set_aside(folder)
-    with whole_folder(folder, CONTENT) as building:
+    with whole_folder(folder, COMPARISON_FOLDER) as building:
         (building / CONTENT).write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         comparison_table(content).to_csv(building / TABLE, sep="\t", index=False, float_format="%.6g")
         (building / FIGURE).write_bytes(png(figure))

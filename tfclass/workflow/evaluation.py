@@ -14,8 +14,8 @@ from tfclass.corpus.table import LabelledProteins, read_table
 from tfclass.environment import describe, prepare
 from tfclass.evaluation.baselines import Homologues, LeftOut, all_baselines, find_homologues
 from tfclass.evaluation.scored import Scored
-from tfclass.files import check_replaceable
-from tfclass.reporting.report import CONTENT, Report, Rivals, write_report
+from tfclass.folders import check_replaceable
+from tfclass.reporting.report import REPORT_FOLDER, Report, Rivals, write_report
 from tfclass.tracking.experiment import SCORES, VALIDATION, group_of
 from tfclass.tracking.reports import set_aside
 from tfclass.tracking.tracker import tracked
@@ -46,7 +46,7 @@ def evaluate_bundle(config: EvaluateConfig) -> Report:
     """
     started = time.monotonic()
     device = prepare(config.runtime)
-    check_replaceable(Path(config.report), CONTENT)
+    check_replaceable(Path(config.report), REPORT_FOLDER)
     bundle = load_bundle(find_bundle(config.bundle))
     channel = choose_channel(bundle, config.evidence)
     calling = calling_of(bundle, channel)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from tfclass.bundle.bundle import DESCRIPTION, Bundle, save_bundle
+from tfclass.bundle.bundle import BUNDLE_FOLDER, Bundle, save_bundle
 from tfclass.bundle.card import model_card
 from tfclass.bundle.description import read_description
 from tfclass.config import TrainConfig, to_mapping
@@ -20,7 +20,7 @@ from tfclass.environment import describe, prepare
 from tfclass.evaluation.calibration import check_calibration, choose_calibration
 from tfclass.evaluation.cuts import max_mcc_threshold, operating_points
 from tfclass.evaluation.metrics import Scored, all_metrics
-from tfclass.files import check_replaceable
+from tfclass.folders import check_replaceable
 from tfclass.networks.classifier import Classifier
 from tfclass.networks.embeddings import WordEmbedding
 from tfclass.networks.scoring import logits_of
@@ -112,7 +112,7 @@ def _train_and_package(config: TrainConfig, hooks: Hooks, parent: str) -> Traine
     start = None if resume or not config.training.start else start_from(config.training.start, model, vocabulary)
     # What can be refused is refused now, not after hours of training.
     check_calibration(config.training.calibration, len(proteins.classes))
-    check_replaceable(bundle_folder(config), DESCRIPTION)
+    check_replaceable(bundle_folder(config), BUNDLE_FOLDER)
     run_dir = make_run_folder(config)
     previous = str(read_record(run_dir).get("mlflow_run_id", ""))
     ties: dict[str, Any] = {"resume": previous, "parent": parent, "journal": run_dir}
