@@ -649,6 +649,7 @@ class TestUsage:
             (["in.fasta", "--engine", "dask"], "Invalid value for --engine: needs --parts DIR, or --resume with -o"),
             (["in.fasta", "--workers", "0"], "Invalid value for '--workers'"),
             (["in.fasta", "--workers", "4"], "Invalid value for --workers: needs --engine"),
+            (["in.fasta", "--\x1b[2Jx"], "No such option: --\\x1b[2Jx"),
             (["in.fasta", "--header", "-o", "rows.jsonl"], "Invalid value for --header: JSON lines have no place"),
         ],
         ids=["an unknown option", "an unknown format", "no input", "a shard of none", "a shard in words"]
@@ -659,6 +660,7 @@ class TestUsage:
             "an engine without parts",
             "no workers",
             "workers of no engine",
+            "an option that would clear the screen",
             "a header line for JSON",
         ],
     )

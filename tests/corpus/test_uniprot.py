@@ -21,6 +21,7 @@ from tfclass.corpus.download import check_download, download
 from tfclass.corpus.query import FetchConfig
 from tfclass.corpus.uniprot import UniProt
 from tfclass.errors import FetchError, OutputError, TableError
+from tfclass.temporary import remove_abandoned, temporary_name
 
 SHIPPED = yaml.safe_load((Path(__file__).parents[2] / "conf" / "corpus" / "swissprot.yaml").read_bytes())["curation"]
 TOTAL, SIZE = 230, 50
@@ -259,9 +260,13 @@ def test_a_page_that_is_not_whole_is_fetched_again(damage, undisturbed, tmp_path
                 download(tmp_path, client(server))
             return
         # What a killed process leaves of a file that it was writing.
-        (tmp_path / "pages.part" / ".000003.tsv.gz.abc").write_bytes(b"half")
-        (tmp_path / ".entries.tsv.gz.abc").write_bytes(b"half")
+        remove_abandoned.cache_clear()
+        (tmp_path / "pages.part" / temporary_name("000003.tsv.gz")).write_bytes(b"half")
+        (tmp_path / temporary_name("entries.tsv.gz")).write_bytes(b"half")
+        (tmp_path / ".entries.tsv.gz.swp").write_bytes(b"mine")
         download(tmp_path, client(server))
+    assert (tmp_path / ".entries.tsv.gz.swp").read_bytes() == b"mine"
+    (tmp_path / ".entries.tsv.gz.swp").unlink()
     assert names(tmp_path) == [".lock", "entries.tsv.gz", "manifest.json"]
     assert (tmp_path / "entries.tsv.gz").read_bytes() == (undisturbed / "entries.tsv.gz").read_bytes()
 

@@ -10,7 +10,7 @@ import typer
 from tfclass.cli import corpora, evaluate, model, predict, profiles, replay, sweep, train, ui, zoo
 from tfclass.cli.memory import check_address_space, out_of_memory
 from tfclass.cli.terminal import accept_all_characters
-from tfclass.errors import TfclassError
+from tfclass.errors import TfclassError, escaped
 
 app = typer.Typer(
     name="tfclass",
@@ -108,5 +108,5 @@ def _leave_with_usage(error: Exception) -> NoReturn:
     if type(error).__name__ == "NoArgsIsHelpError":
         typer.echo(message, err=True)
     else:
-        typer.echo(f"{command}: {' '.join(message.split()).rstrip('.')}; see {command} --help", err=True)
+        typer.echo(escaped(f"{command}: {' '.join(message.split()).rstrip('.')}; see {command} --help"), err=True)
     sys.exit(2)

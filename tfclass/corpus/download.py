@@ -29,7 +29,7 @@ _PAGES = "pages.part"
 _REQUEST = "request.json"
 _LOCK = ".lock"
 # Only what was written here is ever removed: the pages, their records, and what a killed process left of them.
-_OWN = re.compile(r"\.?(\d{6}\.(tsv\.gz|json)|request\.json)(\..*)?")
+_OWN = re.compile(r"\d{6}\.(tsv\.gz|json)|request\.json")
 
 # Called after each page with the entries that are there and those that the search finds.
 OnPage = Callable[[int, int], None]
@@ -232,8 +232,6 @@ def _held_alone(folder: Path) -> Iterator[None]:
         found, action = "another download at work there", "wait for it, or name another folder"
         raise OutputError(str(folder), found, action=action, path=str(folder))
     try:
-        for leftover in (*folder.glob(f".{ENTRIES}.*"), *folder.glob(f".{MANIFEST}.*")):
-            leftover.unlink()
         yield
     finally:
         lock.release()
@@ -249,7 +247,7 @@ def _remove_pages(pages: Path) -> None:
     (pages / _REQUEST).unlink(missing_ok=True)
     if pages.is_dir():
         for path in pages.iterdir():
-            if _OWN.fullmatch(path.name):
+            if _OWN.fullmatch(path.name) and path.is_file():
                 path.unlink()
         with contextlib.suppress(OSError):
             pages.rmdir()
