@@ -117,7 +117,7 @@ def test_a_report_is_of_the_channel_that_it_names(tfclass, witnesses_folder, wit
         assert ("evidence=" in content["command"]) == bool(asked)
         assert content["thresholds"][0]["threshold"] == thresholds[channel]
         # The rules are those of the channel's own operating points; this network has none.
-        assert ("left_out" in content["thresholds"][1]) == (channel == "network")
+        assert ("left_out" in content["thresholds"][2]) == (channel == "network")
         page = (tmp_path / channel / "report.html").read_text()
         assert f'>evidence</th><td class="text">{channel}</td>' in page.replace(' scope="row" class="text"', "")
     mcc = {name: json.loads((tmp_path / name / "report.json").read_text())["metrics"]["mcc"] for name in thresholds}
