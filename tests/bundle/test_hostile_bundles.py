@@ -27,10 +27,12 @@ from tfclass.bundle.bundle import load_bundle, save_bundle
 from tfclass.bundle.description import CARD, DESCRIPTION, PROFILES, REFERENCE, WEIGHTS
 from tfclass.cli.main import main
 from tfclass.compression import compressed, unpacked, zstd
+from tfclass.config import CorpusConfig, EvaluateConfig, TrackingConfig
 from tfclass.errors import BundleError, ProfileError
 from tfclass.networks.zoo import build
 from tfclass.profiles.library import Library
 from tfclass.sequence.vocabulary import Vocabulary
+from tfclass.workflow import evaluate_bundle
 
 UNPRINTABLE = "a text without control characters, on one line)"
 
@@ -669,24 +671,34 @@ def test_it_is_refused_in_one_line(harm, name, said, folder, tmp_path, demo_tabl
     harm(folder)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in.fasta").write_text(">a\nMKVLAWWCHHC\n")
-    report = tmp_path / "report"
     for arguments in (
         ("predict", "in.fasta", "--model", folder),
         ("model", "show", folder),
         ("model", "verify", folder),
-        (
-            "evaluate",
-            f"bundle='{folder}'",
-            f"corpus.path='{demo_table}'",
-            f"report='{report}'",
-            "tracking.enabled=false",
-        ),
     ):
         status, out, err = run(capfd, monkeypatch, *arguments)
         assert (status, out, len(err)) == (2, [], 1), err
         assert err[0].startswith(f"tfclass: {folder / name}{said}")
         assert len(err[0]) < 1000
+    corpus, report = CorpusConfig(path=str(demo_table)), tmp_path / "report"
+    config = EvaluateConfig(
+        corpus=corpus, bundle=str(folder), report=str(report), tracking=TrackingConfig(enabled=False)
+    )
+    with pytest.raises(BundleError) as caught:
+        evaluate_bundle(config)
+    assert err == [f"tfclass: {caught.value}"]
     assert not report.exists()
+
+
+def test_evaluate_refuses_it_in_the_same_line(folder, tmp_path, demo_table, capfd, monkeypatch):
+    harm, name, said = CASES["weights: NaN"]
+    harm(folder)
+    monkeypatch.chdir(tmp_path)
+    arguments = (f"bundle='{folder}'", f"corpus.path='{demo_table}'", "report=report", "tracking.enabled=false")
+    status, out, err = run(capfd, monkeypatch, "evaluate", *arguments)
+    assert (status, out, len(err)) == (2, [], 1), err
+    assert err[0].startswith(f"tfclass: {folder / name}{said}")
+    assert not (tmp_path / "report").exists()
 
 
 # What would be read, unpacked, parsed or allocated whole.
