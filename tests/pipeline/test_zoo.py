@@ -79,7 +79,7 @@ def test_the_table_is_what_bundles_and_reports_say_and_mlflow_has_a_family_of_ru
     trained = {run.info.run_id for run in by_job["train"]}
     assert {run.data.tags["mlflow.parentRunId"] for run in by_job["evaluate"]} == trained
     row = table.iloc[0]
-    assert parent.data.metrics[f"{row['network']}_test_ap"] == pytest.approx(row["test_ap"])
+    assert parent.data.metrics[f"{row['network']}/test_ap"] == pytest.approx(row["test_ap"])
 
 
 def test_what_was_interrupted_goes_on_and_what_is_finished_stays(demo_table, folder):
