@@ -46,7 +46,7 @@ def test_what_was_fetched_is_gone_when_python_ends(logged, tmp_path):
     code = "from tfclass.inference.registry import locate_model as l; print(*sorted(l('models:/tfclass/1').iterdir()))"
     environment = {**os.environ, "MLFLOW_TRACKING_URI": logged[0], "TMPDIR": str(tmp_path)}
     ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert f"{tmp_path}/tfclass-" in ended.stdout
+    assert f"{tmp_path}/.tfclass." in ended.stdout
     assert "bundle.json" in ended.stdout
     assert list(tmp_path.iterdir()) == []
 

@@ -412,18 +412,21 @@ def test_predictions_of_many_classes_have_the_called_class_probability(make):
     assert predictions["p:zinc finger"].tolist() == [0.1, 0.1]
 
 
-def test_an_old_report_is_replaced_whole(make, tmp_path):
+def test_an_old_report_is_replaced_whole_but_for_files_of_a_user(make, tmp_path):
     folder = tmp_path / "report"
     write_report(make(np.arange(60) % 2), folder)
-    (folder / "left over").write_text("")
+    (folder / "notes.md").write_text("mine")
+    (folder / "figures" / "mine.png").write_text("mine")
     write_report(make(np.zeros(30, int)), folder)
     assert sorted(path.name for path in folder.iterdir()) == [
         "figures",
+        "notes.md",
         "predictions.tsv",
         "report.html",
         "report.json",
     ]
     assert not (folder / "figures" / "roc.png").exists()
+    assert (folder / "notes.md").read_text() == (folder / "figures" / "mine.png").read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir()] == ["report"]
 
 
