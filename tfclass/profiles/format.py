@@ -1,4 +1,4 @@
-"""The structure of a file of profiles, checked before HMMER's own reader gets it.
+"""Files of profiles: their structure is checked before HMMER's own reader gets them.
 
 That reader is written in C and trusts the numbers of a file: a length that is wrong, a line that is missing or a text
 without its end may end the process. Here every length, count and number is checked first. Both formats, text and
@@ -11,11 +11,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from pyhmmer.easel import Alphabet
+from pyhmmer.errors import InvalidHMM
+from pyhmmer.plan7 import HMM, HMMFile
 
 from tfclass.limits import MAX_PROFILES, MAX_STATES
 
 Numbers = npt.NDArray[np.float64] | npt.NDArray[np.float32]
 
+ALPHABET = Alphabet.amino()
 _RESIDUES, _TRANSITIONS, _STATISTICS, _CUTOFFS = 20, 7, 6, 6
 _TEXT = b"HMMER3/f"
 # "hmma", the highest bit of each byte set.
@@ -31,6 +35,40 @@ _MAX_BLANK_LINES = 1_000
 _MAX_SCORE = 1e6
 # A probability of single precision may be rounded up.
 _ONE = 1.001
+
+
+def read_hmms(content: bytes) -> list[HMM]:
+    """Read profiles in HMMER's format, at least one.
+
+    Parameters
+    ----------
+    content : bytes
+        Unpacked; text or binary.
+
+    Raises
+    ------
+    ValueError
+        As `check_format`; or probabilities do not sum to 1.
+    """
+    check_format(content)
+    file = HMMFile(io.BytesIO(content), alphabet=ALPHABET)
+    try:
+        hmms = list(file)
+    finally:
+        file.close()
+    for number, hmm in enumerate(hmms, start=1):
+        if not _is_valid(hmm):
+            raise ValueError(f"profile {number}: probabilities that do not sum to 1")
+    return hmms
+
+
+def _is_valid(hmm: HMM) -> bool:
+    # The error itself is not passed on: its text cannot be made (PyHMMER 0.12).
+    try:
+        hmm.validate()
+    except InvalidHMM:
+        return False
+    return True
 
 
 def check_format(content: bytes) -> None:

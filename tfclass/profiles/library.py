@@ -20,19 +20,17 @@ import numpy as np
 import numpy.typing as npt
 import pyhmmer
 from pydantic import TypeAdapter
-from pyhmmer.easel import Alphabet, DigitalSequence, DigitalSequenceBlock, VectorU8
-from pyhmmer.errors import InvalidHMM
+from pyhmmer.easel import DigitalSequence, DigitalSequenceBlock, VectorU8
 from pyhmmer.plan7 import HMM
 
 from tfclass.compression import DAMAGED, compressed, unpacked
 from tfclass.errors import ProfileError
 from tfclass.limits import MAX_UNPACKED_BYTES
 from tfclass.names import Text
-from tfclass.profiles.format import check_format
+from tfclass.profiles.format import ALPHABET, read_hmms
 from tfclass.profiles.pieces import pieces
 from tfclass.sequence.vocabulary import Vocabulary
 
-ALPHABET = Alphabet.amino()
 T = TypeVar("T")
 
 _NAME = TypeAdapter(Text)
@@ -184,7 +182,7 @@ class Library:
             It is something else, larger than `tfclass.limits` allows, or holds a profile without a gathering threshold.
         """
         try:
-            profiles = [_profile(hmm, where) for hmm in _hmms(unpacked(content, MAX_UNPACKED_BYTES))]
+            profiles = [_profile(hmm, where) for hmm in read_hmms(unpacked(content, MAX_UNPACKED_BYTES))]
         except (*DAMAGED, ValueError, OSError) as error:
             raise ProfileError(where, f"no profiles that can be read ({error})", "HMMER's format") from error
         name, times = Counter(profile.name for profile in profiles).most_common(1)[0]
@@ -267,29 +265,6 @@ def _block(
             sequences.append(DigitalSequence(ALPHABET, name=str(len(starts)), sequence=piece))
             starts.append((protein, start))
     return DigitalSequenceBlock(ALPHABET, sequences), starts
-
-
-def _hmms(content: bytes) -> list[HMM]:
-    """Read profiles, at least one; ValueError where there is something else."""
-    check_format(content)
-    file = pyhmmer.plan7.HMMFile(io.BytesIO(content), alphabet=ALPHABET)
-    try:
-        hmms = list(file)
-    finally:
-        file.close()
-    for number, hmm in enumerate(hmms, start=1):
-        if not _is_valid(hmm):
-            raise ValueError(f"profile {number}: probabilities that do not sum to 1")
-    return hmms
-
-
-def _is_valid(hmm: HMM) -> bool:
-    # The error itself is not passed on: its text cannot be made (PyHMMER 0.12).
-    try:
-        hmm.validate()
-    except InvalidHMM:
-        return False
-    return True
 
 
 def _profile(hmm: HMM, where: str) -> Profile:
