@@ -154,8 +154,9 @@ def _take_place(building: Path, path: Path, kind: FolderKind) -> None:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
                 raise
             continue
-        # What was put into the older one in the meantime.
-        _carry_over(building, path, kind)
+        # What was put into the older one in the meantime; another process may be removing it as abandoned by now.
+        with contextlib.suppress(FileNotFoundError):
+            _carry_over(building, path, kind)
         return
     raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
 
