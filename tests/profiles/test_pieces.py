@@ -53,6 +53,13 @@ def test_all_of_an_unrepetitive_sequence_is_searched(length):
         assert found == [(i, min(i + 100_000, length)) for i in range(0, max(1, length - 5_000), 95_000)]
 
 
+@pytest.mark.parametrize("letters", ["QP", "STPG", "DERKSG", "STPGAQNE", "STPGAQNEDK"])
+def test_of_few_kinds_of_residues_little_more_than_the_first_three_thousand_are_searched(letters):
+    is_in = searched(drawn(300_000, letters))
+    assert is_in[:3_000].all()
+    assert is_in.sum() < 5_000
+
+
 @pytest.mark.parametrize("unit", ["A", "Q", "SR", "GAGAGS", "X", FINGERS, drawn(150)], ids=lambda unit: unit[:8])
 def test_of_repeats_the_first_three_thousand_residues_are_searched(unit):
     is_in = searched((unit * 500_000)[:500_000])
