@@ -65,7 +65,9 @@ Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the 
 Fallback = Annotated[
     bool, typer.Option("--cpu-fallback", help="Score on the CPU what is too long for the memory of the GPU.")
 ]
-Threads = Annotated[int, typer.Option(min=0, help="CPU threads, at most one per core; 0 leaves the choice to torch.")]
+Threads = Annotated[
+    int, typer.Option(min=0, max=2**31 - 1, help="CPU threads, at most one per core; 0 leaves the choice to torch.")
+]
 Precision = Annotated[
     Literal["float32", "bf16"],
     typer.Option(help="bf16 is a third faster where the processor computes in it; probabilities move a little."),
