@@ -71,7 +71,7 @@ def test_reports_are_printed_in_any_encoding(small_bundle_folder, table, tmp_pat
     content = json.loads((tmp_path / "r" / "report.json").read_text())
     assert f"{content['metrics']['mcc']['value']:.3f}" in printed
     shutil.copytree(tmp_path / "r", tmp_path / "again")
-    for encoding in ("ascii", "cp936", "latin-1", "koi8-r"):
+    for encoding in ("ascii", "cp936"):
         assert b"kappa" in run(encoding, "compare", "r", "again", f"report={encoding}")
 
 
