@@ -6,6 +6,7 @@ import io
 import lzma
 import sys
 import zlib
+from collections.abc import Callable
 from typing import Any, BinaryIO, cast
 
 from tfclass.limits import in_words
@@ -15,14 +16,25 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-_OPENERS = {
+_BUFFER_BYTES = 1 << 16
+
+
+def _bzip2(stream: BinaryIO) -> BinaryIO:
+    return _buffered(_Streams(stream, bz2.BZ2Decompressor))
+
+
+def _xz(stream: BinaryIO) -> BinaryIO:
+    # The format allows NUL bytes between and behind streams, in multiples of four.
+    return _buffered(_Streams(stream, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ), padding=4))
+
+
+_OPENERS: dict[bytes, Callable[[BinaryIO], Any]] = {
     b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ\x00": lzma.open,
+    b"BZh": _bzip2,
+    b"\xfd7zXZ\x00": _xz,
     b"\x28\xb5\x2f\xfd": zstd.open,
 }
 _LONGEST_MAGIC = max(map(len, _OPENERS))
-_BUFFER_BYTES = 1 << 16
 
 # What reading a cut or damaged stream raises, besides OSError.
 DAMAGED = (EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError)
@@ -44,7 +56,7 @@ def decompressed(stream: BinaryIO) -> BinaryIO:
     start, whole = looked_into(stream, _LONGEST_MAGIC)
     for magic, opener in _OPENERS.items():
         if start.startswith(magic):
-            return cast(BinaryIO, opener(whole, "rb"))
+            return cast(BinaryIO, opener(whole))
     return whole
 
 
@@ -88,12 +100,16 @@ def looked_into(stream: BinaryIO, size: int) -> tuple[bytes, BinaryIO]:
     start = b""
     while len(start) < size and (more := stream.read(size - len(start))):
         start += more
-    return start, cast(BinaryIO, io.BufferedReader(_PutBack(start, stream), _BUFFER_BYTES))
+    return start, _buffered(_PutBack(start, stream))
 
 
 def compressed(content: bytes) -> bytes:
     """Pack with zstd, as small as is quick to unpack; the same content gives the same bytes."""
     return zstd.compress(content, level=19)
+
+
+def _buffered(raw: io.RawIOBase) -> BinaryIO:
+    return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))
 
 
 class _PutBack(io.RawIOBase):
@@ -113,3 +129,61 @@ class _PutBack(io.RawIOBase):
         part, self._start = part[: len(buffer)], part[len(buffer) :]
         buffer[: len(part)] = part
         return len(part)
+
+
+class _Streams(io.RawIOBase):
+    """The content of compressed streams that follow one another; closing this leaves the file open.
+
+    `bz2.open` and `lzma.open` ignore whatever follows the first stream and is no intact stream; here it is an error.
+
+    Parameters
+    ----------
+    stream : binary file
+    new_decoder : callable
+        Return a decoder of one stream.
+    padding : int
+        NUL bytes may stand behind a stream in multiples of this; 0 for none.
+    """
+
+    def __init__(
+        self,
+        stream: BinaryIO,
+        new_decoder: Callable[[], bz2.BZ2Decompressor | lzma.LZMADecompressor],
+        padding: int = 0,
+    ) -> None:
+        self._stream, self._new_decoder, self._padding = stream, new_decoder, padding
+        self._decoder = new_decoder()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:  # noqa: ANN401
+        content = b""
+        while not content:
+            packed = b""
+            if self._decoder.eof:
+                packed = self._next_stream()
+                if not packed:
+                    return 0
+                self._decoder = self._new_decoder()
+            elif self._decoder.needs_input:
+                packed = self._stream.read(_BUFFER_BYTES)
+                if not packed:
+                    raise EOFError("Compressed file ended before the end-of-stream marker was reached")
+            content = self._decoder.decompress(packed, len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
+    def _next_stream(self) -> bytes:
+        """Read the beginning of the next stream, behind the padding; nothing at the end of the file."""
+        packed, skipped = self._decoder.unused_data or self._stream.read(_BUFFER_BYTES), 0
+        while self._padding and packed:
+            rest = packed.lstrip(b"\0")
+            skipped += len(packed) - len(rest)
+            if rest:
+                packed = rest
+                break
+            packed = self._stream.read(_BUFFER_BYTES)
+        if skipped and skipped % self._padding:
+            raise lzma.LZMAError(f"{skipped} NUL bytes behind a stream, not a multiple of {self._padding}")
+        return packed
