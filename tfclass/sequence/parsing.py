@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tfclass.errors import FastaError
+from tfclass.sequence.pir import LOOK_CHARACTERS, has_title, like_pir
 
 # The longest known protein, PKZILLA-1 (doi:10.1126/science.ado3290), has 45,212 residues; the network takes 1.4 KB of
 # memory for each.
@@ -19,8 +20,6 @@ LONGEST_HEADER = 1_000_000
 _ENDLESS = 4_000_000_000
 # Each of several files that were joined may begin with one.
 _BYTE_ORDER_MARK = "\ufeff"
-# NBRF/PIR: the type of the molecule, and a semicolon.
-_PIR = re.compile(r"(?:P1|F1|D[1CL]|R[CL]|N[13]|XX);")
 # What no line of text can show: control characters, and bytes that are no UTF-8 (read as lone surrogates).
 _UNREADABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _LIKE_ESCAPE = re.compile(r"\\x[0-9a-f]{2}|\\u[0-9a-f]{4}")
@@ -139,8 +138,9 @@ class FastaParser:
             if end < 0:
                 break
             if self._in_header:
-                self._refuse_pir("".join(self._header))
                 self._in_header = False
+                if like_pir("".join(self._header)):
+                    self._pir_line = self._line_here()
             else:
                 yield self._finished()
             self._position = end + 1
@@ -161,6 +161,8 @@ class FastaParser:
         self._header: list[str] = []
         self._sequence: list[str] = []
         self._header_length = self._length = self._characters = 0
+        # Of a header as in PIR its line, else 0; and the beginning of what follows it.
+        self._pir_line, self._pir_start = 0, ""
 
     def _whole_records(self, limit: int) -> Iterator[Record]:
         """Yield the records that begin and end in the block: nearly all of them, and so the quick way."""
@@ -171,7 +173,8 @@ class FastaParser:
             if end < 0:
                 return
             header, part = block[self._position : newline], block[newline + 1 : end]
-            self._refuse_pir(header)
+            if like_pir(header):
+                self._refuse_pir(header, part, part.rstrip().endswith("*"), self._line_here())
             self._line_open = not part.endswith("\n") and _ends_within_line(part)
             residues = "".join(part.split())
             if not residues.isascii():
@@ -189,6 +192,8 @@ class FastaParser:
     def _take_sequence(self, part: str) -> None:
         residues = "".join(part.split()).replace(_BYTE_ORDER_MARK, "")
         self._line_open = _ends_within_line(part) or (self._line_open and "\n" not in part)
+        if self._pir_line:
+            self._pir_start += part[: LOOK_CHARACTERS - len(self._pir_start)]
         self._length += len(residues)
         self._characters += len(part)
         if self._length <= self._max_length:
@@ -199,7 +204,10 @@ class FastaParser:
             raise self._error(f"a record that has not ended after {_ENDLESS:,} characters", "proteins")
 
     def _finished(self) -> Record:
-        record = self._record("".join(self._header), "".join(self._sequence), self._length)
+        header, residues = "".join(self._header), "".join(self._sequence)
+        if self._pir_line:
+            self._refuse_pir(header, self._pir_start, residues.endswith("*"), self._pir_line)
+        record = self._record(header, residues, self._length)
         self._begin()
         return record
 
@@ -214,13 +222,16 @@ class FastaParser:
             return Record(name, header, "", notes, f"longer_than={self._max_length}", length)
         return Record(name, header, residues, notes)
 
-    def _refuse_pir(self, header: str) -> None:
-        if header[2:3] == ";" and _PIR.match(header):
+    def _refuse_pir(self, header: str, start: str, ends_in_star: bool, line: int) -> None:
+        if has_title(start, ends_in_star):
             found = f"what looks like a PIR record ({'>' + header[:40]!r}), whose second line is a title"
-            raise self._error(found, "FASTA", "convert it, or take the part up to ';' from the ids")
+            raise self._error(found, "FASTA", "convert it, or take the part up to ';' from the ids", line)
 
-    def _error(self, found: str, expected: str, action: str = "") -> FastaError:
-        line = self._line + self._block.count("\n", 0, self._position)
+    def _line_here(self) -> int:
+        return self._line + self._block.count("\n", 0, self._position)
+
+    def _error(self, found: str, expected: str, action: str = "", line: int = 0) -> FastaError:
+        line = line or self._line_here()
         return FastaError(f"{self._name}, line {line}", found, expected, action, path=self._name, line=line)
 
 
