@@ -8,6 +8,7 @@ import lzma
 import os
 import random
 import sys
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -140,6 +141,45 @@ class TestText:
 
     def test_letters_are_left_as_written_and_spaces_inside_are_dropped(self):
         assert read(b">a\nmkV L*\n-1\n")[0].sequence == "mkVL*-1"
+
+
+class Endless(io.RawIOBase):
+    """One text over and over up to a size, and then another; counts how often it is read."""
+
+    def __init__(self, text, size, then):
+        self.text, self.left, self.then, self.reads = text * (65536 // len(text)), size, then, 0
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        self.reads += 1
+        part = self.text[: min(len(buffer), self.left)]
+        self.left -= len(part)
+        if not part:
+            part, self.then = self.then[: len(buffer)], self.then[len(buffer) :]
+        buffer[: len(part)] = part
+        return len(part)
+
+
+class TestWhiteSpaceAheadOfTheFirstHeader:
+    @pytest.mark.parametrize("blank", [b"\n", b"\r\n", b"\r", b" ", b"\n\r\n\r\r \t"])
+    @pytest.mark.parametrize("times", [1, 2, 511, 512, 513, 70_000, 131_072, 131_585])
+    def test_is_counted_in_lines_as_python_counts_them(self, blank, times):
+        text = blank * times
+        lines = len(io.StringIO(text.decode(), newline=None).read().split("\n"))
+        with pytest.raises(FastaError, match=f"^input stream, line {lines}: found text before the first '>'"):
+            read(text + b"hello")
+        assert read(text + TEXT) == RECORDS
+
+    @pytest.mark.parametrize("blank", [b"\n", b"\r", b" "])
+    def test_is_read_in_large_blocks(self, blank):
+        size = 1 << 28
+        stream = Endless(blank, size, TEXT)
+        began = time.process_time()
+        assert list(read_fasta(io.BufferedReader(stream, 1 << 16))) == RECORDS
+        assert stream.reads <= size // 65536 + 100
+        assert time.process_time() - began < 20
 
 
 headers = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n"), max_size=20)

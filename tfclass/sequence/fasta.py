@@ -125,22 +125,28 @@ def _one_line_errors(name: str) -> Iterator[None]:
 
 def _from_first_header(content: BinaryIO, name: str) -> tuple[bytes, int]:
     """Read up to the first header; return what was read of it and of what follows, and its line."""
-    start, line = b"", 1
-    while block := _read_some(content, LOOK_BYTES - len(start)):
+    start, line, size = b"", 1, LOOK_BYTES
+    while block := _read_some(content, size - len(start)):
         start += block
         blank = len(start) - len(start.lstrip(_BLANK))
         # A carriage return may be half of a line end.
         blank -= start[:blank].endswith(b"\r") and blank == len(start)
-        line += len(_LINE_END.findall(start[:blank]))
+        line += _line_ends(start[:blank])
         start = start[blank:]
+        # Where there is white space only, there may be much of it.
+        size = LOOK_BYTES if start.strip(_BLANK) else _BLOCK_BYTES
         if len(start) >= LOOK_BYTES or (start.startswith(b">") and len(start) >= len(b">\0\0\0")):
             break
     if not start.strip(_BLANK):
         raise FastaError(name, "no records", "at least one FASTA record", "is the file complete?", path=name)
-    kind = kind_of(start)
+    kind = kind_of(start[:LOOK_BYTES])
     if start.startswith(b">") and not kind:
         return start, line
     raise FastaError(f"{name}, line {line}", kind or _shown(start), _HEADER, path=name, line=line)
+
+
+def _line_ends(text: bytes) -> int:
+    return text.count(b"\n") + text.count(b"\r") - text.count(b"\r\n")
 
 
 def _shown(start: bytes) -> str:
