@@ -3,6 +3,7 @@
 import gzip
 import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from tfclass.config import CorpusConfig
 from tfclass.corpus.importing import STEPS, import_proteins
 from tfclass.corpus.manifest import read_manifest
-from tfclass.corpus.preparation import import_corpus
+from tfclass.corpus.preparation import ClusterOptions, cluster_corpus, import_corpus
 from tfclass.corpus.sources import RawRow, Source, from_fastas, from_folder, from_labels, from_table
 from tfclass.corpus.table import read_table
 from tfclass.errors import FastaError, TableError
@@ -175,6 +176,36 @@ def test_a_bad_second_file_is_found_before_the_first_is_read(tmp_path):
     read = from_fastas({tmp_path / "TF.fasta": "TF", tmp_path / "nonTF.fasta": "nonTF"}).rows
     with pytest.raises(FastaError, match=r"nonTF.fasta: found no records"):
         next(read)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("kind", ["device", "pipe of a shell", "named pipe"])
+def test_what_cannot_be_read_twice_is_refused_before_anything_is_read(kind, tmp_path):
+    good = tmp_path / "TF.fasta"
+    good.write_text(">a\nMKV\n")
+    reading, writing = os.pipe()
+    os.write(writing, b">b\nMKL\n")
+    os.mkfifo(tmp_path / "fifo")
+    bad = {"device": Path("/dev/zero"), "pipe of a shell": Path(f"/dev/fd/{reading}"), "named pipe": tmp_path / "fifo"}
+    try:
+        with pytest.raises(TableError, match="found a pipe or a device, which cannot be read twice") as caught:
+            import_corpus(from_fastas({good: "TF", bad[kind]: "nonTF"}), tmp_path / "o.tsv")
+        assert str(caught.value).startswith(str(bad[kind]))
+        assert os.read(reading, 99) == b">b\nMKL\n"
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert {path.name for path in tmp_path.iterdir()} == {"TF.fasta", "fifo"}
+
+
+@pytest.mark.timeout(20)
+def test_clusters_that_cannot_be_read_twice_are_refused_before_they_are_read(tmp_path):
+    (tmp_path / "t.tsv").write_text(GOOD)
+    import_corpus(from_table(tmp_path / "t.tsv", {}), tmp_path / "o.tsv")
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(TableError, match="fifo: found a pipe or a device, which cannot be read twice"):
+        cluster_corpus(tmp_path / "o.tsv", tmp_path / "c.tsv", ClusterOptions(), given=tmp_path / "fifo")
+    assert not (tmp_path / "c.tsv").exists()
 
 
 def test_labels_get_other_names_before_they_are_compared(tmp_path):

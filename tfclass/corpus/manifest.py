@@ -68,8 +68,16 @@ _PARTS = (
 )
 
 
+def check_rereadable(path: Path) -> None:
+    """Raise TableError for what can be read only once or has no end; such a file cannot be hashed and then read."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        found = "a pipe or a device, which cannot be read twice (its checksum is computed, and then its content read)"
+        raise TableError(str(path), found, "a file", "write the content to a file first", path=str(path))
+
+
 def fingerprint(path: Path) -> dict[str, Any]:
     """Tell a file by ``name``, ``bytes`` and ``sha256`` of its content; TableError where it cannot be read."""
+    check_rereadable(path)
     try:
         with path.open("rb") as stream:
             digest = sha256_of(stream)

@@ -15,6 +15,7 @@ from tfclass.corpus.manifest import (
     Manifest,
     begun_for,
     check_output,
+    check_rereadable,
     fingerprint,
     read_manifest,
     save_corpus,
@@ -72,6 +73,8 @@ def import_corpus(
         raise TableError(str(table), "a table that would replace its own source", "another place", path=str(table))
     place = beside(table, ".lost.tsv")
     check_neighbour(place, "\t".join(LOST_COLUMNS))
+    for path in source.files:
+        check_rereadable(path)
     sources = [fingerprint(path) | _nested(path) for path in source.files]
     imported = import_proteins(source, Vocabulary(), rename=rename, on_conflict=on_conflict)
     write_tsv(imported.lost, place)
@@ -111,6 +114,8 @@ def cluster_corpus(
         The table, the cluster file or MMseqs2 is at fault, or the output cannot be written.
     """
     check_output(output)
+    if given is not None:
+        check_rereadable(given)
     proteins, manifest = read_corpus(table)
     frame = proteins.frame
     if given is None:
