@@ -11,12 +11,8 @@ _UTF_32 = "UTF-32 text (save it as UTF-8)"
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xfe\0\0", _UTF_32),
     (b"\0\0\xfe\xff", _UTF_32),
-    (b">\0\0\0", _UTF_32),
-    (b"\0\0\0>", _UTF_32),
     (b"\xff\xfe", _UTF_16),
     (b"\xfe\xff", _UTF_16),
-    (b">\0", _UTF_16),
-    (b"\0>", _UTF_16),
     (b"PK\x05\x06", "an empty zip archive"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
     (b"Rar!\x1a\x07", "a rar archive"),
@@ -66,6 +62,9 @@ _PATTERNS: tuple[tuple[re.Pattern[bytes], str], ...] = (
     (re.compile(rb"PK\x03\x04.*(xl/|word/|\[Content_Types\])", re.DOTALL), "an Excel or Word document"),
     (re.compile(rb"PK\x03\x04"), "a zip archive"),
     (re.compile(rb".{257}ustar", re.DOTALL), "a tar archive"),
+    # Two characters at least: a header may hold a NUL, which is no mark of anything.
+    (re.compile(rb">\0{3}[^\0]\0{3}|\0{3}>\0{3}[^\0]"), _UTF_32),
+    (re.compile(rb">\0[^\0]\0|\0>\0[^\0]"), _UTF_16),
     (re.compile(rb"([\x20-\x7e]\0){4}|(\0[\x20-\x7e]){4}"), _UTF_16),
     (re.compile(rb"@(HD|SQ|RG|PG|CO)\t"), "a SAM file"),
     (re.compile(rb"@"), "what looks like a FASTQ file"),

@@ -135,7 +135,7 @@ def _from_first_header(content: BinaryIO, name: str) -> tuple[bytes, int]:
         start = start[blank:]
         # Where there is white space only, there may be much of it.
         size = LOOK_BYTES if start.strip(_BLANK) else _BLOCK_BYTES
-        if len(start) >= LOOK_BYTES or (start.startswith(b">") and len(start) >= len(b">\0\0\0")):
+        if len(start) >= LOOK_BYTES or (start.startswith(b">") and len(start) >= len(b">\0\0\0") * 2):
             break
     if not start.strip(_BLANK):
         raise FastaError(name, "no records", "at least one FASTA record", "is the file complete?", path=name)
