@@ -11,7 +11,7 @@ from sklearn.metrics import average_precision_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tfclass.corpus.demo import ENZYMES, FAMILIES, generate_demo, parse_pattern
+from tfclass.corpus.demo import ENZYMES, FAMILIES, generate_demo, is_generated, parse_pattern
 
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
 
@@ -140,3 +140,9 @@ def test_a_pattern_means(pattern, positions):
 def test_an_element_that_is_not_understood_is_refused_not_guessed(pattern):
     with pytest.raises(ValueError, match="not a PROSITE element"):
         parse_pattern(pattern)
+
+
+def test_a_part_of_the_demo_corpus_is_known_to_be_generated_and_a_mixed_table_is_not():
+    frame = generate_demo(n_clusters=30)
+    assert is_generated(frame.iloc[5:9])
+    assert not is_generated(frame.assign(id=["P12345", *frame["id"][1:]]))

@@ -325,8 +325,8 @@ def test_what_mlflow_missed_of_a_report_outlives_the_next_one(demo_table, folder
     ]
 
 
-def save_scored(bundle, folder, score):
-    corpus = {"name": "demo", "sha256": "c" * 64}
+def save_scored(bundle, folder, score, **corpus):
+    corpus |= {"name": "demo", "sha256": "c" * 64}
     facts = {"validation": {"average_precision": score}, "corpus": corpus}
     save_bundle(replace(bundle, name=folder.name, provenance=facts), folder, card=f"# {folder.name}\n")
     return folder
@@ -340,8 +340,10 @@ def test_the_champion_is_the_best_on_the_same_proteins(small_bundle, folder, con
         said.append(tracker.said)
     assert said == [
         "tfclass version 1, champion: the first, with a validation average precision of 0.8000",
-        "tfclass version 2, not champion: validation average precision 0.7000, version 1 has 0.8000",
-        "tfclass version 3, not champion: version 1 was validated on other proteins, so scores cannot be compared",
+        "tfclass version 2, not champion: validation average precision 0.7000, version 1 has 0.8000; "
+        "to use this version: --model models:/tfclass/2",
+        "tfclass version 3, not champion: version 1 was validated on other proteins, so scores cannot be compared; "
+        "to use this version: --model models:/tfclass/3",
         "tfclass version 4, champion: validation average precision 0.8500, version 1 had 0.8000",
     ]
     client = mlflow.MlflowClient(config.uri)
@@ -353,6 +355,22 @@ def test_the_champion_is_the_best_on_the_same_proteins(small_bundle, folder, con
         run.info.run_id
         for run in client.search_runs([client.get_experiment_by_name("tested").experiment_id])  # type: ignore[union-attr]
     }
+
+
+def test_a_model_of_generated_proteins_is_never_champion_against_one_of_real_proteins(small_bundle, folder, config):
+    said = []
+    for name, score, proteins, generated in (("a", 0.9, "p", True), ("b", 0.6, "q", False), ("c", 0.99, "q", True)):
+        with tracked(config, name, {}) as tracker:
+            bundle = save_scored(small_bundle, folder / name, score, generated=generated)
+            tracker.model(bundle, validation=proteins * 64)
+        said.append(tracker.said)
+    assert said == [
+        "tfclass version 1, champion: the first, with a validation average precision of 0.9000",
+        "tfclass version 2, champion: version 1 was trained on generated proteins; validation average precision 0.6000",
+        "tfclass version 3, not champion: it was trained on generated proteins, version 2 on real ones; "
+        "to use this version: --model models:/tfclass/3",
+    ]
+    assert str(mlflow.MlflowClient(config.uri).get_model_version_by_alias("tfclass", "champion").version) == "2"
 
 
 def test_a_champion_that_cannot_be_asked_for_keeps_its_place(small_bundle, folder, config, monkeypatch):
@@ -371,7 +389,10 @@ def test_a_champion_that_cannot_be_asked_for_keeps_its_place(small_bundle, folde
             tracker.model(save_scored(small_bundle, folder / "worse", 0.1), validation="p" * 64)
     assert str(client.get_model_version_by_alias("tfclass", "champion").version) == "1"
     done = replay(folder / "run")
-    assert done.said == "tfclass version 2, not champion: validation average precision 0.1000, version 1 has 0.9000"
+    assert done.said == (
+        "tfclass version 2, not champion: validation average precision 0.1000, version 1 has 0.9000; "
+        "to use this version: --model models:/tfclass/2"
+    )
 
 
 def test_an_altered_bundle_is_no_version_and_the_run_ends_well(small_bundle, folder, config, caplog):

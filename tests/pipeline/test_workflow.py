@@ -214,6 +214,7 @@ def test_families_and_domains_go_the_same_way(demo_table, folder):
     plain = train_and_package(train_config(demo_table, folder, run_dir=str(folder / "plain")))
     assert load_bundle(plain.bundle).provenance["corpus"]["sha256"] == bundle.provenance["corpus"]["sha256"]
     assert len(bundle.provenance["corpus"]["annotations_sha256"]) == 64
+    assert bundle.trained_on_generated
     assert "domain_f1" not in plain.validation
     scores = scores_of(bundle.model, [bundle.vocabulary.encode("MKVLAWCK")], 1000)
     assert (scores.family_NK.shape, scores.domains[0].shape) == ((1, len(FAMILIES)), (8,))

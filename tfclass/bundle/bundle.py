@@ -110,6 +110,11 @@ class Bundle:
         """Return the name of the architecture, as in ``conf/model``; the encoder's where none was recorded."""
         return str(self.provenance.get("network") or self.config.name)
 
+    @property
+    def trained_on_generated(self) -> bool:
+        """Return whether it was trained on generated proteins; False where that was not recorded."""
+        return bool(self.provenance.get("corpus", {}).get("generated", False))
+
 
 def save_bundle(bundle: Bundle, folder: Path, card: str) -> str:
     """Write a bundle; a bundle already there is replaced once the new one is complete.

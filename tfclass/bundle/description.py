@@ -6,7 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
@@ -44,6 +53,7 @@ Classes = Annotated[tuple[Name, ...], Field(min_length=2, max_length=MAX_CLASSES
 
 class _Corpus(BaseModel, extra="allow"):
     sha256: str = ""
+    generated: StrictBool = False
     split_options: dict[str, Any] = {}
 
 

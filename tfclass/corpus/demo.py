@@ -57,6 +57,7 @@ ENZYMES = {
 _ELEMENT = re.compile(r"(?P<core>x|[A-Z]|\[[A-Z]+\]|\{[A-Z]+\})(?:\((?P<count>\d+)\))?")
 _SPLIT_SHARES = (0.7, 0.15, 0.15)
 _MUTATION_RATE = 0.3
+_ID = re.compile(r"demo[0-9]{5,}")
 
 
 class DemoProtein(NamedTuple):
@@ -137,6 +138,14 @@ def generate_demo(n_clusters: int = 3000, seed: int = 0) -> pd.DataFrame:
         Columns of `DemoProtein`. The same arguments always give the same rows.
     """
     return pd.DataFrame(list(_proteins(n_clusters, np.random.default_rng(seed))), columns=list(DemoProtein._fields))
+
+
+def is_generated(frame: pd.DataFrame) -> bool:
+    """Return whether all proteins of a table are of the demo corpus, by the column ``id``.
+
+    Ids stay when a table is copied, packed, clustered or split anew; a file beside the table may not.
+    """
+    return bool(frame["id"].str.fullmatch(_ID).all())
 
 
 def _proteins(n_clusters: int, rng: np.random.Generator) -> Iterator[DemoProtein]:

@@ -1,7 +1,8 @@
 """A trained bundle as a version of a registered model, and which version is the champion.
 
 The alias ``champion`` moves to a new version only when the version passes its checks and its validation average
-precision is better than the champion's, on the very same validation proteins.
+precision is better than the champion's, on the very same validation proteins. A version trained on real proteins takes
+the alias from one trained on generated proteins, whatever their scores, and never loses it to one.
 """
 
 import json
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 ALIAS = "champion"
-SCORE, PROTEINS = "validation_average_precision", "validation_sha256"
+SCORE, PROTEINS, GENERATED = "validation_average_precision", "validation_sha256", "generated"
 _ABOUT = (
     "Transcription factor or not, with a calibrated probability. The alias `champion` is the version with the best "
     "average precision on its validation proteins, which are the same for all versions with the same tag "
-    f"`{PROTEINS}`. Use: `tfclass predict proteins.fasta --model models:/{{name}}@champion`."
+    f"`{PROTEINS}`; a version trained on real proteins comes before those with the tag `{GENERATED}` true. "
+    "Use: `tfclass predict proteins.fasta --model models:/{name}@champion`."
 )
 # What a database has room for.
 _DESCRIPTION_LENGTH = 5000
@@ -101,7 +103,7 @@ def register_version(new: Candidate, validation: str, example: pd.DataFrame) -> 
         return f"{version}, not {ALIAS}: {problem}"
     is_better, reason = _against_champion(name, number)
     if not is_better:
-        return f"{version}, not {ALIAS}: {reason}"
+        return f"{version}, not {ALIAS}: {reason}; to use this version: --model models:/{name}/{number}"
     client.set_registered_model_alias(name, ALIAS, number)
     return f"{version}, {ALIAS}: {reason}"
 
@@ -117,6 +119,7 @@ def _version(new: Candidate, validation: str) -> str:
     tags = {
         SCORE: f"{facts['validation']['average_precision']:.6f}",
         PROTEINS: validation,
+        GENERATED: str(new.bundle.trained_on_generated).lower(),
         "corpus": facts["corpus"]["name"],
         "corpus_sha256": facts["corpus"]["sha256"],
         "bundle_sha256": new.bundle.digest,
@@ -160,6 +163,11 @@ def _against_champion(name: str, number: str) -> tuple[bool, str]:
     if str(champion_number) == number:
         return True, "as it was"
     champion, before = client.get_model_version(name, str(champion_number)), f"version {champion_number}"
+    generated = new.tags.get(GENERATED) == "true"
+    if generated != (champion.tags.get(GENERATED) == "true"):
+        if generated:
+            return False, f"it was trained on generated proteins, {before} on real ones"
+        return True, f"{before} was trained on generated proteins; validation average precision {score:.4f}"
     if champion.tags.get(PROTEINS) != new.tags[PROTEINS]:
         return False, f"{before} was validated on other proteins, so scores cannot be compared"
     best = float(champion.tags[SCORE])

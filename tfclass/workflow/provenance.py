@@ -8,6 +8,7 @@ import numpy as np
 from tfclass import __version__
 from tfclass.bundle.bundle import Bundle
 from tfclass.config import SplitConfig, TrainConfig, from_mapping, to_mapping
+from tfclass.corpus.demo import is_generated
 from tfclass.corpus.split import assign_splits, split_policy
 from tfclass.corpus.table import LabelledProteins
 from tfclass.errors import TableError
@@ -37,6 +38,7 @@ def training_provenance(
         JSON values only.
     """
     corpus: dict[str, Any] = {"name": config.corpus.name, "sha256": proteins.digest}
+    corpus["generated"] = is_generated(proteins.frame)
     corpus["split"] = split_policy(proteins, config.split)
     corpus["split_options"] = to_mapping(config.split)
     if proteins.annotations:
