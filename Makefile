@@ -95,7 +95,6 @@ MADE := $(BUNDLE)/bundle.json
 else
 BUNDLE := $(value MODEL)
 endif
-GENERATED := note: $(BUNDLE) was trained on generated proteins; what it says about real ones means nothing
 PRETRAINED := models/pretrained/$(NAME)
 REPORT := reports/$(NAME)-$(call plain,$(value MODEL))
 # One file of this name, else the words that a shell makes of it.
@@ -129,7 +128,6 @@ compare: $(VENV)/.installed ## Hold reports against the first of them (RUNS="rep
 	$(BIN)/tfclass evaluate compare $(RUNS) $(COMPARE_ARGS)
 
 predict: $(if $(CHOSEN),$(MADE)) | $(VENV)/.installed ## Predict FASTA=FILE with the shipped model, or that of MODEL= and CORPUS=
-	$(if $(CHOSEN),$(if $(MADE),$(if $(filter demo,$(NAME)),@echo $(call quoted,$(GENERATED)) >&2)))
 	$(BIN)/tfclass predict $(READ) $(if $(CHOSEN),--model $(call quoted,$(BUNDLE))) $(PREDICT_ARGS)
 
 zoo: $(VENV)/.installed $(TABLE) ## Train every network with the same budget; one table (ZOO_ARGS='training.minutes=10')

@@ -81,7 +81,6 @@ def test_predict_takes_the_shipped_model_unless_another_is_asked_for():
     assert [words[1] for words in trained] == ["data", "train", "predict"]
     assert trained[1][-1] == "training.epochs=2"
     assert trained[2][-3:] == ["--model", "models/demo-gru", "--only-tf"]
-    assert "was trained on generated proteins" in make("-n", "predict", "CORPUS=demo")
 
 
 def test_a_fasta_file_of_any_name_is_read(tmp_path):

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ import torch
 from scipy.special import softmax
 
 from tfclass import Predictor, __version__
-from tfclass.bundle.bundle import load_bundle
+from tfclass.bundle.bundle import load_bundle, save_bundle
 from tfclass.inference.output import write_tsv
 from tfclass.sequence.fasta import read_fasta
 
@@ -761,3 +762,15 @@ class TestAnAddressForTheRows:
         finished = tfclass("predict", odd, "--model", small_bundle_folder, "-o", "nowhere://bucket/rows.tsv")
         assert finished.err.startswith("tfclass: nowhere://bucket/rows.tsv: found an address that cannot be opened (")
         assert (finished.status, finished.out, finished.err.count("\n")) == (2, "", 1)
+
+
+def test_a_model_of_generated_proteins_says_so_before_it_predicts(tfclass, small_bundle, tmp_path):
+    note = "note: this model was trained on generated proteins; its predictions for real proteins mean nothing"
+    (tmp_path / "in.fasta").write_text(">a\nMKVLA\n")
+    for generated in (True, False):
+        facts = {"corpus": {"name": "any", "generated": generated}}
+        save_bundle(replace(small_bundle, provenance=facts), tmp_path / "model", card="# small\n")
+        shown = tfclass("predict", "in.fasta", "--model", "model")
+        assert shown.err.splitlines() == [note] * generated + ["1 of 1 record predicted TF, 0 skipped"]
+        quiet = tfclass("predict", "in.fasta", "--model", "model", "-q")
+        assert (quiet.out, quiet.err) == (shown.out, "")

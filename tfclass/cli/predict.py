@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # Declared here, not imported from tfclass.bundle: help and usage errors must not wait for torch.
 DEFAULT_MODEL = "tf-bilstm"
+_GENERATED = "note: this model was trained on generated proteins; its predictions for real proteins mean nothing"
 
 
 def predict(
@@ -62,6 +63,8 @@ def predict(
     with stop_at_once(goes_on=folder is not None):
         records = _sharded(fasta, shard, max_length)
         predictor, bundle_folder = _predictor(model, device, threads, cpu_fallback=cpu_fallback, **chosen)
+        if predictor.bundle.trained_on_generated and not quiet:
+            typer.echo(_GENERATED, err=True)
         if folder is None:
             scored = predictor.scored(records)
         else:
