@@ -203,7 +203,8 @@ USAGE = {
     ),
     "no splits": (
         "audit plain.tsv",
-        "plain.tsv: found no column 'split'; expected one with train, valid, test; add one (tfclass data split)\n",
+        "plain.tsv: found no column 'split'; expected one with train, valid, test; "
+        "add one (tfclass data cluster, then tfclass data split)\n",
     ),
     "a row without a label": (
         "split unlabelled.tsv -o o.tsv",

@@ -34,13 +34,20 @@ def test_the_column_policy_keeps_the_column_as_it_is():
     assert split.frame["split"].tolist() == given_splits
 
 
-def test_the_column_policy_refuses_a_table_without_the_column():
+@pytest.mark.parametrize(
+    ("clustered", "by_options", "action"),
+    [
+        (True, False, "add one (tfclass data split), or use split=cluster or split=random"),
+        (True, True, "add one (tfclass data split)"),
+        (False, False, "add one (tfclass data cluster, then tfclass data split), or use split=random"),
+        (False, True, "add one (tfclass data cluster, then tfclass data split)"),
+    ],
+)
+def test_the_column_policy_refuses_a_table_without_the_column_and_names_what_works(clustered, by_options, action):
+    table = proteins("aabb", [0, 0, 1, 1])._replace(clustered=clustered)
     with pytest.raises(TableError) as caught:
-        assign_splits(proteins("aabb", [0, 0, 1, 1]), SplitConfig(policy="column"), "t.tsv")
-    assert str(caught.value) == (
-        "t.tsv: found no column 'split'; expected one with train, valid, test; "
-        "add one (tfclass data split), or use split=cluster or split=random"
-    )
+        assign_splits(table, SplitConfig(policy="column"), "t.tsv", by_options=by_options)
+    assert str(caught.value) == f"t.tsv: found no column 'split'; expected one with train, valid, test; {action}"
     assert caught.value.facts == {"path": "t.tsv", "column": "split"}
 
 

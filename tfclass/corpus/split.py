@@ -53,7 +53,7 @@ def assign_splits(
         _log.warning("warning: %s", FLATTERS)
     if config.policy == "column":
         if "split" not in frame:
-            action = "add one (tfclass data split)" + ("" if by_options else ", or use split=cluster or split=random")
+            action = _how_to_split(clustered=proteins.clustered, by_options=by_options)
             raise TableError(
                 path, "no column 'split'", "one with train, valid, test", action, path=path, column="split"
             )
@@ -73,6 +73,13 @@ def assign_splits(
         shares = [1 - config.valid - config.test, config.valid, config.test]
     splits = names[_deal_out(groups, proteins, shares, config.seed)]
     return proteins._replace(frame=proteins.frame.assign(split=splits))
+
+
+def _how_to_split(*, clustered: bool, by_options: bool) -> str:
+    """Say what adds splits to a table without them: only what works with the columns that it has."""
+    if clustered:
+        return "add one (tfclass data split)" + ("" if by_options else ", or use split=cluster or split=random")
+    return "add one (tfclass data cluster, then tfclass data split)" + ("" if by_options else ", or use split=random")
 
 
 def split_policy(proteins: LabelledProteins, config: SplitConfig) -> str:
