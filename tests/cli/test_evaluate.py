@@ -6,11 +6,13 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 from tests.test_config import composed
+from tfclass.bundle.bundle import save_bundle
 from tfclass.config import CorpusConfig, EvaluateConfig, EvaluationConfig, RuntimeConfig, SplitConfig, TrackingConfig
 from tfclass.workflow.commands import command_of
 
@@ -56,6 +58,32 @@ def test_a_report_is_written_and_its_words_are_printed(tfclass, small_bundle_fol
         "compare.tsv",
         "differences.png",
     ]
+
+
+def test_a_score_where_only_one_of_model_and_corpus_is_generated_says_that_it_means_nothing(
+    tfclass, small_bundle, demo_table, tmp_path
+):
+    real = pd.read_csv(demo_table, sep="\t")
+    real.assign(id="P" + real["id"]).to_csv(tmp_path / "real.tsv", sep="\t", index=False)
+    notes = {
+        (False, demo_table): "Note: the demo corpus is generated: this score says nothing about real proteins.",
+        (
+            True,
+            "real.tsv",
+        ): "Note: the model was trained on generated proteins: this score says nothing about models of real proteins.",
+        (False, "real.tsv"): None,
+        (True, demo_table): None,
+    }
+    for (trained_on_generated, table), note in notes.items():
+        facts = {"corpus": {"generated": trained_on_generated}}
+        save_bundle(replace(small_bundle, provenance=facts), tmp_path / "model", card="# small\n")
+        words = ("corpus=table", f"corpus.path={table}", "bundle=model", "report=rep", "evaluation.baselines=false")
+        done = tfclass("evaluate", *words, *QUICK)
+        assert done.status == 0, done.err
+        assert json.loads((tmp_path / "rep" / "report.json").read_text())["corpus"]["note"] == note
+        page = (tmp_path / "rep" / "report.html").read_text()
+        for text in (done.out, page):
+            assert ("Note: the" in text, (note or "") in text) == (note is not None, True)
 
 
 def test_reports_are_printed_in_any_encoding(small_bundle_folder, table, tmp_path):

@@ -92,6 +92,8 @@ def print_report(content: dict[str, Any]) -> None:
     title = f"{content['bundle']['name']} on {corpus['name']} {corpus['split']}: {shares(content['class_counts'])}"
     print_table(all_scores(content, meanings=False)._replace(caption=title))
     console = _console()
+    if corpus["note"]:
+        console.print(Text(corpus["note"], style="bold"), soft_wrap=True)
     for verdict in content["verdicts"]:
         style = _STYLES[verdict["outcome"]]
         console.print(Text(verdict["text"], style=style), soft_wrap=True)

@@ -14,6 +14,7 @@ from tfclass import __version__
 from tfclass.bundle.bundle import Bundle
 from tfclass.bundle.operating_points import Calling
 from tfclass.config import Channel, EvaluateConfig, to_mapping
+from tfclass.corpus.demo import is_generated
 from tfclass.corpus.split import SPLITS, split_policy
 from tfclass.corpus.table import LabelledProteins
 from tfclass.evaluation.baselines import Baseline, Homologues, LeftOut
@@ -207,12 +208,22 @@ def _what_was_scored(
             "split_policy": split_policy(corpus, config.split),
             "split": config.evaluation.split,
             "splits": _splits(corpus),
+            "note": _mismatch(trained_on_generated=bundle.trained_on_generated, generated=is_generated(corpus.frame)),
         },
         "n_proteins": len(test.labels),
         "n_clusters": int(test.frame["cluster"].nunique()),
         "class_counts": counts,
         "prevalence": counts[test.classes[1]] / len(test.labels) if len(counts) == 2 else None,
     }
+
+
+def _mismatch(*, trained_on_generated: bool, generated: bool) -> str | None:
+    """Say what a score does not mean, where only one of model and corpus is of generated proteins; else None."""
+    if trained_on_generated == generated:
+        return None
+    if generated:
+        return "Note: the demo corpus is generated: this score says nothing about real proteins."
+    return "Note: the model was trained on generated proteins: this score says nothing about models of real proteins."
 
 
 def _plain_configuration(config: EvaluateConfig) -> dict[str, Any]:

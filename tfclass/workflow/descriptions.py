@@ -65,6 +65,7 @@ def describe_evaluation(content: Mapping[str, Any]) -> str:
         f"**{corpus['split'].capitalize()}: {scores or 'no score is defined'}**",
         f"{content['bundle']['name']} ({content['bundle']['network']}, channel {content['bundle']['evidence']}) on "
         f"{content['n_proteins']:,} proteins of {corpus['name']}{share}; intervals at {content['confidence']:.0%}.",
+        corpus["note"] or "",
         "\n".join(f"* {verdict['text']}" for verdict in content["verdicts"]),
         _as_code(content["command"]),
     ]
