@@ -400,6 +400,14 @@ def test_clusters_can_be_dealt_out_instead_of_a_split_column(demo_table, folder)
     trained = train_and_package(train_config(folder / "t.tsv", folder, split=split))
     report = evaluate_bundle(evaluate_config(folder / "t.tsv", trained.bundle, folder, split=split))
     assert report.content["corpus"]["split_policy"] == "cluster"
+    # Without a split of its own, an evaluation takes that of the training, on this table alone.
+    again = evaluate_bundle(evaluate_config(folder / "t.tsv", trained.bundle, folder))
+    assert again.predictions["id"].tolist() == report.predictions["id"].tolist()
+    assert again.content["configuration"] == report.content["configuration"]
+    assert "split=cluster split.valid=0.2 split.test=0.2" in again.content["command"]
+    pd.read_csv(folder / "t.tsv", sep="\t").iloc[1:].to_csv(folder / "other.tsv", sep="\t", index=False)
+    with pytest.raises(TableError, match="no column 'split'"):
+        evaluate_bundle(evaluate_config(folder / "other.tsv", trained.bundle, folder))
     assert 20 < report.content["n_proteins"] < 100
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -21,7 +22,7 @@ from tfclass.tracking.reports import set_aside
 from tfclass.tracking.tracker import tracked
 from tfclass.workflow.commands import command_of
 from tfclass.workflow.descriptions import describe_evaluation
-from tfclass.workflow.provenance import check_unseen
+from tfclass.workflow.provenance import check_unseen, remembered_split
 
 _log = logging.getLogger(__name__)
 _TRAINED_ON = "the proteins scored are those that are trained on"
@@ -52,6 +53,7 @@ def evaluate_bundle(config: EvaluateConfig) -> Report:
     calling = calling_of(bundle, channel)
     corpus = _with_classes(config.corpus, bundle)
     table = read_table(corpus, bundle.vocabulary)
+    config = replace(config, split=remembered_split(bundle, table, config.split))
     proteins = assign_splits(table, config.split, corpus.path)
     test = select_split(proteins, config.evaluation.split, corpus.path)
     check_unseen(bundle, table, test, config.evaluation.split, config.split, corpus.path)

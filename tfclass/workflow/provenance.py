@@ -62,6 +62,28 @@ def training_provenance(
     }
 
 
+def remembered_split(bundle: Bundle, table: LabelledProteins, split: SplitConfig) -> SplitConfig:
+    """Return how to deal out a table: as the training did, where it is the same table and has no column ``split``.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    table : LabelledProteins
+        As it was read.
+    split : SplitConfig
+        As configured; returned where it can be used, or where nothing is remembered.
+
+    Returns
+    -------
+    SplitConfig
+    """
+    trained_on = bundle.provenance.get("corpus", {})
+    given = trained_on.get("split_options")
+    if split.policy != "column" or "split" in table.frame or given is None or trained_on.get("sha256") != table.digest:
+        return split
+    return from_mapping(SplitConfig, given)
+
+
 def check_unseen(
     bundle: Bundle, table: LabelledProteins, part: LabelledProteins, name: str, split: SplitConfig, path: str
 ) -> None:
