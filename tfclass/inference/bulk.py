@@ -1,8 +1,8 @@
 """Prediction in parts: chunks of the input, one Parquet file each, on any executor; what is finished is not done again.
 
 A part carries the digest of its chunk and of the job (model, evidence, threshold, version) in its metadata, so a part
-of another input or model is never taken for one of this. A file of
-such a name without that metadata is never touched. Parts appear whole or not at all.
+of another input or model is never taken for one of this. Another name, a link, or a file without that metadata is never
+touched. Parts appear whole or not at all.
 """
 
 import hashlib

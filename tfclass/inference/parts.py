@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import re
+import stat
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -10,10 +12,9 @@ from tfclass.files import try_lock
 
 # Key of the metadata that every part has.
 MARK = "tfclass_part"
-_NAMES = "part-*.parquet"
+_NAME = re.compile(r"part-[0-9]{5,}\.parquet")
+_DIGEST = re.compile(rb"[0-9a-f]{64}")
 _LOCK = ".tfclass.lock"
-# Bytes at the end of a file where Parquet holds its metadata.
-_FOOTER_BYTES = 1 << 20
 
 
 @contextlib.contextmanager
@@ -38,7 +39,7 @@ def refuse_foreign(path: Path) -> None:
 
 def remove_parts(folder: Path, keep: Collection[str] = ()) -> None:
     """Remove parts, whatever run they are of, but for those of some names."""
-    for path in folder.glob(_NAMES):
+    for path in folder.glob("part-*"):
         if path.name not in keep and _is_part(path):
             path.unlink()
 
@@ -52,9 +53,15 @@ def remove_folder(folder: Path) -> None:
 
 
 def _is_part(path: Path) -> bool:
-    """Return whether a file carries the mark of a part; a damaged one may still do so."""
-    if not path.is_file():
+    """Return whether a file is a part: by its name, a plain file and no link, with the metadata of one."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not _NAME.fullmatch(path.name) or not stat.S_ISREG(path.lstat().st_mode):
         return False
-    with path.open("rb") as stream:
-        stream.seek(max(0, path.stat().st_size - _FOOTER_BYTES))
-        return MARK.encode() in stream.read()
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except (OSError, ValueError, TypeError, pa.ArrowException):
+        return False
+    digests = (metadata.get(b"chunk", b""), metadata.get(b"job", b""))
+    return MARK.encode() in metadata and all(_DIGEST.fullmatch(digest) for digest in digests)
