@@ -285,8 +285,22 @@ NEIGHBOURS = {
 }
 
 
+# Some with words or header lines of ours.
+THEIRS = {
+    "a table": b"id\tmine\na\tb\n",
+    "bytes": b"\xff\0",
+    "JSON": b'{"mine": 1}',
+    "JSON notes": b'{"my": "notes on the tfclass corpus", "rows_in": "of \\"rows_in\\""}',
+    "JSON of the same kind": b'{"kind": "tfclass corpus", "schema": 1, "rows_in": 1, "steps": [], "rows_out": 1}',
+    "JSON list": b'["tfclass corpus"]',
+    "lost rows": b"file\trow\tid\tlabel\treason\tdetail\nmine\t1\ta\tTF\tmine\t\n",
+    "an audit": b"id\tsplit\tlabel\tnearest\tmine\n",
+    "pairs": b"id\tsplit\ttraining_id\tmine\n",
+}
+
+
 @pytest.mark.parametrize("case", NEIGHBOURS)
-@pytest.mark.parametrize("content", [b"id\tmine\na\tb\n", b"\xff\0", b'{"mine": 1}'], ids=["a table", "bytes", "JSON"])
+@pytest.mark.parametrize("content", THEIRS.values(), ids=THEIRS)
 def test_a_file_of_the_users_beside_the_output_is_never_replaced(case, content, tmp_path, tfclass):
     name, command = NEIGHBOURS[case]
     (tmp_path / "plain.tsv").write_text(FEW + "".join(f"t{i}\tTF\td{i}\tMV\n" for i in range(9)))
@@ -307,6 +321,30 @@ def test_the_same_command_may_replace_what_it_wrote(tmp_path, tfclass):
     for _ in range(2):
         assert tfclass("data", "import", "plain.tsv", "-o", "o.tsv").status == 0
     assert (tmp_path / "o.lost.tsv").exists()
+    # Changed by the user, it is theirs.
+    with (tmp_path / "o.lost.tsv").open("a") as lost:
+        lost.write("plain.tsv\t99\tmine\tTF\tmine\t\n")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    refused = tfclass("data", "import", "plain.tsv", "-o", "o.tsv")
+    assert refused.status == 2
+    assert "o.lost.tsv: found a file that tfclass did not write, and that would be replaced" in refused.err
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_what_only_the_manifest_of_a_table_that_is_replaced_listed_goes_with_it(tmp_path, tfclass):
+    rows = "".join(f"n{i}\tnonTF\tMK{'A' * i}\nt{i}\tTF\tMV{'A' * i}\n" for i in range(9))
+    (tmp_path / "plain.tsv").write_text(f"id\tlabel\tsequence\n{rows}x\tTF\t1\n")
+    assert tfclass("data", "import", "plain.tsv", "-o", "o.tsv").status == 0
+    assert tfclass("data", "import", "plain.tsv", "-o", "other.tsv").status == 0
+    # Of other.tsv, whose manifest it takes over: its own lost rows are gone, those of the other table are not.
+    assert tfclass("data", "split", "other.tsv", "-o", "o.tsv", "--policy", "random").status == 0
+    assert not (tmp_path / "o.lost.tsv").exists()
+    assert (tmp_path / "other.lost.tsv").exists()
+    assert tfclass("data", "import", "plain.tsv", "-o", "o.tsv").status == 0
+    # A table that the user changed is not in the manifest any more.
+    (tmp_path / "o.lost.tsv").write_text("mine")
+    assert tfclass("data", "split", "other.tsv", "-o", "o.tsv", "--policy", "random").status == 0
+    assert (tmp_path / "o.lost.tsv").read_text() == "mine"
 
 
 def test_what_a_terminal_would_obey_is_escaped(tmp_path, tfclass):

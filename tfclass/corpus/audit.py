@@ -1,5 +1,6 @@
 """The audit of a split table: what was found, written beside it, and, where asked for, leaks moved into training."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,18 +26,17 @@ from tfclass.corpus.leakage import (
 from tfclass.corpus.manifest import (
     Manifest,
     check_output,
-    fingerprint,
+    listed_tsv,
     save_corpus,
     save_manifest,
-    write_tsv,
 )
-from tfclass.corpus.neighbours import beside, check_neighbour
+from tfclass.corpus.neighbours import beside, check_neighbour, listed_beside
 from tfclass.corpus.preparation import as_read, read_corpus, some
 from tfclass.corpus.split import assign_splits
 from tfclass.errors import TableError
 
-# What is written beside the table, and how it begins.
-_FILES = {".audit.tsv": "id\tsplit\tlabel\tnearest\t", ".pairs.tsv": "id\tsplit\ttraining_id\t"}
+# What is written beside the table.
+_FILES = (".audit.tsv", ".pairs.tsv")
 
 
 class AuditOptions(NamedTuple):
@@ -77,8 +77,8 @@ def audit_corpus(table: Path, output: Path, options: AuditOptions, *, threads: i
     elsewhere = output.resolve() != table.resolve()
     if elsewhere or options.move:
         check_output(output)
-    for ending, mark in _FILES.items():
-        check_neighbour(beside(output, ending), mark)
+    for ending in _FILES:
+        check_neighbour(beside(output, ending), listed_beside(output))
     proteins, manifest = read_corpus(table)
     proteins = assign_splits(proteins, SplitConfig(policy="column"), str(table), by_options=True)
     splits_N = proteins.frame["split"].to_numpy(dtype=object)
@@ -99,14 +99,14 @@ def audit_corpus(table: Path, output: Path, options: AuditOptions, *, threads: i
         audit["moved"] = {"clusters": moved.clusters, "proteins": moved.proteins, "looks": moved.looks}
         audit["before_moving"] = before
     nearest = nearest_table(proteins, moved.hits)
-    write_tsv(as_text(nearest), beside(output, ".audit.tsv"))
-    near = too_near(moved.hits, options.limit)
-    write_tsv(as_text(pairs_table(proteins, near)), beside(output, ".pairs.tsv"))
+    pairs = pairs_table(proteins, too_near(moved.hits, options.limit))
     audit |= summarise(nearest, moved.hits, options.limit, proteins)
-    audit["files"] = [fingerprint(beside(output, ending)) for ending in (".audit.tsv", ".pairs.tsv")]
     frame = as_read(proteins)
     save = save_corpus if elsewhere or moved.proteins else save_manifest
-    return save(frame, output, manifest | {"audit": audit}), moved
+    with ExitStack() as stack:
+        tables = zip(_FILES, (nearest, pairs), strict=True)
+        audit["files"] = [stack.enter_context(listed_tsv(as_text(each), beside(output, end))) for end, each in tables]
+        return save(frame, output, manifest | {"audit": audit}), moved
 
 
 def _check_both_sides(splits_N: npt.NDArray[np.object_], path: str) -> None:

@@ -17,7 +17,7 @@ from tfclass.compression import DAMAGED
 from tfclass.config import to_mapping
 from tfclass.corpus.download import ENTRIES, check_download
 from tfclass.corpus.labelling import AMBIGUOUS, CONFLICT, HARD, NON, OTHER, TF, Labeller, Verdict
-from tfclass.corpus.neighbours import KIND, check_neighbour, forget_manifest, manifest_path
+from tfclass.corpus.neighbours import check_neighbour, forget_manifest, is_funnel, is_manifest, manifest_path
 from tfclass.errors import TableError
 from tfclass.files import whole_file
 
@@ -89,8 +89,8 @@ def label_download(
     """
     if table.suffix != ".tsv":
         raise TableError(str(table), f"a name ending in {table.suffix!r}", ".tsv", path=str(table))
-    check_neighbour(table.with_suffix(".funnel.json"), '"rows_in"')
-    check_neighbour(manifest_path(table), KIND)
+    check_neighbour(table.with_suffix(".funnel.json"), is_funnel)
+    check_neighbour(manifest_path(table), is_manifest)
     manifest = check_download(folder)
     total = 2 * int(manifest["entries"])
 

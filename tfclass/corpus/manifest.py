@@ -4,10 +4,12 @@ It tells sources, rows lost per step, clusters, splits, sizes and audit, with a 
 only, neither times nor folders: the same inputs give the same bytes wherever and whenever they are worked on.
 """
 
+import contextlib
 import gzip
 import io
 import json
 import os
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -15,7 +17,16 @@ from typing import Any, BinaryIO, cast
 import pandas as pd
 from pydantic import BaseModel, ValidationError
 
-from tfclass.corpus.neighbours import KIND, OUTPUTS, beside, check_neighbour, forget_manifest, manifest_path
+from tfclass.corpus.neighbours import (
+    KIND,
+    OUTPUTS,
+    beside,
+    check_neighbour,
+    forget_manifest,
+    is_manifest,
+    manifest_path,
+    remove_stale,
+)
 from tfclass.errors import TableError
 from tfclass.files import make_folder, name_of, sha256_of, whole_file
 
@@ -187,7 +198,7 @@ def check_output(table: Path) -> None:
     """
     if not table.name.endswith(OUTPUTS):
         raise TableError(str(table), f"a name ending in {table.suffix!r}", " or ".join(OUTPUTS), path=str(table))
-    check_neighbour(manifest_path(table), KIND)
+    check_neighbour(manifest_path(table), is_manifest)
 
 
 def save_corpus(frame: pd.DataFrame, table: Path, manifest: Manifest) -> Manifest:
@@ -236,6 +247,7 @@ def _write_manifest(frame: pd.DataFrame, table: Path, manifest: Manifest, file: 
     about = {"kind": KIND, "schema": SCHEMA, "tfclass": version("tfclass")}
     whole = manifest | about | {"table": file | {"rows": len(frame)}, "sizes": sizes(frame)}
     ordered = {part: whole[part] for part in _PARTS if part in whole}
+    remove_stale(table, ordered)
     with whole_file(manifest_path(table)) as stream:
         stream.write((json.dumps(ordered, indent=1, ensure_ascii=False) + "\n").encode())
     return ordered
@@ -246,9 +258,22 @@ def write_tsv(frame: pd.DataFrame, path: Path) -> None:
 
     A manifest that an earlier table of this name had tells of another table, and is removed.
     """
+    with listed_tsv(frame, path):
+        pass
+
+
+@contextlib.contextmanager
+def listed_tsv(frame: pd.DataFrame, path: Path) -> Iterator[dict[str, Any]]:
+    """Write a frame as `write_tsv`, and yield its `fingerprint`, for a manifest to be written inside the block.
+
+    The file gets its place when the block ends, so that it does not stand there without the manifest that lists it.
+    """
     make_folder(path.parent)
     with whole_file(path) as stream:
         _write_rows(frame, stream, path)
+        size = stream.tell()
+        stream.seek(0)
+        yield {"name": name_of(path), "bytes": size, "sha256": sha256_of(stream)}
         forget_manifest(path)
 
 

@@ -10,18 +10,18 @@ import pandas as pd
 from tfclass.config import CorpusConfig, SplitConfig
 from tfclass.corpus.cells import text_rows
 from tfclass.corpus.homology import cluster, mmseqs_version
-from tfclass.corpus.importing import LOST_COLUMNS, import_proteins
+from tfclass.corpus.importing import import_proteins
 from tfclass.corpus.manifest import (
     Manifest,
     begun_for,
     check_output,
     check_rereadable,
     fingerprint,
+    listed_tsv,
     read_manifest,
     save_corpus,
-    write_tsv,
 )
-from tfclass.corpus.neighbours import beside, check_neighbour
+from tfclass.corpus.neighbours import beside, check_neighbour, listed_beside
 from tfclass.corpus.sources import Source
 from tfclass.corpus.split import FLATTERS, SPLITS, assign_splits
 from tfclass.corpus.table import LabelledProteins, read_table
@@ -72,21 +72,20 @@ def import_corpus(
     if table.resolve() in [path.resolve() for path in source.files]:
         raise TableError(str(table), "a table that would replace its own source", "another place", path=str(table))
     place = beside(table, ".lost.tsv")
-    check_neighbour(place, "\t".join(LOST_COLUMNS))
+    check_neighbour(place, listed_beside(table))
     for path in source.files:
         check_rereadable(path)
     sources = [fingerprint(path) | _nested(path) for path in source.files]
     imported = import_proteins(source, Vocabulary(), rename=rename, on_conflict=on_conflict)
-    write_tsv(imported.lost, place)
     manifest = {
         "sources": sources,
         "import": source.how | {"rename": dict(rename or {}), "on_conflict": on_conflict},
         "funnel": imported.funnel,
         "changes": imported.changes,
         "notes": dict(sorted(source.notes.items())),
-        "lost": fingerprint(place),
     }
-    return save_corpus(imported.frame, table, manifest), imported.lost
+    with listed_tsv(imported.lost, place) as about:
+        return save_corpus(imported.frame, table, manifest | {"lost": about}), imported.lost
 
 
 def cluster_corpus(
