@@ -160,3 +160,26 @@ def test_a_key_below_a_name_of_ones_own_is_looked_for_where_it_belongs():
 def test_what_nothing_could_be_done_with_is_refused_at_once(kind, values, message):
     with pytest.raises(ConfigError, match=message):
         from_mapping(kind, values)
+
+
+@pytest.mark.parametrize(
+    "key", ["corpus.path", "training.start", "tracking.uri", "run_dir", "bundle", "resume", "report", "report of two"]
+)
+def test_a_path_with_a_null_character_is_refused_by_name(key):
+    kind = {"report": EvaluateConfig, "report of two": CompareConfig}.get(key, TrainConfig)
+    key = key.removesuffix(" of two")
+    values = {"corpus": {"path": "a.tsv"}, "run_dir": "run", "bundle": "b", "report": "r"}
+    known = [field for field in kind.__dataclass_fields__ if field in values]
+    values = OmegaConf.create({field: values[field] for field in known})
+    OmegaConf.update(values, key, "a\0b")
+    with pytest.raises(ConfigError) as caught:
+        from_mapping(kind, OmegaConf.to_container(values))
+    assert str(caught.value) == f"{key}: found 'a\\x00b'; expected a path without null characters"
+
+
+@pytest.mark.parametrize("kind", [TrainConfig, ZooConfig, SweepConfig])
+def test_an_empty_run_dir_is_refused(kind):
+    values = {"corpus": {"path": "a.tsv"}, "run_dir": ""}
+    values |= {ZooConfig: {"models": {"a": {}}}, SweepConfig: {"study": {"name": "s", "space": {}}}}.get(kind, {})
+    with pytest.raises(ConfigError, match=r"^run_dir: found ''; expected the name of a folder$"):
+        from_mapping(kind, values)

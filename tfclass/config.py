@@ -19,7 +19,7 @@ from pydantic_core import PydanticCustomError
 from tfclass.config_errors import first_problem
 from tfclass.errors import ConfigError
 from tfclass.limits import MAX_FAMILIES, MAX_LAYERS
-from tfclass.names import Name, Text
+from tfclass.names import FolderText, Name, PathText, Text
 
 _STRICT = ConfigDict(extra="forbid")
 
@@ -47,7 +47,7 @@ def _rising(edges: tuple[float, ...]) -> tuple[float, ...]:
 class CorpusConfig:
     """Where the labelled proteins are, and which labels mean what."""
 
-    path: str
+    path: PathText
     name: Annotated[Text, Field(max_length=150)] = "corpus"
     classes: tuple[Name, ...] | None = ("nonTF", "TF")
     aliases: dict[str, str] = field(default_factory=lambda: {"nonTF_hard": "nonTF"})
@@ -151,7 +151,7 @@ class TrainingConfig:
     patience: Positive = 5
     amp: Literal["never", "gpu", "always"] = "gpu"
     checkpoint_minutes: NonNegative = 10.0
-    start: str = ""
+    start: PathText = ""
     skipgram: SkipgramConfig = field(default_factory=SkipgramConfig)
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
 
@@ -176,7 +176,7 @@ class TrackingConfig:
     """Where MLflow keeps its records; an empty `uri` means ``mlflow.db`` in the working directory."""
 
     enabled: bool = True
-    uri: str = ""
+    uri: PathText = ""
     experiment: str = "tfclass"
     run_name: str = ""
     register: str = "tfclass"
@@ -207,9 +207,9 @@ class TrainConfig:
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
     name: Text = ""
     network: Text = ""
-    run_dir: str
-    bundle: str = ""
-    resume: str = ""
+    run_dir: FolderText
+    bundle: PathText = ""
+    resume: PathText = ""
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -223,7 +223,7 @@ class ZooConfig:
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
-    run_dir: str
+    run_dir: FolderText
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -235,9 +235,9 @@ class EvaluateConfig:
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
-    bundle: str
+    bundle: PathText
     evidence: Channel | None = None
-    report: str
+    report: PathText
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -246,7 +246,7 @@ class CompareConfig:
 
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
-    report: str
+    report: PathText
 
 
 T = TypeVar("T")

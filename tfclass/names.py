@@ -22,6 +22,18 @@ def printable(name: str) -> str:
     return name
 
 
+def _path(text: str) -> str:
+    if "\0" in text:
+        raise PydanticCustomError("path", "a path without null characters")
+    return text
+
+
+def _folder(text: str) -> str:
+    if not text:
+        raise PydanticCustomError("folder", "the name of a folder")
+    return text
+
+
 def is_name(text: str) -> bool:
     """Return whether a text may be a `Name`."""
     return 0 < len(text) <= MAX_NAME_CHARACTERS and not _UNSAFE_ANYWHERE.search(text)
@@ -40,3 +52,6 @@ def escaped_lines(text: str) -> str:
 
 Text = Annotated[str, Field(max_length=MAX_NAME_CHARACTERS), AfterValidator(printable)]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS), AfterValidator(printable)]
+# A path or an address; an empty one stands for none, or for a default. A folder that is written to is never empty.
+PathText = Annotated[str, AfterValidator(_path)]
+FolderText = Annotated[PathText, AfterValidator(_folder)]

@@ -111,6 +111,24 @@ def test_an_interruption_before_the_first_checkpoint_is_resumed_from_the_beginni
     assert all(torch.equal(left[name], right[name]) for name in left)
 
 
+def test_an_empty_run_dir_is_one_line_and_writes_nothing(tfclass, corpus, tmp_path):
+    refused = tfclass("train", corpus, *QUICK, "run_dir=")
+    assert (refused.status, refused.err) == (2, "tfclass: run_dir: found ''; expected the name of a folder\n")
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_null_character_in_a_path_of_run_json_is_one_line(tfclass, tmp_path):
+    config = {"corpus": {"path": "a.tsv"}, "run_dir": "run", "bundle": "a\0b"}
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text(json.dumps({"config": config}))
+    refused = tfclass("train", "resume=run")
+    assert (refused.status, refused.err) == (
+        2,
+        "tfclass: run/run.json, bundle: found 'a\\x00b'; expected a path without null characters; "
+        "restore the file, or start anew\n",
+    )
+
+
 def test_a_folder_in_which_nothing_was_trained_is_named_with_how_to_start_anew(tfclass, tmp_path):
     (tmp_path / "ü 1").mkdir()
     nothing = tfclass("train", 'resume="ü 1"')

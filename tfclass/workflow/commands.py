@@ -24,7 +24,7 @@ def command_of(config: EvaluateConfig | TrainConfig) -> str:
     corpus = CorpusConfig(path="", name="table")
     verb, default = "evaluate", EvaluateConfig(corpus=corpus, bundle="", report="")
     if isinstance(config, TrainConfig):
-        verb, default = "train", TrainConfig(corpus=corpus, run_dir="")
+        verb, default = "train", TrainConfig(corpus=corpus, run_dir=".")
     usual, own = (_options(each) for each in (default, config))
     words = [f"{key}={for_hydra(value)}" for key, value in own.items() if key not in usual or usual[key] != value]
     words += [f"~{key.removeprefix('++')}" for key in usual if key not in own]

@@ -21,6 +21,7 @@ from tfclass.config import (
     from_mapping,
 )
 from tfclass.errors import ConfigError
+from tfclass.names import FolderText, PathText
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -45,7 +46,7 @@ class StudyConfig:
     """How a sweep searches; an empty `storage` means ``study.db`` in the sweep's folder."""
 
     name: str = "study"
-    storage: str = ""
+    storage: PathText = ""
     n_trials: Positive = 20
     sampler: Literal["tpe", "random"] = "tpe"
     seed: Seed = 0
@@ -68,7 +69,7 @@ class SweepConfig:
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
     study: StudyConfig
     network: str = ""
-    run_dir: str
+    run_dir: FolderText
 
 
 _KEYS = {field.name for field in fields(DistributionConfig)}
