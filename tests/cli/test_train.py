@@ -139,6 +139,23 @@ def test_a_folder_in_which_nothing_was_trained_is_named_with_how_to_start_anew(t
     )
 
 
+def test_for_the_parent_folder_of_runs_the_newest_one_is_named(tfclass, tmp_path):
+    # The last ones are no trainings: a sweep, a zoo and a damaged file.
+    contents = ['{"config": {}}'] * 3 + ['{"config": {"study": {}}}', '{"config": {"models": {}}}', "mine"]
+    for time_s, (name, content) in enumerate(zip(["c", "a", "b", "d", "e", "f"], contents, strict=True)):
+        path = tmp_path / "runs" / "demo-bilstm" / name / "run.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(content)
+        os.utime(path, (time_s, time_s))
+    for folder in ("runs/demo-bilstm", "runs"):
+        refused = tfclass("train", f"resume={folder}")
+        assert (refused.status, refused.err) == (
+            2,
+            f"tfclass: {folder}: found no run.json: runs are below it; "
+            "resume the newest one with tfclass train resume=runs/demo-bilstm/b\n",
+        )
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="the system has no hang-up")
 def test_a_hang_up_ends_a_training_as_a_request_to_stop_does(tfclass, corpus, tmp_path, empty_store):
     shutil.copy(empty_store, tmp_path)

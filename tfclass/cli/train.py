@@ -92,7 +92,7 @@ def _resumed(values: Mapping[str, Any]) -> "TrainConfig":
     from tfclass.config import TrainConfig, from_mapping
     from tfclass.errors import CheckpointError, ConfigError
     from tfclass.overrides import override
-    from tfclass.workflow.run_folder import RUN_FILE, read_record, resumed
+    from tfclass.workflow.run_folder import RUN_FILE, newest_run, read_record, resumed
 
     others = [o for o in HydraConfig.get().overrides.task if not o.startswith("resume=")]
     if others:
@@ -102,7 +102,10 @@ def _resumed(values: Mapping[str, Any]) -> "TrainConfig":
     record = read_record(folder)
     if not record:
         found, action = f"no {RUN_FILE}", "name the folder of an interrupted run"
-        if folder.is_dir():
+        if newest := newest_run(folder):
+            found = f"no {RUN_FILE}: runs are below it"
+            action = f"resume the newest one with tfclass train {override('resume', str(newest))}"
+        elif folder.is_dir():
             found = f"no {RUN_FILE}: nothing was trained there yet"
             action = f"start anew with tfclass train {override('run_dir', str(folder))} and the options of before"
         raise CheckpointError(str(folder), found, action=action, path=str(folder))

@@ -98,6 +98,17 @@ def read_record(folder: Path, kind: str = "training") -> dict[str, Any]:
     return content
 
 
+def newest_run(folder: Path) -> Path | None:
+    """Find the folder of the training that began last, up to two levels below a folder; None where there is none."""
+    records = [path for pattern in ("*", "*/*") for path in folder.glob(f"{pattern}/{RUN_FILE}") if path.is_file()]
+    for path in sorted(records, key=lambda path: path.stat().st_mtime, reverse=True):
+        # Others, such as those of a sweep, cannot be resumed.
+        with contextlib.suppress(CheckpointError):
+            read_record(path.parent)
+            return path.parent
+    return None
+
+
 def resumed(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the configuration of an interrupted training, for the place where its folder is now.
 
