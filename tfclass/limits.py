@@ -1,6 +1,6 @@
-"""The largest sizes that tfclass accepts in a model; anything larger is refused before it is read or allocated.
+"""The largest sizes that tfclass accepts in a model or a report; anything larger is refused before it is read.
 
-They are far above what real models need, and keep a file from outside from filling the memory.
+They are far above what real ones need, and keep a file from outside from filling the memory.
 """
 
 _MEBIBYTE = 1 << 20
@@ -14,6 +14,10 @@ MAX_WEIGHTS_HEADER_BYTES = 4 * _MEBIBYTE
 # Profiles and reference: as the file is, and unpacked.
 MAX_PACKED_BYTES = 64 * _MEBIBYTE
 MAX_UNPACKED_BYTES = 96 * _MEBIBYTE
+
+# `report.json` and `predictions.tsv` of an evaluation.
+MAX_REPORT_BYTES = 32 * _MEBIBYTE
+MAX_PREDICTIONS_BYTES = 512 * _MEBIBYTE
 
 MAX_CLASSES = 1_000
 MAX_FAMILIES = 10_000

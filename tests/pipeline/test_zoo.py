@@ -23,7 +23,7 @@ from tfclass.config import (
     TrainingConfig,
     ZooConfig,
 )
-from tfclass.errors import CheckpointError, ConfigError
+from tfclass.errors import CheckpointError, ConfigError, OutputError
 from tfclass.networks.zoo import build
 from tfclass.sequence.vocabulary import Vocabulary
 from tfclass.training.loop import Hooks, Interrupted
@@ -178,3 +178,18 @@ def test_words_are_learned_from_the_training_split_alone(demo_table, folder):
         run_zoo(config(path, folder, models={"words": MODELS["words"]}, run_dir=str(folder / name)))
         weights.append((folder / name / "words" / "bundle" / "model.safetensors").read_bytes())
     assert weights[0] == weights[1]
+
+
+def test_an_edited_report_is_written_again(demo_table, folder):
+    zoo = config(demo_table, folder, models={"bilstm": SMALL})
+    before = run_zoo(zoo)
+    path = folder / "zoo" / "bilstm" / "report" / "report.json"
+    content = json.loads(path.read_text())
+    for metrics in ([], {}):
+        path.write_text(json.dumps(content | {"metrics": metrics}))
+        after = run_zoo(zoo)
+        pd.testing.assert_series_equal(after["test_ap"], before["test_ap"])
+        assert json.loads(path.read_text())["metrics"] == content["metrics"]
+    path.write_text("[" * 100_000)
+    with pytest.raises(OutputError, match="found something there that has no report.json of tfclass"):
+        run_zoo(zoo)

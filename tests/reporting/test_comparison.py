@@ -1,6 +1,7 @@
 """Reports held against each other: the statistics are those of others, and only like is compared with like."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -272,3 +273,129 @@ def test_a_damaged_report_is_named(damage, message, pair):
     with pytest.raises(ReportError) as raised:
         read_run(folder, "A")
     assert message in str(raised.value)
+
+
+def entry(key, text):
+    """Put JSON text in the place of a value of the model."""
+
+    def edit(folder):
+        path = folder / "report.json"
+        content = json.loads(path.read_text())
+        content["bundle"][key] = "HERE"
+        path.write_text(json.dumps(content).replace('"HERE"', text))
+
+    return edit
+
+
+def whole(**values):
+    return lambda folder: (folder / "report.json").write_text(
+        json.dumps(json.loads((folder / "report.json").read_text()) | values)
+    )
+
+
+def cells(column, value):
+    """Put a value in the place of one cell."""
+
+    def edit(folder):
+        rewrite(folder, lambda frame: frame.assign(**{column: [value, *frame[column].iloc[1:]]}))
+
+    return edit
+
+
+def lines(change):
+    def edit(folder):
+        path = folder / "predictions.tsv"
+        path.write_text(change(path.read_text()))
+
+    return edit
+
+
+def instead(name, make):
+    def edit(folder):
+        (folder / name).unlink()
+        make(folder / name)
+
+    return edit
+
+
+def sparse(path):
+    with path.open("wb") as stream:
+        stream.truncate(1 << 40)
+
+
+def zero(path):
+    path.symlink_to("/dev/zero")
+
+
+EDITS = {
+    "nested deeply": (lambda f: (f / "report.json").write_text("[" * 100_000 + "]" * 100_000), "(nested too deep)"),
+    "nested deeply inside": (entry("name", "[" * 100_000 + "]" * 100_000), "(nested too deep)"),
+    "a list of models": (whole(bundle=["name", "threshold"]), "(bundle: Input should be"),
+    "no model": (whole(bundle=None), "(bundle: Input should be"),
+    "a model without values": (whole(bundle={}), "(bundle.name: Field required)"),
+    "counts in a list": (whole(class_counts=["nonTF", "TF"]), "(class_counts: Input should be"),
+    "one class": (whole(class_counts={"TF": 240}), "(class_counts: Dictionary should have at least 2 items"),
+    "a class of no text": (
+        whole(class_counts={"a\ud800": 1, "TF": 2}),
+        "[key]: Input should be a valid string, unable",
+    ),
+    "a count that is none": (whole(class_counts={"nonTF": "1", "TF": 2}), "(class_counts.nonTF: Input should be"),
+    "a class with a control character": (whole(class_counts={"a\x1b[2J": 1, "TF": 2}), "without control characters"),
+    "name: number": (entry("name", "3"), "(bundle.name: Input should be a valid string)"),
+    "name: list": (entry("name", '["a"]'), "(bundle.name: Input should be a valid string)"),
+    "name: null": (entry("name", "null"), "(bundle.name: Input should be a valid string)"),
+    "name: lone surrogate": (entry("name", '"\\ud800"'), "(bundle.name: Input should be a valid string, unable"),
+    "name: escape": (entry("name", '"a\\u001b[2J"'), "(bundle.name: a text without control characters"),
+    "name: line end": (entry("name", '"a\\nb"'), "(bundle.name: a text without control characters"),
+    "name: direction mark": (entry("name", '"a\\u202eb"'), "(bundle.name: a text without control characters"),
+    "name: long": (entry("name", '"' + "a" * 100_000 + '"'), "(bundle.name: String should have at most 200 char"),
+    "name: empty": (entry("name", '""'), "(bundle.name: String should have at least 1 char"),
+    "threshold: text": (entry("threshold", '"0.5"'), "(bundle.threshold: Input should be a valid number)"),
+    "threshold: NaN": (entry("threshold", "NaN"), "(bundle.threshold: Input should be "),
+    "threshold: infinite": (entry("threshold", "-Infinity"), "(bundle.threshold: Input should be greater"),
+    "threshold: object": (entry("threshold", "{}"), "(bundle.threshold: Input should be a valid number)"),
+    "threshold: bool": (entry("threshold", "true"), "(bundle.threshold: Input should be a valid number)"),
+    "threshold: 400 digits": (
+        entry("threshold", "1" + "0" * 400),
+        "(bundle.threshold: Input should be a valid number)",
+    ),
+    "threshold: 5,000 digits": (entry("threshold", "1" * 5000), "damaged content (Exceeds the limit"),
+    "threshold: above 1": (entry("threshold", "1.5"), "(bundle.threshold: Input should be less"),
+    "probability: negative": (cells("probability", "-1"), "(a probability outside 0 to 1)"),
+    "probability: above 1": (cells("probability", "1.0000001"), "(a probability outside 0 to 1)"),
+    "probability: NaN": (cells("probability", "NaN"), "(a probability that is no finite number)"),
+    "probability: infinite": (cells("probability", "inf"), "(a probability that is no finite number)"),
+    "probability: empty": (cells("probability", ""), "(could not convert"),
+    "two columns of ids": (lines(lambda t: t.replace("length", "id", 1)), "more than one column 'id'"),
+    "two columns of probabilities": (
+        lines(lambda t: t.replace("length", "probability", 1)),
+        "more than one column 'probability'",
+    ),
+    "a protein twice": (cells("id", "p7"), "more than one protein 'p7'"),
+    "no id": (cells("id", ""), "a protein without id"),
+    "no cluster": (cells("cluster", ""), "a protein without cluster"),
+    "a long label": (cells("label", "a" * 10_000), "a value that cannot be read ('aaa"),
+    "a row cut off": (lines(lambda t: t + "p999\tTF\tTF\t0.9"), "a protein without cluster"),
+    "a longer row": (lines(lambda t: t + "\t" * 20 + "\n"), "a table that cannot be read"),
+} | {
+    f"{name}: {kind}": (instead(name, make), f"{name}: found {words}")
+    for name in ("report.json", "predictions.tsv")
+    for kind, make, words in (
+        ("named pipe", os.mkfifo, "a named pipe; expected a plain file"),
+        ("folder", os.mkdir, "a folder; expected a plain file"),
+        ("endless device", zero, "a symbolic link; expected a plain file"),
+        ("sparse file", sparse, "a file of 1.0 TiB; expected at most"),
+    )
+}
+
+
+@pytest.mark.parametrize(("edit", "message"), EDITS.values(), ids=EDITS.keys())
+def test_an_edited_report_is_refused_in_one_short_line(edit, message, pair):
+    edit(pair[1])
+    with pytest.raises(ReportError) as raised:
+        read_run(pair[1], "B")
+    line = str(raised.value)
+    assert message in line
+    assert "\n" not in line
+    assert len(line) < 600
+    line.encode()

@@ -2,18 +2,39 @@
 
 import csv
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
 
-from tfclass.errors import ReportError
+from tfclass.bundle.operating_points import Probability
+from tfclass.bundle.plain_files import opened
+from tfclass.errors import BundleError, ReportError
 from tfclass.evaluation.scored import Scored
+from tfclass.limits import MAX_CLASSES, MAX_PREDICTIONS_BYTES, MAX_REPORT_BYTES
+from tfclass.names import Name
 from tfclass.reporting.report import CONTENT, PREDICTIONS
 
 _COLUMNS = ("id", "label", "call", "probability", "cluster")
+# Of a text from a report, what a message shows.
+_SHOWN_CHARACTERS = 100
+
+
+class _Model(BaseModel, strict=True):
+    name: Name
+    threshold: Probability | None
+
+
+class _Content(BaseModel, strict=True):
+    """What a comparison reads of ``report.json``."""
+
+    bundle: _Model
+    class_counts: Annotated[dict[Name, NonNegativeInt], Field(min_length=2, max_length=MAX_CLASSES)]
 
 
 class Run(NamedTuple):
@@ -83,28 +104,93 @@ def read_run(folder: Path, name: str) -> Run:
     ReportError
         A file is missing, damaged, or not one that `tfclass evaluate` wrote.
     """
-    content = _content(folder, name)
+    content = _checked(read_content(folder, name), folder / CONTENT)
     frame = _frame(folder, name)
-    classes = tuple(content["class_counts"])
+    classes = tuple(content.class_counts)
     index = {label: i for i, label in enumerate(classes)}
-    needed = _COLUMNS if len(classes) == 2 else (*_COLUMNS, *(f"p:{label}" for label in classes))
-    missing = [column for column in needed if column not in frame]
     where = f"{name}, {PREDICTIONS}"
-    if missing or frame.empty:
-        found = f"no column {missing[0]!r}" if missing else "no protein"
+    if found := _problem(frame, classes):
         raise ReportError(where, found, "what tfclass evaluate writes", "evaluate again")
     try:
         labels_N = np.array([index[label] for label in frame["label"]], dtype=np.int64)
         calls_N = np.array([index[label] for label in frame["call"]], dtype=np.int64)
-        scored = Scored(_probabilities(frame, classes), labels_N, content["bundle"]["threshold"])
+        scored = Scored(_probabilities(frame, classes), labels_N, content.bundle.threshold)
     except (KeyError, ValueError) as error:
-        raise ReportError(where, f"a value that cannot be read ({error})", action="evaluate again") from error
+        found = f"a value that cannot be read ({_shown(error)})"
+        raise ReportError(where, found, action="evaluate again") from error
     if (scored.calls_N != calls_N).any():
         record_id = frame["id"].iloc[int(np.flatnonzero(scored.calls_N != calls_N)[0])]
-        found = f"a call for {record_id!r} that does not follow from its probability"
+        found = f"a call for {_shown(repr(record_id))} that does not follow from its probability"
         raise ReportError(where, found, action="evaluate again", record_id=record_id)
     ids, clusters_N = (frame[column].to_numpy(dtype=str) for column in ("id", "cluster"))
-    return Run(name, content["bundle"]["name"], classes, ids, clusters_N, scored)
+    return Run(name, content.bundle.name, classes, ids, clusters_N, scored)
+
+
+def read_content(folder: Path, name: str) -> dict[str, Any]:
+    """Read ``report.json``, a plain file of at most `MAX_REPORT_BYTES`; its values are not checked.
+
+    Raises
+    ------
+    ReportError
+        It is missing, no plain file, too large, or holds no JSON object.
+    """
+    path = folder / CONTENT
+    action = "name the folder that tfclass evaluate wrote, or the id of its MLflow run"
+    with _opened(
+        path, MAX_REPORT_BYTES, ReportError(name, f"no {CONTENT}", "a report", action, path=str(path))
+    ) as file:
+        text = file.read(MAX_REPORT_BYTES)
+    try:
+        content = json.loads(text.decode())
+        if not isinstance(content, dict):
+            raise ValueError("not a report")
+    except (ValueError, RecursionError) as error:
+        reason = _shown(error) if isinstance(error, ValueError) else "nested too deep"
+        raise ReportError(str(path), f"damaged content ({reason})", "a report", "evaluate again") from error
+    return content
+
+
+def _checked(content: dict[str, Any], path: Path) -> _Content:
+    try:
+        return _Content.model_validate(content)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        key = ".".join(str(part) for part in problem["loc"])
+        found = f"damaged content ({_shown(ascii(key)[1:-1])}: {problem['msg']})"
+        raise ReportError(str(path), found, "a report", "evaluate again") from None
+
+
+@contextmanager
+def _opened(path: Path, most: int, missing: ReportError) -> Iterator[BinaryIO]:
+    if not path.is_symlink() and not path.exists():
+        raise missing
+    try:
+        with opened(path, most) as stream:
+            yield stream
+    except BundleError as error:
+        raise ReportError(error.where, error.found, error.expected, "evaluate again", path=str(path)) from error
+
+
+def _problem(frame: pd.DataFrame, classes: tuple[str, ...]) -> str:
+    """Say what is wrong with the columns, ids and clusters; empty where nothing is."""
+    needed = _COLUMNS if len(classes) == 2 else (*_COLUMNS, *(f"p:{label}" for label in classes))
+    missing = [column for column in needed if column not in frame]
+    if missing:
+        return f"no column {missing[0]!r}"
+    twice = frame.columns[frame.columns.duplicated()]
+    if len(twice):
+        return f"more than one column {_shown(ascii(twice[0]))}"
+    if frame.empty:
+        return "no protein"
+    empty = [column for column in ("id", "cluster") if (frame[column] == "").any()]
+    if empty:
+        return f"a protein without {empty[0]}"
+    repeated = np.flatnonzero(frame["id"].duplicated())
+    return f"more than one protein {_shown(ascii(frame['id'].iloc[int(repeated[0])]))}" if len(repeated) else ""
+
+
+def _shown(text: object) -> str:
+    return str(text)[:_SHOWN_CHARACTERS]
 
 
 def _probabilities(frame: pd.DataFrame, classes: tuple[str, ...]) -> npt.NDArray[np.float64]:
@@ -115,30 +201,19 @@ def _probabilities(frame: pd.DataFrame, classes: tuple[str, ...]) -> npt.NDArray
         probability_NC = frame[[f"p:{label}" for label in classes]].to_numpy(dtype=np.float64)
     if not np.isfinite(probability_NC).all():
         raise ValueError("a probability that is no finite number")
+    if ((probability_NC < 0) | (probability_NC > 1)).any():
+        raise ValueError("a probability outside 0 to 1")
     return probability_NC
-
-
-def _content(folder: Path, name: str) -> dict[str, Any]:
-    path = folder / CONTENT
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content["class_counts"], dict) or not {"name", "threshold"} <= set(content["bundle"]):
-            raise ValueError("not a report")
-    except FileNotFoundError:
-        action = "name the folder that tfclass evaluate wrote, or the id of its MLflow run"
-        raise ReportError(name, f"no {CONTENT}", "a report", action, path=str(path)) from None
-    except OSError as error:
-        raise ReportError(str(path), f"a file that cannot be read ({error.strerror})", path=str(path)) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise ReportError(str(path), f"damaged content ({error})", "a report", "evaluate again") from error
-    return content
 
 
 def _frame(folder: Path, name: str) -> pd.DataFrame:
     path = folder / PREDICTIONS
+    missing = ReportError(name, f"no {PREDICTIONS}", "the whole report folder", path=str(path))
     try:
-        return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8")
-    except FileNotFoundError:
-        raise ReportError(name, f"no {PREDICTIONS}", "the whole report folder", path=str(path)) from None
+        with _opened(path, MAX_PREDICTIONS_BYTES, missing) as stream:
+            # Its names are read as a row: pandas would rename those that are there twice.
+            rows = pd.read_csv(stream, sep="\t", header=None, dtype=str, keep_default_na=False, encoding="utf-8")
     except (OSError, ValueError, csv.Error) as error:
-        raise ReportError(str(path), f"a table that cannot be read ({error})", action="evaluate again") from error
+        found = f"a table that cannot be read ({_shown(error)})"
+        raise ReportError(str(path), found, action="evaluate again") from error
+    return rows.iloc[1:].set_axis(rows.iloc[0].tolist(), axis=1).reset_index(drop=True)

@@ -12,9 +12,10 @@ import pandas as pd
 from tfclass.bundle.bundle import Bundle, load_bundle
 from tfclass.config import EvaluateConfig, EvaluationConfig, TrainConfig, ZooConfig, to_mapping
 from tfclass.corpus.table import read_table
-from tfclass.errors import ConfigError
+from tfclass.errors import ConfigError, ReportError
 from tfclass.files import make_folder, whole_file
 from tfclass.networks.zoo import check_size
+from tfclass.reporting.reading import read_content
 from tfclass.sequence.vocabulary import Vocabulary
 from tfclass.tracking.tracker import tracked
 from tfclass.training.checkpoint import NAME as CHECKPOINT
@@ -118,13 +119,13 @@ def _plain(config: TrainConfig | EvaluationConfig) -> dict[str, Any]:
 
 
 def _row(config: ZooConfig, name: str, folder: Path, hooks: Hooks, parent: str) -> dict[str, Any]:
-    bundle_folder, report_file = folder / "bundle", folder / "report" / "report.json"
+    bundle_folder, report_folder = folder / "bundle", folder / "report"
     train = _train_config(config, name, folder)
     if not bundle_folder.exists():
         resume = str(folder) if (folder / CHECKPOINT).exists() else ""
         train_and_package(replace(train, resume=resume), hooks, parent=parent)
     bundle = load_bundle(bundle_folder)
-    if not _is_reported(report_file, config, bundle):
+    if not _is_reported(report_folder, config, bundle):
         evaluate_bundle(
             EvaluateConfig(
                 corpus=config.corpus,
@@ -133,30 +134,37 @@ def _row(config: ZooConfig, name: str, folder: Path, hooks: Hooks, parent: str) 
                 tracking=config.tracking,
                 runtime=config.runtime,
                 bundle=str(bundle_folder),
-                report=str(report_file.parent),
+                report=str(report_folder),
             )
         )
-    trained, report = bundle.provenance, json.loads(report_file.read_text(encoding="utf-8"))
+    trained, report = bundle.provenance, read_content(report_folder, str(report_folder))
     return {
         "network": name,
         "weights": sum(p.numel() for p in bundle.model.parameters()),
         "epochs": trained["train_residues"] / trained["residues_train"],
         "train_residues_per_second": trained["train_residues"] / max(trained["train_seconds"], 1e-9),
-        "predict_residues_per_second": report["residues_per_second"],
         "valid_ap": trained["validation"]["average_precision"],
+        **_measured(report),
+    }
+
+
+def _measured(report: dict[str, Any]) -> dict[str, Any]:
+    """Return what a row says of a report."""
+    return {
+        "predict_residues_per_second": report["residues_per_second"],
         "prevalence": report["prevalence"],
         **_with_interval("test_ap", report["metrics"]["average_precision"]),
         **_with_interval("test_mcc", report["metrics"].get("mcc", dict.fromkeys(("value", "low", "high")))),
     }
 
 
-def _is_reported(report_file: Path, config: ZooConfig, bundle: Bundle) -> bool:
+def _is_reported(report_folder: Path, config: ZooConfig, bundle: Bundle) -> bool:
     """Tell whether there is a report of this bundle with these options."""
     try:
-        report = json.loads(report_file.read_text(encoding="utf-8"))
+        report = read_content(report_folder, str(report_folder))
         same = report["configuration"]["evaluation"] == _plain(config.evaluation)
-        return same and report["bundle"]["sha256"] == bundle.digest
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return same and report["bundle"]["sha256"] == bundle.digest and bool(_measured(report))
+    except (ReportError, LookupError, TypeError, AttributeError):
         # There is none, or not one that was written here: the model is evaluated again.
         return False
 
