@@ -1,7 +1,9 @@
 """Models by MLflow address, from a real store."""
 
+import contextlib
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 
@@ -10,10 +12,12 @@ import pytest
 
 from tfclass.bundle.bundle import load_bundle
 from tfclass.config import TrackingConfig
-from tfclass.errors import BundleError
+from tfclass.errors import BundleError, ReportError, TrackingError
 from tfclass.inference.predictor import Predictor
 from tfclass.inference.registry import locate_model
 from tfclass.sequence.fasta import Record
+from tfclass.tracking.access import check_database
+from tfclass.tracking.reports import report_of_run
 from tfclass.tracking.tracker import tracked
 
 
@@ -100,3 +104,62 @@ def test_a_project_that_was_moved_says_where_its_model_is_now(
     shutil.rmtree("mlartifacts")
     with pytest.raises(BundleError, match="move it back, or name the folder of a bundle with --model"):
         locate_model(address)
+
+
+NOT_A_DATABASE = "a file that is no SQLite database; move it away, or name another store with MLFLOW_TRACKING_URI"
+STORES = {
+    "text": (lambda path: path.write_text("hi\n"), NOT_A_DATABASE),
+    "long text": (lambda path: path.write_text("bread, butter, jam\n" * 500), NOT_A_DATABASE),
+    "only the mark of one": (
+        lambda path: path.write_bytes(b"SQLite format 3\x00" + b"\xff" * 4080),
+        "a file that is no SQLite database",
+    ),
+    "folder": (os.mkdir, "no plain file; expected an SQLite database; move it away"),
+    "named pipe": (os.mkfifo, "no plain file; expected an SQLite database; move it away"),
+}
+
+
+@pytest.mark.parametrize(("make", "message"), STORES.values(), ids=STORES.keys())
+def test_a_store_that_is_no_database_is_one_line(make, message, tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path / "mlflow.db")
+    reads = (
+        lambda: locate_model("models:/tfclass@champion"),
+        lambda: locate_model(f"runs:/{'0' * 32}/bundle"),
+        lambda: report_of_run("0" * 32, TrackingConfig(), tmp_path / "report"),
+    )
+    for read in reads:
+        with pytest.raises(TrackingError) as caught:
+            read()
+        assert f"mlflow.db: found {message}" in str(caught.value)
+        assert "\n" not in str(caught.value)
+        assert "SQL:" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
+
+
+def test_a_database_that_breaks_later_is_one_line_without_sql(empty_store, tmp_path, monkeypatch):
+    path = shutil.copy(empty_store, tmp_path / "mlflow.db")
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        for table in ("registered_model_aliases", "runs"):
+            connection.execute(f"ALTER TABLE {table} RENAME TO {table}_before")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{path}")
+    with pytest.raises(BundleError) as model:
+        locate_model("models:/tfclass@champion")
+    with pytest.raises(ReportError) as report:
+        report_of_run("0" * 32, TrackingConfig(), tmp_path)
+    assert "(sqlite3.OperationalError) no such " in str(report.value)
+    for error in (model, report):
+        assert "SELECT" not in str(error.value)
+        assert "SQL:" not in str(error.value)
+        assert "\n" not in str(error.value)
+
+
+def test_a_database_in_use_and_another_kind_of_store_are_left_to_mlflow(empty_store, tmp_path):
+    path = shutil.copy(empty_store, tmp_path / "mlflow.db")
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        check_database(f"sqlite:///{path}")
+    check_database("http://127.0.0.1:9")
+    check_database(f"sqlite:///{tmp_path}/none.db")
+    assert not (tmp_path / "none.db").exists()

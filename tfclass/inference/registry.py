@@ -11,7 +11,7 @@ from tfclass.bundle.bundle import DESCRIPTION, find_bundle
 from tfclass.config import TrackingConfig
 from tfclass.errors import BundleError
 from tfclass.temporary import temporary_folder
-from tfclass.tracking.access import ARTIFACTS, as_global, is_missing, short_waits, sqlite_file
+from tfclass.tracking.access import ARTIFACTS, as_global, check_database, is_missing, short_waits, sqlite_file
 from tfclass.tracking.delivery import reason_of
 from tfclass.tracking.origin import tracking_uri, without_password
 
@@ -36,6 +36,8 @@ def locate_model(name: str) -> Path:
     ------
     BundleError
         There is no such model.
+    TrackingError
+        The store is no database.
     """
     if not name.startswith(_SCHEMES):
         return find_bundle(name)
@@ -45,6 +47,7 @@ def locate_model(name: str) -> Path:
     if is_missing(store):
         action = "set MLFLOW_TRACKING_URI, or work in the folder of mlflow.db"
         raise BundleError(name, f"no MLflow store at {shown}", "one", action, path=name)
+    check_database(store)
     stack = ExitStack()
     fetched = stack.enter_context(temporary_folder())
     atexit.register(stack.close)
@@ -89,13 +92,12 @@ def _check_place(name: str, store: str) -> None:
 
 def _recorded_place(name: str) -> Path | None:
     """Return the local path of a model's files in MLflow's records; None if they are on a server, or unknown."""
-    from mlflow.exceptions import MlflowException
     from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
     from mlflow.store.artifact.runs_artifact_repo import RunsArtifactRepository
 
     repository = ModelsArtifactRepository if name.startswith(_SCHEMES[0]) else RunsArtifactRepository
     try:
         address = urlsplit(str(repository.get_underlying_uri(name)))
-    except MlflowException:
+    except Exception:  # noqa: BLE001 - MLflow raises its own and SQLAlchemy's; the caller reports the first error
         return None
     return Path(url2pathname(address.path)) if address.scheme in ("", "file") else None

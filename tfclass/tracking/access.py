@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tfclass.errors import TrackingError
+
 # What MLflow says fits easily; its files are bundles and reports.
 _LARGEST_ANSWER, _LARGEST_FILE = 32 << 20, 2 << 30
 
@@ -38,6 +40,32 @@ def is_missing(uri: str) -> bool:
     """Tell whether a SQLite store is not there; MLflow would make one to read from."""
     path = sqlite_file(uri)
     return path is not None and not path.exists()
+
+
+def check_database(uri: str) -> None:
+    """Check that a SQLite store is a database, if it is there; do nothing for another store.
+
+    Raises
+    ------
+    TrackingError
+        It is another file, or cannot be opened.
+    """
+    path = sqlite_file(uri)
+    if path is None or not path.exists():
+        return
+    action = "move it away, or name another store with MLFLOW_TRACKING_URI"
+    if not path.is_file():
+        raise TrackingError(str(path), "no plain file", "an SQLite database", action, path=str(path))
+    try:
+        address = f"{path.resolve().as_uri()}?mode=ro"
+        with contextlib.closing(sqlite3.connect(address, uri=True, timeout=0)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        # A database that is in use is waited for when it is needed.
+        if "locked" not in str(error):
+            found = f"a file that is no SQLite database that can be read ({error})"
+            found = "a file that is no SQLite database" if "not a database" in str(error) else found
+            raise TrackingError(str(path), found, action=action, path=str(path)) from error
 
 
 def sqlite_file(uri: str) -> Path | None:

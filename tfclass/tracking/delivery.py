@@ -26,6 +26,8 @@ _TELLING = re.compile(
 )
 # What MLflow says ahead of the reason.
 _CALL = re.compile(r"API request to \S+ failed with exception ")
+# What SQLAlchemy says behind the reason: the statement with its values, and a link.
+_STATEMENT = re.compile(r"\s*(\[SQL: |\(Background on this error).*", re.DOTALL)
 # Characters of a message that are searched: a server's answer, which can be long, stands in some of them.
 _LOOKED_AT = 10_000
 _logger = logging.getLogger(__name__)
@@ -139,5 +141,5 @@ def reason_of(error: BaseException) -> str:
     text = str(error)[:_LOOKED_AT]
     if match := _TELLING.search(text):
         return match[0]
-    words = " ".join(_CALL.sub("", text).split()) or type(error).__name__
+    words = " ".join(_STATEMENT.sub("", _CALL.sub("", text)).split()) or type(error).__name__
     return escaped(textwrap.shorten(words, 160, placeholder=" ...") if " " in words[:160] else words[:160])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tfclass.config import TrackingConfig
 from tfclass.errors import ReportError
-from tfclass.tracking.access import is_missing, short_waits
+from tfclass.tracking.access import check_database, is_missing, short_waits
 from tfclass.tracking.delivery import reason_of
 from tfclass.tracking.journal import Journal
 from tfclass.tracking.origin import tracking_uri, without_password
@@ -20,12 +20,21 @@ def set_aside(folder: Path) -> None:
 
 
 def report_of_run(run_id: str, config: TrackingConfig, folder: Path) -> Path:
-    """Fetch the report of an evaluation's MLflow run into a folder; `ReportError` when there is none."""
+    """Fetch the report of an evaluation's MLflow run into a folder.
+
+    Raises
+    ------
+    ReportError
+        There is none.
+    TrackingError
+        The store is no database.
+    """
     uri = tracking_uri(config)
     shown = without_password(uri)
     if is_missing(uri):
         action = "set MLFLOW_TRACKING_URI, or work in the folder of mlflow.db"
         raise ReportError(run_id, f"no MLflow store at {shown}", "one", action)
+    check_database(uri)
     from mlflow.artifacts import download_artifacts
 
     try:

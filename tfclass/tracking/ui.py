@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from tfclass.config import TrackingConfig
 from tfclass.errors import TrackingError
-from tfclass.tracking.access import is_missing, short_waits
+from tfclass.tracking.access import check_database, is_missing, short_waits
 from tfclass.tracking.delivery import reason_of
 from tfclass.tracking.experiment import experiments_address, outdated_tags, runs_address
 from tfclass.tracking.origin import tracking_uri, without_password
@@ -69,6 +69,7 @@ def _page(config: TrackingConfig, uri: str, server: str) -> str:
 
     if is_missing(uri):
         return experiments_address(server)
+    check_database(uri)
     try:
         with short_waits(config.timeout):
             client = mlflow.MlflowClient(uri)
