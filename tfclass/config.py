@@ -19,7 +19,7 @@ from pydantic_core import PydanticCustomError
 from tfclass.config_errors import first_problem
 from tfclass.errors import ConfigError
 from tfclass.limits import MAX_FAMILIES, MAX_LAYERS
-from tfclass.names import FolderText, Name, PathText, Text
+from tfclass.names import FolderText, Names, PathText, Text
 
 _STRICT = ConfigDict(extra="forbid")
 
@@ -49,7 +49,7 @@ class CorpusConfig:
 
     path: PathText
     name: Annotated[Text, Field(max_length=150)] = "corpus"
-    classes: tuple[Name, ...] | None = ("nonTF", "TF")
+    classes: Names | None = ("nonTF", "TF")
     aliases: dict[str, str] = field(default_factory=lambda: {"nonTF_hard": "nonTF"})
     # How ``tfclass data`` made the table. It stands in the same file, and training takes no notice of it.
     curation: InitVar[dict[str, Any] | None] = None

@@ -34,6 +34,12 @@ def _folder(text: str) -> str:
     return text
 
 
+def _different(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise PydanticCustomError("different", "each name once")
+    return names
+
+
 def is_name(text: str) -> bool:
     """Return whether a text may be a `Name`."""
     return 0 < len(text) <= MAX_NAME_CHARACTERS and not _UNSAFE_ANYWHERE.search(text)
@@ -52,6 +58,7 @@ def escaped_lines(text: str) -> str:
 
 Text = Annotated[str, Field(max_length=MAX_NAME_CHARACTERS), AfterValidator(printable)]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS), AfterValidator(printable)]
+Names = Annotated[tuple[Name, ...], AfterValidator(_different)]
 # A path or an address; an empty one stands for none, or for a default. A folder that is written to is never empty.
 PathText = Annotated[str, AfterValidator(_path)]
 FolderText = Annotated[PathText, AfterValidator(_folder)]

@@ -347,6 +347,20 @@ def test_what_only_the_manifest_of_a_table_that_is_replaced_listed_goes_with_it(
     assert (tmp_path / "o.lost.tsv").read_text() == "mine"
 
 
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [
+        (",", "tfclass: classes.0: found ''; expected at least 1 character\n"),
+        ("TF,", "tfclass: classes.1: found ''; expected at least 1 character\n"),
+        ("TF,nonTF,TF", "tfclass: classes: found ('TF', 'nonTF', 'TF'); expected each name once\n"),
+    ],
+)
+def test_names_of_classes_are_not_empty_and_differ(classes, expected, tmp_path, tfclass):
+    (tmp_path / "t.tsv").write_text(FEW)
+    checked = tfclass("data", "check", "t.tsv", "--classes", classes)
+    assert (checked.status, checked.out, checked.err) == (2, "", expected)
+
+
 def test_what_a_terminal_would_obey_is_escaped(tmp_path, tfclass):
     rows = "".join(f"n{i}\tT\x1b[2JF\tMK{'A' * i}\nt{i}\tTF\tMV{'A' * i}\n" for i in range(3))
     (tmp_path / "t.tsv").write_text("id\tlabel\tsequence\n" + rows)

@@ -52,15 +52,16 @@ def check(
     """Check a labelled table; print what was lost on the way to it and what is in it, by split and by kingdom."""
     import pandas as pd
 
-    from tfclass.config import CorpusConfig
+    from tfclass.config import CorpusConfig, from_mapping
     from tfclass.corpus.manifest import begun_for
     from tfclass.corpus.split import SPLITS
     from tfclass.corpus.table import read_table
     from tfclass.sequence.vocabulary import Vocabulary
 
     names = tuple(classes.split(",")) if classes else None
+    config = from_mapping(CorpusConfig, {"path": str(table), "classes": names})
     try:
-        proteins = read_table(CorpusConfig(path=str(table), classes=names), Vocabulary())
+        proteins = read_table(config, Vocabulary())
     except TableError as error:
         if error.facts.get("column") == "label":
             error.action = "--classes names others, the positive one last; --classes '' takes all as they come"
