@@ -9,14 +9,13 @@ import pandas as pd
 
 from tfclass.config import CorpusConfig, SplitConfig
 from tfclass.corpus.cells import text_rows
+from tfclass.corpus.fingerprint import check_rereadable, fingerprint
 from tfclass.corpus.homology import cluster, mmseqs_version
 from tfclass.corpus.importing import import_proteins
 from tfclass.corpus.manifest import (
     Manifest,
     begun_for,
     check_output,
-    check_rereadable,
-    fingerprint,
     listed_tsv,
     read_manifest,
     save_corpus,
