@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from tests.corpus.uniprot_server import UniProtServer
+from tfclass.cli.corpora import _count
 from tfclass.cli.main import main
 from tfclass.corpus.demo import generate_demo
 from tfclass.sequence.vocabulary import AMINO_ACIDS
@@ -319,7 +320,9 @@ def test_the_same_command_may_replace_what_it_wrote(tmp_path, tfclass):
         FEW + "".join(f"t{i}\tTF\td{i}\tMV{'A' * i}\n" for i in range(9)) + "x\tTF\td\t1\n"
     )
     for _ in range(2):
-        assert tfclass("data", "import", "plain.tsv", "-o", "o.tsv").status == 0
+        done = tfclass("data", "import", "plain.tsv", "-o", "o.tsv")
+        assert done.status == 0
+        assert done.err.endswith(", described in o.tsv.manifest.json\n")
     assert (tmp_path / "o.lost.tsv").exists()
     # Changed by the user, it is theirs.
     with (tmp_path / "o.lost.tsv").open("a") as lost:
@@ -359,6 +362,12 @@ def test_names_of_classes_are_not_empty_and_differ(classes, expected, tmp_path, 
     (tmp_path / "t.tsv").write_text(FEW)
     checked = tfclass("data", "check", "t.tsv", "--classes", classes)
     assert (checked.status, checked.out, checked.err) == (2, "", expected)
+
+
+def test_what_is_counted_is_singular_for_one():
+    assert [_count(number, "protein") for number in (0, 1, 2, 1000)] == [
+        *("0 proteins", "1 protein", "2 proteins", "1,000 proteins"),
+    ]
 
 
 def test_what_a_terminal_would_obey_is_escaped(tmp_path, tfclass):

@@ -641,7 +641,10 @@ class TestUsage:
             ([], "Missing argument"),
             (["in.fasta", "--shard", "0/4"], "Invalid value for --shard: '0/4' is not I/N with I from 1 to N"),
             (["in.fasta", "--shard", "half"], "Invalid value for --shard: 'half' is not I/N with I from 1 to N"),
-            (["in.fasta", "--resume"], "Invalid value for --resume: needs -o FILE or --parts DIR"),
+            (
+                ["in.fasta", "--resume"],
+                "Invalid value for --resume: needs -o FILE or --parts DIR: a pipe or an address cannot be resumed",
+            ),
             (
                 ["in.fasta", "--resume", "-o", "s3://b/rows.tsv"],
                 "Invalid value for --resume: needs -o FILE or --parts DIR",

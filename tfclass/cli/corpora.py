@@ -178,8 +178,9 @@ def audit(
     if move:
         before = content["before_moving"]["pairs_above_limit"]
         say(
-            f"moved into training: {moved.proteins:,} proteins of {moved.clusters:,} clusters ({before:,} pairs above "
-            f"the limit before, {content['pairs_above_limit']:,} after; searches: {moved.looks})",
+            f"moved into training: {_count(moved.proteins, 'protein')} of {_count(moved.clusters, 'cluster')} "
+            f"({_count(before, 'pair')} above the limit before, {content['pairs_above_limit']:,} after; "
+            f"searches: {moved.looks})",
             err=True,
         )
     for ending in (".audit.tsv", ".pairs.tsv"):
@@ -261,6 +262,10 @@ def _say_lost(funnel: dict[str, Any], lost: "pd.DataFrame") -> None:
     say(f"{'rows out':<24}{'':>10}{funnel['rows_out']:>12,}", err=True)
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def _say_sizes(table: Path, manifest: dict[str, Any]) -> None:
     from tfclass.corpus.split import SPLITS
 
@@ -273,7 +278,7 @@ def _say_sizes(table: Path, manifest: dict[str, Any]) -> None:
         own = counts[name]
         shown = ", ".join(f"{label} {n:,}" for label, n in sorted(own.items())[:8]) + (", ..." if len(own) > 8 else "")
         say(f"{name + ': ' if name else ''}{sum(own.values()):,} proteins ({shown})", err=True)
-    say(f"{table}: sha256 {manifest['table']['sha256']}, told of in {table.name}.manifest.json", err=True)
+    say(f"{table}: sha256 {manifest['table']['sha256']}, described in {table.name}.manifest.json", err=True)
 
 
 def _print_audit(content: dict[str, Any]) -> None:

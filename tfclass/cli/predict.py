@@ -116,7 +116,7 @@ def _parts_folder(parts: Path | None, output: str | None, *, resume: bool, engin
     if parts is None and resume:
         if output is None or is_address(output) or (Path(output).exists() and not Path(output).is_file()):
             raise typer.BadParameter(
-                "needs -o FILE or --parts DIR: a pipe or an address cannot be gone on with", param_hint="--resume"
+                "needs -o FILE or --parts DIR: a pipe or an address cannot be resumed", param_hint="--resume"
             )
         return Path(f"{output}.parts")
     # A path has lost one of the slashes of an address.
