@@ -157,7 +157,9 @@ def test_certainty_stays_and_the_ranking_too():
 @pytest.mark.parametrize("prevalence", [0.0, 1.0, -0.1, 6.0, float("nan")])
 def test_a_prevalence_that_is_no_share_is_refused(prevalence):
     for trained, wanted in ((0.3, prevalence), (prevalence, 0.3)):
-        with pytest.raises(ConfigError, match="prevalence: found .*; expected a share between 0 and 1"):
+        with pytest.raises(
+            ConfigError, match="prevalence: found .*; expected a share between 0 and 1, such as 0.06 for 6 %"
+        ):
             at_prevalence(np.array([0.5]), trained, wanted)
 
 

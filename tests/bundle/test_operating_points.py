@@ -157,19 +157,22 @@ def test_a_prevalence_that_is_stated_is_not_estimated():
 
 
 @pytest.mark.parametrize(
-    ("rule", "message"),
+    ("rule", "found"),
     [
-        ("fdr=2", "threshold: found 'fdr=2'; expected a probability between 0 and 1, max-mcc, fdr=X or recall=X"),
-        ("fdr=nan", "threshold: found 'fdr=nan'; expected a probability between 0 and 1, max-mcc, fdr=X or recall=X"),
-        ("FDR=0.1", "threshold: found 'FDR=0.1'; expected a probability between 0 and 1, max-mcc, fdr=X or recall=X"),
-        (-0.1, "threshold: found '-0.1'; expected a probability between 0 and 1, max-mcc, fdr=X or recall=X"),
-        ("", "threshold: found ''; expected a probability between 0 and 1, max-mcc, fdr=X or recall=X"),
+        ("fdr=2", "'fdr=2'"),
+        ("fdr=5", "'fdr=5'"),
+        ("fdr=5%", "'fdr=5%'"),
+        ("fdr=nan", "'fdr=nan'"),
+        ("FDR=0.1", "'FDR=0.1'"),
+        (-0.1, "'-0.1'"),
+        ("", "''"),
     ],
 )
-def test_what_is_no_rule_is_refused(rule, message):
+def test_what_is_no_rule_is_refused(rule, found):
     with pytest.raises(ConfigError) as caught:
         parse_rule(rule)
-    assert str(caught.value) == message
+    expected = "a probability between 0 and 1, max-mcc, fdr=X or recall=X, such as fdr=0.05"
+    assert str(caught.value) == f"threshold: found {found}; expected {expected}"
 
 
 def test_a_recall_that_validation_did_not_reach_is_refused():

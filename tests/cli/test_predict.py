@@ -675,11 +675,11 @@ class TestUsage:
         assert ".;" not in finished.err
         assert (finished.status, finished.out, finished.err.count("\n")) == (2, "", 1)
 
-    def test_a_threshold_that_is_no_probability_is_one_line(self, tfclass, odd, small_bundle_folder):
-        finished = tfclass("predict", odd, "--model", small_bundle_folder, "--threshold", "50")
-        assert_one_line(
-            finished, "threshold: found '50'; expected a probability between 0 and 1, max-mcc, fdr=X or recall=X"
-        )
+    @pytest.mark.parametrize("rule", ["50", "fdr=5%", "fdr=5"])
+    def test_a_threshold_that_is_no_probability_is_one_line(self, tfclass, odd, small_bundle_folder, rule):
+        finished = tfclass("predict", odd, "--model", small_bundle_folder, "--threshold", rule)
+        expected = "a probability between 0 and 1, max-mcc, fdr=X or recall=X, such as fdr=0.05"
+        assert_one_line(finished, f"threshold: found '{rule}'; expected {expected}")
 
     @pytest.mark.parametrize(
         "code",

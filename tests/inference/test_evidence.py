@@ -237,7 +237,7 @@ class TestThreshold:
     def test_what_waits_for_the_input_is_refused_before_it(self, small_bundle, witnesses):
         with pytest.raises(ConfigError, match="does not record the prevalence"):
             Predictor(small_bundle, prevalence="auto")
-        with pytest.raises(ConfigError, match="expected a share between 0 and 1"):
+        with pytest.raises(ConfigError, match="expected a share between 0 and 1, such as 0.06 for 6 %"):
             Predictor(witnesses, threshold="fdr=0.1", prevalence=2.0)
 
     def test_a_rate_that_no_protein_reaches_predicts_none(self, small_bundle):

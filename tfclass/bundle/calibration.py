@@ -204,5 +204,11 @@ def _both(probability_N: Floats) -> Floats:
 
 def _odds(prevalence: float) -> float:
     if not 0.0 < prevalence < 1.0:
-        raise ConfigError("prevalence", repr(prevalence), "a share between 0 and 1", key="prevalence", value=prevalence)
+        raise ConfigError(
+            "prevalence",
+            repr(prevalence),
+            "a share between 0 and 1, such as 0.06 for 6 %",
+            key="prevalence",
+            value=prevalence,
+        )
     return prevalence / (1 - prevalence)

@@ -262,7 +262,7 @@ def parse_rule(rule: str | float) -> Rule:
     except ValueError:
         value = float("nan")
     if not 0.0 <= value <= 1.0:
-        expected = "a probability between 0 and 1, max-mcc, fdr=X or recall=X"
+        expected = "a probability between 0 and 1, max-mcc, fdr=X or recall=X, such as fdr=0.05"
         raise ConfigError("threshold", repr(str(rule)), expected, key="threshold", value=rule)
     return Rule(match[1] if match else "number", value)  # type: ignore[arg-type]
 
