@@ -52,6 +52,10 @@ class TestStreamsOneAfterAnother:
             lzma.compress(B)[:-1],
             b"\xff" * 100_000,
         ],
+        ids=[
+            *("plain text", "a line end", "one byte", "the start of a stream", "gzip", "damaged xz", "damaged bzip2"),
+            *("text behind NULs", "five NULs", "bzip2 cut short", "xz cut short", "noise"),
+        ],
     )
     def test_nothing_behind_a_stream_is_dropped(self, pack, behind):
         with pytest.raises((OSError, *DAMAGED)):
