@@ -1,4 +1,4 @@
-"""What each rule for the threshold predicts on whole proteomes, whose share of TFs is not that of validation.
+"""Compare the rules for the threshold on whole proteomes, whose share of TFs is not that of validation.
 
     python benchmarks/thresholds.py [--model tf-bilstm] [--channel combined]
 

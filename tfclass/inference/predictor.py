@@ -97,6 +97,7 @@ class Predictor:
         self.prevalence = None if prevalence == "auto" else prevalence
         calling = self._calling if self.prevalence is None else self._calling.at_prevalence(self.prevalence)
         self.threshold = None if self.waits else calling.choose(threshold)
+        self._decimals = decimals_for(self.threshold)
         if self.waits:
             # What is refused is refused before any record is read.
             self._decide(np.zeros(0))
@@ -207,8 +208,7 @@ class Predictor:
     def _row(self, record: Record, sequence: CleanSequence, notes: str, answers: Answers, place: int) -> Prediction:
         probabilities = answers.probability_NC[place].tolist()
         if not self.waits:
-            decimals = decimals_for(self.threshold)
-            probabilities = [round(probability, decimals) for probability in probabilities]
+            probabilities = [round(probability, self._decimals) for probability in probabilities]
         # The decision is made on the number that is shown, so that a reader can repeat it.
         if self.threshold is not None:
             called = int(probabilities[1] >= self.threshold)
