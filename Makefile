@@ -155,9 +155,10 @@ demo: $(REPORT)/report.json data/demo/demo.fasta ## Everything once: set up, gen
 test: $(VENV)/.installed-test ## Run the tests, on up to four cores
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 $(TEST_ARGS)
 
-lint: $(VENV)/.installed-test ## Check style and types
+lint: $(VENV)/.installed-test ## Check style, types and imports between packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 bench: $(VENV)/.installed ## Run every benchmark of speed and memory

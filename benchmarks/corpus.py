@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tfclass.sequence.vocabulary import AMINO_ACIDS
+from tfclass.sequences.alphabet import AMINO_ACIDS
 
-TFCLASS = [sys.executable, "-c", "from tfclass.cli.main import main; main()", "data"]
+TFCLASS = [sys.executable, "-c", "from tfclass.cli.app import main; main()", "data"]
 MEDIAN, SPREAD = 295, 0.63
 # Proteins of a cluster, on average.
 MEMBERS = 5

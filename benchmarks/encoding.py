@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from tfclass.sequence.vocabulary import AMINO_ACIDS, Vocabulary
+from tfclass.sequences.alphabet import AMINO_ACIDS, Vocabulary
 
 N_PROTEINS, LENGTH = 50_000, 350
 

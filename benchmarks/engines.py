@@ -17,7 +17,7 @@ import torch
 from recurrence import median_seconds
 from torch import Tensor, nn
 
-from tfclass.networks.encoders import Recurrent, length_mask
+from tfclass.models.encoders import Recurrent, length_mask
 
 B, H = 46, 128
 # E and lengths: of embedded residues, and of what a convolution stem with pooling over 3 hands on.

@@ -24,11 +24,11 @@ from sklearn.metrics import f1_score
 
 from tfclass.bundle.bundle import DEFAULT, Bundle, find_bundle, load_bundle
 from tfclass.cli.profiles import read_rules
-from tfclass.corpus.homology import SENSITIVITY, search
 from tfclass.inference.domains import domain_ranges
-from tfclass.networks.scoring import MAX_RESIDUES, Scores, scores_of
-from tfclass.sequence.cleaning import clean
-from tfclass.sequence.vocabulary import Vocabulary
+from tfclass.models.forward import MAX_RESIDUES, Scores, scores_of
+from tfclass.search.mmseqs import SENSITIVITY, search
+from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.cleaning import clean
 
 Tokens = list[npt.NDArray[np.uint8]]
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.corpus.uniprot_server import Handler, UniProtServer, entry, lines_of, write_download
+from tests.data.uniprot_server import Handler, UniProtServer, entry, lines_of, write_download
 
 # Those that no client can get over are left out.
 FATAL = ("429, an hour", "redirected in a circle", "400")
@@ -93,7 +93,7 @@ def label_many(folder: Path, total: int):
 
 def tfclass(*arguments: object) -> subprocess.Popen[bytes]:
     """Start a command of tfclass in a process of its own."""
-    command = [sys.executable, "-c", "from tfclass.cli.main import main; main()", *map(str, arguments)]
+    command = [sys.executable, "-c", "from tfclass.cli.app import main; main()", *map(str, arguments)]
     return subprocess.Popen(command, stderr=subprocess.DEVNULL)
 
 

@@ -24,11 +24,11 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from tfclass.config import ModelConfig, StemConfig
-from tfclass.networks.cells import LSTM, lstm_step
-from tfclass.networks.classifier import Classifier
-from tfclass.networks.encoders import Recurrent
-from tfclass.networks.zoo import build
-from tfclass.sequence.vocabulary import AMINO_ACIDS, Vocabulary
+from tfclass.models.encoders import Recurrent
+from tfclass.models.factory import build
+from tfclass.models.lstm import LSTM, lstm_step
+from tfclass.models.network import Classifier
+from tfclass.sequences.alphabet import AMINO_ACIDS, Vocabulary
 
 KINDS = "KE"
 BACKGROUND = "".join(letter for letter in AMINO_ACIDS if letter not in KINDS)

@@ -29,11 +29,11 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from tfclass.config import ModelConfig, from_mapping
-from tfclass.corpus.batching import Tokens, collate
-from tfclass.networks.classifier import Classifier
-from tfclass.networks.scoring import MAX_RESIDUES, logits_of
-from tfclass.networks.zoo import build
-from tfclass.sequence.vocabulary import AMINO_ACIDS, Vocabulary
+from tfclass.models.factory import build
+from tfclass.models.forward import MAX_RESIDUES, logits_of
+from tfclass.models.network import Classifier
+from tfclass.sequences.alphabet import AMINO_ACIDS, Vocabulary
+from tfclass.sequences.batching import Tokens, collate
 
 MODELS = sorted(file.name.removesuffix(".yaml") for file in (files("tfclass.conf") / "model").iterdir())
 # The unit of ru_maxrss.

@@ -23,15 +23,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tfclass.config import Channel
-from tfclass.corpus.demo import generate_demo
+from tfclass.data.demo import generate_demo
 from tfclass.inference.predictor import Predictor
-from tfclass.networks.scoring import Precision
-from tfclass.sequence.fasta import Record
-from tfclass.sequence.vocabulary import AMINO_ACIDS
+from tfclass.models.forward import Precision
+from tfclass.sequences.alphabet import AMINO_ACIDS
+from tfclass.sequences.fasta import Record
 
 POSITIONS, BATCH = 1000, 128
 LETTERS = f"{AMINO_ACIDS}X"
-COMMAND = [sys.executable, "-c", "from tfclass.cli.main import main; main()", "predict", "--quiet"]
+COMMAND = [sys.executable, "-c", "from tfclass.cli.app import main; main()", "predict", "--quiet"]
 # A process begins with the peak memory of the one that starts it, so a small one does.
 LAUNCHER = """
 import os, subprocess, sys

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from tfclass.config import ModelConfig, StemConfig
-from tfclass.networks.encoders import Recurrent, length_mask
-from tfclass.networks.zoo import build
-from tfclass.sequence.vocabulary import Vocabulary
+from tfclass.models.encoders import Recurrent, length_mask
+from tfclass.models.factory import build
+from tfclass.sequences.alphabet import Vocabulary
 
 B, H = 64, 128
 SHORTEST, LONGEST = 300, 400
@@ -83,7 +83,7 @@ def compare_with_packed(title: str, width: int, lengths_B: Tensor, repeats: int,
             for done in [pool.submit(infer, run, *part) for part in parts]:
                 done.result()
 
-        # tfclass scores a batch on each core (networks/scoring.py); torch by itself shares one batch among all cores.
+        # tfclass scores a batch on each core (models/forward.py); torch by itself shares one batch among all cores.
         calls = {
             "packed nn.LSTM, as torch runs it": lambda: infer(run_packed, x_BLE, lengths_B),
             "packed nn.LSTM, a part on each core": lambda: in_single_threads(run_packed),

@@ -17,12 +17,12 @@ import numpy as np
 from sklearn.metrics import average_precision_score, matthews_corrcoef
 
 from tfclass.config import CorpusConfig, SplitConfig
-from tfclass.corpus.homology import MAX_E_VALUE
-from tfclass.corpus.leakage import Limit, too_near
-from tfclass.corpus.split import assign_splits, select_split
-from tfclass.corpus.table import LabelledProteins, read_table
+from tfclass.data.leakage import Limit, too_near
+from tfclass.data.split import assign_splits, select_split
+from tfclass.data.table import LabelledProteins, read_table
 from tfclass.evaluation.baselines import Baseline, find_homologues, kmer_regression, top_hit
-from tfclass.sequence.vocabulary import Vocabulary
+from tfclass.search.mmseqs import MAX_E_VALUE
+from tfclass.sequences.alphabet import Vocabulary
 
 POLICIES = ("cluster", "random")
 

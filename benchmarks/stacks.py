@@ -5,8 +5,8 @@
 The same network, batches and weights, in bfloat16, in turns:
 
 * padded: convolutions over padded sequences, a mask for batch normalisation, `nn.Dropout`, as one would write it down;
-* in a line: only real positions, side by side for the convolutions (`tfclass.networks.stacks.Places`), `nn.Dropout`;
-* as it is: in a line, with `tfclass.networks.regularisation.Dropout`.
+* in a line: only real positions, side by side for the convolutions (`tfclass.models.stacks.Places`), `nn.Dropout`;
+* as it is: in a line, with `tfclass.models.regularisation.Dropout`.
 
 Prints residues per second of the training steps, the ratio of the medians, and the largest difference between the
 logits of the first two in float64, where no dropout is. Every batch has another shape, as in training.
@@ -23,13 +23,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tfclass.config import ModelConfig, StemConfig
-from tfclass.corpus.batching import Batch, collate, shuffled_batches
-from tfclass.networks.classifier import Classifier
-from tfclass.networks.encoders import length_mask
-from tfclass.networks.stacks import ConvolutionLayer, StackStem
-from tfclass.networks.stems import max_pooled
-from tfclass.networks.zoo import build
-from tfclass.sequence.vocabulary import Vocabulary
+from tfclass.models.encoders import length_mask
+from tfclass.models.factory import build
+from tfclass.models.network import Classifier
+from tfclass.models.stacks import ConvolutionLayer, StackStem
+from tfclass.models.stems import max_pooled
+from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.batching import Batch, collate, shuffled_batches
 
 STACKS = ((4, 4, 16), (12, 8, 4), (16, 4, 4), (6, 6, 12))
 

@@ -15,12 +15,12 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from tfclass.bundle.answers import calling_of, channels_of
 from tfclass.bundle.bundle import DEFAULT, find_bundle, load_bundle
-from tfclass.bundle.calibration import at_prevalence
-from tfclass.bundle.channels import calling_of, channels_of
-from tfclass.bundle.operating_points import Calling, decimals_for
+from tfclass.channels.calibration import at_prevalence
+from tfclass.channels.thresholds import Calling, decimals_for
 from tfclass.inference.predictor import Predictor
-from tfclass.sequence.fasta import Record
+from tfclass.sequences.fasta import Record
 
 PROTEOMES = {
     "E. coli": "ecoli_proteome.tsv.gz",

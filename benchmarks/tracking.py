@@ -19,8 +19,8 @@ from pathlib import Path
 import torch
 
 from tfclass.config import CorpusConfig, ModelConfig, RuntimeConfig, TrackingConfig, TrainConfig, TrainingConfig
-from tfclass.corpus.demo import generate_demo
-from tfclass.workflow import train_and_package
+from tfclass.data.demo import generate_demo
+from tfclass.pipelines.train import train_and_package
 
 
 def timed(table: Path, folder: Path, epochs: int, enabled: bool) -> tuple[float, float]:

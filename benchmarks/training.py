@@ -19,11 +19,11 @@ import pandas as pd
 import torch
 
 from tfclass.config import CorpusConfig, ModelConfig, TrainingConfig
-from tfclass.corpus.split import select_split
-from tfclass.corpus.table import read_table
-from tfclass.networks.zoo import build
-from tfclass.sequence.vocabulary import AMINO_ACIDS, Vocabulary
-from tfclass.training.loop import Trainer
+from tfclass.data.split import select_split
+from tfclass.data.table import read_table
+from tfclass.models.factory import build
+from tfclass.sequences.alphabet import AMINO_ACIDS, Vocabulary
+from tfclass.training.trainer import Trainer
 
 # Of each way, `training.amp` and what torch reads when it starts.
 WAYS = {"small pages": ("never", "0"), "huge pages": ("never", "1"), "with bfloat16": ("always", "1")}

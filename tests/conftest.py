@@ -13,19 +13,19 @@ import pandas as pd
 import pytest
 import torch
 
+from tfclass.bundle.answers import answer, found_of
 from tfclass.bundle.bundle import Bundle, save_bundle
-from tfclass.bundle.calibration import Calibration
-from tfclass.bundle.channels import answer, found_of
-from tfclass.bundle.reference import Reference
-from tfclass.cli.main import main
+from tfclass.channels.build_profiles import build_profile
+from tfclass.channels.calibration import Calibration
+from tfclass.channels.homology import Reference
+from tfclass.cli.app import main
 from tfclass.config import ModelConfig, StemConfig
-from tfclass.corpus.demo import generate_demo
-from tfclass.evaluation.combining import fit_combiners, profile_terms
-from tfclass.networks.scoring import scores_of
-from tfclass.networks.zoo import build
-from tfclass.profiles.library import Library, Profile
-from tfclass.profiles.recruitment import build_profile
-from tfclass.sequence.vocabulary import Vocabulary
+from tfclass.data.demo import generate_demo
+from tfclass.evaluation.stacking_fit import fit_combiners, profile_terms
+from tfclass.models.factory import build
+from tfclass.models.forward import scores_of
+from tfclass.search.hmmer import Library, Profile
+from tfclass.sequences.alphabet import Vocabulary
 
 # A network small enough to train in a test, with every part of the real one.
 SMALL = ModelConfig(embedding_dim=8, stem=StemConfig(channels=12, kernel=5, pool=2), hidden=6, dropout=0.1)
@@ -179,7 +179,7 @@ class Finished:
 def processes():
     """Processes forked from one that has done the imports, which are most of the time that a command takes."""
     context = multiprocessing.get_context("forkserver")
-    modules = ["tfclass.workflow.attachment", "tfclass.workflow.zoo", "mlflow.store.tracking.sqlalchemy_store"]
+    modules = ["tfclass.pipelines.attach", "tfclass.pipelines.zoo", "mlflow.store.tracking.sqlalchemy_store"]
     context.set_forkserver_preload(modules)
     return context
 

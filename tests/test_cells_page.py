@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tfclass.networks import backpropagation
+from tfclass.models import backpropagation
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "cells.md").read_text(encoding="utf-8")

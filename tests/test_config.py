@@ -27,9 +27,9 @@ from tfclass.config import (
 )
 from tfclass.config_errors import unknown_key
 from tfclass.errors import ConfigError
-from tfclass.networks.zoo import build
-from tfclass.sequence.vocabulary import Vocabulary
-from tfclass.workflow.search import SweepConfig
+from tfclass.models.factory import build
+from tfclass.pipelines.search import SweepConfig
+from tfclass.sequences.alphabet import Vocabulary
 
 CONF = Path(__file__).parents[1] / "conf"
 # What a study searches is tested with the sweeps.

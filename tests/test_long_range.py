@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from scipy.special import expit
 
-from tfclass.networks.cells import LSTM
-from tfclass.sequence.vocabulary import Vocabulary
+from tfclass.models.lstm import LSTM
+from tfclass.sequences.alphabet import Vocabulary
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "long_range.py"
 

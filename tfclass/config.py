@@ -1,7 +1,7 @@
 """What a training or evaluation can be told: a frozen dataclass for each group of ``conf/``, checked before it starts.
 
-``curation`` (`tfclass.corpus`), ``study`` (`tfclass.workflow.search`) and the rules of enrichment
-(`tfclass.profiles.enrichment`) have theirs where they are used.
+``curation`` (`tfclass.data`), ``study`` (`tfclass.pipelines.search`) and the rules of enrichment
+(`tfclass.pipelines.pseudo_label_rules`) have theirs where they are used.
 
 Nothing here knows Hydra: the same classes are built from the JSON in a bundle, so a model never needs Hydra to be
 loaded. Networks are chosen by name, never by a class path, so a configuration cannot call code.
@@ -89,7 +89,7 @@ class StemConfig:
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class ModelConfig:
-    """The network, by names and numbers; the names are resolved in `tfclass.networks.zoo`."""
+    """The network, by names and numbers; the names are resolved in `tfclass.models.factory`."""
 
     name: str = "bilstm"
     embedding: str = "learned"

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 import tfclass
 from tfclass.bundle.bundle import SCHEMA_VERSION, find_bundle, load_bundle, save_bundle
-from tfclass.corpus.batching import collate
 from tfclass.errors import BundleError, OutputError
+from tfclass.sequences.batching import collate
 
 FILES = ["MODEL_CARD.md", "bundle.json", "model.safetensors"]
 PACKAGE = Path(tfclass.__file__).parent

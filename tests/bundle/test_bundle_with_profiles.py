@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from tests.bundle.test_bundle import change, check_refused, flip
+from tfclass.bundle.answers import answer
 from tfclass.bundle.bundle import find_bundle, load_bundle, save_bundle
-from tfclass.bundle.channels import answer
 from tfclass.bundle.description import PROFILES, REFERENCE, SCHEMA_VERSION
-from tfclass.compression import compressed, decompressed
 from tfclass.errors import BundleError
-from tfclass.networks.zoo import build
+from tfclass.io.compression import compressed, decompressed
+from tfclass.models.factory import build
 
 FILES = ["MODEL_CARD.md", "bundle.json", "model.safetensors", "profiles.h3m.zst"]
 

@@ -25,14 +25,14 @@ from tests.bundle.test_bundle import change
 from tests.bundle.test_bundle_with_profiles import described
 from tfclass.bundle.bundle import load_bundle, save_bundle
 from tfclass.bundle.description import CARD, DESCRIPTION, PROFILES, REFERENCE, WEIGHTS
-from tfclass.cli.main import main
-from tfclass.compression import compressed, unpacked, zstd
+from tfclass.cli.app import main
 from tfclass.config import CorpusConfig, EvaluateConfig, TrackingConfig
 from tfclass.errors import BundleError, ProfileError
-from tfclass.networks.zoo import build
-from tfclass.profiles.library import Library
-from tfclass.sequence.vocabulary import Vocabulary
-from tfclass.workflow import evaluate_bundle
+from tfclass.io.compression import compressed, unpacked, zstd
+from tfclass.models.factory import build
+from tfclass.pipelines.evaluate import evaluate_bundle
+from tfclass.search.hmmer import Library
+from tfclass.sequences.alphabet import Vocabulary
 
 UNPRINTABLE = "a text without control characters, on one line)"
 
@@ -735,7 +735,7 @@ def test_the_whole_command_stays_below_600_mebibytes(case, folder):
     harm(folder)
     # What a process has used at most, by Linux's count, which begins anew with the program.
     most = "import atexit; atexit.register(lambda: print(open('/proc/self/status').read()))"
-    code = f"{most}; from tfclass.cli.main import main; main()"
+    code = f"{most}; from tfclass.cli.app import main; main()"
     command = [sys.executable, "-c", code, "model", "verify", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)

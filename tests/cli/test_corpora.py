@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.corpus.uniprot_server import UniProtServer
+from tests.data.uniprot_server import UniProtServer
+from tfclass.cli.app import main
 from tfclass.cli.corpora import _count
-from tfclass.cli.main import main
-from tfclass.corpus.demo import generate_demo
-from tfclass.sequence.vocabulary import AMINO_ACIDS
+from tfclass.data.demo import generate_demo
+from tfclass.sequences.alphabet import AMINO_ACIDS
 
 ROOT = Path(__file__).parents[2]
 N_FAMILIES = 30

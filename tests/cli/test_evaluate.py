@@ -14,7 +14,7 @@ import pytest
 from tests.test_config import composed
 from tfclass.bundle.bundle import save_bundle
 from tfclass.config import CorpusConfig, EvaluateConfig, EvaluationConfig, RuntimeConfig, SplitConfig, TrackingConfig
-from tfclass.workflow.commands import command_of
+from tfclass.pipelines.commands import command_of
 
 QUICK = ("evaluation.n_bootstrap=20", "tracking=off", "runtime.device=cpu", "runtime.threads=1")
 
@@ -88,7 +88,7 @@ def test_a_score_where_only_one_of_model_and_corpus_is_generated_says_that_it_me
 
 def test_reports_are_printed_in_any_encoding(small_bundle_folder, table, tmp_path):
     def run(encoding, *words):
-        code = "from tfclass.cli.main import main; main()"
+        code = "from tfclass.cli.app import main; main()"
         environment = {**os.environ, "PYTHONIOENCODING": encoding, "OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-c", code, "evaluate", *words, "tracking=off", "evaluation.n_bootstrap=20"]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=300)

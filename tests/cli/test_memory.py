@@ -13,7 +13,7 @@ MB = 1 << 20
 
 
 def run(folder, limit, *arguments):
-    code = "from tfclass.cli.main import main; main()"
+    code = "from tfclass.cli.app import main; main()"
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
         cwd=folder,

@@ -14,7 +14,7 @@ from tfclass.cli.typed_overrides import typed
 from tfclass.config import TrainConfig, ZooConfig
 from tfclass.errors import ConfigError
 from tfclass.overrides import for_hydra, override
-from tfclass.workflow.search import SweepConfig
+from tfclass.pipelines.search import SweepConfig
 
 UNREADABLE = "which Hydra cannot read as it is"
 SEVERAL = "expected one; add -m to run once for each"

@@ -26,8 +26,8 @@ from scipy.special import softmax
 
 from tfclass import Predictor, __version__
 from tfclass.bundle.bundle import load_bundle, save_bundle
-from tfclass.inference.output import write_tsv
-from tfclass.sequence.fasta import read_fasta
+from tfclass.inference.writers import write_tsv
+from tfclass.sequences.fasta import read_fasta
 
 LETTERS = "ACDEFGHIKLMNPQRSTVWYBJOUXZ"
 HEADER = "id\tlength\tlabel\tprobability\tthreshold\tstatus\tnotes"
@@ -498,14 +498,14 @@ class TestOutput:
         assert (tmp_path / odd).read_bytes() == ODD
 
     def test_rows_come_where_nobody_hears_errors(self, tmp_path, odd, small_bundle_folder):
-        command = [sys.executable, "-c", "from tfclass.cli.main import main; main()", "predict", odd]
+        command = [sys.executable, "-c", "from tfclass.cli.app import main; main()", "predict", odd]
         shell = f"exec {shlex.join([*command, '--model', str(small_bundle_folder)])} 2>&-"
         finished = subprocess.run(["sh", "-c", shell], cwd=tmp_path, capture_output=True, timeout=120)
         assert (finished.returncode, finished.stdout.count(b"\n")) == (0, 14)
 
     def test_a_pipe_of_the_shell_is_written_to(self, tmp_path, odd, small_bundle_folder):
         reading, writing = os.pipe()
-        command = [sys.executable, "-c", "from tfclass.cli.main import main; main()", "predict", odd]
+        command = [sys.executable, "-c", "from tfclass.cli.app import main; main()", "predict", odd]
         command += ["--model", str(small_bundle_folder), "-o", f"/dev/fd/{writing}"]
         finished = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120, pass_fds=[writing])
         os.close(writing)
@@ -524,7 +524,7 @@ class TestOutput:
 
 
 def start(folder, *arguments, stdout=subprocess.PIPE, stdin=None):
-    command = [sys.executable, "-c", "from tfclass.cli.main import main; main()", "predict", *map(str, arguments)]
+    command = [sys.executable, "-c", "from tfclass.cli.app import main; main()", "predict", *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     streams = {"stdin": stdin.open("rb") if stdin else subprocess.PIPE, "stdout": stdout, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, cwd=folder, env=environment, **streams)
@@ -685,8 +685,8 @@ class TestUsage:
         "code",
         [
             "import tfclass",
-            "import tfclass.cli.main as m; sys.argv = ['tfclass', '--help']; call(m.main)",
-            "import tfclass.cli.main as m; sys.argv = ['tfclass', 'predict', '--help']; call(m.main)",
+            "import tfclass.cli.app as m; sys.argv = ['tfclass', '--help']; call(m.main)",
+            "import tfclass.cli.app as m; sys.argv = ['tfclass', 'predict', '--help']; call(m.main)",
         ],
         ids=["import tfclass", "tfclass --help", "tfclass predict --help"],
     )
@@ -722,7 +722,7 @@ def test_an_input_is_never_overwritten_and_a_link_is_followed(tfclass, small_bun
 
 def test_standard_output_by_its_name_is_added_to_and_not_replaced(small_bundle_folder, tmp_path):
     (tmp_path / "in.fasta").write_text(">a\nMKV\n")
-    command = [sys.executable, "-c", "from tfclass.cli.main import main; main()", "predict", "in.fasta", "-q"]
+    command = [sys.executable, "-c", "from tfclass.cli.app import main; main()", "predict", "in.fasta", "-q"]
     command += ["--model", str(small_bundle_folder), "-o", "/dev/stdout"]
     with (tmp_path / "log").open("ab") as log:
         log.write(b"before\n")

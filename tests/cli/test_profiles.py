@@ -13,7 +13,7 @@ def test_an_interrupted_command_ends_in_one_line_and_leaves_no_file(number, stat
     waiting = tmp_path / "domains.tsv"
     os.mkfifo(waiting)
     arguments = ["profiles", "build", str(demo_table), "-o", "profiles.h3m.zst", "--domains", waiting.name]
-    command = [sys.executable, "-c", "from tfclass.cli.main import main; main()", *arguments]
+    command = [sys.executable, "-c", "from tfclass.cli.app import main; main()", *arguments]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, cwd=tmp_path)
     # Opened as soon as the command reads it, and then it gives nothing.
     with waiting.open("wb"):

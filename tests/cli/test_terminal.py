@@ -43,7 +43,7 @@ def test_closed_streams_and_streams_of_another_kind_stay_as_they_are(monkeypatch
     "arguments", [["--help"], ["predict", "--help"], ["model", "show", "tf-bilstm"], ["model", "list"]], ids=" ".join
 )
 def test_verbs_that_print_do_so_in_any_encoding(tmp_path, arguments, encoding):
-    code = "from tfclass.cli.main import main; main()"
+    code = "from tfclass.cli.app import main; main()"
     environment = {"PYTHONIOENCODING": encoding, "PATH": "/usr/bin:/bin"}
     finished = subprocess.run(
         [sys.executable, "-c", code, *arguments], cwd=tmp_path, env=environment, capture_output=True, timeout=120
@@ -54,7 +54,7 @@ def test_verbs_that_print_do_so_in_any_encoding(tmp_path, arguments, encoding):
 
 def test_rows_stay_in_utf8(tmp_path, small_bundle_folder):
     (tmp_path / "in.fasta").write_text(">sp\N{LATIN SMALL LETTER A WITH DIAERESIS}t\nMKV\n", encoding="utf-8")
-    code = "from tfclass.cli.main import main; main()"
+    code = "from tfclass.cli.app import main; main()"
     command = [sys.executable, "-c", code, "predict", "in.fasta", "--model", str(small_bundle_folder)]
     environment = {"PYTHONIOENCODING": "cp936", "PATH": "/usr/bin:/bin"}
     finished = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=120)

@@ -32,7 +32,7 @@ def weights(bundle):
 
 
 def start(arguments, cwd):
-    command = [sys.executable, "-c", "from tfclass.cli.main import main; main()", *arguments]
+    command = [sys.executable, "-c", "from tfclass.cli.app import main; main()", *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, cwd=cwd, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
 

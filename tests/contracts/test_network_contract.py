@@ -9,13 +9,13 @@ import torch.nn.functional as F
 
 from tests.conftest import SMALL
 from tfclass.bundle.bundle import Bundle, load_bundle, save_bundle
-from tfclass.bundle.calibration import Calibration
+from tfclass.channels.calibration import Calibration
 from tfclass.config import StemConfig
-from tfclass.corpus.batching import collate
-from tfclass.networks.encoders import NoEncoder, length_mask
-from tfclass.networks.scoring import evaluating, logits_of, scores_of
-from tfclass.networks.stems import NoStem
-from tfclass.networks.zoo import EMBEDDINGS, ENCODERS, POOLINGS, build
+from tfclass.models.encoders import NoEncoder, length_mask
+from tfclass.models.factory import EMBEDDINGS, ENCODERS, POOLINGS, build
+from tfclass.models.forward import evaluating, logits_of, scores_of
+from tfclass.models.stems import NoStem
+from tfclass.sequences.batching import collate
 
 STACKS = StemConfig(name="stacks", stacks=((2, 3), (4,)), channels=5, pool=2)
 NO_LAYERS = {"none": {"layers": 1}}

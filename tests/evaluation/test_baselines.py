@@ -18,8 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tfclass.config import CorpusConfig
-from tfclass.corpus.homology import MAX_E_VALUE
-from tfclass.corpus.table import LabelledProteins, read_table
+from tfclass.data.table import LabelledProteins, read_table
 from tfclass.errors import ProgramError
 from tfclass.evaluation.baselines import (
     Baseline,
@@ -33,7 +32,8 @@ from tfclass.evaluation.baselines import (
 )
 from tfclass.evaluation.regressions import composition, kmers
 from tfclass.evaluation.scored import Scored
-from tfclass.sequence.vocabulary import AMINO_ACIDS, Vocabulary
+from tfclass.search.mmseqs import MAX_E_VALUE
+from tfclass.sequences.alphabet import AMINO_ACIDS, Vocabulary
 
 VOCABULARY = Vocabulary()
 BINARY = ("nonTF", "TF")

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfclass.inference.domains import SHORTEST_DOMAIN, SHORTEST_GAP, domain_cell, domain_ranges
-from tfclass.sequence.cleaning import clean
-from tfclass.sequence.vocabulary import Vocabulary
+from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.cleaning import clean
 
 VOCABULARY = Vocabulary()
 # Runs of every length that matters, inside and outside of domains by turns.

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from tests.conftest import SMALL
 from tfclass.errors import FastaError
-from tfclass.inference.output import write_tsv
 from tfclass.inference.predictor import Predictor
-from tfclass.sequence.fasta import read_fasta
-from tfclass.sequence.parsing import readable
+from tfclass.inference.writers import write_tsv
+from tfclass.sequences.fasta import read_fasta
+from tfclass.sequences.parsing import readable
 
 if sys.version_info >= (3, 14):
     from compression import zstd

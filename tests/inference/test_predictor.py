@@ -14,19 +14,19 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 from sklearn.metrics import matthews_corrcoef
 
-from tests.networks.test_scoring import small_memory
+from tests.models.test_forward import small_memory
+from tfclass.bundle.answers import answer
 from tfclass.bundle.bundle import Bundle
-from tfclass.bundle.calibration import Calibration, at_prevalence
-from tfclass.bundle.channels import answer
-from tfclass.bundle.operating_points import OperatingPoint
+from tfclass.channels.calibration import Calibration, at_prevalence
+from tfclass.channels.thresholds import OperatingPoint
 from tfclass.errors import ConfigError
-from tfclass.evaluation.cuts import max_mcc_threshold, operating_points
+from tfclass.evaluation.threshold_fit import max_mcc_threshold, operating_points
 from tfclass.inference import predictor as module
-from tfclass.inference.output import write_tsv
 from tfclass.inference.predictor import Predictor
 from tfclass.inference.rows import Prediction
-from tfclass.networks.zoo import build
-from tfclass.sequence.fasta import Record
+from tfclass.inference.writers import write_tsv
+from tfclass.models.factory import build
+from tfclass.sequences.fasta import Record
 
 LETTERS = "ACDEFGHIKLMNPQRSTVWYBJOUXZ"
 # Two numbers rounded to six decimals may fall on either side of a half.

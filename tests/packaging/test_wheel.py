@@ -55,7 +55,7 @@ def test_the_installed_package_composes_its_configuration_and_predicts_from_any_
         command = [
             sys.executable,
             "-c",
-            "import tfclass; print(tfclass.__file__)\nfrom tfclass.cli.main import main; main()",
+            "import tfclass; print(tfclass.__file__)\nfrom tfclass.cli.app import main; main()",
         ]
         return subprocess.run(
             [*command, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True

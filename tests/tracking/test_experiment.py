@@ -59,7 +59,7 @@ def test_the_ui_names_the_page_of_the_runs_last_once_there_is_an_answer(folder):
         pass
     run = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db").get_run(tracker.run_id)
     port = free_port()
-    command = [sys.executable, "-c", "from tfclass.cli.main import main; main()", "ui", "--port", str(port)]
+    command = [sys.executable, "-c", "from tfclass.cli.app import main; main()", "ui", "--port", str(port)]
     variables = {**os.environ, "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, env=variables, start_new_session=True)
     try:

@@ -18,7 +18,7 @@ from tfclass.config import TrackingConfig
 from tfclass.errors import TrackingError
 from tfclass.inference.predictor import Predictor
 from tfclass.inference.rows import COLUMNS
-from tfclass.sequence.fasta import Record
+from tfclass.sequences.fasta import Record
 from tfclass.tracking.tracker import flatten, tracked, tracking_uri
 
 ROOT = Path(__file__).parents[2]

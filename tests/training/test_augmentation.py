@@ -7,7 +7,7 @@ import pytest
 import torch
 from Bio.Align import substitution_matrices
 
-from tfclass.sequence.vocabulary import AMINO_ACIDS, PAD
+from tfclass.sequences.alphabet import AMINO_ACIDS, PAD
 from tfclass.training.augmentation import drop_residues, substitute_residues, substitutions
 
 

@@ -12,12 +12,12 @@ import torch
 
 from tests.conftest import SMALL
 from tfclass.config import CorpusConfig, TrainingConfig
-from tfclass.corpus.split import select_split
-from tfclass.corpus.table import read_table
+from tfclass.data.split import select_split
+from tfclass.data.table import read_table
 from tfclass.errors import CheckpointError
-from tfclass.networks.zoo import build
+from tfclass.models.factory import build
 from tfclass.training.checkpoint import NAME
-from tfclass.training.loop import Hooks, Interrupted, Trainer
+from tfclass.training.trainer import Hooks, Interrupted, Trainer
 
 QUICK = TrainingConfig(epochs=3, max_residues=2048)
 

@@ -6,9 +6,9 @@ import torch
 from scipy.special import expit
 
 from tfclass.config import SkipgramConfig, TrainingConfig
-from tfclass.networks.embeddings import WordEmbedding
-from tfclass.training.loop import Hooks, Interrupted
+from tfclass.models.embeddings import WordEmbedding
 from tfclass.training.skipgram import WordStream, pretrain_words, skipgram_loss, skipgram_vectors
+from tfclass.training.trainer import Hooks, Interrupted
 
 
 @pytest.fixture

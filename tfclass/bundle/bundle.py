@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import safetensors.torch
 
-from tfclass.bundle.calibration import Calibration
 from tfclass.bundle.consistency import check_channels, check_offsets
 from tfclass.bundle.description import (
     CARD,
@@ -29,14 +28,15 @@ from tfclass.bundle.description import (
     digest_of,
     read_description,
 )
-from tfclass.bundle.evidence import Combiner, Reading
-from tfclass.bundle.operating_points import OperatingPoint
 from tfclass.bundle.plain_files import check_digest, opened, read_whole
-from tfclass.bundle.reference import Reference
 from tfclass.bundle.weights import read_network
+from tfclass.channels.calibration import Calibration
+from tfclass.channels.homology import Reference
+from tfclass.channels.stacking import Combiner, Reading
+from tfclass.channels.thresholds import OperatingPoint
 from tfclass.config import ModelConfig
 from tfclass.errors import BundleError, ProfileError
-from tfclass.folders import FolderKind, read_again, whole_folder
+from tfclass.io.folders import FolderKind, read_again, whole_folder
 from tfclass.limits import (
     MAX_CARD_BYTES,
     MAX_PACKED_BYTES,
@@ -44,12 +44,12 @@ from tfclass.limits import (
     MAX_WEIGHTS_HEADER_BYTES,
     in_words,
 )
-from tfclass.networks.classifier import Classifier
-from tfclass.networks.scoring import out_of_memory
-from tfclass.sequence.vocabulary import Vocabulary
+from tfclass.models.forward import out_of_memory
+from tfclass.models.network import Classifier
+from tfclass.sequences.alphabet import Vocabulary
 
 if TYPE_CHECKING:
-    from tfclass.profiles.library import Library
+    from tfclass.search.hmmer import Library
 
 DEFAULT = "tf-bilstm"
 BUNDLE_FOLDER = FolderKind(DESCRIPTION, ("schema_version", "files"), lambda _: (WEIGHTS, CARD, PROFILES, REFERENCE))
@@ -289,7 +289,7 @@ def find_bundle(name: str) -> Path:
 
 def _library(content: bytes, path: Path) -> "Library":
     # Most bundles have no profiles, and need not wait for HMMER.
-    from tfclass.profiles.library import Library
+    from tfclass.search.hmmer import Library
 
     try:
         return Library.from_bytes(content, str(path))

@@ -75,7 +75,7 @@ def model_card(bundle: Bundle) -> str:
     Parameters
     ----------
     bundle : Bundle
-        With the provenance that `tfclass.workflow` records.
+        With the provenance that `tfclass.pipelines` records.
 
     Returns
     -------

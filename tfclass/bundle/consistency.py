@@ -4,11 +4,11 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from tfclass.bundle.description import PROFILES, REFERENCE
-from tfclass.bundle.evidence import Combiner, Reading, n_terms
+from tfclass.channels.stacking import Combiner, Reading, n_terms
 from tfclass.errors import BundleError
 
 if TYPE_CHECKING:
-    from tfclass.profiles.library import Library
+    from tfclass.search.hmmer import Library
 
 # What a channel reads.
 FILES = {"profile": PROFILES, "homology": REFERENCE}

@@ -19,15 +19,15 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
-from tfclass.bundle.calibration import Calibration
-from tfclass.bundle.evidence import Combiner, Reading
-from tfclass.bundle.operating_points import OperatingPoints, Probability
 from tfclass.bundle.plain_files import read_whole
+from tfclass.channels.calibration import Calibration
+from tfclass.channels.stacking import Combiner, Reading
+from tfclass.channels.thresholds import OperatingPoints, Probability
 from tfclass.config import ModelConfig
 from tfclass.errors import BundleError
 from tfclass.limits import MAX_CLASSES, MAX_DEPTH, MAX_DESCRIPTION_BYTES
 from tfclass.names import Name, Text
-from tfclass.sequence.vocabulary import AMINO_ACIDS
+from tfclass.sequences.alphabet import AMINO_ACIDS
 
 # 2: heads for families and domains, and profiles. 3: a reference for homology search. 4: offsets of profiles. What
 # older bundles have means the same as ever.

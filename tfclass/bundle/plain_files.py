@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tfclass.errors import BundleError
-from tfclass.files import sha256_of
+from tfclass.io.files import sha256_of
 from tfclass.limits import in_words
 
 _KINDS = (

@@ -12,10 +12,10 @@ from tfclass.bundle.plain_files import check_digest, opened
 from tfclass.config import ModelConfig
 from tfclass.errors import BundleError, ConfigError
 from tfclass.limits import MAX_WEIGHTS_BYTES, MAX_WEIGHTS_HEADER_BYTES, in_words
-from tfclass.networks.classifier import Classifier
-from tfclass.networks.scoring import out_of_memory
-from tfclass.networks.zoo import build, check_size
-from tfclass.sequence.vocabulary import Vocabulary
+from tfclass.models.factory import build, check_size
+from tfclass.models.forward import out_of_memory
+from tfclass.models.network import Classifier
+from tfclass.sequences.alphabet import Vocabulary
 
 _COPIES, _SPARE_BYTES = 3, 1 << 24
 
@@ -43,7 +43,7 @@ def read_network(path: Path, sha256: str, config: ModelConfig, vocabulary: Vocab
         The file is not what `tfclass.bundle.plain_files` allows, holds the weights of another network, or one that is
         infinite or not a number. The size is compared before anything is allocated.
     MemoryError, RuntimeError
-        There is too little memory; see `tfclass.networks.scoring.out_of_memory`.
+        There is too little memory; see `tfclass.models.forward.out_of_memory`.
     """
     try:
         n_bytes = check_size(config, vocabulary, n_classes)

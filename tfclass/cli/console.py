@@ -14,11 +14,11 @@ from rich.text import Text
 
 from tfclass.cli.signals import stop_on_signal
 from tfclass.cli.terminal import has_terminal
-from tfclass.training.loop import Hooks, Interrupted
+from tfclass.training.trainer import Hooks, Interrupted
 
 if TYPE_CHECKING:
-    from tfclass.reporting.tables import Cell
-    from tfclass.reporting.tables import Table as Contents
+    from tfclass.evaluation.tables import Cell
+    from tfclass.evaluation.tables import Table as Contents
 
 # How an outcome against a baseline looks.
 _STYLES = {"loses": "bold red", "behind": "red", "undecided": "yellow", "ahead": "yellow", "wins": ""}
@@ -86,7 +86,7 @@ def trainings_display(epochs: int) -> Iterator[Callable[[str], Hooks]]:
 
 def print_report(content: dict[str, Any]) -> None:
     """Print what a report says first, on stdout: scores with intervals, and how the model does against baselines."""
-    from tfclass.reporting.tables import all_scores, shares
+    from tfclass.evaluation.tables import all_scores, shares
 
     corpus = content["corpus"]
     title = f"{content['bundle']['name']} on {corpus['name']} {corpus['split']}: {shares(content['class_counts'])}"
@@ -122,7 +122,7 @@ def _cell(cell: "Cell") -> Text:
 
 
 def print_zoo(networks: pd.DataFrame, corpus: str, split: str) -> None:
-    """Print the table of `tfclass.workflow.run_zoo` on stdout."""
+    """Print the table of `tfclass.pipelines.zoo.run_zoo` on stdout."""
     title = f"networks on {corpus}, {split} split"
     if networks["prevalence"].notna().all():
         title += f", {networks['prevalence'].iloc[0]:.1%} positive"

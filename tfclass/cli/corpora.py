@@ -14,7 +14,7 @@ from tfclass.errors import TableError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tfclass.corpus.sources import Source
+    from tfclass.data.sources import Source
 
 _NAMES = 3
 
@@ -49,7 +49,7 @@ def import_(
     ),
 ) -> None:
     """Make a clean table of your own files; each row that cannot be used is counted and named."""
-    from tfclass.corpus.preparation import import_corpus
+    from tfclass.data.preparation import import_corpus
 
     if on_conflict not in ("leave-out", "error"):
         raise typer.BadParameter(f"{on_conflict!r} is neither leave-out nor error", param_hint="--on-conflict")
@@ -86,7 +86,7 @@ def cluster(
 
     What is not given is as `curation.cluster` of conf/corpus/swissprot.yaml says.
     """
-    from tfclass.corpus.preparation import ClusterOptions, cluster_corpus
+    from tfclass.data.preparation import ClusterOptions, cluster_corpus
 
     given = {"identity": identity, "coverage": coverage, "coverage_mode": coverage_mode, "sensitivity": sensitivity}
     if clusters is not None and any(value is not None for value in given.values()):
@@ -120,7 +120,7 @@ def split(
 ) -> None:
     """Add the column split: train, valid and test, whole clusters only, stratified by label and kingdom."""
     from tfclass.config import SplitConfig, from_mapping
-    from tfclass.corpus.preparation import split_corpus
+    from tfclass.data.preparation import split_corpus
 
     if policy == "column":
         raise typer.BadParameter("'column' is what training takes; here: cluster, folds, random", param_hint="--policy")
@@ -163,9 +163,9 @@ def audit(
 
     What is not given is as `curation.audit` of conf/corpus/swissprot.yaml says.
     """
-    from tfclass.corpus.audit import AuditOptions, audit_corpus
-    from tfclass.corpus.leakage import Limit
-    from tfclass.corpus.neighbours import beside
+    from tfclass.data.audit import AuditOptions, audit_corpus
+    from tfclass.data.leakage import Limit
+    from tfclass.data.neighbours import beside
 
     place = output or table
     given = {"identity": max_identity, "coverage": min_coverage, "sensitivity": sensitivity}
@@ -212,7 +212,7 @@ def at_work(what: str) -> Iterator[Callable[[str, float], None]]:
 def _source(
     source: Path | None, positives: list[Path], negatives: list[Path], labels: Path | None, column_of: dict[str, str]
 ) -> "Source":
-    from tfclass.corpus.sources import from_fastas, from_folder, from_labels, from_table
+    from tfclass.data.sources import from_fastas, from_folder, from_labels, from_table
 
     if column_of and (source is None or labels is not None or source.is_dir()):
         raise typer.BadParameter("only a table has columns", param_hint="--column")
@@ -267,7 +267,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _say_sizes(table: Path, manifest: dict[str, Any]) -> None:
-    from tfclass.corpus.split import SPLITS
+    from tfclass.data.split import SPLITS
 
     counts: dict[str, dict[str, int]] = {}
     for group in manifest["sizes"]:

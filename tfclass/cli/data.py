@@ -32,8 +32,8 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="The same seed always gives the same table.")] = 0,
 ) -> None:
     """Generate the demo corpus: artificial proteins whose labels are known to be right."""
-    from tfclass.corpus.demo import generate_demo
-    from tfclass.corpus.manifest import check_output, write_tsv
+    from tfclass.data.demo import generate_demo
+    from tfclass.data.manifest import check_output, write_tsv
 
     check_output(output)
     frame = generate_demo(clusters, seed)
@@ -53,10 +53,10 @@ def check(
     import pandas as pd
 
     from tfclass.config import CorpusConfig, from_mapping
-    from tfclass.corpus.manifest import begun_for
-    from tfclass.corpus.split import SPLITS
-    from tfclass.corpus.table import read_table
-    from tfclass.sequence.vocabulary import Vocabulary
+    from tfclass.data.manifest import begun_for
+    from tfclass.data.split import SPLITS
+    from tfclass.data.table import read_table
+    from tfclass.sequences.alphabet import Vocabulary
 
     names = tuple(classes.split(",")) if classes else None
     config = from_mapping(CorpusConfig, {"path": str(table), "classes": names})
@@ -111,9 +111,9 @@ def fetch(
 ) -> None:
     """Download entries of UniProtKB page by page; the same command goes on after an interruption."""
     from tfclass.config import from_mapping
-    from tfclass.corpus.download import download
-    from tfclass.corpus.query import FetchConfig, with_evidence
-    from tfclass.corpus.uniprot import UniProt
+    from tfclass.data.download import download
+    from tfclass.data.query import FetchConfig, with_evidence
+    from tfclass.data.uniprot import UniProt
 
     given = {"query": query, "url": url, "rate": rate, "retries": retries, "backoff": backoff, "stream": stream or None}
     values = curation()["fetch"] | {key: value for key, value in given.items() if value is not None}
@@ -158,9 +158,9 @@ def label(
 ) -> None:
     """Turn a download into a labelled table, and print how many entries each step lost."""
     from tfclass.config import from_mapping
-    from tfclass.corpus.curation import UNPROVEN, label_download
-    from tfclass.corpus.labelling import LabelConfig, Labeller
-    from tfclass.files import make_folder
+    from tfclass.data.curation import UNPROVEN, label_download
+    from tfclass.data.labels import LabelConfig, Labeller
+    from tfclass.io.files import make_folder
 
     values = _rules(rules) | ({} if conflicts is None else {"conflicts": conflicts})
     with named_as_options("curation.label", () if conflicts is None else ("conflicts",)):
@@ -184,8 +184,8 @@ def terms(
 ) -> None:
     """Hold the terms of the label rules against the Gene Ontology; status 1 where they differ."""
     from tfclass.config import from_mapping
-    from tfclass.corpus.labelling import LabelConfig
-    from tfclass.corpus.ontology import compare_terms, read_obo
+    from tfclass.data.labels import LabelConfig
+    from tfclass.data.ontology import compare_terms, read_obo
 
     config = from_mapping(LabelConfig, _rules(rules), "curation.label")
     differences = list(compare_terms(config.rules, read_obo(ontology)))

@@ -13,7 +13,7 @@ from urllib.request import url2pathname
 import typer
 
 from tfclass.errors import OutputError
-from tfclass.files import is_address, uploaded_file, whole_file
+from tfclass.io.files import is_address, uploaded_file, whole_file
 
 _FORMATS = ("tsv", "jsonl", "parquet")
 

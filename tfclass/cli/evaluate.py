@@ -27,8 +27,8 @@ def evaluate(context: typer.Context) -> None:
 def _job(values: Mapping[str, Any]) -> None:
     from tfclass.cli.console import print_report
     from tfclass.config import EvaluateConfig, from_mapping
-    from tfclass.reporting.report import PAGE
-    from tfclass.workflow import evaluate_bundle
+    from tfclass.evaluation.report import PAGE
+    from tfclass.pipelines.evaluate import evaluate_bundle
 
     config = from_mapping(EvaluateConfig, values)
     report = evaluate_bundle(config)
@@ -44,8 +44,8 @@ def _compare(arguments: Sequence[str]) -> None:
     runs, others = _apart(arguments)
 
     def job(values: Mapping[str, Any]) -> None:
-        from tfclass.reporting.tables import comparison_tables
-        from tfclass.workflow import compare_runs
+        from tfclass.evaluation.tables import comparison_tables
+        from tfclass.pipelines.compare import compare_runs
 
         config = from_mapping(CompareConfig, values)
         for table in comparison_tables(compare_runs(config, runs)):

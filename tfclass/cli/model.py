@@ -41,7 +41,7 @@ def show(model: Model) -> None:
 
 
 def _abilities(bundle: "Bundle") -> dict[str, str]:
-    from tfclass.bundle.channels import calling_of, channels_of, choose_channel
+    from tfclass.bundle.answers import calling_of, channels_of, choose_channel
 
     profiles, reference = bundle.profiles, bundle.reference
     listed = {
@@ -120,7 +120,7 @@ def attach_(
 
     Channels that the model already has stay.
     """
-    from tfclass.workflow.attachment import attach
+    from tfclass.pipelines.attach import attach
 
     with at_work("fitting"):
         bundle = attach(model, table, output, profiles=profiles, homology=homology, threads=all_or(threads))

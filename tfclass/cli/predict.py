@@ -12,13 +12,13 @@ from tfclass.cli import predict_options as options
 from tfclass.cli.predict_summary import Tally, is_called, progress, summary
 from tfclass.cli.signals import stop_at_once
 from tfclass.errors import escaped
-from tfclass.files import is_address
-from tfclass.sequence.parsing import MAX_LENGTH
+from tfclass.io.files import is_address
+from tfclass.sequences.parsing import MAX_LENGTH
 
 if TYPE_CHECKING:
     from tfclass.inference.predictor import Predictor
     from tfclass.inference.rows import Prediction
-    from tfclass.sequence.fasta import Record
+    from tfclass.sequences.fasta import Record
 
 # Declared here, not imported from tfclass.bundle: help and usage errors must not wait for torch.
 DEFAULT_MODEL = "tf-bilstm"
@@ -92,7 +92,7 @@ def _predictor(model: str, device: str, threads: int, **options: Any) -> "tuple[
     from tfclass.config import RuntimeConfig
     from tfclass.environment import prepare
     from tfclass.inference.predictor import Predictor
-    from tfclass.inference.registry import locate_model
+    from tfclass.tracking.registry import locate_model
 
     chosen = prepare(RuntimeConfig(device=device, threads=threads))  # type: ignore[arg-type]
     folder = locate_model(model)
@@ -103,7 +103,7 @@ def _write(
     rows: "Iterator[Prediction]", name: str, output: str | None, predictor: "Predictor", *, header: bool
 ) -> None:
     from tfclass.cli.destination import opened
-    from tfclass.inference.output import WRITERS
+    from tfclass.inference.writers import WRITERS
 
     with opened(output) as stream:
         rows = _first_fetched(rows)
@@ -135,7 +135,7 @@ def _refuse_idle_options(*, header: bool, workers: bool) -> None:
 
 
 def _sharded(fasta: list[str], shard: str, max_length: int) -> "Iterator[Record]":
-    from tfclass.sequence.inputs import read_inputs
+    from tfclass.sequences.inputs import read_inputs
 
     match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", shard)
     index, count = (int(match[1]), int(match[2])) if match else (0, 0)
@@ -170,8 +170,8 @@ def _in_parts(
 ) -> "Iterator[Prediction]":
     import torch
 
-    from tfclass.inference.bulk import Job, predict_in_parts
     from tfclass.inference.engines import executor_of, workers_of
+    from tfclass.inference.jobs import Job, predict_in_parts
 
     alone = engine == "none"
     workers = workers_of(engine, workers)

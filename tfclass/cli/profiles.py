@@ -10,7 +10,7 @@ from tfclass.cli.corpora import Threads, all_or, at_work
 from tfclass.errors import ConfigError
 
 if TYPE_CHECKING:
-    from tfclass.profiles.enrichment import EnrichmentRules
+    from tfclass.pipelines.pseudo_label_rules import EnrichmentRules
 
 app = typer.Typer(help="Make profiles of known transcription factors, and use them.", no_args_is_help=True)
 
@@ -30,7 +30,7 @@ def build(
     threads: Threads = 0,
 ) -> None:
     """Make profiles of the transcription factors in the split 'train'."""
-    from tfclass.workflow.profiles import build_profiles
+    from tfclass.pipelines.profiles import build_profiles
 
     with at_work("reading") as on_progress:
         library = build_profiles(
@@ -56,7 +56,7 @@ def enrich(
 
     The rows of valid and test keep their labels; only the split 'train' grows.
     """
-    from tfclass.workflow.enrichment import Extras, enrich_table
+    from tfclass.pipelines.pseudo_labels import Extras, enrich_table
 
     extras = Extras(domains, families, unlabelled)
     with at_work("enriching"):
@@ -70,7 +70,7 @@ def read_rules(path: Path | None) -> "EnrichmentRules":
     import yaml
 
     from tfclass.config import from_mapping
-    from tfclass.profiles.enrichment import EnrichmentRules
+    from tfclass.pipelines.pseudo_label_rules import EnrichmentRules
 
     source = path or files("tfclass.conf") / "enrichment.yaml"
     try:

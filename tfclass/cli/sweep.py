@@ -10,7 +10,7 @@ import typer
 def sweep(context: typer.Context) -> None:
     """Search for good options with Optuna; configured by Hydra overrides (`tfclass sweep --help` lists them)."""
     from tfclass.cli.composition import run_with_hydra
-    from tfclass.workflow.search import SweepConfig
+    from tfclass.pipelines.search import SweepConfig
 
     run_with_hydra("sweep", SweepConfig, _job, context.args)
 
@@ -21,8 +21,8 @@ def _job(values: Mapping[str, Any]) -> None:
     from tfclass.cli.console import trainings_display
     from tfclass.config import from_mapping
     from tfclass.overrides import override
-    from tfclass.workflow.search import SweepConfig
-    from tfclass.workflow.sweep import TABLE, run_sweep
+    from tfclass.pipelines.search import SweepConfig
+    from tfclass.pipelines.sweep import TABLE, run_sweep
 
     config = from_mapping(SweepConfig, values)
     with trainings_display(config.training.epochs) as hooks_of:

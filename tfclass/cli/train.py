@@ -19,7 +19,7 @@ def train(context: typer.Context) -> None:
     from tfclass.cli.typed_overrides import typed
     from tfclass.config import TrainConfig
     from tfclass.overrides import override
-    from tfclass.training.loop import Interrupted
+    from tfclass.training.trainer import Interrupted
 
     last: list[str] = []
     try:
@@ -44,7 +44,7 @@ class _Job:
         from tfclass.cli.console import training_display
         from tfclass.cli.signals import stop_on_signal
         from tfclass.config import TrainConfig, from_mapping
-        from tfclass.workflow import train_and_package
+        from tfclass.pipelines.train import train_and_package
 
         config = _resumed(values) if values.get("resume") else from_mapping(TrainConfig, values)
         self.last[:] = [config.resume or config.run_dir]
@@ -92,7 +92,7 @@ def _resumed(values: Mapping[str, Any]) -> "TrainConfig":
     from tfclass.config import TrainConfig, from_mapping
     from tfclass.errors import CheckpointError, ConfigError
     from tfclass.overrides import override
-    from tfclass.workflow.run_folder import RUN_FILE, newest_run, read_record, resumed
+    from tfclass.pipelines.run_folder import RUN_FILE, newest_run, read_record, resumed
 
     others = [o for o in HydraConfig.get().overrides.task if not o.startswith("resume=")]
     if others:

@@ -17,7 +17,7 @@ def zoo(context: typer.Context) -> None:
 def _job(values: Mapping[str, Any]) -> None:
     from tfclass.cli.console import print_zoo, trainings_display
     from tfclass.config import ZooConfig, from_mapping
-    from tfclass.workflow import run_zoo
+    from tfclass.pipelines.zoo import run_zoo
 
     config = from_mapping(ZooConfig, values)
     with trainings_display(config.training.epochs) as hooks_of:

@@ -1,1 +1,1 @@
-"""Metrics with their intervals, the fit of calibration and thresholds, and baselines."""
+"""Metrics with intervals, baselines, the fit of calibration and thresholds, and the report."""

@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tfclass.corpus.homology import MAX_E_VALUE, MAX_HITS, SENSITIVITY, mmseqs_version, search
-from tfclass.corpus.table import LabelledProteins
+from tfclass.data.table import LabelledProteins
 from tfclass.errors import MissingExtraError
 from tfclass.evaluation.regressions import Answer, regress_on_composition, regress_on_kmers
+from tfclass.search.mmseqs import MAX_E_VALUE, MAX_HITS, SENSITIVITY, mmseqs_version, search
 
 Floats = npt.NDArray[np.float64]
 
@@ -68,7 +68,7 @@ class Homologues(NamedTuple):
     Attributes
     ----------
     hits : DataFrame or None
-        From `tfclass.corpus.homology.search`, up to an e-value of 10; `nearest` of that module takes the good ones.
+        From `tfclass.search.mmseqs.search`, up to an e-value of 10; `nearest` of that module takes the good ones.
     reason : str
         Why there are none.
     how : str

@@ -15,9 +15,9 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tfclass.corpus.table import LabelledProteins
-from tfclass.evaluation.cuts import max_mcc_threshold
-from tfclass.sequence.vocabulary import AMINO_ACIDS
+from tfclass.data.table import LabelledProteins
+from tfclass.evaluation.threshold_fit import max_mcc_threshold
+from tfclass.sequences.alphabet import AMINO_ACIDS
 
 Floats = npt.NDArray[np.float64]
 Features = Floats | csr_matrix

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from tfclass.bundle.calibration import Floats, at_prevalence
-from tfclass.bundle.operating_points import Decision, decimals_for
+from tfclass.channels.calibration import Floats, at_prevalence
+from tfclass.channels.thresholds import Decision, decimals_for
 from tfclass.inference.rows import OF_POSITIVES, Prediction
 
 

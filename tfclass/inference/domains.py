@@ -3,9 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 
-from tfclass.sequence.cleaning import kept_characters
-from tfclass.sequence.ranges import merged, ranges_cell
-from tfclass.sequence.vocabulary import Vocabulary
+from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.cleaning import kept_characters
+from tfclass.sequences.intervals import merged, ranges_cell
 
 # Of 1,757 known DNA-binding domains of training proteins the shortest has 11 residues, and 95 % of those that follow
 # another in their protein begin five residues or more behind its end, as zinc fingers do.

@@ -10,8 +10,8 @@ from multiprocessing import active_children, get_context, parent_process
 
 from tfclass.cores import at_most_cores
 from tfclass.errors import WorkerError
-from tfclass.inference.bulk import InProcess
-from tfclass.inference.cluster import dask_executor, scheduler_address
+from tfclass.inference.dask_engine import dask_executor, scheduler_address
+from tfclass.inference.jobs import InProcess
 
 
 def workers_of(engine: str, asked: int) -> int:

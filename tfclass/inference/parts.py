@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from tfclass.errors import OutputError
-from tfclass.files import try_lock
+from tfclass.io.files import try_lock
 
 # Key of the metadata that every part has.
 MARK = "tfclass_part"

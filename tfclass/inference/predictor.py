@@ -8,18 +8,18 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from tfclass.bundle.answers import Answers, answer, calling_of, choose_channel
 from tfclass.bundle.bundle import DEFAULT, Bundle, load_bundle
-from tfclass.bundle.channels import Answers, answer, calling_of, choose_channel
-from tfclass.bundle.operating_points import Decision, decimals_for, parse_rule
+from tfclass.channels.thresholds import Decision, decimals_for, parse_rule
 from tfclass.config import Channel
 from tfclass.errors import MemoryLimitError
 from tfclass.inference.decision import decided
 from tfclass.inference.duplicates import SeenIds
-from tfclass.inference.registry import locate_model
 from tfclass.inference.rows import Prediction, columns_of, details
-from tfclass.networks.scoring import MAX_RESIDUES, Precision
-from tfclass.sequence.cleaning import CleanSequence, clean
-from tfclass.sequence.fasta import Record
+from tfclass.models.forward import MAX_RESIDUES, Precision
+from tfclass.sequences.cleaning import CleanSequence, clean
+from tfclass.sequences.fasta import Record
+from tfclass.tracking.registry import locate_model
 
 # Residues and records read before a window is scored. Large enough that sorting by length leaves little padding,
 # small enough that memory stays flat and rows appear while it runs.

@@ -4,8 +4,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from tfclass.bundle.answers import Answers, asked_by
 from tfclass.bundle.bundle import Bundle
-from tfclass.bundle.channels import Answers, asked_by
 from tfclass.config import Channel
 from tfclass.inference.domains import domain_cell
 

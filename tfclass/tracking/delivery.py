@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tfclass.config import TrackingConfig, from_mapping
 from tfclass.errors import TrackingError, escaped
-from tfclass.tracking.access import short_waits, wait_for_sqlite
+from tfclass.tracking.connection import short_waits, wait_for_sqlite
 from tfclass.tracking.journal import Entry, Journal
 from tfclass.tracking.origin import tracking_uri, without_password
 from tfclass.tracking.store import Store

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tfclass.errors import TrackingError
-from tfclass.files import make_folder, whole_file
+from tfclass.io.files import make_folder, whole_file
 
 FOLDER = "mlflow-journal"
 _LINES, _FILES, _RUN = "journal.jsonl", "files", "run_id"

@@ -14,7 +14,7 @@ import pandas as pd
 from tfclass.bundle.bundle import CARD, Bundle
 from tfclass.inference.predictor import Predictor
 from tfclass.inference.rows import COLUMNS, KINDS
-from tfclass.sequence.fasta import Record
+from tfclass.sequences.fasta import Record
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature

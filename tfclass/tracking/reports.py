@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tfclass.config import TrackingConfig
 from tfclass.errors import ReportError
-from tfclass.tracking.access import check_database, is_missing, short_waits
+from tfclass.tracking.connection import check_database, is_missing, short_waits
 from tfclass.tracking.delivery import reason_of
 from tfclass.tracking.journal import Journal
 from tfclass.tracking.origin import tracking_uri, without_password

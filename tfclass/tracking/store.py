@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from tfclass.config import TrackingConfig
-from tfclass.tracking.access import ARTIFACTS, as_global, one_at_a_time, sqlite_file
+from tfclass.tracking.connection import ARTIFACTS, as_global, one_at_a_time, sqlite_file
 from tfclass.tracking.experiment import experiment_tags, outdated_tags
 from tfclass.tracking.journal import FOLDER, Entry
 

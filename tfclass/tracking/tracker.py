@@ -18,7 +18,7 @@ import pandas as pd
 
 from tfclass.config import TrackingConfig, to_mapping
 from tfclass.errors import OutputError, TrackingError
-from tfclass.tracking.access import short_waits
+from tfclass.tracking.connection import short_waits
 from tfclass.tracking.delivery import deliver, is_refusal, reason_of, send
 from tfclass.tracking.journal import Entry, Journal
 from tfclass.tracking.origin import origin_tags, tracking_uri, without_password

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from tfclass.config import TrackingConfig
 from tfclass.errors import TrackingError
-from tfclass.tracking.access import check_database, is_missing, short_waits
+from tfclass.tracking.connection import check_database, is_missing, short_waits
 from tfclass.tracking.delivery import reason_of
 from tfclass.tracking.experiment import experiments_address, outdated_tags, runs_address
 from tfclass.tracking.origin import tracking_uri, without_password

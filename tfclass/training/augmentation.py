@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tfclass.sequence.vocabulary import AMINO_ACIDS, PAD, Vocabulary
+from tfclass.sequences.alphabet import AMINO_ACIDS, PAD, Vocabulary
 
 # By amino acid in the order of AMINO_ACIDS, in per cent.
 _FREQUENCY = [7.8, 1.9, 5.4, 6.3, 3.9, 7.4, 2.2, 5.1, 5.7, 9.0, 2.2, 4.5, 5.2, 4.3, 5.1, 7.1, 5.8, 6.4, 1.3, 3.2]

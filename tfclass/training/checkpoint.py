@@ -15,9 +15,9 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
-from tfclass.compression import DAMAGED
 from tfclass.errors import CheckpointError
-from tfclass.files import whole_file
+from tfclass.io.compression import DAMAGED
+from tfclass.io.files import whole_file
 from tfclass.limits import in_words
 
 NAME = "checkpoint.pt"

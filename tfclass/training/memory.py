@@ -11,7 +11,7 @@ import torch
 from tfclass.config import ModelConfig
 from tfclass.errors import ConfigError, MemoryLimitError
 from tfclass.limits import in_words
-from tfclass.networks.scoring import out_of_memory
+from tfclass.models.forward import out_of_memory
 
 # Of a value, at least: with `training.amp` they have 16 bits.
 _BYTES = 2

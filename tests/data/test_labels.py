@@ -1,0 +1,373 @@
+"""Labels follow the rules, and every entry that is lost is counted once and for the reason that is given."""
+
+import errno
+import gzip
+import json
+import os
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.data.uniprot_server import KINDS, TITLES, entry, lines_of, write_download
+from tfclass.config import CorpusConfig, from_mapping
+from tfclass.data.curation import COLUMNS, STEPS, label_download
+from tfclass.data.labels import LabelConfig, Labeller
+from tfclass.data.table import read_table
+from tfclass.errors import ConfigError, OutputError, TableError
+from tfclass.sequences.alphabet import Vocabulary
+
+SHIPPED = yaml.safe_load((Path(__file__).parents[2] / "conf" / "corpus" / "swissprot.yaml").read_bytes())
+RULES = SHIPPED["curation"]["label"]
+TERMS = {"TF": "GO:0003700", "nonTF_hard": "GO:0003713", "ambiguous": "KW-0238", "nonTF": "GO:0016787"}
+# Of the kinds of generated entries.
+KIND_LABELS = ["nonTF", "nonTF", "TF", "ambiguous", "nonTF_hard", "nonTF_hard"]
+PLACES = {"TF": "go_id", "nonTF_hard": "go_id", "ambiguous": "keywordid", "nonTF": "go_id"}
+
+
+def labeller(**changes):
+    return Labeller(from_mapping(LabelConfig, RULES | changes, "curation.label"))
+
+
+def line(accession, sequence, label, *, fragment="", lineage="Eukaryota (domain), Fungi (kingdom)"):
+    cells = dict.fromkeys(TITLES, "") | {"accession": accession, "sequence": sequence, "fragment": fragment}
+    cells |= {"organism_id": "559292", "lineage": lineage, PLACES[label]: TERMS[label]}
+    return "\t".join(cells[field] for field in TITLES)
+
+
+def labelled(folder, lines, **changes):
+    """Write a download of these lines and label it; give the table and the funnel."""
+    write_download(folder, ["\t".join(TITLES.values()), *lines])
+    funnel = label_download(folder, folder / "table.tsv", labeller(**changes))
+    assert json.loads((folder / "table.funnel.json").read_text()) == json.loads(json.dumps(funnel))
+    return pd.read_csv(folder / "table.tsv", sep="\t", dtype=str, keep_default_na=False), funnel
+
+
+@pytest.mark.parametrize(
+    ("keywords", "terms", "label"),
+    [
+        ("KW-0238;KW-0805", "GO:0003700; GO:0005634", "TF"),
+        ("", "GO:0000981", "TF"),
+        ("", "GO:0004879", "TF"),
+        ("KW-0238", "GO:0141097", "TF"),
+        ("", "GO:0003707", "nonTF"),
+        ("KW-0731", "GO:0003677; GO:0003700; GO:0016987", "nonTF_hard"),
+        ("KW-0010", "GO:0003700; GO:0003713", "TF"),
+        ("KW-0010", "GO:0003713", "nonTF_hard"),
+        ("KW-0238;KW-0240", "GO:0003899", "nonTF_hard"),
+        ("KW-0238;KW-0544", "GO:0030527", "nonTF_hard"),
+        ("KW-0238", "GO:0003677", "ambiguous"),
+        ("KW-0805", "", "ambiguous"),
+        ("KW-0378", "GO:0003677", "nonTF"),
+        ("", "", "nonTF"),
+        ("KW-9999", "GO:9999999", "nonTF"),
+    ],
+    ids=[
+        "a transcription factor",
+        "a descendant of the term",
+        "a nuclear receptor",
+        "an activator that a ligand turns on",
+        "a steroid receptor that need not be in the nucleus",
+        "a sigma factor, though it has the term",
+        "a transcription factor that is a co-regulator as well",
+        "a co-regulator",
+        "a polymerase, though it binds DNA",
+        "a histone, though it binds DNA",
+        "it binds DNA, and no more is known",
+        "it regulates transcription, and no more is known",
+        "a GO term for binding alone is no rule",
+        "nothing known",
+        "terms unheard of",
+    ],
+)
+def test_the_rules_that_ship_call(keywords, terms, label):
+    assert labeller().verdict(keywords, terms).label == label
+
+
+def test_every_rule_that_ships_has_its_source_and_its_reason_and_no_term_stands_in_two():
+    for rule in RULES["rules"]:
+        assert rule["source"]
+        assert rule["why"]
+        assert all(rule["terms"].values())
+    terms = [term for rule in RULES["rules"] for term in rule["terms"]]
+    assert len(terms) == len(set(terms))
+
+
+@pytest.mark.parametrize(
+    ("lineage", "kingdom"),
+    [
+        ("cellular organisms (no rank), Bacteria (domain), Pseudomonadati (kingdom)", "Bacteria"),
+        ("cellular organisms (no rank), Archaea (domain)", "Archaea"),
+        ("Viruses (acellular root), Duplodnaviria (realm)", "Viruses"),
+        ("cellular organisms (no rank), Eukaryota (superkingdom), Opisthokonta (clade), Metazoa (kingdom)", "Metazoa"),
+        ("cellular organisms (no rank), Eukaryota (domain), Fungi (kingdom), Dikarya (subkingdom)", "Fungi"),
+        ("cellular organisms (no rank), Eukaryota (domain), Viridiplantae (kingdom)", "Viridiplantae"),
+        ("cellular organisms (no rank), Eukaryota (domain), Sar (clade)", "Eukaryota"),
+        ("Eukaryota, Metazoa, Chordata", "Metazoa"),
+        ("other entries (no rank), unclassified Bacteria (no rank)", "Other"),
+        ("", "Other"),
+    ],
+)
+def test_the_kingdom_is_found_in_the_lineage_with_ranks_and_without(lineage, kingdom):
+    assert labeller().kingdom(lineage) == kingdom
+
+
+ROWS = st.lists(
+    st.tuples(
+        st.sampled_from([f"A0A{number:07}" for number in range(6)]),
+        st.sampled_from(["MKV", "MKI", "MAAA", "MW"]),
+        st.sampled_from(list(TERMS)),
+        st.sampled_from(["", "", "", "fragment"]),
+    ),
+    min_size=1,
+    max_size=14,
+)
+
+
+def by_hand(rows, conflicts):
+    """Do the same with sets and loops: the rows that are kept, and how many each step loses."""
+    lost = Counter()
+    of_id = defaultdict(set)
+    for name, sequence, _, fragment in rows:
+        of_id[name] |= set() if fragment else {sequence}
+    left, seen = [], set()
+    for row in rows:
+        name, sequence, label, fragment = row
+        if fragment:
+            lost["fragment"] += 1
+        elif len(of_id[name]) > 1:
+            lost["id with two sequences"] += 1
+        elif name in seen:
+            lost["repeated row"] += 1
+        else:
+            left.append((name, label, sequence))
+            seen.add(name)
+    kept = []
+    for position, (name, label, sequence) in enumerate(left):
+        among = {other for _, other, same in left if same == sequence}
+        if "TF" in among and conflicts == "leave_out" and among & {"nonTF", "nonTF_hard"}:
+            lost["conflict"] += 1
+            continue
+        best = next(kind for kind in ("TF", "nonTF_hard", "ambiguous", "nonTF") if kind in among)
+        if best == "ambiguous":
+            lost["ambiguous"] += 1
+        elif label == best and (best, sequence) not in [earlier[1:] for earlier in left[:position]]:
+            kept.append((name, best, sequence))
+        else:
+            lost["identical sequence"] += 1
+    return kept, lost
+
+
+@settings(max_examples=150, deadline=None)
+@given(rows=ROWS, conflicts=st.sampled_from(["leave_out", "positive"]))
+def test_what_is_kept_and_what_is_lost_is_what_sets_and_loops_find(rows, conflicts, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rows")
+    lines = [line(name, sequence, label, fragment=fragment) for name, sequence, label, fragment in rows]
+    kept, lost = by_hand(rows, conflicts)
+    if {label == "TF" for _, label, _ in kept} != {True, False}:
+        with pytest.raises(TableError, match=rf"found no protein of class '(TF|nonTF)' left of {len(rows)} entries"):
+            labelled(folder, lines, conflicts=conflicts)
+        assert not (folder / "table.tsv").exists()
+        return
+    table, funnel = labelled(folder, lines, conflicts=conflicts)
+    assert list(zip(table["id"], table["label"], table["sequence"], strict=True)) == kept
+    assert {step["step"]: step["lost"] for step in funnel["steps"]} == {step: lost[step] for step in STEPS}
+    assert (funnel["rows_in"], funnel["rows_out"]) == (len(rows), len(kept))
+    assert funnel["steps"][-1]["left"] == len(kept)
+    assert sum(funnel["entries_by_rule"].values()) == len(rows)
+
+
+def test_contradictions_are_named(tmp_path):
+    lines = [
+        line("A0A0000001", "MKV", "TF"),
+        line("A0A0000002", "MKV", "nonTF"),
+        line("A0A0000003", "MKI", "TF"),
+        line("A0A0000003", "MKA", "TF"),
+        line("A0A0000004", "MKW", "nonTF"),
+        line("A0A0000005", "MKY", "TF"),
+    ]
+    table, funnel = labelled(tmp_path, lines)
+    assert list(table["id"]) == ["A0A0000004", "A0A0000005"]
+    assert funnel["conflicts"] == [{"A0A0000001": "TF", "A0A0000002": "nonTF"}]
+    assert funnel["ids_with_two_sequences"] == ["A0A0000003"]
+
+
+def test_the_table_is_one_that_training_reads_and_prevalence_is_told_by_kingdom(tmp_path):
+    write_download(tmp_path, lines_of(range(2000)))
+    funnel = label_download(tmp_path, tmp_path / "table.tsv", labeller())
+    proteins = read_table(CorpusConfig(path=str(tmp_path / "table.tsv")), Vocabulary())
+    frame = pd.read_csv(tmp_path / "table.tsv", sep="\t", dtype=str)
+    assert tuple(frame.columns) == COLUMNS
+    of_kind = {kind[0]: label for kind, label in zip(KINDS, KIND_LABELS, strict=True)}
+    expected = Counter(of_kind[entry(number)["keywordid"]] for number in range(2000))
+    assert funnel["labels"] == {label: expected[label] for label in ("TF", "nonTF_hard", "nonTF")}
+    assert int(proteins.labels.sum()) == expected["TF"]
+    shares = (frame["label"] == "TF").groupby(frame["kingdom"]).mean()
+    assert {name: counts["prevalence"] for name, counts in funnel["kingdoms"].items()} == pytest.approx(dict(shares))
+    assert set(shares.index) == {*RULES["kingdoms"], "Other"}
+
+
+def test_fragments_stay_where_the_rules_say_so(tmp_path):
+    lines = [line("A0A0000001", "MKV", "TF", fragment="fragment"), line("A0A0000002", "MKI", "nonTF")]
+    lines += [line("A0A0000003", "MKW", "TF")]
+    assert len(labelled(tmp_path, lines)[0]) == 2
+    assert len(labelled(tmp_path, lines, drop_fragments=False)[0]) == 3
+
+
+def test_a_class_of_which_nothing_is_left_is_refused_and_counted_and_the_table_stays(tmp_path):
+    lines = [
+        line("A0A0000001", "MKV", "TF", fragment="fragment"),
+        line("A0A0000002", "MKI", "TF"),
+        line("A0A0000003", "MKI", "nonTF"),
+        line("A0A0000004", "MKW", "nonTF"),
+    ]
+    (tmp_path / "table.tsv").write_text("older")
+    with pytest.raises(TableError) as raised:
+        labelled(tmp_path, lines)
+    assert str(raised.value) == (
+        f"{tmp_path / 'table.tsv'}: found no protein of class 'TF' left of 4 entries (fragment: 1, conflict: 2); "
+        "expected at least one; another search or other rules may do"
+    )
+    assert (tmp_path / "table.tsv").read_text() == "older"
+    assert not (tmp_path / "table.funnel.json").exists()
+
+
+def test_a_full_disk_leaves_table_and_funnel_as_they_were(tmp_path, monkeypatch):
+    labelled(tmp_path, [line("A0A0000001", "MKV", "TF"), line("A0A0000002", "MKI", "nonTF")])
+    before = {name: (tmp_path / name).read_bytes() for name in ("table.tsv", "table.funnel.json")}
+    replace = os.replace
+
+    def full(source, target):
+        if Path(target).name == "table.funnel.json":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OutputError, match="table.funnel.json: found a place that cannot be written"):
+        labelled(tmp_path, [line("A0A0000003", "MKV", "TF"), line("A0A0000004", "MKI", "nonTF")])
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+
+
+def test_only_what_has_the_evidence_that_was_asked_for_counts_as_a_tf(tmp_path):
+    proven = line("A0A0000001", "MKV", "TF")
+    lines = [
+        proven,
+        line("A0A0000002", "MKI", "TF"),
+        line("A0A0000003", "MKV", "TF"),
+        line("A0A0000004", "MKI", "nonTF"),
+        line("A0A0000005", "MKW", "nonTF"),
+    ]
+    (tmp_path / "proof").mkdir()
+    header = "\t".join(TITLES.values())
+    write_download(tmp_path, [header, *lines])
+    write_download(tmp_path / "proof", [header, proven])
+    funnel = label_download(tmp_path, tmp_path / "table.tsv", labeller(), evidence=tmp_path / "proof")
+    table = pd.read_csv(tmp_path / "table.tsv", sep="\t")
+    assert list(zip(table["id"], table["label"], strict=True)) == [("A0A0000001", "TF"), ("A0A0000005", "nonTF")]
+    assert funnel["entries_by_rule"]["transcription factor, on other evidence"] == 2
+    assert funnel["evidence"] == json.loads((tmp_path / "proof" / "manifest.json").read_text())
+    manifest = json.loads((tmp_path / "proof" / "manifest.json").read_text())
+    (tmp_path / "proof" / "manifest.json").write_text(json.dumps(manifest | {"release": "2026_02"}))
+    with pytest.raises(
+        TableError, match="found UniProt release 2026_02; expected 2026_03, as of the entries; fetch both"
+    ):
+        label_download(tmp_path, tmp_path / "table.tsv", labeller(), evidence=tmp_path / "proof")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"conflicts": "maybe"}, "curation.label.conflicts: found 'maybe'; expected 'leave_out' or 'positive'"),
+        ({"rules": []}, "curation.label.rules: found []; expected "),
+        (
+            {"rules": [{"name": "one", "label": "TF", "terms": {"GO:3700": "short"}}]},
+            "curation.label.rules.0.terms.GO:3700",
+        ),
+        ({"rules": [{"name": "one", "label": "yes", "terms": {"GO:0003700": ""}}]}, "curation.label.rules.0.label"),
+        (
+            {"rules": [{"name": "one", "label": "TF", "trems": {}}]},
+            "curation.label.rules.0.trems: found an unknown key; expected one of name, label, source, why, below, ",
+        ),
+    ],
+    ids=[
+        "an unknown way with conflicts",
+        "no rule",
+        "a term that is none",
+        "a label that is none",
+        "a key that is none",
+    ],
+)
+def test_a_wrong_rule_is_named(change, message):
+    with pytest.raises(ConfigError) as raised:
+        labeller(**change)
+    assert str(raised.value).startswith(message)
+
+
+def test_a_damaged_or_incomplete_download_is_one_line_and_the_table_stays(tmp_path):
+    (tmp_path / "table.tsv").write_text("older")
+    with pytest.raises(TableError, match=r"found no manifest.json; expected a complete download"):
+        label_download(tmp_path, tmp_path / "table.tsv", labeller())
+    write_download(tmp_path, lines_of(range(50), ["accession", "sequence"]), ["accession", "sequence"])
+    with pytest.raises(TableError, match=r"found a download without 'organism_id'; expected a field for it"):
+        label_download(tmp_path, tmp_path / "table.tsv", labeller())
+    write_download(tmp_path, [*lines_of(range(50)), "A0A0000051\tA"])
+    with pytest.raises(TableError, match=r"entries.tsv.gz: found a file that cannot be read"):
+        label_download(tmp_path, tmp_path / "table.tsv", labeller())
+    with pytest.raises(TableError, match=r"found a name ending in '.csv'; expected .tsv"):
+        label_download(tmp_path, tmp_path / "table.csv", labeller())
+    assert (tmp_path / "table.tsv").read_text() == "older"
+
+
+def test_the_command_prints_the_funnel_and_takes_rules_of_ones_own(tfclass, tmp_path):
+    (tmp_path / "raw").mkdir()
+    contradicting = [line("A0B0000001", "MKV", "TF"), line("A0B0000002", "MKV", "nonTF")]
+    write_download(tmp_path / "raw", [*lines_of(range(300)), *contradicting])
+    done = tfclass("data", "label", "raw", "-o", "interim/swissprot.tsv")
+    assert done.status == 0
+    funnel = json.loads((tmp_path / "interim" / "swissprot.funnel.json").read_text())
+    printed = [words.split() for words in done.out.splitlines()]
+    assert ["rows", "in", "302"] in printed
+    assert ["rows", "out", str(funnel["rows_out"])] in printed
+    assert ["conflict", "2"] in [words[:2] for words in printed]
+    fungi = funnel["kingdoms"]["Fungi"]
+    assert ["Fungi", *(str(fungi[key]) for key in ("TF", "nonTF_hard", "nonTF", "rows"))] in [w[:5] for w in printed]
+    assert done.err.splitlines() == [
+        "conflict: A0B0000001 is TF, A0B0000002 is nonTF",
+        f"interim/swissprot.tsv: {funnel['rows_out']} proteins, {funnel['labels']['TF']} of them TF",
+    ]
+    checked = tfclass("data", "check", "interim/swissprot.tsv")
+    assert (checked.status, checked.err) == (0, "")
+    shown = [words.split() for words in checked.out.splitlines()]
+    for step in funnel["steps"]:
+        expected = [*step["step"].split(), str(step["lost"]), str(step["left"]), *step["why"].split()]
+        assert expected in shown
+    numbers = (fungi["TF"], fungi["nonTF_hard"] + fungi["nonTF"], fungi["rows"])
+    assert ["Fungi", *map(str, numbers), f"{fungi['prevalence']:.1%}"] in [words[:5] for words in shown]
+    assert "clusters" not in checked.out
+    rules = {"rules": [{"name": "enzyme", "label": "TF", "terms": {"KW-0378": "Hydrolase"}}]}
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"curation": {"label": rules}}))
+    own = tfclass("data", "label", "raw", "-o", "own.tsv", "--rules", "rules.yaml", "--conflicts", "positive")
+    assert own.status == 0
+    hydrolases = sum("KW-0378" in entry(number)["keywordid"] for number in range(300))
+    assert f"{hydrolases} of them TF" in own.err
+    missing = tfclass("data", "label", "raw", "--rules", "nowhere.yaml")
+    assert (missing.status, missing.err.count("\n")) == (2, 1)
+    assert missing.err.startswith("tfclass: nowhere.yaml: found something that cannot be used")
+
+
+def test_a_download_cut_short_is_one_line(tfclass, tmp_path):
+    write_download(tmp_path, lines_of(range(300)))
+    whole = (tmp_path / "entries.tsv.gz").read_bytes()
+    (tmp_path / "entries.tsv.gz").write_bytes(whole[: len(whole) // 2])
+    failed = tfclass("data", "label", ".", "-o", "table.tsv")
+    assert (failed.status, failed.err) == (
+        2,
+        "tfclass: entries.tsv.gz: found other content than manifest.json says; tfclass data fetch --restart fetches it "
+        "again\n",
+    )
+    assert gzip.decompress(whole).count(b"\n") == 301
+    assert not (tmp_path / "table.tsv").exists()

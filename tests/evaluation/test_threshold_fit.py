@@ -1,0 +1,156 @@
+"""The threshold and the operating points, equal to brute force and to scikit-learn."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import matthews_corrcoef, precision_recall_curve, precision_score, recall_score
+
+from tfclass.channels.thresholds import Calling
+from tfclass.evaluation.threshold_fit import max_mcc_threshold, operating_points
+
+# scikit-learn's own remark on inputs with one label, which are meant here.
+pytestmark = pytest.mark.filterwarnings("ignore:A single label was found")
+
+
+def best_by_brute_force(p_N, positive_N) -> float:
+    """Greatest Matthews correlation over every set of calls that a cut can make."""
+    return max(matthews_corrcoef(positive_N, p_N >= cut) for cut in [*p_N, np.inf])
+
+
+def check_threshold(p_N, positive_N):
+    threshold = max_mcc_threshold(p_N, positive_N)
+    called = p_N >= threshold
+    assert matthews_corrcoef(positive_N, called) == pytest.approx(best_by_brute_force(p_N, positive_N), abs=1e-9)
+    # Strictly between neighbouring scores, so that no rounding error flips a call.
+    assert threshold not in p_N
+    return threshold, called
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 12), st.booleans()), min_size=2, max_size=30))
+def test_the_threshold_is_the_best_of_all_cuts_with_ties(rows):
+    check_threshold(np.array([p / 12 for p, _ in rows]), np.array([positive for _, positive in rows]))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.floats(1e-12, 1.0, exclude_max=True), st.booleans()),
+        min_size=2,
+        max_size=20,
+        unique_by=lambda row: round(row[0], 11),
+    )
+)
+def test_the_threshold_is_the_best_of_all_cuts_however_close_the_scores(rows):
+    check_threshold(np.array([p for p, _ in rows]), np.array([positive for _, positive in rows]))
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(0.99999910, 0.99999940), (1e-9, 3e-9), (1 - 2**-40, 1 - 2**-41), (0.1234565001, 0.1234565002)],
+)
+def test_rounding_never_carries_the_threshold_out_of_the_gap(low, high):
+    threshold, called = check_threshold(np.array([low, high]), np.array([False, True]))
+    assert low < threshold < high
+    assert called.tolist() == [False, True]
+
+
+def test_neighbouring_floating_point_numbers_are_still_told_apart():
+    low = 0.7
+    high = np.nextafter(low, 1)
+    threshold = max_mcc_threshold(np.array([low, high]), np.array([False, True]))
+    assert low < threshold <= high
+
+
+def test_a_wide_gap_gives_a_number_that_can_be_read():
+    assert max_mcc_threshold(np.array([0.1, 1 / 3, 2 / 3 + 1e-9]), np.array([False, False, True])) == 0.5
+
+
+def test_the_lowest_of_equally_good_cuts_is_taken():
+    # Calling the best one or the best three of these gives the same correlation.
+    p_N, positive_N = np.array([0.9, 0.8, 0.7, 0.6]), np.array([True, False, True, False])
+    cuts = {cut: matthews_corrcoef(positive_N, p_N >= cut) for cut in (0.85, 0.65)}
+    assert cuts[0.85] == pytest.approx(cuts[0.65])
+    assert max_mcc_threshold(p_N, positive_N) == 0.65
+
+
+def test_scores_that_rank_backwards_call_everything_rather_than_do_harm():
+    p_N, positive_N = np.array([0.9, 0.8, 0.3, 0.2]), np.array([False, False, True, True])
+    assert max_mcc_threshold(p_N, positive_N) < 0.2
+
+
+@pytest.mark.parametrize("p_N", [[0.0, 0.0], [0.3, 0.3], [0.0, 0.4]], ids=["all zero", "all equal", "one zero"])
+@pytest.mark.parametrize("positive_N", [[True, True], [False, False], [True, False]])
+def test_degenerate_scores_still_give_a_threshold_between_0_and_1(p_N, positive_N):
+    threshold = max_mcc_threshold(np.array(p_N), np.array(positive_N))
+    assert 0 <= threshold <= 1
+    called = np.array(p_N) >= threshold
+    best = best_by_brute_force(np.array(p_N), np.array(positive_N))
+    assert matthews_corrcoef(positive_N, called) == pytest.approx(best)
+
+
+@settings(deadline=None)
+@given(st.integers(2, 200), st.integers(0, 10**6))
+def test_operating_points_are_scikit_learns_and_none_of_them_is_dominated(n, seed):
+    rng = np.random.default_rng(seed)
+    positive = rng.random(n) < 0.4
+    positive[0] = True
+    probability = np.round(rng.random(n), 2)
+    points = operating_points(probability, positive)
+    for point in points:
+        called = probability >= point.threshold
+        assert point.recall == pytest.approx(recall_score(positive, called))
+        assert 1 - point.fdr == pytest.approx(precision_score(positive, called, zero_division=1.0))
+    precision, recall, _ = precision_recall_curve(positive, probability)
+    reached = recall > 0
+    assert points[0].recall == 1.0
+    assert points[-1].fdr == pytest.approx(1 - precision[reached].max())
+    pairs = list(zip(points, points[1:], strict=False))
+    assert all(a.threshold < b.threshold and a.fdr > b.fdr and a.recall >= b.recall for a, b in pairs)
+
+
+@settings(deadline=None)
+@given(st.integers(2, 400), st.integers(0, 10**6), st.integers(1, 4))
+def test_the_threshold_is_among_the_operating_points_and_is_chosen_at_the_own_prevalence(n, seed, digits):
+    rng = np.random.default_rng(seed)
+    positive = rng.random(n) < 0.4
+    positive[0], positive[1] = True, False
+    # Positives score higher, so that the best cut calls some and not all.
+    probability = np.round(np.clip(rng.normal(0.4 + 0.3 * positive, 0.15), 0.01, 0.99), digits)
+    threshold, prevalence = max_mcc_threshold(probability, positive), float(positive.mean())
+    calling = Calling(threshold, operating_points(probability, positive), prevalence)
+    chosen = calling.at_prevalence(prevalence).threshold
+    assert matthews_corrcoef(positive, probability >= chosen) == pytest.approx(
+        matthews_corrcoef(positive, probability >= threshold)
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_operating_points_are_left_out_where_they_say_little_and_only_there(seed):
+    rng = np.random.default_rng(seed)
+    positive = rng.random(3000) < 0.3
+    probability = rng.beta(1 + 3 * positive, 3)
+    everywhere = []
+    for cut in np.sort(probability):
+        called = probability >= cut
+        fdr, recall = 1 - positive[called].mean(), positive[called].sum() / positive.sum()
+        if not everywhere or fdr < everywhere[-1][0]:
+            everywhere.append((fdr, recall))
+    points = {(point.fdr, point.recall): point.threshold for point in operating_points(probability, positive)}
+    stay = {everywhere[0], everywhere[-1]}
+    last, n_left_out = everywhere[0], 0
+    for cut in everywhere:
+        differs = cut[0] <= 0.95 * last[0] or cut[1] <= last[1] - 0.005
+        kept = next((point for point in points if point == pytest.approx(cut, abs=1e-12)), None)
+        if kept is None:
+            assert not differs
+            n_left_out += 1
+            continue
+        assert differs or cut in stay or points[kept] == max_mcc_threshold(probability, positive)
+        last = cut
+    assert n_left_out > len(everywhere) / 4
+
+
+def test_without_positives_there_are_no_operating_points():
+    assert operating_points(np.array([0.2, 0.4]), np.array([False, False])) == ()

@@ -1,0 +1,188 @@
+"""Servers that misbehave, against both clients: each ends within a stated time, in one line, and fills no memory."""
+
+import gzip
+import io
+import resource
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from tests.data.uniprot_server import TITLES, lines_of
+from tests.hostile_server import ANSWERS, HostileServer, drips, head, whole
+from tfclass.config import TrackingConfig
+from tfclass.data.query import FetchConfig
+from tfclass.data.uniprot import UniProt
+from tfclass.errors import BundleError, FetchError, ReportError, TrackingError
+from tfclass.io.http import MIB, LimitedSession, LimitError
+from tfclass.tracking.delivery import replay
+from tfclass.tracking.registry import locate_model
+from tfclass.tracking.reports import report_of_run
+from tfclass.tracking.tracker import tracked
+
+SECONDS = 1.0
+# What this process does beside waiting, on a machine that is busy.
+OWN_SECONDS = 15.0
+MEMORY = 400 << 10
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _imported():
+    import mlflow  # noqa: F401 - takes seconds, which are not the server's
+
+
+@pytest.fixture
+def limited():
+    """A block that may take so many seconds of waiting, and so much memory."""
+    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    yield
+    assert time.monotonic() - started < 2 * SECONDS + OWN_SECONDS
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MEMORY
+
+
+def is_one_plain_line(text):
+    return text.isprintable() and len(text) < 700
+
+
+@pytest.mark.usefixtures("limited")
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS.keys())
+def test_a_run_goes_on_without_such_an_mlflow_and_can_be_recorded_later(answer, folder, caplog, monkeypatch):
+    with HostileServer(answer) as server:
+        config = TrackingConfig(uri=server.address, timeout=SECONDS, system_seconds=0)
+        with tracked(config, "training", {}, journal=folder / "run") as tracker:
+            tracker.metrics({"loss": 1.0})
+    (line,) = caplog.messages
+    assert is_one_plain_line(line)
+    assert line.startswith(f"tfclass: MLflow at {server.address}: ")
+    assert line.endswith(f"; the run goes on; to record it later: tfclass replay {folder / 'run'}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+    assert replay(folder / "run").n_entries == 3
+
+
+@pytest.mark.usefixtures("limited")
+@pytest.mark.parametrize("stream", [False, True], ids=["pages", "stream"])
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS.keys())
+def test_a_download_from_such_a_server_ends_in_one_line(answer, stream):
+    waits = []
+    # The number of all entries comes ahead of the stream.
+    page = gzip.compress("\n".join(lines_of(range(1))).encode())
+    first = whole(page, "200 OK", "X-Total-Results: 2", 'Link: </?cursor=x>; rel="next"') if stream else None
+    with HostileServer(answer, first) as server:
+        config = FetchConfig(
+            url=f"{server.address}/uniprotkb/search",
+            query="all",
+            fields=tuple(TITLES),
+            stream=stream,
+            rate=1e6,
+            timeout=SECONDS / 2,
+            retries=1,
+            backoff=0.0,
+        )
+        uniprot = UniProt(config, lambda reason, _: waits.append(reason))
+        with pytest.raises(FetchError) as raised:
+            uniprot.stream() if stream else uniprot.page("", 0, None)
+    assert is_one_plain_line(str(raised.value))
+    assert all(map(is_one_plain_line, waits))
+    assert not server.first
+
+
+STALLS = ["no answer", "a body a byte at a time", "headers a byte at a time", "a body without end", "busy for an hour"]
+
+
+@pytest.mark.usefixtures("limited")
+@pytest.mark.parametrize("kind", [*STALLS, "escapes in an error", "nested JSON as an error", "a bomb"])
+def test_a_model_and_a_report_from_such_an_mlflow_are_refused_in_one_line(kind, tmp_path, monkeypatch):
+    short = TrackingConfig(timeout=SECONDS)
+    monkeypatch.setattr("tfclass.tracking.registry.TrackingConfig", lambda: short)
+    with HostileServer(ANSWERS[kind]) as server:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
+        with pytest.raises(BundleError, match="found nothing to fetch from http") as model:
+            locate_model("models:/tfclass@champion")
+        with pytest.raises(ReportError, match="found no report in MLflow at http") as report:
+            report_of_run("0" * 32, short, tmp_path)
+    assert is_one_plain_line(str(model.value))
+    assert is_one_plain_line(str(report.value))
+
+
+def test_a_replay_to_such_an_mlflow_is_refused_and_keeps_what_it_has(folder, monkeypatch, caplog):
+    config = TrackingConfig(uri="http://127.0.0.1:9", timeout=SECONDS, system_seconds=0)
+    with tracked(config, "training", {}, journal=folder / "run") as tracker:
+        tracker.metrics({"loss": 1.0})
+    kept = (folder / "run" / "mlflow-journal" / "journal.jsonl").read_bytes()
+    for kind in (*STALLS, "escapes in an error", "empty objects"):
+        with HostileServer(ANSWERS[kind]) as server:
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
+            with pytest.raises(TrackingError, match="expected a usable store; start it, or name another") as raised:
+                replay(folder / "run")
+        assert is_one_plain_line(str(raised.value))
+        assert (folder / "run" / "mlflow-journal" / "journal.jsonl").read_bytes() == kept
+
+
+def test_a_file_may_take_long_as_long_as_it_comes_and_no_longer():
+    def in_parts(connection, over):
+        connection.sendall(head("200 OK", f"Content-Length: {4 * MIB}"))
+        for _ in range(4):
+            over.wait(0.4)
+            connection.sendall(b"x" * MIB)
+
+    def then_a_byte_at_a_time(connection, over):
+        connection.sendall(head("200 OK", f"Content-Length: {4 * MIB}") + b"x" * MIB)
+        drips(b"")(connection, over)
+
+    session = LimitedSession(1.0, MIB, 5 * MIB)
+    with HostileServer(in_parts) as server, session.get(server.address, stream=True) as response:
+        assert len(response.content) == 4 * MIB
+    with HostileServer(in_parts) as server, pytest.raises(LimitError, match="an answer of more than 1 MiB"):
+        session.get(server.address)
+    with HostileServer(then_a_byte_at_a_time) as server, session.get(server.address, stream=True) as response:
+        started = time.monotonic()
+        with pytest.raises(LimitError, match="timed out"):
+            response.raw.read()
+    assert time.monotonic() - started < 2 + OWN_SECONDS
+
+
+def test_what_is_sent_may_take_long_and_a_server_that_does_not_read_ends_it():
+    body = bytes(16 * MIB)
+
+    def reads_slowly(connection, over):
+        connection.sendall(head("100 Continue"))
+        for _ in range(16):
+            connection.recv(MIB, socket.MSG_WAITALL)
+            over.wait(0.2)
+        connection.sendall(head("200 OK", "Content-Length: 2") + b"ok")
+
+    session = LimitedSession(2.0, MIB, MIB)
+    started = time.monotonic()
+    with HostileServer(reads_slowly) as server:
+        assert session.put(server.address, data=io.BytesIO(body)).text == "ok"
+    assert time.monotonic() - started > 2.0
+    started = time.monotonic()
+    with HostileServer(ANSWERS["no answer"]) as server, pytest.raises((LimitError, OSError), match="timed out"):
+        session.put(server.address, data=io.BytesIO(body))
+    assert time.monotonic() - started < 2 + OWN_SECONDS
+
+
+def test_who_interrupts_the_wait_for_mlflow_waits_for_nothing_more(folder, caplog):
+    interrupt = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
+    with HostileServer(ANSWERS["a body a byte at a time"]) as server:
+        config = TrackingConfig(uri=server.address, timeout=60.0, system_seconds=0)
+        started = time.monotonic()
+        interrupt.start()
+        with pytest.raises(KeyboardInterrupt), tracked(config, "evaluation", {}, journal=folder / "report"):
+            raise AssertionError("the block may not start")
+        assert time.monotonic() - started < OWN_SECONDS
+    said = f"tfclass: MLflow at {server.address}: interrupted before it answered; nothing is recorded there"
+    assert caplog.messages == [said]
+    assert not (folder / "report").exists()
+
+
+def test_mlflow_is_not_waited_for_twice_by_a_run_that_ends_at_once(folder, caplog):
+    with HostileServer(ANSWERS["no answer"]) as server:
+        config = TrackingConfig(uri=server.address, timeout=2.0, system_seconds=0)
+        started = time.monotonic()
+        with tracked(config, "evaluation", {}, journal=folder / "report") as tracker:
+            tracker.metrics({"test/mcc": 0.5})
+    assert time.monotonic() - started < 2 * 2.0
+    assert len(caplog.messages) == 1

@@ -1,0 +1,95 @@
+"""Embeddings against Biopython's own tables and a loop over words."""
+
+import numpy as np
+import pytest
+import torch
+from Bio.Align import substitution_matrices
+from Bio.SeqUtils.IsoelectricPoint import negative_pKs, positive_pKs
+from Bio.SeqUtils.ProtParamData import kd
+
+from tfclass.models.embeddings import (
+    _POLARITY,
+    _VOLUME,
+    FixedEmbedding,
+    WordEmbedding,
+    blosum62,
+    one_hot,
+    physicochemical,
+)
+from tfclass.sequences.alphabet import AMINO_ACIDS
+
+
+def test_words_equal_a_loop_and_short_sequences_have_words_too(vocabulary):
+    torch.manual_seed(0)
+    embedding = WordEmbedding(vocabulary, dim=4, k=3)
+    tokens_BL = torch.tensor([[5, 9, 1, 26, 3], [7, 2, 0, 0, 0]])
+    x_BLE = embedding(tokens_BL)
+    padded = np.pad(tokens_BL.numpy(), ((0, 0), (0, 2)))
+    for row in range(2):
+        for place in range(5):
+            a, b, c = padded[row, place : place + 3]
+            assert torch.equal(x_BLE[row, place], embedding.weight[(a * 27 + b) * 27 + c])
+    assert (x_BLE[1, 2:] == 0).all()
+    assert (x_BLE[1, :2] != 0).any(dim=1).all()
+
+
+def test_blosum62_is_biopythons_and_ambiguous_letters_are_the_mean_of_their_meanings(vocabulary):
+    matrix = substitution_matrices.load("BLOSUM62")
+    table_VP = blosum62(vocabulary)
+    for letter in AMINO_ACIDS:
+        expected = [matrix[letter][other] / 4 for other in AMINO_ACIDS]
+        np.testing.assert_allclose(table_VP[vocabulary.encode(letter)[0]], expected)
+    b, d, n = (table_VP[vocabulary.encode(letter)[0]] for letter in "BDN")
+    torch.testing.assert_close(b, (d + n) / 2)
+    assert (table_VP[0] == 0).all()
+
+
+def test_hydropathy_is_biopythons_up_to_standardisation(vocabulary):
+    table_VP = physicochemical(vocabulary)
+    ours = [float(table_VP[vocabulary.encode(letter)[0], 0]) for letter in AMINO_ACIDS]
+    theirs = [kd[letter] for letter in AMINO_ACIDS]
+    assert np.corrcoef(ours, theirs)[0, 1] == pytest.approx(1.0, abs=1e-6)
+    torch.testing.assert_close(table_VP[vocabulary.encode("X")[0], :3], torch.zeros(3), atol=1e-6, rtol=0)
+
+
+def test_charge_is_that_at_ph_7_by_biopythons_constants(vocabulary):
+    charge_of = dict.fromkeys(AMINO_ACIDS, 0.0)
+    for letter in AMINO_ACIDS:
+        if letter in positive_pKs:
+            charge_of[letter] = 1 / (1 + 10 ** (7 - positive_pKs[letter]))
+        if letter in negative_pKs:
+            charge_of[letter] = -1 / (1 + 10 ** (negative_pKs[letter] - 7))
+    ours = physicochemical(vocabulary)[vocabulary.encode(AMINO_ACIDS).astype(int), 3]
+    np.testing.assert_allclose(ours, [charge_of[letter] for letter in AMINO_ACIDS], atol=0.02)
+
+
+def test_polarity_and_volume_give_the_distances_that_grantham_printed():
+    # Composition is the third of his properties; these are his distances from serine.
+    composition_of = {"S": 1.42, "R": 0.65, "P": 0.39, "T": 0.71, "G": 0.74, "Y": 0.20, "C": 2.75, "H": 0.58, "Q": 0.89}
+    composition_of |= {"N": 1.33, "K": 0.33, "D": 1.38, "E": 0.92, "W": 0.13}
+    printed = {"R": 110, "L": 145, "P": 74, "T": 58, "A": 99, "V": 124, "G": 56, "I": 142, "F": 155, "Y": 144, "C": 112}
+    printed |= {"H": 89, "Q": 68, "N": 46, "K": 121, "D": 65, "E": 80, "M": 135, "W": 177, "S": 0}
+    composition = np.array([composition_of.get(letter, 0.0) for letter in AMINO_ACIDS])
+    serine = AMINO_ACIDS.index("S")
+    squares = sum(
+        weight * (np.array(values) - values[serine]) ** 2
+        for weight, values in ((1.833, composition), (0.1018, _POLARITY), (0.000399, _VOLUME))
+    )
+    np.testing.assert_allclose(50.723 * np.sqrt(squares), [printed[letter] for letter in AMINO_ACIDS], atol=1.0)
+
+
+@pytest.mark.parametrize("properties", [blosum62, physicochemical])
+def test_a_letter_of_several_meanings_has_their_mean(vocabulary, properties):
+    table_VP = properties(vocabulary)
+    for letter, meant in {"B": "DN", "J": "IL", "Z": "EQ", "X": AMINO_ACIDS, "O": "K", "U": "C"}.items():
+        expected = table_VP[vocabulary.encode(meant).astype(int)].mean(dim=0)
+        torch.testing.assert_close(table_VP[vocabulary.encode(letter)[0]], expected)
+
+
+@pytest.mark.parametrize("properties", [one_hot, blosum62, physicochemical])
+def test_fixed_properties_are_not_trained_and_padding_is_zero(vocabulary, properties):
+    embedding = FixedEmbedding(properties(vocabulary), 6)
+    x_BLE = embedding(torch.tensor([[1, 26, 0]]))
+    assert x_BLE.shape == (1, 3, 6)
+    assert (x_BLE[0, 2] == 0).all()
+    assert [name for name, _ in embedding.named_parameters()] == ["project.weight"]

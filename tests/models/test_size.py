@@ -1,0 +1,66 @@
+"""The size of a network, computed from its configuration, against the network itself."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tfclass.config import ModelConfig, StemConfig
+from tfclass.errors import ConfigError
+from tfclass.models.factory import EMBEDDINGS, ENCODERS, POOLINGS, build, check_size
+from tfclass.sequences.alphabet import Vocabulary
+
+VOCABULARY = Vocabulary()
+CONFIGS = {
+    **{f"encoder {name}": ModelConfig(name=name) for name in ENCODERS},
+    **{f"embedding {name}": ModelConfig(embedding=name) for name in EMBEDDINGS},
+    **{f"pooling {name}": ModelConfig(pooling=name) for name in POOLINGS},
+    **{f"stem {name}": ModelConfig(stem=StemConfig(name=name)) for name in ("none", "convolution", "stacks")},
+    **{f"{layers} layers": ModelConfig(layers=layers, layer_norm=True) for layers in (2, 3, 4, 7)},
+    "words": ModelConfig(word=3),
+    "heads": ModelConfig(families=("a", "b", "c"), domains=True, head_hidden=5),
+    "peepholes": ModelConfig(name="peephole_lstm", peephole="full", layers=5, forget_bias=1.0, residual=True),
+    "dropouts": ModelConfig(layers=4, weight_dropout=0.2, variational_dropout=True, forget_bias=1.0),
+}
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
+@pytest.mark.parametrize("n_classes", [2, 5])
+def test_it_is_what_the_network_takes(config, n_classes):
+    state = torch.get_rng_state()
+    n_bytes = check_size(config, VOCABULARY, n_classes)
+    assert torch.equal(torch.get_rng_state(), state)
+    network = build(config, VOCABULARY, n_classes)
+    assert n_bytes == sum(t.numel() * t.element_size() for t in network.state_dict().values())
+
+
+@pytest.mark.parametrize(
+    ("values", "size"),
+    [
+        ({"hidden": 60_000}, "134.3 GiB"),
+        ({"hidden": 10_000_000}, "3.6 PiB"),
+        ({"embedding_dim": 2_000_000_000}, "10.4 TiB"),
+        ({"layers": 1_000}, "1.5 GiB"),
+        ({"embedding_dim": 400, "word": 4}, "814.2 MiB"),
+        ({"embedding_dim": 2**31 - 1, "stem": StemConfig(channels=2**31 - 1)}, "1024 PiB or more"),
+    ],
+)
+def test_what_no_memory_holds_is_refused_before_it_is_made(values, size):
+    with pytest.raises(ConfigError) as caught:
+        build(replace(ModelConfig(), **values), VOCABULARY, 2)
+    expected = "expected at most 512.0 MiB; choose smaller widths or fewer layers"
+    assert str(caught.value) == f"model: found a network of {size}; {expected}"
+
+
+def test_it_waits_for_no_further_part_of_torch():
+    # Random values on torch's device "meta" would import some 800 modules.
+    code = (
+        "import sys; from tfclass.models.factory import *; before = set(sys.modules)\n"
+        "for name in ('learned', 'one_hot', 'physicochemical'):\n"
+        "    check_size(ModelConfig(embedding=name, layers=3), Vocabulary(), 2)\n"
+        "print(len(set(sys.modules) - before) < 20)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "True\n", done.stderr

@@ -1,0 +1,258 @@
+"""What a teacher adds to a table, on proteins for which it is known what should be added."""
+
+import gzip
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from tests.search.test_build_profiles import VOCABULARY, ZINC_FINGERS
+
+from tfclass.bundle.bundle import load_bundle, save_bundle
+from tfclass.channels.build_profiles import build_profile
+from tfclass.channels.regions import read_regions
+from tfclass.channels.stacking import Combiner
+from tfclass.config import CorpusConfig
+from tfclass.data.annotations import read_annotations
+from tfclass.data.table import read_table
+from tfclass.errors import BundleError, TableError
+from tfclass.inference.predictor import Predictor
+from tfclass.pipelines.profiles import build_profiles
+from tfclass.pipelines.pseudo_label_rules import EnrichmentRules, families_of_profiles
+from tfclass.pipelines.pseudo_labels import Extras, enrich_table
+from tfclass.search.hmmer import OF_CLUSTER, Hit, Library, Profile
+from tfclass.sequences.fasta import Record
+
+RULES = EnrichmentRules(
+    families={"C2H2": ("C2H2", "zf-C2H2*", "2.3.*"), "bHLH": ("bHLH", "HLH")},
+    family_of_kingdom={"Bacteria": "bacterial"},
+    too_broad={"cisbp_*": ("bHLH",)},
+    repeats={"bacterial": 3},
+)
+FINGER = ZINC_FINGERS[0]
+PLAIN = "MSTNPKPQRKTKRNTNRRPQDVKFPGGGQIVGGVYLLPRRGPRLGVRATRKTSERSQPRG"
+ROWS = [
+    # id, label, kingdom, family, sequence, split
+    ("finger", "TF", "Metazoa", "BTB;zf-C2H2_6", PLAIN + FINGER, "train"),
+    ("unknown", "TF", "Metazoa", "NA", PLAIN[:40], "train"),
+    ("bacterium", "TF", "Bacteria", "", PLAIN[10:], "train"),
+    ("enzyme", "nonTF", "Metazoa", "", PLAIN[5:], "train"),
+    ("histone", "nonTF_hard", "Metazoa", "", PLAIN[3:], "train"),
+    ("mistake", "nonTF", "Metazoa", "", FINGER + FINGER + PLAIN, "train"),
+    ("judge", "nonTF", "Metazoa", "", FINGER + FINGER + PLAIN[1:], "test"),
+    ("known", "TF", "Metazoa", "HLH", PLAIN[20:] + FINGER, "valid"),
+]
+
+
+@pytest.fixture
+def table(tmp_path):
+    frame = pd.DataFrame(ROWS, columns=["id", "label", "kingdom", "family", "sequence", "split"])
+    frame["cluster"] = frame["id"]
+    path = tmp_path / "table.tsv"
+    frame.to_csv(path, sep="\t", index=False)
+    return path
+
+
+@pytest.fixture
+def teacher(tmp_path, small_bundle):
+    """A model that says what its profiles say: 0.98 where one is believed, 0.002 where none fits."""
+    hmm = build_profile("finger", ZINC_FINGERS)
+    library = Library([Profile(hmm, "finger", "C2H2", 15.0), Profile(hmm, f"{OF_CLUSTER}7", "", 60.0)])
+    combiner = Combiner("combined", -6.0, (0.0, 0.0, 0.0, 6.0, 2.0, 2.0), 0.5, 0.3)
+    taught = replace(small_bundle, profiles=library, combiners={"combined": combiner})
+    save_bundle(taught, tmp_path / "teacher", card="")
+    return tmp_path / "teacher"
+
+
+def enrich(table, teacher, **extras):
+    output = table.parent / "enriched.tsv"
+    done = enrich_table(table, output, str(teacher), RULES, Extras(**extras))
+    return done, pd.read_csv(output, sep="\t", keep_default_na=False).set_index("id")
+
+
+def test_families_get_one_name_and_negatives_none(table, teacher):
+    _, rows = enrich(table, teacher)
+    named = {"finger": "C2H2", "unknown": "", "bacterium": "bacterial", "known": "bHLH", "enzyme": "", "histone": ""}
+    assert rows["family"].loc[list(named)].to_dict() == named
+
+
+def test_a_name_that_is_too_broad_in_a_source_says_nothing_there():
+    assert RULES.name_of("HLH", source="planttfdb") == "bHLH"
+    assert RULES.name_of("HLH", source="cisbp_arabidopsis+planttfdb") == ""
+    assert RULES.name_of("zf-C2H2_6", source="cisbp_arabidopsis") == "C2H2"
+
+
+def test_a_profile_of_several_families_names_none():
+    hmm = build_profile("finger", ZINC_FINGERS)
+    library = Library([Profile(hmm, "a", "", 15.0), Profile(hmm, "b", "", 15.0)])
+    hits = [Hit(0, protein, 20.0, ((1, 5),)) for protein in range(10)]
+    hits += [Hit(1, protein, 20.0, ((1, 5),)) for protein in range(10, 15)]
+    families = ["C2H2"] * 9 + ["bHLH"] + ["", "bHLH", "bHLH", "bHLH", "C2H2", "C2H2"]
+    assert families_of_profiles(families, hits, library, RULES) == {0: "C2H2"}
+    lenient = replace(RULES, family_share=0.6)
+    assert families_of_profiles(families, hits, library, lenient) == {0: "C2H2", 1: "bHLH"}
+
+
+def test_domains_lie_where_a_profile_of_a_known_domain_fits(table, teacher):
+    _, rows = enrich(table, teacher)
+    start, end = map(int, rows["domains"]["finger"].split("-"))
+    assert abs(start - len(PLAIN) - 1) <= 3
+    assert abs(end - len(PLAIN) - len(FINGER)) <= 3
+    nothing = {"unknown": "", "bacterium": "", "enzyme": "none", "histone": ""}
+    assert rows["domains"].loc[list(nothing)].to_dict() == nothing
+
+
+def test_a_training_label_that_profiles_contradict_goes_and_a_test_label_stays(table, teacher):
+    done, rows = enrich(table, teacher)
+    assert done["contradictions left out"] == 1
+    assert "mistake" not in rows.index
+    assert rows.loc["judge", ["label", "split"]].tolist() == ["nonTF", "test"]
+
+
+def test_rare_families_are_repeated_under_ids_of_their_own(table, teacher):
+    done, rows = enrich(table, teacher)
+    assert [name for name in rows.index if name.startswith("bacterium")] == ["bacterium", "bacterium~2", "bacterium~3"]
+    assert done["repeated"] == 2
+
+
+def test_unlabelled_proteins_are_labelled_where_the_teacher_is_sure(table, teacher):
+    fasta = table.parent / "unlabelled.fasta"
+    fasta.write_text(
+        f">two\n{FINGER + PLAIN[7:] + FINGER}\n>none\n{PLAIN[::-1]}\n>again\n{PLAIN + FINGER}\n>odd\nM1K\n"
+        f">small\n{(PLAIN + FINGER).lower()}\n>twice\n{PLAIN[::-1]}*\n"
+    )
+    done, rows = enrich(table, teacher, unlabelled=fasta)
+    added = rows[rows["source"] == "teacher"]
+    assert list(zip(added["label"], added["family"], added["split"], strict=True)) == [
+        ("TF", "C2H2", "train"),
+        ("nonTF", "", "train"),
+    ]
+    assert (done["unlabelled taken as positive"], done["unlabelled taken as negative"]) == (1, 1)
+    assert not added.index.duplicated().any()
+
+
+def test_the_teacher_says_what_prediction_says_by_all_its_evidence(demo_table, relatives_folder, tmp_path):
+    frame = pd.read_csv(demo_table, sep="\t", keep_default_na=False)
+    records = [Record(f"p{i}", "", sequence[i % 7 + 1 :]) for i, sequence in enumerate(frame["sequence"][:300])]
+    fasta, output = tmp_path / "unlabelled.fasta", tmp_path / "enriched.tsv"
+    fasta.write_text("".join(f">{record.id}\n{record.sequence}\n" for record in records))
+    rules = EnrichmentRules(positive_probability=0.9, negative_probability=0.3)
+    enrich_table(demo_table, output, str(relatives_folder), rules, Extras(unlabelled=fasta))
+    rows = pd.read_csv(output, sep="\t", keep_default_na=False)
+    added = rows[rows["source"] == "teacher"]
+    told = dict(zip(added["id"].str.split(":").str[2], added["label"], strict=True))
+    expected = {}
+    for row in Predictor.load(relatives_folder).predict(records):
+        if row.probability >= 0.9 or row.probability <= 0.3:
+            expected[row.id] = "TF" if row.probability >= 0.9 else "nonTF"
+    assert told == expected
+    assert 0 < list(told.values()).count("TF") < len(told) < len(records)
+
+
+def test_a_teacher_without_profiles_or_of_other_classes_is_refused(table, teacher, small_bundle_folder, tmp_path):
+    with pytest.raises(BundleError, match="found a model without profiles; expected a teacher that has them; put some"):
+        enrich(table, small_bundle_folder)
+    save_bundle(replace(load_bundle(teacher), classes=("enzyme", "toxin")), tmp_path / "others", card="")
+    with pytest.raises(TableError, match="row 2, column 'label': found 'TF'; expected one of enzyme, toxin"):
+        enrich(table, tmp_path / "others")
+
+
+def test_known_domains_and_families_bring_their_training_proteins(table, teacher):
+    regions = table.parent / "regions.tsv"
+    regions.write_text(
+        f"domain\tstart\tend\tsplit\tsequence\nx\t3\t9\ttrain\t{PLAIN + FINGER}\nx\t20\t31\ttrain\t{PLAIN * 2}\n"
+        f"y\t2\t5\ttrain\t{PLAIN * 2}\nx\t3\t9\ttest\t{PLAIN * 3}\n"
+    )
+    families = table.parent / "families.tsv"
+    families.write_text(f"id\tlabel\tsplit\tsequence\na\tHLH\ttrain\t{PLAIN[2:]}\nb\tC2H2\ttest\t{PLAIN[4:]}\n")
+    done, rows = enrich(table, teacher, regions=regions, families=families)
+    assert rows["domains"]["finger"] == "3-9"
+    assert rows.loc["domains:1", ["label", "domains", "split"]].tolist() == ["TF", "2-5;20-31", "train"]
+    assert rows.loc["families:a", ["label", "family"]].tolist() == ["TF", "bHLH"]
+    assert (done["of known domains"], done["of known families"]) == (1, 1)
+    assert "families:b" not in rows.index
+
+
+def test_known_families_without_splits_are_all_learned_from(table, teacher):
+    families = table.parent / "families.tsv"
+    families.write_text(f"id\tlabel\tsequence\na\tHLH\t{PLAIN[2:]}\nb\tC2H2\t{PLAIN[4:]}\n")
+    _, rows = enrich(table, teacher, families=families)
+    assert rows.loc[["families:a", "families:b"], "split"].tolist() == ["train", "train"]
+
+
+def test_what_only_shares_a_name_shares_no_cluster(table, teacher, tmp_path):
+    # `judge` is a cluster of the test split.
+    families = tmp_path / "plants.tsv"
+    families.write_text(f"id\tlabel\tsequence\njudge\tbHLH\t{PLAIN[15:]}\nb\tC2H2\t{PLAIN[25:]}\n")
+    _, rows = enrich(table, teacher, families=families)
+    assert rows.loc["families:judge", "cluster"] == "families:judge"
+    families.write_text(f"id\tlabel\tcluster\tsequence\njudge\tbHLH\tfinger\t{PLAIN[15:]}\nb\tC2H2\tb\t{PLAIN[25:]}\n")
+    _, rows = enrich(table, teacher, families=families)
+    assert rows.loc["families:judge", "cluster"] == "finger"
+
+
+def test_the_table_is_packed_where_its_name_says_so_and_has_no_other_ending(table, teacher, tmp_path):
+    enrich_table(table, tmp_path / "out.tsv.gz", str(teacher), RULES, Extras())
+    enrich_table(table, tmp_path / "out.tsv", str(teacher), RULES, Extras())
+    assert gzip.decompress((tmp_path / "out.tsv.gz").read_bytes()) == (tmp_path / "out.tsv").read_bytes()
+    with pytest.raises(TableError, match="out.csv: found a name ending in '.csv'; expected .tsv or .tsv.gz"):
+        enrich_table(table, tmp_path / "out.csv", str(teacher), RULES, Extras())
+
+
+def test_known_domains_that_overlap_are_one_as_training_asks(table, teacher):
+    regions = table.parent / "regions.tsv"
+    places = "".join(f"x\t{start}\t{end}\t{PLAIN * 2}\n" for start, end in ((20, 31), (40, 50), (25, 28), (30, 35)))
+    regions.write_text(f"domain\tstart\tend\tsequence\n{places}")
+    _, rows = enrich(table, teacher, regions=regions)
+    assert rows["domains"]["domains:0"] == "20-35;40-50"
+    read_table(CorpusConfig(path=str(table.parent / "enriched.tsv")), VOCABULARY, domains=True)
+
+
+def test_the_enriched_table_can_be_learned_from(table, teacher):
+    enrich(table, teacher)
+    path = str(table.parent / "enriched.tsv")
+    proteins = read_table(CorpusConfig(path=path), VOCABULARY)
+    known = read_annotations(proteins.frame, ("C2H2", "bHLH", "bacterial"), VOCABULARY, path, domains=True)
+    assert (known.families >= 0).sum() == 5
+    assert known.domains[0] is not None
+    assert known.domains[0].sum() >= len(FINGER) - 4
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("domain\tstart\tsequence\nx\t1\tMKV\n", "no column 'end'; expected the columns domain, start, end, sequence"),
+        (
+            "domain\tstart\tend\tsequence\nx\t2\t4\tMKV\n",
+            "row 2, column 'start': found '2' to '4'; expected numbers from 1 to the sequence's 3, the start first",
+        ),
+        ("domain\tstart\tend\tsequence\nx\t1\t2\tMKV\nx\t0\t1\tMKV\n", "row 3, column 'start': found '0' to '1'"),
+        ("domain\tstart\tend\tsequence\nx\ta\t2\tMKV\n", "row 2, column 'start': found 'a' to '2'"),
+        ("domain\tstart\tend\tsequence\nx\t1\t2\tMK1V\n", "row 2, column 'sequence': found illegal '1' at 3"),
+        (
+            "domain\tstart\tend\tsequence\nx\t1\t2\tM-KV\n",
+            "row 2, column 'sequence': found gaps, stops or small letters; expected capital residue letters alone",
+        ),
+    ],
+    ids=["a column missing", "beyond the end", "before the start", "no number", "no letter", "a gap"],
+)
+def test_regions_that_cannot_be_are_named(tmp_path, text, said):
+    path = tmp_path / "regions.tsv"
+    path.write_text(text)
+    with pytest.raises(TableError) as caught:
+        read_regions(path)
+    assert said in str(caught.value)
+
+
+def test_a_table_whose_sequences_cannot_be_compared_is_refused(table, teacher):
+    frame = pd.read_csv(table, sep="\t", keep_default_na=False)
+    frame.loc[2, "sequence"] += "*"
+    frame.to_csv(table, sep="\t", index=False)
+    with pytest.raises(TableError, match="row 4, column 'sequence': found gaps, stops or small letters; expected cap"):
+        enrich(table, teacher)
+
+
+def test_a_table_without_clusters_is_refused(table, tmp_path):
+    frame = pd.read_csv(table, sep="\t", keep_default_na=False).drop(columns="cluster")
+    frame.to_csv(table, sep="\t", index=False)
+    with pytest.raises(TableError, match="no column 'cluster'; expected one; add it with `tfclass data cluster`"):
+        build_profiles(table, tmp_path / "x", RULES)

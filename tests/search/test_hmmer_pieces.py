@@ -1,0 +1,137 @@
+"""What is searched of long and of repetitive sequences, and that a search can be interrupted."""
+
+import random
+import signal
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfclass.bundle.bundle import find_bundle, load_bundle
+from tfclass.search.hmmer_pieces import pieces
+from tfclass.sequences.alphabet import Vocabulary
+
+VOCABULARY = Vocabulary()
+FINGERS = "TGEKPYKCPECGKSFSRSDHLARHIRTH" * 3
+RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
+
+
+def drawn(length, letters=RESIDUES, seed=0):
+    return "".join(random.Random(seed).choices(letters, k=length))
+
+
+def searched(sequence):
+    """Which residues are in a piece."""
+    tokens = VOCABULARY.encode(sequence)
+    is_in = np.zeros(len(tokens), dtype=bool)
+    for start, end in pieces(tokens):
+        assert 0 <= start < end <= len(tokens)
+        assert end - start <= 100_000
+        is_in[start:end] = True
+    return is_in
+
+
+@pytest.fixture(scope="module")
+def shipped_library():
+    return load_bundle(find_bundle("tf-bilstm")).profiles
+
+
+@given(st.text(RESIDUES + "X", min_size=1, max_size=3_500))
+def test_a_sequence_of_usual_length_is_searched_as_a_whole(sequence):
+    assert pieces(VOCABULARY.encode(sequence)) == [(0, len(sequence))]
+
+
+@pytest.mark.parametrize("length", [3_501, 3_999, 35_213, 100_000, 100_001, 195_000, 230_007])
+def test_all_of_an_unrepetitive_sequence_is_searched(length):
+    # Six blocks of repeats, more than any known protein has, change nothing.
+    for sequence in (drawn(length), "Q" * 3_000 + drawn(length - 3_000), drawn(length - 499) + "SR" * 200 + "A" * 99):
+        assert searched(sequence).all()
+        found = pieces(VOCABULARY.encode(sequence))
+        # As before there were repeats to leave out: 100,000 at once, and what two pieces share.
+        assert found == [(i, min(i + 100_000, length)) for i in range(0, max(1, length - 5_000), 95_000)]
+
+
+@pytest.mark.parametrize("letters", ["QP", "STPG", "DERKSG", "STPGAQNE", "STPGAQNEDK"])
+def test_of_few_kinds_of_residues_little_more_than_the_first_three_thousand_are_searched(letters):
+    is_in = searched(drawn(300_000, letters))
+    assert is_in[:3_000].all()
+    assert is_in.sum() < 5_000
+
+
+@pytest.mark.parametrize("unit", ["A", "Q", "SR", "GAGAGS", "X", FINGERS, drawn(150)], ids=lambda unit: unit[:8])
+def test_of_repeats_the_first_three_thousand_residues_are_searched(unit):
+    is_in = searched((unit * 500_000)[:500_000])
+    assert is_in[:3_000].all()
+    assert not is_in[3_200:].any()
+
+
+@pytest.mark.parametrize("letters", ["SRQ", "ACGT", "EKDRS"])
+def test_so_it_is_with_any_order_of_a_few_residues(letters):
+    is_in = searched(drawn(200_000, letters))
+    assert is_in[:3_000].all()
+    assert is_in.sum() < 4_000
+
+
+def test_what_is_no_repeat_is_searched_wherever_it_is():
+    for place in (20_000, 20_220, 20_490, 50_003):
+        island = drawn(90, seed=place)
+        sequence = "A" * place + island + "Q" * 30_000 + drawn(700, seed=1) + "GS" * 5_000
+        is_in = searched(sequence)
+        assert is_in[place : place + 90].all()
+        assert is_in[place + 90 + 30_000 : place + 90 + 30_700].all()
+        assert is_in.sum() < 7_000
+
+
+def test_a_domain_among_repeats_is_found_at_its_place(shipped_library):
+    sequence = "A" * 60_000 + FINGERS + "QG" * 60_000
+    hits = shipped_library.hits([VOCABULARY.encode(sequence)], VOCABULARY, 2)
+    alone = shipped_library.hits([VOCABULARY.encode(FINGERS)], VOCABULARY, 2)
+    assert {hit.profile for hit in hits} & {hit.profile for hit in alone}
+    # An envelope may reach into what is on either side.
+    assert all(59_900 < start < end < 60_200 for hit in hits for start, end in hit.envelopes)
+
+
+def test_two_million_residues_of_one_kind_take_seconds(shipped_library):
+    started = time.monotonic()
+    assert shipped_library.hits([VOCABULARY.encode("A" * 2_000_000)], VOCABULARY, 2) == []
+    # Without leaving any out it would be half an hour.
+    assert time.monotonic() - started < 60
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_signal_ends_a_search_at_once(threads, shipped_library):
+    chance = random.Random(0)
+    finger = "TGEKPYKCPECGKSFSRSDHLARHIRTH"
+    # Worn fingers: too different from each other to be left out, and slow to search.
+    worn = "".join(
+        "".join(chance.choice(RESIDUES) if chance.random() < 0.3 else c for c in finger) for _ in range(3_000)
+    )
+    sent = []
+
+    def interrupt(*_):
+        sent.append(time.monotonic())
+        raise KeyboardInterrupt
+
+    before, started = signal.signal(signal.SIGALRM, interrupt), time.monotonic()
+    signal.setitimer(signal.ITIMER_REAL, 1.0)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            shipped_library.hits([VOCABULARY.encode(worn)], VOCABULARY, threads)
+        ended = time.monotonic()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+    assert sent[0] - started < 2.0
+    assert ended - sent[0] < 1.0
+
+
+def test_what_goes_wrong_in_a_search_is_raised_where_it_was_asked_for(shipped_library, monkeypatch):
+    def fail(*_, **__):
+        yield from ()
+        raise OverflowError("as HMMER has it")
+
+    monkeypatch.setattr("tfclass.search.hmmer.pyhmmer.hmmsearch", fail)
+    with pytest.raises(OverflowError, match="as HMMER has it"):
+        shipped_library.hits([VOCABULARY.encode("MKV")], VOCABULARY)

@@ -1,0 +1,1 @@
+"""Channels of evidence about a protein, their stacking, calibration and decision rules."""

@@ -1,0 +1,283 @@
+"""Which probability makes a protein a predicted positive: the rules, and what the thresholds did on validation.
+
+A threshold is a number, or follows a rule: ``max-mcc`` (the model's own), ``recall=X`` (on validation), or ``fdr=X``:
+the lowest threshold at which the expected false discovery rate *of the proteins to be judged* is at most X.
+"""
+
+import re
+from typing import Annotated, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field
+from scipy.special import expit, logit
+
+from tfclass.channels.calibration import Floats, at_prevalence, estimate_prevalence
+from tfclass.errors import ConfigError
+from tfclass.limits import MAX_OPERATING_POINTS
+
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+_RULE = re.compile(r"(fdr|recall)=(.+)")
+# Probabilities are shown, and compared with a threshold, with so many decimals, or more where the threshold is low.
+_DECIMALS = 6
+# Steps of the prevalence, in log-odds, at which the threshold of the greatest Matthews correlation is looked for.
+_STEP = 0.02
+
+
+class OperatingPoint(NamedTuple):
+    """What a threshold did on the validation split.
+
+    Attributes
+    ----------
+    threshold : float
+    fdr : float
+        False discovery rate: share of negatives among the predicted positives.
+    recall : float
+        Share of the positives that were predicted.
+    """
+
+    threshold: Probability
+    fdr: Probability
+    recall: Probability
+
+    def at_prevalence(self, trained_prevalence: float, prevalence: float) -> "OperatingPoint":
+        """Compute what the same threshold does where positives are rarer or commoner.
+
+        The recall stays, the odds of a false discovery grow as those of a positive fall, and the threshold moves with
+        the probabilities, so that the same proteins are predicted.
+        """
+        threshold = at_prevalence(np.array([self.threshold]), trained_prevalence, prevalence)[0]
+        # The false share itself, from the side of the negatives: by way of the true one it would lose its last digits.
+        fdr = at_prevalence(np.array([self.fdr]), 1 - trained_prevalence, 1 - prevalence)[0]
+        return OperatingPoint(float(threshold), float(fdr), self.recall)
+
+
+OperatingPoints = Annotated[tuple[OperatingPoint, ...], Field(max_length=MAX_OPERATING_POINTS)]
+
+
+class Rule(NamedTuple):
+    """How a threshold is chosen.
+
+    Attributes
+    ----------
+    kind : {'max-mcc', 'fdr', 'recall', 'number'}
+    value : float
+        The rate or the probability; 0 with ``max-mcc``.
+    """
+
+    kind: Literal["max-mcc", "fdr", "recall", "number"]
+    value: float = 0.0
+
+
+class Decision(NamedTuple):
+    """What was decided from the probabilities of all proteins of an input.
+
+    Attributes
+    ----------
+    threshold : float
+        On the probabilities at `prevalence`.
+    prevalence : float or None
+        Share of positives that the probabilities are moved to; None where they stay as they are.
+    """
+
+    threshold: float
+    prevalence: float | None
+
+
+class Calling(NamedTuple):
+    """How probabilities become predictions.
+
+    Attributes
+    ----------
+    threshold : float or None
+        Least probability of a predicted positive, unless another is asked for; None in a multi-class task.
+    operating_points : tuple of OperatingPoint
+        What other thresholds did on validation; threshold rising.
+    prevalence : float or None
+        Share of the positive class that the probabilities are right for; None when unknown or multi-class.
+    """
+
+    threshold: float | None
+    operating_points: tuple[OperatingPoint, ...] = ()
+    prevalence: float | None = None
+
+    def choose(self, rule: str | float | None) -> float | None:
+        """Compute the threshold of a rule that needs no input, or the own one without a rule.
+
+        Raises
+        ------
+        ConfigError
+            See `parse_rule`; a rule in a multi-class task; a recall that the model did not reach on validation; or
+            ``fdr=X``, for which see `decide`.
+        """
+        if rule is None:
+            return self.threshold
+        if self.threshold is None:
+            raise ConfigError("threshold", str(rule), "none: a model of several classes predicts the likeliest")
+        kind, value = parse_rule(rule)
+        if kind == "fdr":
+            raise ConfigError("threshold", str(rule), "a rule that needs no probabilities of the input")
+        if kind != "recall":
+            return self.threshold if kind == "max-mcc" else value
+        if not self.operating_points:
+            action = "train it again, or give a number"
+            raise ConfigError("threshold", f"{rule} for a model without operating points", action=action)
+        fitting = [point for point in self.operating_points if point.recall >= value][-1:]
+        if not fitting:
+            best = max(point.recall for point in self.operating_points)
+            raise ConfigError("threshold", str(rule), f"at most recall={best:.3g}, the model's best")
+        return _rounded(fitting[0].threshold)
+
+    def at_prevalence(self, prevalence: float) -> "Calling":
+        """Compute what predicts proteins among which positives are rarer or commoner.
+
+        The own threshold moves towards the one with the greatest Matthews correlation there, if there are operating
+        points, and with the probabilities otherwise. With a lower prevalence it is never higher, and never predicts
+        more proteins.
+
+        Parameters
+        ----------
+        prevalence : float
+            Share of positives among the proteins to be judged.
+
+        Returns
+        -------
+        Calling
+
+        Raises
+        ------
+        ConfigError
+            The prevalence is not between 0 and 1, the own one is not known, or there are several classes.
+        """
+        known, threshold = self._known_prevalence()
+        if prevalence == known:
+            return self
+        points = tuple(point.at_prevalence(known, prevalence) for point in self.operating_points)
+        moved = float(at_prevalence(np.array([threshold]), known, prevalence)[0])
+        return Calling(_rounded(self._max_mcc_at(prevalence) if points else moved), points, prevalence)
+
+    def decide(
+        self, probability_N: Floats, rule: str | float | None, prevalence: float | Literal["auto"] | None = None
+    ) -> Decision:
+        """Choose a threshold with the probabilities of all proteins of an input at hand.
+
+        Parameters
+        ----------
+        probability_N : ndarray of float64, shape (N,)
+            Of the positive class, at the prevalence of the calibration.
+        rule : str, float or None
+            See `parse_rule`; ``fdr=X`` takes the lowest threshold at which the mean of 1 - p over the predicted
+            positives is at most X, or 1 where there is none.
+        prevalence : float, 'auto' or None
+            Of the proteins. ``auto`` and None estimate it from them, see `estimate_prevalence`; with None a model that
+            does not record its own leaves the probabilities as they are.
+
+        Returns
+        -------
+        Decision
+
+        Raises
+        ------
+        ConfigError
+            As `choose` and `at_prevalence`.
+        """
+        if prevalence == "auto" or (prevalence is None and self.prevalence is not None):
+            known, _ = self._known_prevalence()
+            prevalence = round(estimate_prevalence(probability_N, known), _DECIMALS)
+        moved = self if prevalence is None else self.at_prevalence(prevalence)
+        kind, value = parse_rule("max-mcc" if rule is None else rule)
+        if kind != "fdr":
+            return Decision(moved.choose(rule) or 0.0, prevalence)
+        if prevalence is not None:
+            probability_N = at_prevalence(probability_N, self._known_prevalence()[0], prevalence)
+        return Decision(_fdr_threshold(probability_N.round(_DECIMALS), value), prevalence)
+
+    def probability_at(self, probability_NC: Floats, prevalence: float) -> Floats:
+        """Move probabilities, shape (N, 2), as `at_prevalence` moves the threshold."""
+        known, _ = self._known_prevalence()
+        positive_N = at_prevalence(probability_NC[:, 1], known, prevalence)
+        return np.stack([1 - positive_N, positive_N], axis=1)
+
+    def _known_prevalence(self) -> tuple[float, float]:
+        if self.threshold is None:
+            raise ConfigError("prevalence", "a model of several classes", "one of two classes", key="prevalence")
+        if self.prevalence is None:
+            found = "a model that does not record the prevalence it was calibrated at"
+            raise ConfigError("prevalence", found, action="train it again", key="prevalence")
+        return self.prevalence, self.threshold
+
+    def _max_mcc_at(self, prevalence: float) -> float:
+        """Follow the threshold of the greatest Matthews correlation from the own prevalence to another.
+
+        Few validation proteins decide it where positives are rare, and it jumps up and down. So on the way the same
+        proteins or fewer are predicted as the prevalence falls, and the threshold does not rise; the other way round
+        as the prevalence rises.
+        """
+        known, threshold = self._known_prevalence()
+        own, start, end = (float(logit(value)) for value in (threshold, known, prevalence))
+        sign = 1.0 if end > start else -1.0
+        prevalence_S = start + sign * _STEP * np.arange(np.ceil(abs(end - start) / _STEP))
+        best_S = np.array([own, *self._max_mcc_thresholds(expit(prevalence_S[1:]))])
+        # Of the probabilities as they are calibrated; then of those moved to where each step ends.
+        threshold_S = sign * np.minimum.accumulate(sign * best_S)
+        moved_S = threshold_S + np.append(prevalence_S[1:], end) - start
+        return float(expit(sign * max(sign * own, (sign * moved_S).max())))
+
+    def _max_mcc_thresholds(self, prevalence_S: Floats) -> Floats:
+        """Find the threshold, in log-odds, with the greatest Matthews correlation at each prevalence, shape (S,)."""
+        known, _ = self._known_prevalence()
+        threshold_K, fdr_K, recall_K = np.array(self.operating_points).T
+        with np.errstate(divide="ignore", invalid="ignore"):
+            false_K = np.where(fdr_K < 1, recall_K * fdr_K / (1 - fdr_K) * known / (1 - known), 1.0)
+            true_SK = prevalence_S[:, None] * recall_K
+            predicted_SK = true_SK + (1 - prevalence_S[:, None]) * np.minimum(false_K, 1.0)
+            spread_SK = predicted_SK * (1 - predicted_SK) * (prevalence_S * (1 - prevalence_S))[:, None]
+            mcc_SK = (true_SK - predicted_SK * prevalence_S[:, None]) / np.sqrt(spread_SK)
+        # Of equally good ones the lowest, which comes first.
+        return logit(threshold_K)[np.nan_to_num(mcc_SK).argmax(axis=1)]
+
+
+def parse_rule(rule: str | float) -> Rule:
+    """Read what a user says of a threshold.
+
+    Parameters
+    ----------
+    rule : str or float
+        A probability, ``max-mcc``, ``fdr=X`` or ``recall=X``.
+
+    Raises
+    ------
+    ConfigError
+        No such rule, or a value outside 0 to 1.
+
+    Examples
+    --------
+    >>> parse_rule("fdr=0.05")
+    Rule(kind='fdr', value=0.05)
+    """
+    if rule == "max-mcc":
+        return Rule("max-mcc")
+    match = _RULE.fullmatch(str(rule))
+    try:
+        value = float(match[2] if match else rule)
+    except ValueError:
+        value = float("nan")
+    if not 0.0 <= value <= 1.0:
+        expected = "a probability between 0 and 1, max-mcc, fdr=X or recall=X, such as fdr=0.05"
+        raise ConfigError("threshold", repr(str(rule)), expected, key="threshold", value=rule)
+    return Rule(match[1] if match else "number", value)  # type: ignore[arg-type]
+
+
+def decimals_for(threshold: float | None) -> int:
+    """Count the decimals that tell a probability from a threshold: six, or more where that is below 0.01."""
+    return max(_DECIMALS, 4 - int(np.floor(np.log10(threshold)))) if threshold else _DECIMALS
+
+
+def _rounded(threshold: float) -> float:
+    return round(threshold, decimals_for(threshold))
+
+
+def _fdr_threshold(probability_N: Floats, fdr: float) -> float:
+    value_K, count_K = np.unique(-probability_N, return_counts=True)
+    expected_K = np.cumsum((1 + value_K) * count_K) / np.cumsum(count_K)
+    fitting = int(np.searchsorted(expected_K, fdr * (1 + 1e-12), side="right"))
+    return float(-value_K[fitting - 1]) if fitting else 1.0

@@ -1,0 +1,129 @@
+"""What a table may know beyond labels: a protein's family, and where its DNA-binding domains lie.
+
+``family`` is a name, empty where it is not known. ``domains`` is empty where nothing is known, ``none`` where there is
+known to be no DNA-binding domain, else ranges such as ``12-64;80-130``: residues counted from 1 in the sequence as the
+table has it, both ends included, in ascending order.
+"""
+
+import logging
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tfclass.data.cells import cell_error, columns_digest
+from tfclass.errors import TableError
+from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.cleaning import kept_characters
+
+UNKNOWN = -1
+NO_DOMAIN = "none"
+
+_RANGE = re.compile(r"([0-9]{1,9})-([0-9]{1,9})")
+_logger = logging.getLogger(__name__)
+
+
+class Annotations(NamedTuple):
+    """Families and domains, in the order of the proteins.
+
+    Attributes
+    ----------
+    families : ndarray of int64, shape (N,)
+        Index of the family; `UNKNOWN` where it is not known, or none of those asked for.
+    domains : list of (ndarray of bool, shape (L,)) or None
+        Whether a residue lies in a domain, after cleaning; None where that is not known.
+    digest : str
+        SHA-256 of the columns that were read, of the whole table, in hexadecimal. The table's own digest leaves them
+        out: they change neither the proteins nor the labels, so scores stay comparable.
+    """
+
+    families: npt.NDArray[np.int64]
+    domains: list[npt.NDArray[np.bool_] | None]
+    digest: str
+
+    def select(self, kept: npt.NDArray[np.intp]) -> "Annotations":
+        """Keep the proteins with the indices `kept`."""
+        return self._replace(families=self.families[kept], domains=[self.domains[i] for i in kept])
+
+
+def read_annotations(
+    frame: pd.DataFrame, families: Sequence[str], vocabulary: Vocabulary, path: str, *, domains: bool
+) -> Annotations:
+    """Read the columns ``family`` and ``domains`` of a table whose sequences are known to be sound.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    families : sequence of str
+        The names that count, in the order of their indices; without any, the column is not read.
+    vocabulary : Vocabulary
+    path : str
+        Of the table, for messages.
+    domains : bool
+        Whether to read the domains.
+
+    Returns
+    -------
+    Annotations
+
+    Raises
+    ------
+    TableError
+        A column is missing; a range is none, begins after its end, overlaps or precedes the one before it, or goes
+        beyond the last residue.
+    """
+    columns = ["family"] * bool(families) + ["domains"] * domains
+    for column in columns:
+        if column not in frame:
+            action = f"add it, or leave model.{'families' if column == 'family' else column} out"
+            raise TableError(path, f"no column {column!r}", "one, as it is to be learned", action, column=column)
+    index = {name: i for i, name in enumerate(families)}
+    family_N = np.full(len(frame), UNKNOWN, dtype=np.int64)
+    if families:
+        family_N = np.array([index.get(name, UNKNOWN) for name in frame["family"]], dtype=np.int64)
+        others = int((frame["family"] != "").sum() - (family_N != UNKNOWN).sum())
+        _logger.info("%s: %d proteins of known family, %d of other families", path, (family_N >= 0).sum(), others)
+    masks: list[npt.NDArray[np.bool_] | None] = [None] * len(frame)
+    if domains:
+        cells = zip(frame["domains"], frame["sequence"], strict=True)
+        masks = [
+            _mask(cell, vocabulary.codes(sequence), partial(cell_error, path, row, "domains"))
+            for row, (cell, sequence) in enumerate(cells)
+        ]
+        _logger.info("%s: %d proteins of known domains", path, sum(mask is not None for mask in masks))
+    return Annotations(family_N, masks, columns_digest(frame, columns))
+
+
+def _mask(
+    cell: str, codes: npt.NDArray[np.uint8], refuse: Callable[[str, str], TableError]
+) -> npt.NDArray[np.bool_] | None:
+    """Mark the residues in a domain; shape (L,), gaps and final stops left out."""
+    if not cell:
+        return None
+    kept = kept_characters(codes)
+    inside = np.zeros(len(codes), dtype=bool)
+    if cell != NO_DOMAIN:
+        for start, end in _ranges(cell, int(np.flatnonzero(kept)[-1]) + 1, refuse):
+            inside[start - 1 : end] = True
+    return inside[kept]
+
+
+def _ranges(cell: str, last: int, refuse: Callable[[str, str], TableError]) -> Iterator[tuple[int, int]]:
+    before = 0
+    for text in cell.split(";"):
+        match = _RANGE.fullmatch(text)
+        if match is None:
+            raise refuse(repr(text), f"START-END, several joined by ';', {NO_DOMAIN!r}, or an empty cell")
+        start, end = int(match[1]), int(match[2])
+        if not 1 <= start <= end:
+            raise refuse(repr(text), "a start from 1 to the end")
+        if end > last:
+            raise refuse(repr(text), f"an end of at most {last}, the last residue")
+        if start <= before:
+            raise refuse(f"{text!r} after one that ends at {before}", "ascending ranges that do not overlap")
+        before = end
+        yield start, end

@@ -1,0 +1,272 @@
+"""A UniProt download as a folder: it grows page by page, survives being killed, and is whole or not there.
+
+While it grows, ``pages.part/`` holds ``request.json`` and, for each page, ``000001.tsv.gz`` and ``000001.json``. The
+second is written once the first is on the disk, so a page without it is fetched again. At the end the pages are put
+together as they are (gzip files may be joined), into ``entries.tsv.gz``; ``manifest.json`` says where they come from.
+An older download in the same folder stays until that moment.
+"""
+
+import contextlib
+import gzip
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tfclass.data.uniprot import Edition, Page, UniProt
+from tfclass.errors import FetchError, OutputError, TableError
+from tfclass.io.files import make_folder, sha256_of, try_lock, whole_file
+
+ENTRIES = "entries.tsv.gz"
+MANIFEST = "manifest.json"
+
+_SOURCE = "UniProtKB"
+_PAGES = "pages.part"
+_REQUEST = "request.json"
+_LOCK = ".lock"
+# Only what was written here is ever removed: the pages, their records, and what a killed process left of them.
+_OWN = re.compile(r"\d{6}\.(tsv\.gz|json)|request\.json")
+
+# Called after each page with the entries that are there and those that the search finds.
+OnPage = Callable[[int, int], None]
+
+
+class Download(NamedTuple):
+    """A complete download.
+
+    Attributes
+    ----------
+    manifest : dict
+        What ``manifest.json`` holds.
+    fetched : int
+        Pages that were fetched by this call.
+    """
+
+    manifest: dict[str, Any]
+    fetched: int
+
+
+def download(folder: Path, uniprot: UniProt, *, restart: bool = False, on_page: OnPage | None = None) -> Download:
+    """Fetch all that a search finds, or what is missing of it.
+
+    Parameters
+    ----------
+    folder : Path
+        Made where it is missing.
+    uniprot : UniProt
+        Its configuration is the search.
+    restart : bool
+        Begin anew, whatever is there.
+    on_page : callable, optional
+
+    Returns
+    -------
+    Download
+
+    Raises
+    ------
+    FetchError
+        From `UniProt.page`; or what is there belongs to another search.
+    OutputError
+        The folder cannot be written to, or another process writes to it.
+    """
+    with _held_alone(folder):
+        pages = folder / _PAGES
+        fetched = 0
+        if restart or not (pages / _REQUEST).exists():
+            if not restart and (folder / MANIFEST).exists():
+                _remove_pages(pages)
+                return Download(_same_search(check_download(folder), uniprot, folder), 0)
+            _begin(pages, uniprot)
+            fetched = 1
+        with _readable(pages / _REQUEST):
+            _same_search(json.loads((pages / _REQUEST).read_bytes()), uniprot, folder)
+        fetched += _fetch(pages, uniprot, on_page)
+        manifest = _put_together(folder, uniprot)
+        _remove_pages(pages)
+        return Download(manifest, fetched)
+
+
+def check_download(folder: Path) -> dict[str, Any]:
+    """Read the manifest of a complete download and compare the entries with it.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    TableError
+        There is none, or it is not complete, or not as it was.
+    """
+    place = folder / MANIFEST
+    try:
+        manifest = json.loads(place.read_bytes())
+        expected = manifest["files"][ENTRIES]["sha256"]
+        found = _sha256(folder / ENTRIES)
+    except FileNotFoundError as error:
+        missing = f"no {Path(str(error.filename)).name}"
+        action = "tfclass data fetch makes one, or goes on with one that was interrupted"
+        raise TableError(str(folder), missing, "a complete download", action, path=str(folder)) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TableError(str(place), f"something that is no manifest ({error})", path=str(place)) from error
+    if found != expected:
+        action = "tfclass data fetch --restart fetches it again"
+        raise TableError(str(folder / ENTRIES), "other content than manifest.json says", action=action)
+    return manifest
+
+
+def _begin(pages: Path, uniprot: UniProt) -> None:
+    # Asked before anything is written or removed: without a network everything stays as it is.
+    first = uniprot.stream() if uniprot.config.stream else uniprot.page("", 0, None)
+    _remove_pages(pages)
+    make_folder(pages)
+    _write_page(pages, 1, first)
+    _write_json(pages / _REQUEST, _search(uniprot))
+
+
+def _fetch(pages: Path, uniprot: UniProt, on_page: OnPage | None) -> int:
+    records = _whole_pages(pages)
+    edition = None
+    if records:
+        first = records[0]["edition"]
+        edition = Edition(first["release"], first["date"], first["total"], tuple(first["titles"]))
+    done, cursors = sum(record["rows"] for record in records), [record["cursor"] for record in records]
+    while edition is None or done < edition.total:
+        if on_page is not None and edition is not None:
+            on_page(done, edition.total)
+        page = uniprot.page(cursors[-1] if cursors else "", done, edition)
+        if page.cursor in cursors:
+            raise FetchError(uniprot.config.url, f"page {len(cursors) + 1} leading back to a page before it")
+        cursors.append(page.cursor)
+        _write_page(pages, len(cursors), page)
+        edition, done = page.edition, done + len(page.rows)
+    return len(cursors) - len(records)
+
+
+def _write_page(pages: Path, number: int, page: Page) -> None:
+    lines = ["\t".join(page.edition.titles)] * (number == 1) + page.rows
+    # No time of day inside, so the same entries are the same bytes.
+    content = gzip.compress(("\n".join(lines) + "\n").encode(), 6, mtime=0)
+    with whole_file(pages / f"{number:06}.tsv.gz") as stream:
+        stream.write(content)
+    record = {"rows": len(page.rows), "cursor": page.cursor, "sha256": hashlib.sha256(content).hexdigest()}
+    _write_json(pages / f"{number:06}.json", record | {"edition": page.edition._asdict()})
+
+
+def _whole_pages(pages: Path) -> list[dict[str, Any]]:
+    """Give the records of the pages from the first on, up to one that is missing, damaged or of another edition."""
+    records: list[dict[str, Any]] = []
+    while (place := pages / f"{len(records) + 1:06}.json").exists():
+        with _readable(place):
+            record = json.loads(place.read_bytes())
+            content = place.with_suffix(".tsv.gz")
+            if not content.exists() or _sha256(content) != record["sha256"]:
+                break
+            if records and record["edition"] != records[0]["edition"]:
+                break
+        records.append(record)
+    return records
+
+
+def _put_together(folder: Path, uniprot: UniProt) -> dict[str, Any]:
+    pages = folder / _PAGES
+    records = _whole_pages(pages)
+    if sum(record["rows"] for record in records) != records[0]["edition"]["total"]:
+        raise OutputError(str(pages), "pages that changed while they were put together", action="run the command again")
+    with whole_file(folder / ENTRIES) as whole:
+        for number in range(1, len(records) + 1):
+            with (pages / f"{number:06}.tsv.gz").open("rb") as part:
+                shutil.copyfileobj(part, whole)
+    edition, place = records[0]["edition"], folder / ENTRIES
+    manifest = {
+        "source": _SOURCE,
+        "licence": "CC BY 4.0",
+        "release": edition["release"],
+        "release_date": edition["date"],
+        "url": uniprot.config.url,
+        **_search(uniprot),
+        "titles": list(edition["titles"]),
+        "entries": sum(record["rows"] for record in records),
+        "pages": len(records),
+        "files": {
+            ENTRIES: {
+                "bytes": place.stat().st_size,
+                "sha256": _sha256(place),
+                "sha256_unpacked": _sha256(place, gzip.open),
+            }
+        },
+        "tfclass": version("tfclass"),
+    }
+    _write_json(folder / MANIFEST, manifest)
+    return manifest
+
+
+def _search(uniprot: UniProt) -> dict[str, Any]:
+    return {"query": uniprot.config.query, "fields": list(uniprot.config.fields)}
+
+
+def _same_search(there: dict[str, Any], uniprot: UniProt, folder: Path) -> dict[str, Any]:
+    for key, asked in _search(uniprot).items():
+        if there.get(key) != asked:
+            action = "name another folder, or start again with --restart"
+            found = f"a download with {key} {there.get(key)!r}"
+            raise FetchError(str(folder), found, repr(asked), action, path=str(folder))
+    return there
+
+
+@contextlib.contextmanager
+def _held_alone(folder: Path) -> Iterator[None]:
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    make_folder(folder)
+    lock = try_lock(folder / _LOCK)
+    if lock is None:
+        found, action = "another download at work there", "wait for it, or name another folder"
+        raise OutputError(str(folder), found, action=action, path=str(folder))
+    try:
+        yield
+    finally:
+        lock.release()
+        # Folders that were made for nothing go again.
+        if new and [path.name for path in folder.iterdir()] == [_LOCK]:
+            (folder / _LOCK).unlink()
+            for path in new:
+                path.rmdir()
+
+
+def _remove_pages(pages: Path) -> None:
+    # Without the request the rest is rubbish, wherever a kill may interrupt this.
+    (pages / _REQUEST).unlink(missing_ok=True)
+    if pages.is_dir():
+        for path in pages.iterdir():
+            if _OWN.fullmatch(path.name) and path.is_file():
+                path.unlink()
+        with contextlib.suppress(OSError):
+            pages.rmdir()
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    with whole_file(path) as stream:
+        stream.write((json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        action = "start again with --restart"
+        raise FetchError(str(path), f"a record that cannot be read ({error})", action=action, path=str(path)) from error
+
+
+def _sha256(path: Path, opener: Callable[[Path, str], Any] = open) -> str:
+    with opener(path, "rb") as stream:
+        return sha256_of(stream)

@@ -1,0 +1,119 @@
+"""The threshold, and what other cuts do; fitted on the validation split, and belonging to the model from then on.
+
+References
+----------
+.. [1] B. Matthews, Biochimica et Biophysica Acta 405 (1975), 10.1016/0005-2795(75)90109-9.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from tfclass.channels.thresholds import OperatingPoint
+
+Floats = npt.NDArray[np.float64]
+
+
+def max_mcc_threshold(probability_N: Floats, positive_N: npt.NDArray[np.bool_]) -> float:
+    """Find the cut with the greatest Matthews correlation [1]_.
+
+    Parameters
+    ----------
+    probability_N : ndarray of float64, shape (N,)
+        Of the positive class.
+    positive_N : ndarray of bool, shape (N,)
+
+    Returns
+    -------
+    float
+        Halfway between two neighbouring probabilities, so that a rounding error flips no call; the lowest when several
+        cuts are equally good. A protein is called when its probability is at least this.
+
+    Examples
+    --------
+    >>> max_mcc_threshold(np.array([0.1, 0.4, 0.8]), np.array([False, False, True]))
+    0.6
+    """
+    cuts = _Cuts(probability_N, positive_N)
+    return cuts.threshold(cuts.max_mcc())
+
+
+def operating_points(probability_N: Floats, positive_N: npt.NDArray[np.bool_]) -> tuple[OperatingPoint, ...]:
+    """List the cuts worth choosing.
+
+    A cut is left out when a lower one has as small a share of false discoveries, for that one finds at least as much;
+    and when it differs little from the one before: 5 % of the rate of false discoveries and 0.005 of recall. The cut of
+    `max_mcc_threshold` always stays.
+
+    Parameters
+    ----------
+    probability_N : ndarray of float64, shape (N,)
+        Of the positive class.
+    positive_N : ndarray of bool, shape (N,)
+
+    Returns
+    -------
+    tuple of OperatingPoint
+        Threshold rising; false discovery rate and recall falling.
+
+    Examples
+    --------
+    >>> points = operating_points(np.array([0.1, 0.4, 0.6, 0.8]), np.array([False, True, False, True]))
+    >>> [(point.threshold, point.fdr, point.recall) for point in points]
+    [(0.05, 0.5, 1.0), (0.25, 0.3333333333333333, 1.0), (0.7, 0.0, 0.5)]
+    """
+    cuts = _Cuts(probability_N, positive_N)
+    positives = int(positive_N.sum())
+    points: list[OperatingPoint] = []
+    for index in reversed(range(len(cuts.called_K))):
+        fdr = float((cuts.called_K[index] - cuts.hits_K[index]) / cuts.called_K[index])
+        if positives and (not points or fdr < points[-1].fdr):
+            points.append(OperatingPoint(cuts.threshold(index), fdr, float(cuts.hits_K[index] / positives)))
+    return _thinned(points, {cuts.threshold(cuts.max_mcc()), *(point.threshold for point in points[-1:])})
+
+
+def _thinned(points: list[OperatingPoint], must_stay: set[float]) -> tuple[OperatingPoint, ...]:
+    kept = points[:1]
+    for point in points[1:]:
+        differs = point.fdr <= 0.95 * kept[-1].fdr or point.recall <= kept[-1].recall - 0.005
+        if differs or point.threshold in must_stay:
+            kept.append(point)
+    return tuple(kept)
+
+
+class _Cuts:
+    """Where a cut is possible: between different probabilities, and below them all; highest first.
+
+    Attributes
+    ----------
+    called_K, hits_K : ndarray of float64, shape (K,)
+        Proteins called by each cut, and those of them that are positive.
+    """
+
+    def __init__(self, probability_N: Floats, positive_N: npt.NDArray[np.bool_]) -> None:
+        order = np.argsort(-probability_N, kind="stable")
+        self._sorted_N = probability_N[order]
+        self._following_N = np.append(self._sorted_N[1:], 0.0)
+        changes_N = self._sorted_N != self._following_N
+        changes_N[-1] = True
+        self._rows_K = np.flatnonzero(changes_N)
+        self.called_K = self._rows_K + 1.0
+        self.hits_K = np.cumsum(positive_N[order], dtype=float)[self._rows_K]
+
+    def max_mcc(self) -> int:
+        """Find the cut with the greatest Matthews correlation; the lowest of equally good ones."""
+        n, positives = self.called_K[-1], self.hits_K[-1]
+        spread_K = self.called_K * (n - self.called_K) * positives * (n - positives)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mcc_K = np.where(spread_K > 0, (self.hits_K * n - self.called_K * positives) / np.sqrt(spread_K), 0.0)
+        return len(mcc_K) - 1 - int(np.argmax(mcc_K[::-1]))
+
+    def threshold(self, index: int) -> float:
+        row = self._rows_K[index]
+        return _between(float(self._following_N[row]), float(self._sorted_N[row]))
+
+
+def _between(low: float, high: float) -> float:
+    # As short as can be read, but never so short that it leaves the gap: confident scores lie close together.
+    middle = (low + high) / 2
+    candidates = [*(round(middle, digits) for digits in range(6, 18)), middle]
+    return next((cut for cut in candidates if low < cut < high), high)

@@ -1,0 +1,126 @@
+"""Predictions as files: TSV for people and shells, JSON lines for programs, Parquet for tables of millions."""
+
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any, BinaryIO, Protocol, TextIO, cast
+
+import numpy as np
+
+from tfclass.inference.rows import COLUMNS, KINDS, Prediction
+from tfclass.io.tsv import tsv_cell
+from tfclass.names import escaped_lines
+
+# Rows in a row group of Parquet: what is held in memory at a time.
+_GROUP = 10_000
+
+Facts = Mapping[str, Any]
+# How a number of TSV is written. A threshold in full: a rounded one could contradict the label beside it.
+_DECIMALS = {"family_probability": 6, "network": 6, "profile_bits": 1, "homologue_bits": 1}
+
+
+class Writer(Protocol):
+    """What writes predictions in one format; see `write_tsv` for the arguments."""
+
+    def __call__(  # noqa: D102 - the class says it
+        self,
+        predictions: Iterable[Prediction],
+        stream: BinaryIO,
+        facts: Facts | None = None,
+        columns: Sequence[str] = COLUMNS,
+    ) -> None: ...
+
+
+def write_tsv(
+    predictions: Iterable[Prediction],
+    stream: BinaryIO,
+    facts: Facts | None = None,
+    columns: Sequence[str] = COLUMNS,
+) -> None:
+    """Write a header and one line per prediction; an absent number is an empty cell. Quotes are as in `tfclass.io.tsv`.
+
+    Parameters
+    ----------
+    predictions : iterable of Prediction
+    stream : binary file
+    facts : mapping, optional
+        Written ahead of the header, as one line that begins with ``#``.
+    columns : sequence of str
+        Fields of `Prediction`, in the order of the output; `Predictor.columns` names those that are filled.
+    """
+    with _text(stream) as text:
+        if facts:
+            text.write("# " + "; ".join(f"{key}={value}" for key, value in facts.items()) + "\n")
+        text.write("\t".join(columns) + "\n")
+        for row in predictions:
+            text.write("\t".join(_cell(column, getattr(row, column)) for column in columns) + "\n")
+
+
+def write_jsonl(
+    predictions: Iterable[Prediction],
+    stream: BinaryIO,
+    facts: Facts | None = None,  # noqa: ARG001
+    columns: Sequence[str] = COLUMNS,
+) -> None:
+    """Write one JSON object per line; an absent number is null. Lines of another kind have no place here."""
+    with _text(stream) as text:
+        for row in map(_valid_text, predictions):
+            text.write(json.dumps({column: getattr(row, column) for column in columns}) + "\n")
+
+
+def write_parquet(
+    predictions: Iterable[Prediction],
+    stream: BinaryIO,
+    facts: Facts | None = None,
+    columns: Sequence[str] = COLUMNS,
+) -> None:
+    """Write Parquet (zstd), group by group; an absent number is null, `facts` are the schema's metadata."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    category = pa.dictionary(pa.int32(), pa.string())
+    of_kind = {"text": pa.string(), "category": category, "integer": pa.int64(), "number": pa.float64()}
+    types = [of_kind[KINDS[column]] for column in columns]
+    metadata = {key: str(value) for key, value in (facts or {}).items()}
+    schema = pa.schema(list(zip(columns, types, strict=True)), metadata=metadata)
+    rows = iter(predictions)
+    with pq.ParquetWriter(stream, schema, compression="zstd", write_page_checksum=True) as writer:
+        while group := list(islice(rows, _GROUP)):
+            valid = [_valid_text(row) for row in group]
+            typed = zip(columns, types, strict=True)
+            arrays = [pa.array([getattr(row, column) for row in valid], type=kind) for column, kind in typed]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+
+
+WRITERS: dict[str, Writer] = {"tsv": write_tsv, "jsonl": write_jsonl, "parquet": write_parquet}
+
+
+@contextmanager
+def _text(stream: BinaryIO) -> Iterator[TextIO]:
+    text = io.TextIOWrapper(stream, encoding="utf-8", errors="backslashreplace", newline="\n")
+    try:
+        yield text
+        text.flush()
+    finally:
+        # The stream is the caller's to close.
+        text.detach()
+
+
+def _cell(column: str, value: object) -> str:
+    if value is None:
+        return ""
+    if column == "probability":
+        # It has more than six decimals where the threshold is low.
+        return np.format_float_positional(cast(float, value), min_digits=6)
+    if column in _DECIMALS:
+        return f"{value:.{_DECIMALS[column]}f}"
+    # A homologue goes by the id of its table. It is the model's to name, and a terminal would obey it.
+    text = str(value)
+    return tsv_cell(escaped_lines(text) if column == "homologue" else text)
+
+
+def _valid_text(row: Prediction) -> Prediction:
+    # Parquet and JSON hold UTF-8 only. A FASTA file is read without lone surrogates; a program may pass some.
+    return row._replace(id=row.id.encode("utf-8", "backslashreplace").decode())

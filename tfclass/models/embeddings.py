@@ -1,0 +1,126 @@
+"""Embeddings: tokens_BL -> x_BLE, zero on padding.
+
+References
+----------
+.. [1] S. Henikoff, J. Henikoff, "Amino acid substitution matrices from protein blocks", PNAS 89 (1992),
+   10.1073/pnas.89.22.10915.
+.. [2] J. Kyte, R. Doolittle, "A simple method for displaying the hydropathic character of a protein", Journal of
+   Molecular Biology 157 (1982), 10.1016/0022-2836(82)90515-0.
+.. [3] R. Grantham, "Amino acid difference formula to help explain protein evolution", Science 185 (1974),
+   10.1126/science.185.4154.862: polarity and volume.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tfclass.sequences.alphabet import AMINO_ACIDS, PAD, Vocabulary
+
+# By amino acid in the order of AMINO_ACIDS.
+_HYDROPATHY = [1.8, 2.5, -3.5, -3.5, 2.8, -0.4, -3.2, 4.5, -3.9, 3.8, 1.9, -3.5, -1.6, -3.5, -4.5, -0.8, -0.7, 4.2]
+_HYDROPATHY += [-0.9, -1.3]
+_POLARITY = [8.1, 5.5, 13.0, 12.3, 5.2, 9.0, 10.4, 5.2, 11.3, 4.9, 5.7, 11.6, 8.0, 10.5, 10.5, 9.2, 8.6, 5.9, 5.4, 6.2]
+_VOLUME = [31.0, 55, 54, 83, 132, 3, 96, 111, 119, 111, 105, 56, 32.5, 85, 124, 32, 61, 84, 170, 136]
+_CHARGE = [{"D": -1.0, "E": -1.0, "K": 1.0, "R": 1.0, "H": 0.1}.get(letter, 0.0) for letter in AMINO_ACIDS]
+_AROMATIC = [float(letter in "FHWY") for letter in AMINO_ACIDS]
+
+# What an ambiguous or rare letter may stand for.
+_MEANINGS = {"B": "DN", "J": "IL", "O": "K", "U": "C", "X": AMINO_ACIDS, "Z": "EQ"}
+
+
+class WordEmbedding(nn.Embedding):
+    """A learned vector for every overlapping word of `k` residues; with k = 1, for every residue.
+
+    The word at a position begins there; at the end of a sequence it is cut short, so a sequence shorter than a word
+    has words too.
+
+    Parameters
+    ----------
+    vocabulary : Vocabulary
+    dim : int
+        E.
+    k : int
+        Residues in a word; the table has V**k rows.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, dim: int, k: int = 1) -> None:
+        # Only padding is a word of nothing but padding, and that word has number 0.
+        super().__init__(vocabulary.size**k, dim, padding_idx=PAD)
+        self.size, self.k = vocabulary.size, k
+
+    def forward(self, tokens_BL: Tensor) -> Tensor:  # type: ignore[override]
+        """Embed a padded batch."""
+        return super().forward(self.words(tokens_BL))
+
+    def residue_vectors(self) -> Tensor | None:
+        """Give the vector of each token, shape (V, E); None where words are longer than a residue."""
+        return self.weight if self.k == 1 else None
+
+    def words(self, tokens_BL: Tensor) -> Tensor:
+        """Give the number of the word that begins at each position; int64, shape (B, L)."""
+        length = tokens_BL.shape[1]
+        padded_BL = F.pad(tokens_BL, (0, self.k - 1), value=PAD)
+        words_BL = torch.zeros_like(tokens_BL)
+        for place in range(self.k):
+            words_BL = words_BL * self.size + padded_BL[:, place : place + length]
+        return words_BL
+
+
+class FixedEmbedding(nn.Module):
+    """Known properties of each residue, through a learned linear map.
+
+    Parameters
+    ----------
+    properties_VP : float tensor, shape (V, P)
+        Row 0, of padding, is zero.
+    dim : int
+        E.
+    """
+
+    def __init__(self, properties_VP: Tensor, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("properties_VP", properties_VP)
+        # Without a bias, so that padding stays zero.
+        self.project = nn.Linear(properties_VP.shape[1], dim, bias=False)
+
+    def forward(self, tokens_BL: Tensor) -> Tensor:
+        """Embed a padded batch."""
+        return self.project(F.embedding(tokens_BL, self.get_buffer("properties_VP")))
+
+    def residue_vectors(self) -> Tensor:
+        """Give the vector of each token, shape (V, E)."""
+        return self.project(self.get_buffer("properties_VP"))
+
+
+def one_hot(vocabulary: Vocabulary) -> Tensor:
+    """Give each token a dimension of its own; shape (V, V - 1)."""
+    return torch.eye(vocabulary.size)[:, 1:]
+
+
+def blosum62(vocabulary: Vocabulary) -> Tensor:
+    """Give each token its row of BLOSUM62 [1]_ in units of 4 (half-bits by 4); shape (V, 20)."""
+    from Bio.Align import substitution_matrices
+
+    # The type stub says list.
+    matrix: Any = substitution_matrices.load("BLOSUM62")
+    rows = np.array([[matrix[letter][other] / 4 for other in AMINO_ACIDS] for letter in AMINO_ACIDS], dtype=np.float32)
+    return _with_meanings(torch.from_numpy(rows), vocabulary)
+
+
+def physicochemical(vocabulary: Vocabulary) -> Tensor:
+    """Give each token hydropathy [2]_, polarity and volume [3]_, standardised, charge and aromaticity; shape (V, 5)."""
+    measured = torch.tensor([_HYDROPATHY, _POLARITY, _VOLUME]).T
+    standardised = (measured - measured.mean(dim=0)) / measured.std(dim=0)
+    return _with_meanings(torch.cat([standardised, torch.tensor([_CHARGE, _AROMATIC]).T], dim=1), vocabulary)
+
+
+def _with_meanings(rows: Tensor, vocabulary: Vocabulary) -> Tensor:
+    """Spread properties of the 20 amino acids to all tokens; an ambiguous letter gets the mean of its meanings."""
+    table = torch.zeros(vocabulary.size, rows.shape[1])
+    for token, letter in enumerate(vocabulary.letters, start=1):
+        members = [AMINO_ACIDS.index(meant) for meant in _MEANINGS.get(letter, letter)]
+        table[token] = rows[members].mean(dim=0)
+    return table

@@ -1,0 +1,131 @@
+"""The whole network: embedding, stem, encoder, pooling, heads."""
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from tfclass.models.embeddings import FixedEmbedding, WordEmbedding
+from tfclass.models.encoders import NoEncoder, Recurrent, length_mask
+from tfclass.models.stacks import StackStem
+from tfclass.models.stems import ConvolutionStem, LookupStem, NoStem
+
+
+class HeadLogits(NamedTuple):
+    """What all heads give for a batch.
+
+    Attributes
+    ----------
+    logits_BC : float tensor, shape (B, C)
+        Classes.
+    family_BK : float tensor, shape (B, K), or None
+        Families; None where the network has no head for them.
+    domain_BS : float tensor, shape (B, S), or None
+        Whether the residues of a step lie in a DNA-binding domain; finite and of no meaning beyond `steps_B`. None
+        where the network has no head for it.
+    steps_B : int64 tensor, shape (B,)
+        Steps of each sequence: ``ceil(length / stem.pool)``.
+    """
+
+    logits_BC: Tensor
+    family_BK: Tensor | None
+    domain_BS: Tensor | None
+    steps_B: Tensor
+
+
+class Classifier(nn.Module):
+    """From tokens to one logit per class; two classes are treated like any number.
+
+    Parameters
+    ----------
+    embedding : nn.Module
+        tokens_BL -> x_BLE, zero on padding.
+    stem : nn.Module
+        x_BLE, lengths_B -> x_BLE, lengths_B.
+    encoder : nn.Module
+        x_BLE, lengths_B -> states_BLF.
+    pooling : nn.Module
+        states_BLF, mask_BL -> pooled_BF.
+    n_classes : int
+        C.
+    dropout : float
+        On what the pooling gives, and on the hidden layer.
+    hidden : int
+        Units of a hidden layer between pooling and output; 0 for none.
+    n_families : int
+        K, for a head that tells families apart beside the classes'; 0 for none.
+    domains : bool
+        Whether there is a head that tells of each step whether it lies in a DNA-binding domain.
+    """
+
+    def __init__(
+        self,
+        embedding: WordEmbedding | FixedEmbedding,
+        stem: NoStem | ConvolutionStem | StackStem,
+        encoder: NoEncoder | Recurrent,
+        pooling: nn.Module,
+        n_classes: int,
+        dropout: float,
+        hidden: int = 0,
+        *,
+        n_families: int = 0,
+        domains: bool = False,
+    ) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.stem = stem
+        self.encoder = encoder
+        self.pooling = pooling
+        self.dropout = nn.Dropout(dropout)
+        width = encoder.out_features
+        layers = [nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout)] if hidden else []
+        self.hidden = nn.Sequential(*layers)
+        self.head = nn.Linear(hidden or width, n_classes)
+        self.family_head = nn.Linear(hidden or width, n_families) if n_families else None
+        self.domain_head = nn.Linear(width, 1) if domains else None
+
+    def forward(self, tokens_BL: Tensor, lengths_B: Tensor, front: LookupStem | None = None) -> Tensor:
+        """Score a padded batch.
+
+        Parameters
+        ----------
+        tokens_BL : int64 tensor, shape (B, L)
+            0 on padding, which is on the right.
+        lengths_B : int64 tensor, shape (B,)
+            At least 1 each.
+        front : LookupStem, optional
+            From `lookup`; used in place of embedding and stem.
+
+        Returns
+        -------
+        float tensor, shape (B, C)
+            Logits.
+        """
+        pooled_BF, _, _ = self._read(tokens_BL, lengths_B, front)
+        return self.head(pooled_BF)
+
+    def all_heads(self, tokens_BL: Tensor, lengths_B: Tensor, front: LookupStem | None = None) -> HeadLogits:
+        """Score a padded batch by all heads; see `forward` for the arguments."""
+        pooled_BF, states_BSF, steps_B = self._read(tokens_BL, lengths_B, front)
+        return HeadLogits(
+            self.head(pooled_BF),
+            self.family_head(pooled_BF) if self.family_head else None,
+            self.domain_head(states_BSF)[..., 0] if self.domain_head else None,
+            steps_B,
+        )
+
+    def _read(self, tokens_BL: Tensor, lengths_B: Tensor, front: LookupStem | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Give what the heads read: pooled_BF (behind the hidden layer, where there is one), states_BSF, steps_B."""
+        if front is None:
+            x_BSE, steps_B = self.stem(self.embedding(tokens_BL), lengths_B)
+        else:
+            x_BSE, steps_B = front(tokens_BL, lengths_B)
+        states_BSF = self.encoder(x_BSE, steps_B)
+        pooled_BF = self.pooling(states_BSF, length_mask(steps_B, states_BSF.shape[1]))
+        return self.hidden(self.dropout(pooled_BF)), states_BSF, steps_B
+
+    def lookup(self) -> LookupStem | None:
+        """Turn embedding and stem, as they are now, into tables; None where that cannot be done."""
+        vectors_VE = self.embedding.residue_vectors()
+        if vectors_VE is None or not isinstance(self.stem, ConvolutionStem):
+            return None
+        return LookupStem(vectors_VE, self.stem)

@@ -1,0 +1,101 @@
+"""What keeps recurrent layers from learning by heart, and gradients from vanishing at the start.
+
+References
+----------
+.. [1] Y. Gal, Z. Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks", NeurIPS
+   2016, 10.48550/arXiv.1512.05287.
+.. [2] S. Merity, N. Keskar, R. Socher, "Regularizing and optimizing LSTM language models", ICLR 2018,
+   10.48550/arXiv.1708.02182.
+.. [3] R. Jozefowicz, W. Zaremba, I. Sutskever, "An empirical exploration of recurrent network architectures", ICML
+   2015.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tfclass.models.lstm import LSTM
+
+
+class Dropout(nn.Module):
+    """What ``nn.Dropout`` does, sooner where there are many numbers and no GPU (``benchmarks/stacks.py``).
+
+    There, torch draws 64 random bits for every number, one after the other. These are 16, from a faster generator that
+    is seeded by torch's own; the share is rounded to 1/65,536.
+
+    Parameters
+    ----------
+    share : float
+        Of the numbers that are dropped; below 1.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+        self.dropped = min(round(share * 65536), 65535)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Drop numbers of x, of any shape, in training mode only; the rest is scaled up, so that the mean stays."""
+        if not self.training or not self.dropped:
+            return x
+        if x.device.type != "cpu":
+            return F.dropout(x, self.share)
+        generator = np.random.Generator(np.random.SFC64(int(torch.randint(2**63 - 1, ()))))
+        words = generator.integers(2**64, size=-(-x.numel() // 4), dtype=np.uint64)
+        kept = torch.from_numpy(words.view(np.int16))[: x.numel()].view(x.shape).ge_(self.dropped - 32768)
+        return x * kept.to(x.dtype).mul_(65536 / (65536 - self.dropped))
+
+
+class VariationalDropout(nn.Module):
+    """Dropout with one mask for all positions of a sequence [1]_.
+
+    Parameters
+    ----------
+    share : float
+        Of the features that are dropped.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, x_BLF: Tensor) -> Tensor:
+        """Drop features of x_BLF, in training mode only; the rest is scaled up as in ``nn.Dropout``."""
+        mask_B1F = F.dropout(torch.ones_like(x_BLF[:, :1]), self.share, self.training)
+        return x_BLF * mask_B1F
+
+
+class WeightDropout(nn.Module):
+    """Dropout of single recurrent weights, one mask for a whole batch and all its steps [2]_.
+
+    Parameters
+    ----------
+    layer : Module
+        A recurrent layer of one direction.
+    share : float
+        Of the recurrent weights that are dropped.
+    """
+
+    def __init__(self, layer: nn.Module, share: float) -> None:
+        super().__init__()
+        self.layer = layer
+        self.share = share
+        self.name = "weight_h_GH" if isinstance(layer, LSTM) else "weight_hh_l0"
+
+    def forward(self, x_BLE: Tensor) -> tuple[Tensor, object]:
+        """Run the layer, in training mode with dropped weights."""
+        weight = F.dropout(getattr(self.layer, self.name), self.share, self.training)
+        return torch.func.functional_call(self.layer, {self.name: weight}, (x_BLE,))
+
+
+def set_forget_bias(layer: nn.LSTM | LSTM, value: float) -> None:
+    """Start an LSTM layer with this bias of its forget gate, so that it remembers before it has learned to [3]_."""
+    with torch.no_grad():
+        if isinstance(layer, LSTM):
+            layer.bias_G[layer.hidden : 2 * layer.hidden] = value
+        else:
+            forget = slice(layer.hidden_size, 2 * layer.hidden_size)
+            layer.get_parameter("bias_ih_l0")[forget] = value
+            # torch has two biases that only ever act as their sum.
+            layer.get_parameter("bias_hh_l0")[forget] = 0.0

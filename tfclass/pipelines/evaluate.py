@@ -1,0 +1,129 @@
+"""Bundle and table to report."""
+
+import logging
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from tfclass.bundle.answers import answer, calling_of, choose_channel
+from tfclass.bundle.bundle import Bundle, find_bundle, load_bundle
+from tfclass.config import Channel, CorpusConfig, EvaluateConfig, to_mapping
+from tfclass.data.split import assign_splits, select_split
+from tfclass.data.table import LabelledProteins, read_table
+from tfclass.environment import describe, prepare
+from tfclass.evaluation.baselines import Homologues, LeftOut, all_baselines, find_homologues
+from tfclass.evaluation.report import REPORT_FOLDER, Report, Rivals, write_report
+from tfclass.evaluation.scored import Scored
+from tfclass.io.folders import check_replaceable
+from tfclass.pipelines.commands import command_of
+from tfclass.pipelines.descriptions import describe_evaluation
+from tfclass.pipelines.provenance import check_unseen, remembered_split
+from tfclass.tracking.experiment import SCORES, VALIDATION, group_of
+from tfclass.tracking.reports import set_aside
+from tfclass.tracking.tracker import tracked
+
+_log = logging.getLogger(__name__)
+_TRAINED_ON = "the proteins scored are those that are trained on"
+_SWITCHED_OFF = "evaluation.baselines is false; set it to true"
+
+
+def evaluate_bundle(config: EvaluateConfig) -> Report:
+    """Score a bundle on one split of a labelled table and write the report.
+
+    Parameters
+    ----------
+    config : EvaluateConfig
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    TfclassError
+        The bundle, the corpus or the report folder is at fault, or MMseqs2 failed.
+    """
+    started = time.monotonic()
+    device = prepare(config.runtime)
+    check_replaceable(Path(config.report), REPORT_FOLDER)
+    bundle = load_bundle(find_bundle(config.bundle))
+    channel = choose_channel(bundle, config.evidence)
+    calling = calling_of(bundle, channel)
+    corpus = _with_classes(config.corpus, bundle)
+    table = read_table(corpus, bundle.vocabulary)
+    config = replace(config, split=remembered_split(bundle, table, config.split))
+    proteins = assign_splits(table, config.split, corpus.path)
+    test = select_split(proteins, config.evaluation.split, corpus.path)
+    check_unseen(bundle, table, test, config.evaluation.split, config.split, corpus.path)
+    bundle.model.to(device)
+    scoring_started = time.monotonic()
+    answers = answer(bundle, test.tokens, channel)
+    scoring_seconds = time.monotonic() - scoring_started
+    scored = Scored(answers.probability_NC, test.labels, calling.threshold)
+    rivals = _rivals(config, proteins, test)
+    report = Report.make(config, bundle, channel, calling, proteins, test, scored, rivals, describe(device))
+    report.content["command"] = command_of(config)
+    report.content["residues_per_second"] = round(int(test.lengths.sum()) / max(scoring_seconds, 1e-9), 1)
+    report.content["seconds"] = round(time.monotonic() - started, 1)
+    set_aside(Path(config.report))
+    write_report(report, Path(config.report))
+    _record_evaluation(config, bundle, test, proteins.digest, report)
+    return report
+
+
+def _rivals(config: EvaluateConfig, proteins: LabelledProteins, test: LabelledProteins) -> Rivals:
+    splits = proteins.frame["split"]
+    train, valid = (
+        proteins.select((splits == n).to_numpy()) if (splits == n).any() else None for n in ("train", "valid")
+    )
+    # What is scored cannot be held against itself.
+    if config.evaluation.split == "valid":
+        valid = None
+    if config.evaluation.split == "train":
+        _log.warning("warning: %s: scores are too high", _TRAINED_ON)
+        return Rivals(None, Homologues(None, _TRAINED_ON), {"all": LeftOut("all", "any baseline", _TRAINED_ON)})
+    if not config.evaluation.baselines:
+        unsought = Homologues(None, _SWITCHED_OFF) if train else find_homologues(None, test)
+        return Rivals(train, unsought, {"all": LeftOut("all", "any baseline", _SWITCHED_OFF)})
+    homologues = find_homologues(train, test, threads=torch.get_num_threads())
+    return Rivals(train, homologues, all_baselines(train, valid, test, homologues))
+
+
+def _record_evaluation(
+    config: EvaluateConfig, bundle: Bundle, test: LabelledProteins, digest: str, report: Report
+) -> None:
+    content, split = report.content, config.evaluation.split
+    channel = content["bundle"]["evidence"]
+    name = f"{bundle.name} on {config.corpus.name} {split}, {channel}"
+    tags = {"job": "evaluate", "corpus": config.corpus.name, "network": bundle.network, "bundle": bundle.digest[:12]}
+    tags |= {"model": bundle.name, "split": content["corpus"]["split_policy"], "scored": split, "channel": channel}
+    parent = str(bundle.provenance.get("mlflow_run_id", ""))
+    with tracked(config.tracking, name, tags, parent=parent, journal=Path(config.report)) as tracker:
+        facts = {key: value for key, value in to_mapping(config).items() if key != "tracking"}
+        tracker.configuration(facts | {"evidence": channel})
+        tracker.parameters({k: content[k] for k in ("n_proteins", "prevalence") if content[k] is not None})
+        tracker.dataset(
+            test.frame,
+            source=config.corpus.path,
+            name=f"{config.corpus.name} {split}",
+            context=split,
+            digest=digest,
+        )
+        tracker.metrics(_chosen_on(bundle, channel))
+        scores = {f"{group_of(split)}/{key}": value for key, value in report.numbers().items()}
+        tracker.metrics(scores, bundle=bundle.digest)
+        tracker.description(describe_evaluation(content))
+        tracker.folder(Path(config.report), "report")
+
+
+def _chosen_on(bundle: Bundle, channel: Channel) -> dict[str, float]:
+    """Return the validation scores of a network, so that its row in the table of runs has them beside the others."""
+    scores = bundle.provenance.get("validation", {}) if channel == "network" else {}
+    return {f"{VALIDATION}/{name}": scores[name] for name in SCORES if scores.get(name) is not None}
+
+
+def _with_classes(corpus: CorpusConfig, bundle: Bundle) -> CorpusConfig:
+    # The logits are in the bundle's order, whatever order a configuration names the classes in.
+    return CorpusConfig(**{**to_mapping(corpus), "classes": bundle.classes})

@@ -1,0 +1,106 @@
+"""Table to profiles, and what all that works with them reads."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tfclass.channels.build_profiles import build_library
+from tfclass.channels.regions import read_regions
+from tfclass.config import CorpusConfig
+from tfclass.data.split import select_split
+from tfclass.data.table import LabelledProteins, read_table
+from tfclass.errors import ProfileError, TableError
+from tfclass.io.files import make_folder, whole_file
+from tfclass.limits import MAX_UNPACKED_BYTES, in_words
+from tfclass.pipelines.pseudo_label_rules import EnrichmentRules, with_families
+from tfclass.search.hmmer import Library
+from tfclass.sequences.alphabet import Vocabulary
+
+Progress = Callable[[str, float], None]
+
+
+def build_profiles(
+    table: Path,
+    output: Path,
+    rules: EnrichmentRules,
+    regions: Path | None = None,
+    *,
+    threads: int = 1,
+    on_progress: Progress = lambda *_: None,
+) -> Library:
+    """Make profiles of the transcription factors in a table's training split, and save them.
+
+    Parameters
+    ----------
+    table : Path
+        Two classes, with ``cluster`` and ``split``.
+    output : Path
+    rules : EnrichmentRules
+        Of which the names of families are used.
+    regions : Path, optional
+        Known domains.
+    threads : int
+    on_progress : callable
+        See `build_library`.
+
+    Returns
+    -------
+    Library
+
+    Raises
+    ------
+    TfclassError
+        An input cannot be used, or the output not be written.
+    """
+    proteins = select_split(read_clustered(table), "train", str(table))
+    known = [region for found in (read_regions(regions) if regions else {}).values() for region in found]
+    names = sorted({region.domain for region in known})
+    domains = {name: [region.residues for region in known if region.domain == name] for name in names}
+    named = proteins._replace(frame=with_families(proteins.frame, proteins.is_positive, rules))
+    library = build_library(named, domains, Vocabulary(), threads=threads, on_progress=on_progress)
+    make_folder(output.parent)
+    with whole_file(output) as stream:
+        stream.write(library.to_bytes())
+    return library
+
+
+def read_library(path: Path) -> Library:
+    """Read profiles.
+
+    Raises
+    ------
+    ProfileError
+        The file cannot be read, or has no profiles.
+    """
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(MAX_UNPACKED_BYTES + 1)
+    except OSError as error:
+        found = f"a file that cannot be read ({error.strerror})"
+        raise ProfileError(str(path), found, action="make it with `tfclass profiles build`", path=str(path)) from None
+    if len(content) > MAX_UNPACKED_BYTES:
+        raise ProfileError(str(path), "a larger file", f"at most {in_words(MAX_UNPACKED_BYTES)}", path=str(path))
+    return Library.from_bytes(content, str(path))
+
+
+def read_clustered(table: Path, classes: tuple[str, ...] = ("nonTF", "TF")) -> LabelledProteins:
+    """Read a table labelled with these classes, whose clusters are dealt out to splits.
+
+    Raises
+    ------
+    TableError
+        It cannot be read, lacks the column ``split`` or ``cluster``, or has a cluster in several splits: evidence would
+        be held against relatives of what it was made of.
+    """
+    proteins = read_table(CorpusConfig(path=str(table), classes=classes), Vocabulary())
+    for column in ("split", "cluster"):
+        if column not in proteins.frame or (column == "cluster" and not proteins.clustered):
+            action = f"add it with `tfclass data {column}`"
+            raise TableError(str(table), f"no column {column!r}", "one", action, path=str(table), column=column)
+    frame = proteins.frame
+    if (n_splits := frame.groupby("cluster")["split"].nunique()).max() > 1:
+        cluster = n_splits.idxmax()
+        names = sorted(set(frame.loc[frame["cluster"] == cluster, "split"]))
+        where, found = f"{table}, cluster {cluster!r}", f"proteins in the splits {' and '.join(names)}"
+        action = "deal whole clusters out with `tfclass data split`"
+        raise TableError(where, found, "one split", action, path=str(table), column="split")
+    return proteins

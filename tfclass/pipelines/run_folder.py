@@ -1,0 +1,166 @@
+"""The folder of a training, which has it to itself; and the record in a folder of a training, a sweep or a zoo."""
+
+import contextlib
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tfclass.config import TrainConfig, to_mapping
+from tfclass.errors import CheckpointError
+from tfclass.io.files import make_folder, try_lock, whole_file
+from tfclass.overrides import override
+from tfclass.training.checkpoint import NAME as CHECKPOINT
+from tfclass.training.init_from import Start
+
+_log = logging.getLogger(__name__)
+RUN_FILE = "run.json"
+_MOST_BYTES = 1 << 24
+# What only their configurations have; a folder of one kind is not taken for another.
+_TELLING = {"study": "sweep", "models": "zoo"}
+
+
+def make_run_folder(config: TrainConfig) -> Path:
+    """Make the folder of a training; `CheckpointError` where another one was there before."""
+    folder = Path(config.resume or config.run_dir)
+    make_folder(folder)
+    if not config.resume and (folder / CHECKPOINT).exists():
+        action = f"resume it with {override('resume', str(folder))}, or choose another run_dir"
+        raise CheckpointError(
+            str(folder), "a training that was here before", "an empty folder", action, path=str(folder)
+        )
+    return folder
+
+
+@contextlib.contextmanager
+def alone_in(run_dir: Path) -> Iterator[None]:
+    """Keep a second training out of the folder, whose checkpoints would replace those of the first."""
+    lock = try_lock(run_dir / "training.lock")
+    if lock is None:
+        where, action = str(run_dir), "wait for it, or choose another run_dir"
+        raise CheckpointError(where, "a training that is under way", "none", action, path=where)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def has_checkpoint(config: TrainConfig) -> bool:
+    """Tell whether a training that is resumed has a checkpoint, or was interrupted before the first one.
+
+    Raises
+    ------
+    CheckpointError
+        There is none, and the training is finished.
+    """
+    folder = Path(config.resume)
+    if not config.resume or (folder / CHECKPOINT).exists():
+        return bool(config.resume)
+    if (folder / "bundle").exists():
+        where, action = str(folder / CHECKPOINT), "name the folder of an interrupted run"
+        raise CheckpointError(where, "no checkpoint, and a finished training", action=action, path=where)
+    _log.warning("%s: no checkpoint yet; training starts at the beginning", folder)
+    return False
+
+
+def bundle_folder(config: TrainConfig) -> Path:
+    """Give where the bundle goes."""
+    return Path(config.bundle or Path(config.resume or config.run_dir) / "bundle")
+
+
+def read_record(folder: Path, kind: str = "training") -> dict[str, Any]:
+    """Read what a ``training``, ``sweep`` or ``zoo`` wrote down in its folder; nothing where there is none.
+
+    Raises
+    ------
+    CheckpointError
+        It cannot be read, or is of another kind.
+    """
+    try:
+        content = json.loads(_read(folder / RUN_FILE).decode())
+        kinds = {"config": dict, "mlflow_run_id": str, "start": dict}
+        if (
+            any(not isinstance(content.get(key, kind()), kind) for key, kind in kinds.items())
+            or "config" not in content
+        ):
+            raise ValueError("values of other types")
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        action = "choose another folder, or remove this one"
+        raise CheckpointError(str(folder), f"no readable {RUN_FILE}", action=action, path=str(folder)) from error
+    config = content["config"]
+    found = next((name for key, name in _TELLING.items() if key in config), "training")
+    if found != kind:
+        expected = f"a {kind}'s, or an empty one"
+        raise CheckpointError(str(folder), f"the folder of a {found}", expected, "choose another", path=str(folder))
+    return content
+
+
+def newest_run(folder: Path) -> Path | None:
+    """Find the folder of the training that began last, up to two levels below a folder; None where there is none."""
+    records = [path for pattern in ("*", "*/*") for path in folder.glob(f"{pattern}/{RUN_FILE}") if path.is_file()]
+    for path in sorted(records, key=lambda path: path.stat().st_mtime, reverse=True):
+        # Others, such as those of a sweep, cannot be resumed.
+        with contextlib.suppress(CheckpointError):
+            read_record(path.parent)
+            return path.parent
+    return None
+
+
+def resumed(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration of an interrupted training, for the place where its folder is now.
+
+    A bundle or a table inside the folder is looked for inside it, also where the folder was moved or copied; one
+    elsewhere stays where it was.
+
+    Parameters
+    ----------
+    folder : Path
+        With `record` in it.
+    record : mapping
+        As `read_record` returned it.
+    """
+    before, config = record["config"].get("run_dir"), {**record["config"], "resume": str(folder)}
+
+    def moved(place: Any) -> Any:  # noqa: ANN401 - of whatever type it is, which is checked later
+        if isinstance(place, str) and isinstance(before, str) and Path(place).is_relative_to(before):
+            return str(folder / Path(place).relative_to(before))
+        return place
+
+    config["bundle"] = moved(config.get("bundle", ""))
+    if isinstance(config.get("corpus"), dict):
+        config["corpus"] = config["corpus"] | {"path": moved(config["corpus"].get("path"))}
+    return config
+
+
+def _read(path: Path) -> bytes:
+    """Read a file of at most `_MOST_BYTES`; `ValueError` where it is larger, or a pipe or device, which may not end."""
+    if path.exists() and not path.is_file():
+        raise ValueError("no plain file")
+    with path.open("rb") as stream:
+        content = stream.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise ValueError("too large")
+    return content
+
+
+def write_record(config: TrainConfig, run_id: str, start: Start | None) -> dict[str, Any]:
+    """Write down what is trained, with what start, and its MLflow run; give that."""
+    # Resuming may happen from another folder.
+    saved = to_mapping(config)
+    folder = Path(config.resume or config.run_dir)
+    saved |= {"resume": "", "run_dir": str(folder.resolve()), "bundle": str(bundle_folder(config).resolve())}
+    saved |= {"corpus": saved["corpus"] | {"path": str(Path(config.corpus.path).resolve())}}
+    content = (read_record(folder) if config.resume else {}) | {"mlflow_run_id": run_id, "config": saved}
+    if start:
+        content["start"] = {"sha256": start.digest, "copied": len(start.copied), "fresh": len(start.fresh)}
+    save_record(folder, content)
+    return content
+
+
+def save_record(folder: Path, content: dict[str, Any]) -> None:
+    """Write the record of a folder, in place of what was there."""
+    with whole_file(folder / RUN_FILE) as stream:
+        stream.write(json.dumps(content, indent=1).encode())

@@ -1,0 +1,267 @@
+"""Table to bundle."""
+
+import hashlib
+import json
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from tfclass.bundle.bundle import BUNDLE_FOLDER, Bundle, save_bundle
+from tfclass.bundle.card import model_card
+from tfclass.bundle.description import read_description
+from tfclass.config import TrainConfig, to_mapping
+from tfclass.data.cells import columns_digest
+from tfclass.data.split import assign_splits, check_classes, select_split, split_policy
+from tfclass.data.table import LabelledProteins, read_table
+from tfclass.environment import describe, prepare
+from tfclass.evaluation.calibration_fit import check_calibration, choose_calibration
+from tfclass.evaluation.metrics import Scored, all_metrics
+from tfclass.evaluation.threshold_fit import max_mcc_threshold, operating_points
+from tfclass.io.folders import check_replaceable
+from tfclass.models.embeddings import WordEmbedding
+from tfclass.models.factory import build
+from tfclass.models.forward import logits_of
+from tfclass.models.network import Classifier
+from tfclass.pipelines.commands import command_of
+from tfclass.pipelines.descriptions import describe_training
+from tfclass.pipelines.provenance import training_provenance
+from tfclass.pipelines.run_folder import (
+    alone_in,
+    bundle_folder,
+    has_checkpoint,
+    make_run_folder,
+    read_record,
+    write_record,
+)
+from tfclass.sequences.alphabet import Vocabulary
+from tfclass.tracking.experiment import group_of
+from tfclass.tracking.tracker import Tracker, tracked
+from tfclass.training.checkpoint import Progress
+from tfclass.training.init_from import Start, start_from
+from tfclass.training.losses import check_annotations
+from tfclass.training.memory import check_batches, memory_limit_named
+from tfclass.training.skipgram import pretrain_words
+from tfclass.training.trainer import Hooks, Trainer, class_weights
+
+
+class Trained(NamedTuple):
+    """What `train_and_package` made.
+
+    Attributes
+    ----------
+    bundle : Path
+    history : list of dict of str to float
+        One entry per epoch.
+    validation : dict of str to float
+        Metrics on the validation split, at the fitted calibration and threshold.
+    registered : str
+        What became of the bundle in MLflow's model registry, in words; empty when it was not registered.
+    """
+
+    bundle: Path
+    history: list[dict[str, float]]
+    validation: dict[str, float]
+    registered: str = ""
+
+
+def train_and_package(config: TrainConfig, hooks: Hooks | None = None, parent: str = "") -> Trained:
+    """Train a network on a labelled table and save it as a bundle.
+
+    The test split is not looked at. Everything is recorded in MLflow unless tracking is off.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        With `resume`, the run folder is that one, and the rest must be as it was. Without a checkpoint in it, training
+        starts at the beginning.
+    hooks : Hooks, optional
+    parent : str, optional
+        Id of the MLflow run to show this one under.
+
+    Returns
+    -------
+    Trained
+
+    Raises
+    ------
+    TfclassError
+        The corpus, the configuration, the checkpoint or an output is at fault.
+    Interrupted
+        Training was stopped; it can be resumed from ``run_dir``.
+    """
+    with memory_limit_named(config.training.max_residues):
+        return _train_and_package(config, hooks or Hooks(), parent)
+
+
+def _train_and_package(config: TrainConfig, hooks: Hooks, parent: str) -> Trained:
+    device = prepare(config.runtime)
+    vocabulary = Vocabulary()
+    proteins = read_table(config.corpus, vocabulary, config.model.families, domains=config.model.domains)
+    proteins = assign_splits(proteins, config.split, config.corpus.path)
+    parts = {name: select_split(proteins, name, config.corpus.path) for name in ("train", "valid")}
+    for name, part in parts.items():
+        check_classes(part, name, config.corpus.path)
+    check_annotations(parts["train"], config.model, config.corpus.path)
+    residues = len(parts["train"].labels) * int(parts["train"].lengths.max())
+    check_batches(config.model, config.training.max_residues, residues, device)
+    model = build(config.model, vocabulary, len(proteins.classes)).to(device)
+    resume = has_checkpoint(config)
+    start = None if resume or not config.training.start else start_from(config.training.start, model, vocabulary)
+    # What can be refused is refused now, not after hours of training.
+    check_calibration(config.training.calibration, len(proteins.classes))
+    check_replaceable(bundle_folder(config), BUNDLE_FOLDER)
+    run_dir = make_run_folder(config)
+    previous = str(read_record(run_dir).get("mlflow_run_id", ""))
+    ties: dict[str, Any] = {"resume": previous, "parent": parent, "journal": run_dir}
+    tags = _tags(config, proteins, device)
+    with ExitStack() as stack:
+        stack.enter_context(alone_in(run_dir))
+        if not config.resume:
+            # MLflow may take its time to answer; an interruption from here on can be resumed.
+            write_record(config, "", start)
+        tracker = stack.enter_context(tracked(config.tracking, _run_name(config), tags, **ties, watch=True))
+        # An interrupted run that the store no longer has is a new one there.
+        if not config.resume or tracker.run_id not in ("", previous):
+            record = write_record(config, tracker.run_id, start)
+            _record_start(config, tracker, parts, model, device, record.get("start", {}))
+        seconds = 0.0 if resume else _pretrain(model, config, parts["train"], start, hooks)
+        trainer = Trainer(
+            model,
+            parts["train"],
+            parts["valid"],
+            config.training,
+            vocabulary=vocabulary,
+            seed=config.runtime.seed,
+            folder=run_dir,
+            fingerprint=_fingerprint(config, proteins),
+            hooks=_recording(hooks, tracker),
+            pretraining_seconds=seconds,
+        )
+        progress = trainer.run(resume=resume)
+        trained = _package(config, trainer, progress, proteins, tracker)
+        tracker.metrics({"best_epoch": progress.best_epoch + 1, "best_valid_ap": progress.best_score})
+        _record_end(config, tracker, trained, validation_digest(parts["valid"]))
+    return trained._replace(registered=tracker.said)
+
+
+def _pretrain(
+    model: Classifier, config: TrainConfig, part: LabelledProteins, start: Start | None, hooks: Hooks
+) -> float:
+    """Learn the first vectors of words, where none came with `start`; return the seconds that it took."""
+    embedding = model.embedding
+    is_copied = start is not None and "embedding.weight" in start.copied
+    if config.model.embedding != "skipgram" or is_copied or not isinstance(embedding, WordEmbedding):
+        return 0.0
+    return pretrain_words(embedding, part.tokens, config.training, config.runtime.seed, hooks)
+
+
+def _tags(config: TrainConfig, proteins: LabelledProteins, device: torch.device) -> dict[str, str]:
+    names = {"job": "train", "corpus": config.corpus.name, "network": config.network or config.model.name}
+    names["model"] = _name(config)
+    return names | {"split": split_policy(proteins, config.split), "device": device.type}
+
+
+def _run_name(config: TrainConfig) -> str:
+    return f"{_name(config)} {datetime.now():%H:%M:%S}"
+
+
+def _name(config: TrainConfig) -> str:
+    return config.name or f"{config.corpus.name}-{config.network or config.model.name}"
+
+
+def _fingerprint(config: TrainConfig, proteins: LabelledProteins) -> str:
+    training = {key: value for key, value in to_mapping(config.training).items() if key != "checkpoint_minutes"}
+    parts = [to_mapping(config.model), training, to_mapping(config.split), config.runtime.seed]
+    parts += [proteins.digest, proteins.classes]
+    parts += [proteins.annotations.digest] if proteins.annotations else []
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def validation_digest(part: LabelledProteins) -> str:
+    """Digest of the proteins that a score is of; scores with the same one can be compared."""
+    proteins = columns_digest(part.frame.sort_values("id"), ["id", "sequence", "label"])
+    return hashlib.sha256("\n".join([proteins, *part.classes]).encode()).hexdigest()
+
+
+def _record_start(
+    config: TrainConfig,
+    tracker: Tracker,
+    parts: dict[str, LabelledProteins],
+    model: Classifier,
+    device: torch.device,
+    start: dict[str, Any],
+) -> None:
+    # Places are no properties of the training, and an address may hold a password.
+    places = ("tracking", "run_dir", "bundle", "resume")
+    tracker.configuration({key: value for key, value in to_mapping(config).items() if key not in places})
+    tracker.facts("environment.json", describe(device))
+    if manifest := parts["train"].manifest:
+        tracker.facts("manifest.json", manifest)
+    contexts = {"train": "training", "valid": "validation"}
+    for name, part in parts.items():
+        # MLflow takes data sets of one name and digest for one, and the digest is the whole table's.
+        data_name = f"{config.corpus.name} {name}"
+        tracker.dataset(
+            part.frame, source=config.corpus.path, name=data_name, context=contexts[name], digest=part.digest
+        )
+        tracker.parameters({f"n_{name}": len(part.labels), f"residues_{name}": int(part.lengths.sum())})
+    tracker.parameters({f"start_{key}": value for key, value in start.items()})
+    tracker.parameters({"n_weights": sum(p.numel() for p in model.parameters())})
+
+
+def _record_end(config: TrainConfig, tracker: Tracker, trained: Trained, validation: str) -> None:
+    # Scores belong to the logged model, so that has to be there first.
+    tracker.model(trained.bundle, validation)
+    bundle = read_description(trained.bundle)
+    scores = {f"{group_of('valid')}/{name}": value for name, value in trained.validation.items()}
+    tracker.metrics(scores, bundle=bundle.sha256)
+    tracker.description(describe_training(bundle.provenance, command_of(config), tracker.said))
+
+
+def _recording(hooks: Hooks, tracker: Tracker) -> Hooks:
+    def on_epoch(entry: dict[str, float]) -> None:
+        # The page of a run shows groups in alphabetical order: these curves come before the final scores.
+        values = {f"epoch/{key}": value for key, value in entry.items() if key != "epoch"}
+        tracker.metrics(values, step=int(entry["epoch"]) + 1)
+        hooks.on_epoch(entry)
+
+    return hooks._replace(on_epoch=on_epoch)
+
+
+def _package(
+    config: TrainConfig, trainer: Trainer, progress: Progress, proteins: LabelledProteins, tracker: Tracker
+) -> Trained:
+    validation = trainer.validation
+    logits_NC = logits_of(trainer.model, validation.tokens, config.training.max_residues)
+    weight_C = class_weights(trainer.training, config.training).numpy().astype(float)
+    clusters_N = validation.frame["cluster"].to_numpy(dtype=str)
+    choice = choose_calibration(logits_NC, validation.labels, clusters_N, weight_C, config.training.calibration)
+    probability_NC = choice.calibration.probability(logits_NC)
+    binary = len(proteins.classes) == 2
+    positive_N = validation.is_positive
+    threshold = max_mcc_threshold(probability_NC[:, 1], positive_N) if binary else None
+    scores = all_metrics(Scored(probability_NC, validation.labels, threshold), config.evaluation.n_calibration_bins)
+    best = progress.history[progress.best_epoch]
+    heads = ("family_accuracy", "domain_f1")
+    scores |= {name: best[f"valid_{name}"] for name in heads if f"valid_{name}" in best}
+    provenance = training_provenance(config, trainer, progress, proteins, scores)
+    provenance |= {"calibration": choice.as_json(), "mlflow_run_id": tracker.run_id}
+    if start := read_record(trainer.folder).get("start"):
+        provenance["start"] = start
+    bundle = Bundle(
+        _name(config),
+        trainer.model,
+        config.model,
+        trainer.vocabulary,
+        proteins.classes,
+        choice.calibration,
+        threshold,
+        provenance,
+        operating_points(probability_NC[:, 1], positive_N) if binary else (),
+    )
+    folder = bundle_folder(config)
+    save_bundle(bundle, folder, model_card(bundle))
+    return Trained(folder, progress.history, scores)

@@ -1,1 +1,0 @@
-"""Profile hidden Markov models of what transcription factors share: the second channel of evidence."""

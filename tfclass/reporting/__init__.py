@@ -1,1 +1,0 @@
-"""From scores to a report that a reviewer believes: tables, figures, a page, and the comparison of reports."""

@@ -1,0 +1,1 @@
+"""Programs that compare sequences: MMseqs2 and HMMER, and the profiles that HMMER searches with."""

@@ -1,0 +1,150 @@
+"""What is done to a sequence before the network sees it, the same for training and prediction.
+
+Gene predictors end proteins with ``*``, alignments bring gaps, databases bring B, Z, U. None of that is a reason to
+lose a protein: it is mended by a fixed rule, and the rule is reported with the result.
+"""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tfclass.sequences.alphabet import AMINO_ACIDS, GAP, ILLEGAL, STOP, Vocabulary
+
+# The note on a sequence that is a word by which programs write that there is no value.
+EMPTY_VALUE = "looks_like_empty_value"
+_EMPTY_VALUES = ("NA", "NAN", "NIL", "NONE", "NULL")
+_SHORTEST_NUCLEOTIDE = 30
+_NUCLEOTIDE_SHARE = 0.95
+
+
+class CleanSequence(NamedTuple):
+    """A sequence ready for the network, or the reason why it is not.
+
+    Attributes
+    ----------
+    tokens : ndarray of uint8, shape (L,)
+        Empty when the sequence cannot be used.
+    notes : tuple of str
+        What was done or noticed: ``stop_removed``, ``internal_stops=n``, ``gaps_removed=n``, ``nonstandard=n``,
+        ``looks_like_nucleotide``, ``looks_like_empty_value``.
+    problem : str
+        Why the sequence cannot be used (``empty``, ``illegal '1' at 17``); empty when it can.
+    """
+
+    tokens: npt.NDArray[np.uint8]
+    notes: tuple[str, ...] = ()
+    problem: str = ""
+
+
+def clean(sequence: str, vocabulary: Vocabulary) -> CleanSequence:
+    """Apply the cleaning rules.
+
+    Parameters
+    ----------
+    sequence : str
+        Any text.
+    vocabulary : Vocabulary
+
+    Returns
+    -------
+    CleanSequence
+        Final ``*`` and gaps (``-``, ``.``) are removed, an internal ``*`` becomes X, any other character that is no
+        residue letter is a problem. Positions in a problem are 1-based in the sequence as given.
+
+    Examples
+    --------
+    >>> clean("MK-V*", Vocabulary()).notes
+    ('stop_removed', 'gaps_removed=1')
+    >>> clean("MK1V", Vocabulary()).problem
+    "illegal '1' at 3"
+    """
+    codes = vocabulary.codes(sequence)
+    nonstandard = int(((codes > len(AMINO_ACIDS)) & (codes < GAP)).sum())
+    notes: list[str] = []
+    if codes.size and codes.max() >= GAP:
+        if (codes == ILLEGAL).any():
+            position = int(np.argmax(codes == ILLEGAL))
+            return CleanSequence(codes[:0], (), f"illegal {ascii(sequence[position])} at {position + 1}")
+        codes, notes = _without_gaps_and_stops(codes, vocabulary)
+    if not codes.size:
+        return CleanSequence(codes, tuple(notes), "empty")
+    if nonstandard:
+        notes.append(f"nonstandard={nonstandard}")
+    if _looks_like_nucleotide(codes, vocabulary):
+        notes.append("looks_like_nucleotide")
+    if len(sequence) <= len("NULL") and sequence.upper() in _EMPTY_VALUES:
+        notes.append(EMPTY_VALUE)
+    return CleanSequence(codes, tuple(notes))
+
+
+def uncleaned(sequence: str, vocabulary: Vocabulary) -> str:
+    """Tell what keeps a sequence from being as `clean` leaves it, so that its letters can be compared and counted.
+
+    Returns
+    -------
+    str
+        Empty where nothing does.
+
+    Examples
+    --------
+    >>> uncleaned("MK-V", Vocabulary())
+    'gaps, stops or small letters'
+    """
+    cleaned = clean(sequence, vocabulary)
+    if cleaned.problem or vocabulary.decode(cleaned.tokens) == sequence:
+        return cleaned.problem
+    return "gaps, stops or small letters"
+
+
+def kept_characters(codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Mark the characters of a sequence that `clean` keeps: all but gaps, and stops after the last residue.
+
+    Parameters
+    ----------
+    codes : ndarray of uint8, shape (characters,)
+        From `Vocabulary.codes`.
+
+    Returns
+    -------
+    ndarray of bool, shape (characters,)
+        True L times; so it carries positions in the sequence as given over to the tokens.
+    """
+    kept = codes != GAP
+    residues = np.flatnonzero(kept & (codes != STOP))
+    kept[int(residues[-1]) + 1 if residues.size else 0 :] = False
+    return kept
+
+
+def _without_gaps_and_stops(
+    codes: npt.NDArray[np.uint8], vocabulary: Vocabulary
+) -> tuple[npt.NDArray[np.uint8], list[str]]:
+    notes = []
+    gaps = int((codes == GAP).sum())
+    kept = kept_characters(codes)
+    if gaps + int(kept.sum()) < codes.size:
+        notes.append("stop_removed")
+    codes = codes[kept]
+    internal = int((codes == STOP).sum())
+    if internal:
+        notes.append(f"internal_stops={internal}")
+        codes = np.where(codes == STOP, np.uint8(vocabulary.unknown), codes)
+    if gaps:
+        notes.append(f"gaps_removed={gaps}")
+    return codes, notes
+
+
+def _looks_like_nucleotide(codes: npt.NDArray[np.uint8], vocabulary: Vocabulary) -> bool:
+    if codes.size < _SHORTEST_NUCLEOTIDE:
+        return False
+    # Most proteins fail this, and it is the quickest to tell.
+    if np.count_nonzero(_tokens_of("ACGTUN", vocabulary)[codes]) < _NUCLEOTIDE_SHARE * codes.size:
+        return False
+    return all(_tokens_of(letters, vocabulary)[codes].any() for letters in ("A", "C", "G", "TU"))
+
+
+@functools.cache
+def _tokens_of(letters: str, vocabulary: Vocabulary) -> npt.NDArray[np.bool_]:
+    """Mark the tokens of some letters; shape (V,)."""
+    return np.array([False, *(letter in letters for letter in vocabulary.letters)])

@@ -1,0 +1,239 @@
+r"""Text becomes records.
+
+A ``>`` anywhere but in a header begins a record. Most parsers ask for the beginning of a line, and then lose a record
+where files were joined and the first lacks its last line end (``...VAA>b``): its letters, or the reason to skip it, go
+to the record before. No sequence holds a ``>``, so nothing is lost by this rule, and both records carry a note.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tfclass.errors import FastaError
+from tfclass.sequences.pir import LOOK_CHARACTERS, has_title, like_pir
+
+# The longest known protein, PKZILLA-1 (doi:10.1126/science.ado3290), has 45,212 residues; the network takes 1.4 KB of
+# memory for each.
+MAX_LENGTH = 200_000
+LONGEST_HEADER = 1_000_000
+# Characters after which a record is taken for one that never ends: a whole human genome has fewer.
+_ENDLESS = 4_000_000_000
+# Each of several files that were joined may begin with one.
+_BYTE_ORDER_MARK = "\ufeff"
+# What no line of text can show: control characters, and bytes that are no UTF-8 (read as lone surrogates).
+_UNREADABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_LIKE_ESCAPE = re.compile(r"\\x[0-9a-f]{2}|\\u[0-9a-f]{4}")
+
+
+class Record(NamedTuple):
+    """One FASTA record, as written.
+
+    Attributes
+    ----------
+    id : str
+        The header up to the first white space; empty when the header is. Bytes that are no UTF-8, and control
+        characters, are backslash escapes; see `readable`.
+    description : str
+        The whole header without ``>``.
+    sequence : str
+        The sequence lines joined, without white space; letters are not changed.
+    notes : tuple of str
+        What was noticed: ``header_within_line`` where the record begins or ends inside a line, ``id_escaped``.
+    problem : str
+        Why the sequence was not kept: ``longer_than=200000``, the most characters that are allowed. Else empty.
+    left_out : int
+        Characters that were not kept.
+    """
+
+    id: str
+    description: str
+    sequence: str
+    notes: tuple[str, ...] = ()
+    problem: str = ""
+    left_out: int = 0
+
+
+def readable(name: str) -> str:
+    r"""Write what cannot be shown as backslash escapes; two different names never become one.
+
+    Parameters
+    ----------
+    name : str
+        Bytes that are no UTF-8 are lone surrogates, as Python's ``surrogateescape`` reads them.
+
+    Returns
+    -------
+    str
+        `name` itself where there is nothing to escape. Else its backslashes are doubled, also those of a name
+        that looks as if it were escaped, which could be taken for another one.
+
+    Examples
+    --------
+    >>> readable(b"lat\xe9".decode("utf-8", "surrogateescape"))
+    'lat\\xe9'
+    """
+    if name.isprintable() and "\\" not in name:
+        # Nearly every name, and the quickest to find out.
+        return name
+    if not _UNREADABLE.search(name) and not _LIKE_ESCAPE.search(name):
+        return name
+    return _UNREADABLE.sub(_escape, name.replace("\\", "\\\\"))
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    # Above ASCII, \x stands for a byte that is no UTF-8.
+    return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}"
+
+
+class FastaParser:
+    """Turns blocks of text into records.
+
+    Parameters
+    ----------
+    name : str
+        Of the input, for messages.
+    max_length : int
+        Most characters of a sequence.
+    line : int
+        Number of the line that the text begins with.
+    """
+
+    def __init__(self, name: str, max_length: int = MAX_LENGTH, line: int = 1) -> None:
+        self._name, self._max_length, self._line = name, max_length, line
+        self._block, self._position = "", 0
+        self._line_open = False
+        self._begin()
+
+    def feed(self, block: str) -> Iterator[Record]:
+        r"""Take the next part of the text, cut anywhere; yield the records that end in it.
+
+        Parameters
+        ----------
+        block : str
+            Line ends are ``\n``. The first block is what follows the first ``>``.
+
+        Yields
+        ------
+        Record
+
+        Raises
+        ------
+        FastaError
+            A PIR record, whose title would be taken for residues; a run of NUL bytes, as tar archives and damaged
+            files have; a header or a record without end.
+        """
+        self._block, self._position = block, 0
+        # One NUL is looked for first: it is much quicker.
+        nul = block.find("\0\0") if "\0" in block else -1
+        limit = len(block) if nul < 0 else nul
+        while True:
+            if self._in_header and not self._header:
+                yield from self._whole_records(limit)
+            end = block.find("\n" if self._in_header else ">", self._position, limit)
+            part = block[self._position : limit if end < 0 else end]
+            (self._take_header if self._in_header else self._take_sequence)(part)
+            if end < 0:
+                break
+            if self._in_header:
+                self._in_header = False
+                if like_pir("".join(self._header)):
+                    self._pir_line = self._line_here()
+            else:
+                yield self._finished()
+            self._position = end + 1
+        if nul >= 0:
+            self._position = nul
+            raise self._error("NUL bytes, as in a tar archive or a damaged file", "text", "is the file complete?")
+        self._line += block.count("\n")
+
+    def last(self) -> Record:
+        """Return the record that the end of the text ends."""
+        self._line_open = False
+        return self._finished()
+
+    def _begin(self) -> None:
+        self._in_header = True
+        # Whether the record begins in a line that has residues, and whether the line that is being read has some.
+        self._within_line, self._line_open = self._line_open, False
+        self._header: list[str] = []
+        self._sequence: list[str] = []
+        self._header_length = self._length = self._characters = 0
+        # Of a header as in PIR its line, else 0; and the beginning of what follows it.
+        self._pir_line, self._pir_start = 0, ""
+
+    def _whole_records(self, limit: int) -> Iterator[Record]:
+        """Yield the records that begin and end in the block: nearly all of them, and so the quick way."""
+        block = self._block
+        while True:
+            newline = block.find("\n", self._position, limit)
+            end = block.find(">", newline, limit) if newline >= 0 else -1
+            if end < 0:
+                return
+            header, part = block[self._position : newline], block[newline + 1 : end]
+            if like_pir(header):
+                self._refuse_pir(header, part, part.rstrip().endswith("*"), self._line_here())
+            self._line_open = not part.endswith("\n") and _ends_within_line(part)
+            residues = "".join(part.split())
+            if not residues.isascii():
+                residues = residues.replace(_BYTE_ORDER_MARK, "")
+            yield self._record(header, residues, len(residues))
+            self._position, self._within_line, self._line_open = end + 1, self._line_open, False
+
+    def _take_header(self, part: str) -> None:
+        self._header.append(part)
+        self._header_length += len(part)
+        if self._header_length > LONGEST_HEADER:
+            found = f"a header of more than {LONGEST_HEADER:,} characters"
+            raise self._error(found, "a line of text", "are the line ends lost?")
+
+    def _take_sequence(self, part: str) -> None:
+        residues = "".join(part.split()).replace(_BYTE_ORDER_MARK, "")
+        self._line_open = _ends_within_line(part) or (self._line_open and "\n" not in part)
+        if self._pir_line:
+            self._pir_start += part[: LOOK_CHARACTERS - len(self._pir_start)]
+        self._length += len(residues)
+        self._characters += len(part)
+        if self._length <= self._max_length:
+            self._sequence.append(residues)
+        else:
+            self._sequence.clear()
+        if self._characters > _ENDLESS:
+            raise self._error(f"a record that has not ended after {_ENDLESS:,} characters", "proteins")
+
+    def _finished(self) -> Record:
+        header, residues = "".join(self._header), "".join(self._sequence)
+        if self._pir_line:
+            self._refuse_pir(header, self._pir_start, residues.endswith("*"), self._pir_line)
+        record = self._record(header, residues, self._length)
+        self._begin()
+        return record
+
+    def _record(self, header: str, residues: str, length: int) -> Record:
+        header = header.rstrip()
+        written = (header.split(None, 1) or [""])[0]
+        name = readable(written)
+        notes = ("header_within_line",) if self._within_line or self._line_open else ()
+        if name is not written:
+            notes = (*notes, "id_escaped")
+        if length > self._max_length:
+            return Record(name, header, "", notes, f"longer_than={self._max_length}", length)
+        return Record(name, header, residues, notes)
+
+    def _refuse_pir(self, header: str, start: str, ends_in_star: bool, line: int) -> None:
+        if has_title(start, ends_in_star):
+            found = f"what looks like a PIR record ({'>' + header[:40]!r}), whose second line is a title"
+            raise self._error(found, "FASTA", "convert it, or take the part up to ';' from the ids", line)
+
+    def _line_here(self) -> int:
+        return self._line + self._block.count("\n", 0, self._position)
+
+    def _error(self, found: str, expected: str, action: str = "", line: int = 0) -> FastaError:
+        line = line or self._line_here()
+        return FastaError(f"{self._name}, line {line}", found, expected, action, path=self._name, line=line)
+
+
+def _ends_within_line(part: str) -> bool:
+    return bool(part[part.rfind("\n") + 1 :].strip(" \t" + _BYTE_ORDER_MARK))
