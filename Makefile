@@ -158,7 +158,8 @@ test: $(VENV)/.installed-test ## Run the tests, on up to four cores
 lint: $(VENV)/.installed-test ## Check style, types and imports between packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m numpydoc lint $$(find tfclass -name '*.py')
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 bench: $(VENV)/.installed ## Run every benchmark of speed and memory

@@ -27,7 +27,7 @@ from tfclass.cli.profiles import read_rules
 from tfclass.inference.domains import domain_ranges
 from tfclass.models.forward import MAX_RESIDUES, Scores, scores_of
 from tfclass.search.mmseqs import SENSITIVITY, search
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 from tfclass.sequences.cleaning import clean
 
 Tokens = list[npt.NDArray[np.uint8]]
@@ -110,12 +110,12 @@ def read(path: Path, split: str) -> pd.DataFrame:
 
 
 def scored(bundle: Bundle, sequences: Iterable[str]) -> Scores:
-    return scores_of(bundle.model, tokens(sequences, bundle.vocabulary), MAX_RESIDUES)
+    return scores_of(bundle.model, tokens(sequences, bundle.alphabet), MAX_RESIDUES)
 
 
-def tokens(sequences: Iterable[str], vocabulary: Vocabulary | None = None) -> Tokens:
-    vocabulary = vocabulary or Vocabulary()
-    return [clean(sequence, vocabulary).tokens for sequence in sequences]
+def tokens(sequences: Iterable[str], alphabet: Alphabet | None = None) -> Tokens:
+    alphabet = alphabet or Alphabet()
+    return [clean(sequence, alphabet).tokens for sequence in sequences]
 
 
 def marked(ranges: Iterable[tuple[int, int]], length: int) -> npt.NDArray[np.bool_]:

@@ -28,7 +28,7 @@ from tfclass.models.encoders import Recurrent
 from tfclass.models.factory import build
 from tfclass.models.lstm import LSTM, lstm_step
 from tfclass.models.network import Classifier
-from tfclass.sequences.alphabet import AMINO_ACIDS, Vocabulary
+from tfclass.sequences.alphabet import AMINO_ACIDS, Alphabet
 
 KINDS = "KE"
 BACKGROUND = "".join(letter for letter in AMINO_ACIDS if letter not in KINDS)
@@ -126,7 +126,7 @@ def main():
 
 def make_batch(distance: int, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Draw sequences, every background with all four pairs; tokens_BL and labels_B, 1 where the pair is alike."""
-    background, kinds = (torch.tensor(list(Vocabulary().encode(letters))) for letters in (BACKGROUND, KINDS))
+    background, kinds = (torch.tensor(list(Alphabet().encode(letters))) for letters in (BACKGROUND, KINDS))
     drawn = torch.randint(len(background), (size // 4, LEAD + distance + 1), generator=generator)
     tokens_BL = background[drawn].repeat(4, 1)
     pairs_B2 = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]]).repeat_interleave(size // 4, dim=0)
@@ -152,7 +152,7 @@ def make_network(kind: Kind, distance: int, seed: int) -> Classifier:
         head_hidden=H,
         dropout=0.0,
     )
-    model = build(config, Vocabulary(), n_classes=2)
+    model = build(config, Alphabet(), n_classes=2)
     if kind.start == "memory":
         start_with_memory(recurrent_layer(model), math.log(distance))
     return model

@@ -32,7 +32,7 @@ from tfclass.config import ModelConfig, from_mapping
 from tfclass.models.factory import build
 from tfclass.models.forward import MAX_RESIDUES, logits_of
 from tfclass.models.network import Classifier
-from tfclass.sequences.alphabet import AMINO_ACIDS, Vocabulary
+from tfclass.sequences.alphabet import AMINO_ACIDS, Alphabet
 from tfclass.sequences.batching import Tokens, collate
 
 MODELS = sorted(file.name.removesuffix(".yaml") for file in (files("tfclass.conf") / "model").iterdir())
@@ -89,7 +89,7 @@ def measure(name: str, task: str, length: int) -> dict[str, float]:
         composed = OmegaConf.to_container(compose("train", [f"model={name}"]).model)
     assert isinstance(composed, dict)
     torch.manual_seed(0)
-    model = build(from_mapping(ModelConfig, {str(key): value for key, value in composed.items()}), Vocabulary(), 2)
+    model = build(from_mapping(ModelConfig, {str(key): value for key, value in composed.items()}), Alphabet(), 2)
     protein = np.random.default_rng(0).integers(1, len(AMINO_ACIDS) + 1, size=length).astype(np.uint8)
 
     before = psutil.Process().memory_info().rss

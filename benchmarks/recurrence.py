@@ -21,7 +21,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from tfclass.config import ModelConfig, StemConfig
 from tfclass.models.encoders import Recurrent, length_mask
 from tfclass.models.factory import build
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 
 B, H = 64, 128
 SHORTEST, LONGEST = 300, 400
@@ -115,7 +115,7 @@ def compare_models(title: str, models: dict[str, ModelConfig], lengths_B: Tensor
     residues = int(lengths_B.sum())
     tokens_BL = torch.randint(1, 21, (B, int(lengths_B.max())))
     tokens_BL[~length_mask(lengths_B, tokens_BL.shape[1])] = 0
-    built = [build(config, Vocabulary(), n_classes=2) for config in models.values()]
+    built = [build(config, Alphabet(), n_classes=2) for config in models.values()]
     training = [lambda m=m: m(tokens_BL, lengths_B).sum().backward() for m in built]
     print_rates(f"{title}, training", models, residues, median_seconds(training, repeats))
     inference = [lambda m=m: infer(m, tokens_BL, lengths_B) for m in built]

@@ -22,7 +22,7 @@ from tfclass.data.split import assign_splits, select_split
 from tfclass.data.table import LabelledProteins, read_table
 from tfclass.evaluation.baselines import Baseline, find_homologues, kmer_regression, top_hit
 from tfclass.search.mmseqs import MAX_E_VALUE
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 
 POLICIES = ("cluster", "random")
 
@@ -46,7 +46,7 @@ def main():
         print("TFCLASS_REAL_DATA does not name a folder with corpus.tsv.gz; nothing to compare")
         sys.exit(0)
     path = str(Path(folder) / "corpus.tsv.gz")
-    proteins = read_table(CorpusConfig(path=path), Vocabulary())
+    proteins = read_table(CorpusConfig(path=path), Alphabet())
     outcomes = {}
     for policy in POLICIES:
         split = assign_splits(proteins, SplitConfig(policy=policy, seed=options.seed), path)

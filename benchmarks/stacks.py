@@ -28,7 +28,7 @@ from tfclass.models.factory import build
 from tfclass.models.network import Classifier
 from tfclass.models.stacks import ConvolutionLayer, StackStem
 from tfclass.models.stems import max_pooled
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 from tfclass.sequences.batching import Batch, collate, shuffled_batches
 
 STACKS = ((4, 4, 16), (12, 8, 4), (16, 4, 4), (6, 6, 12))
@@ -63,7 +63,7 @@ def main() -> None:
 def deepreg(dropout: float) -> Classifier:
     torch.manual_seed(0)
     stem = StemConfig(name="stacks", stacks=STACKS, pool=2)
-    return build(ModelConfig(embedding="one_hot", stem=stem, hidden=128, dropout=dropout), Vocabulary(), 2)
+    return build(ModelConfig(embedding="one_hot", stem=stem, hidden=128, dropout=dropout), Alphabet(), 2)
 
 
 def random_batches(n: int) -> list[Batch]:

@@ -22,7 +22,7 @@ from tfclass.config import CorpusConfig, ModelConfig, TrainingConfig
 from tfclass.data.split import select_split
 from tfclass.data.table import read_table
 from tfclass.models.factory import build
-from tfclass.sequences.alphabet import AMINO_ACIDS, Vocabulary
+from tfclass.sequences.alphabet import AMINO_ACIDS, Alphabet
 from tfclass.training.trainer import Trainer
 
 # Of each way, `training.amp` and what torch reads when it starts.
@@ -61,12 +61,12 @@ def random_proteins(n: int) -> pd.DataFrame:
 def epoch(folder: Path, amp: str) -> tuple[float, float]:
     """Train for one epoch; give residues per second of the steps, and the mean loss."""
     torch.manual_seed(0)
-    vocabulary = Vocabulary()
-    proteins = read_table(CorpusConfig(path=str(folder / "random.tsv")), vocabulary)
-    model = build(ModelConfig(), vocabulary, len(proteins.classes))
+    alphabet = Alphabet()
+    proteins = read_table(CorpusConfig(path=str(folder / "random.tsv")), alphabet)
+    model = build(ModelConfig(), alphabet, len(proteins.classes))
     training, validation = (select_split(proteins, name, "random.tsv") for name in ("train", "valid"))
     config = TrainingConfig(epochs=1, amp=amp)  # type: ignore[arg-type]
-    trainer = Trainer(model, training, validation, config, vocabulary=vocabulary, seed=0, folder=folder)
+    trainer = Trainer(model, training, validation, config, alphabet=alphabet, seed=0, folder=folder)
     entry = trainer.run().history[0]
     return entry["train_residues_per_second"], entry["train_loss"]
 

@@ -25,7 +25,7 @@ from tfclass.evaluation.stacking_fit import fit_combiners, profile_terms
 from tfclass.models.factory import build
 from tfclass.models.forward import scores_of
 from tfclass.search.hmmer import Library, Profile
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 
 # A network small enough to train in a test, with every part of the real one.
 SMALL = ModelConfig(embedding_dim=8, stem=StemConfig(channels=12, kernel=5, pool=2), hidden=6, dropout=0.1)
@@ -71,8 +71,8 @@ def empty_store(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def vocabulary():
-    return Vocabulary()
+def alphabet():
+    return Alphabet()
 
 
 @pytest.fixture(scope="session")
@@ -84,11 +84,11 @@ def demo_table(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def small_bundle(vocabulary):
+def small_bundle(alphabet):
     """An untrained binary bundle, not saved."""
     torch.manual_seed(0)
-    model = build(SMALL, vocabulary, n_classes=2).eval()
-    return Bundle("small", model, SMALL, vocabulary, ("nonTF", "TF"), Calibration(1.5, (0.0, 0.0)), 0.5, {})
+    model = build(SMALL, alphabet, n_classes=2).eval()
+    return Bundle("small", model, SMALL, alphabet, ("nonTF", "TF"), Calibration(1.5, (0.0, 0.0)), 0.5, {})
 
 
 @pytest.fixture(scope="session")
@@ -113,21 +113,21 @@ def library(demo_table):
 
 
 @pytest.fixture(scope="session")
-def witnesses(demo_table, library, vocabulary):
+def witnesses(demo_table, library, alphabet):
     """An untrained bundle with heads, profiles and both readings of them, fitted on the demo corpus; not saved."""
     frame = pd.read_csv(demo_table, sep="\t", keep_default_na=False)
-    tokens, positive_N = [vocabulary.encode(s) for s in frame["sequence"]], (frame["label"] == "TF").to_numpy()
+    tokens, positive_N = [alphabet.encode(s) for s in frame["sequence"]], (frame["label"] == "TF").to_numpy()
     config = replace(SMALL, families=("bHLH", "bZIP", "Zinc cluster/other"), domains=True)
     torch.manual_seed(0)
-    model = build(config, vocabulary, n_classes=2).eval()
+    model = build(config, alphabet, n_classes=2).eval()
     scores = scores_of(model, tokens, 20_000)
     with torch.no_grad():
         # Untrained heads say the same of everything; now they differ from protein to protein, and along each.
         model.domain_head.bias -= float(np.median(np.concatenate(scores.domains)))
         model.family_head.bias -= torch.tensor(scores.family_NK.mean(axis=0))
         model.head.bias -= torch.tensor(np.median(scores.logits_NC, axis=0))
-    plain = Bundle("witnesses", model, config, vocabulary, ("nonTF", "TF"), Calibration(0.05, (0.0, 0.0)), 0.5, {})
-    network_NC, evidence = answer(plain, tokens, "network").network_NC, library.search(tokens, vocabulary)
+    plain = Bundle("witnesses", model, config, alphabet, ("nonTF", "TF"), Calibration(0.05, (0.0, 0.0)), 0.5, {})
+    network_NC, evidence = answer(plain, tokens, "network").network_NC, library.search(tokens, alphabet)
     terms_KJ = profile_terms(library, evidence, positive_N, frame["cluster"].to_numpy())
     combiners = fit_combiners(found_of(network_NC, evidence, None), positive_N, terms_KJ)
     calibration = replace(plain.calibration, prevalence=float(positive_N.mean()))
@@ -143,16 +143,16 @@ def witnesses_folder(witnesses, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def relatives(witnesses, demo_table, vocabulary):
+def relatives(witnesses, demo_table, alphabet):
     """The same with a reference, the training split of the demo corpus, and all readings fitted on valid; not saved."""
     frame = pd.read_csv(demo_table, sep="\t", keep_default_na=False)
-    tokens, positive_N = [vocabulary.encode(s) for s in frame["sequence"]], (frame["label"] == "TF").to_numpy()
+    tokens, positive_N = [alphabet.encode(s) for s in frame["sequence"]], (frame["label"] == "TF").to_numpy()
     train, valid = (np.flatnonzero(frame["split"] == name) for name in ("train", "valid"))
     targets = [tokens[i] for i in train]
     reference = Reference(tuple(frame["id"].iloc[train]), targets, positive_N[train].astype(np.int64))
     queries = [tokens[i] for i in valid]
     network_NC = answer(witnesses, queries, "network").network_NC
-    evidence, homologues = witnesses.profiles.search(queries, vocabulary), reference.search(queries, vocabulary)
+    evidence, homologues = witnesses.profiles.search(queries, alphabet), reference.search(queries, alphabet)
     terms_KJ = profile_terms(witnesses.profiles, evidence, positive_N[valid], frame["cluster"].iloc[valid].to_numpy())
     combiners = fit_combiners(found_of(network_NC, evidence, homologues), positive_N[valid], terms_KJ)
     return replace(witnesses, name="relatives", reference=reference, combiners=combiners)

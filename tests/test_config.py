@@ -29,7 +29,7 @@ from tfclass.config_errors import unknown_key
 from tfclass.errors import ConfigError
 from tfclass.models.factory import build
 from tfclass.pipelines.search import SweepConfig
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 
 CONF = Path(__file__).parents[1] / "conf"
 # What a study searches is tested with the sweeps.
@@ -53,7 +53,7 @@ def composed(name, kind, *overrides):
 def test_every_file_that_ships_trains(group, option):
     needed = ["corpus.path=x.tsv"] if option in ("table", "pretrained", "pretrained_start", "rival") else []
     config = composed("train", TrainConfig, f"{group}={option}", *needed)
-    build(config.model, Vocabulary(), 2)
+    build(config.model, Alphabet(), 2)
     assert to_mapping(config)["run_dir"] == "somewhere"
 
 

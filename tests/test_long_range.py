@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from scipy.special import expit
 
 from tfclass.models.lstm import LSTM
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "long_range.py"
 
@@ -31,7 +31,7 @@ long_range = load_script()
 def test_the_label_says_whether_the_two_are_alike_and_they_are_this_far_apart(distance):
     tokens_BL, labels_B = long_range.make_batch(distance, 400, torch.Generator().manual_seed(0))
     for tokens_L, label in zip(tokens_BL.numpy().astype(np.uint8), labels_B, strict=True):
-        sequence = Vocabulary().decode(tokens_L)
+        sequence = Alphabet().decode(tokens_L)
         first, second = (place for place, letter in enumerate(sequence) if letter in "KE")
         assert second - first == distance
         assert second == len(sequence) - 1
@@ -43,7 +43,7 @@ def test_no_single_residue_and_no_background_says_anything_about_the_label():
     rows = [tuple(row) for row in tokens_BL.tolist()]
     informative = {long_range.LEAD, long_range.LEAD + 6}
     # Brute force: for every position, and every letter there, half of the labels are 1.
-    for position, letter in product(range(tokens_BL.shape[1]), range(Vocabulary().size)):
+    for position, letter in product(range(tokens_BL.shape[1]), range(Alphabet().size)):
         here = labels_B[tokens_BL[:, position] == letter].float()
         assert len(here) == 0 or here.mean() == 0.5
     # The same with all that is not the pair taken together.

@@ -264,10 +264,6 @@ def from_mapping(kind: type[T], values: Mapping[str, Any], where: str = "") -> T
     where : str, optional
         Prefix for the keys in messages.
 
-    Returns
-    -------
-    kind
-
     Raises
     ------
     ConfigError

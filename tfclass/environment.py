@@ -22,10 +22,6 @@ def prepare(config: RuntimeConfig) -> torch.device:
     config : RuntimeConfig
         `threads` 0 leaves torch's choice; more than the machine has cores count as all of them.
 
-    Returns
-    -------
-    torch.device
-
     Raises
     ------
     ConfigError

@@ -37,12 +37,12 @@ class TfclassError(Exception):
 
     exit_code = 2
 
-    def __init__(self, where: str, found: str, expected: str = "", action: str = "", **facts: Any) -> None:  # noqa: ANN401
+    def __init__(self, where: str, found: str = "", expected: str = "", action: str = "", **facts: Any) -> None:  # noqa: ANN401
         self.where, self.found, self.expected, self.action, self.facts = where, found, expected, action, facts
         super().__init__(where, found, expected, action)
 
     def __str__(self) -> str:
-        parts = [f"{self.where}: found {self.found}"]
+        parts = [f"{self.where}: found {self.found}" if self.found else self.where]
         parts += [f"expected {self.expected}"] if self.expected else []
         parts += [self.action] if self.action else []
         # A library's message may run over lines; a path may well hold two spaces.

@@ -14,10 +14,6 @@ _ESCAPED = re.compile(r'(\\*)("|\$\{|\Z)')
 def for_hydra(value: Any) -> str:  # noqa: ANN401
     r"""Write a value as Hydra reads it.
 
-    Parameters
-    ----------
-    value : None, bool, int, float, str, or a list or tuple of them
-
     Returns
     -------
     str

@@ -36,8 +36,8 @@ def frame(demo_table):
 
 
 @pytest.fixture(scope="module")
-def tokens(frame, vocabulary):
-    return [vocabulary.encode(sequence) for sequence in frame["sequence"]]
+def tokens(frame, alphabet):
+    return [alphabet.encode(sequence) for sequence in frame["sequence"]]
 
 
 @pytest.fixture(scope="module")
@@ -325,10 +325,10 @@ class TestCombiner:
         with pytest.raises(ValidationError, match=message):
             TypeAdapter(Combiner).validate_python(whole | values)
 
-    def test_both_readings_find_the_generated_transcription_factors(self, witnesses, demo_table, vocabulary):
+    def test_both_readings_find_the_generated_transcription_factors(self, witnesses, demo_table, alphabet):
         frame = pd.read_csv(demo_table, sep="\t", keep_default_na=False)
         positive_N = (frame["label"] == "TF").to_numpy()
-        tokens = [vocabulary.encode(s) for s in frame["sequence"]]
+        tokens = [alphabet.encode(s) for s in frame["sequence"]]
         for channel in ("profile", "combined"):
             calling = calling_of(witnesses, channel)
             probability_N = answer(witnesses, tokens, channel).probability_NC[:, 1]

@@ -47,8 +47,8 @@ def change(folder, **values) -> None:
     path.write_bytes(sealed({key: value for key, value in description.items() if value != "DROP"}))
 
 
-def logits(model, vocabulary) -> torch.Tensor:
-    batch = collate([vocabulary.encode(s) for s in ("MKVLAWWCHHC", "M", "ACDEFGHIKLMNPQRSTVWYBJOUXZ" * 9)])
+def logits(model, alphabet) -> torch.Tensor:
+    batch = collate([alphabet.encode(s) for s in ("MKVLAWWCHHC", "M", "ACDEFGHIKLMNPQRSTVWYBJOUXZ" * 9)])
     with torch.no_grad():
         return model(*batch)
 
@@ -57,14 +57,14 @@ def test_a_saved_bundle_has_three_files(small_bundle_folder):
     assert sorted(path.name for path in small_bundle_folder.iterdir()) == FILES
 
 
-def test_loading_gives_bit_equal_logits(small_bundle, small_bundle_folder, vocabulary):
+def test_loading_gives_bit_equal_logits(small_bundle, small_bundle_folder, alphabet):
     loaded = load_bundle(small_bundle_folder)
-    assert torch.equal(logits(small_bundle.model, vocabulary), logits(loaded.model, vocabulary))
+    assert torch.equal(logits(small_bundle.model, alphabet), logits(loaded.model, alphabet))
 
 
 def test_loading_gives_back_everything_else(small_bundle, small_bundle_folder):
     loaded = load_bundle(small_bundle_folder)
-    for part in ("name", "config", "vocabulary", "classes", "calibration", "threshold", "provenance"):
+    for part in ("name", "config", "alphabet", "classes", "calibration", "threshold", "provenance"):
         assert getattr(loaded, part) == getattr(small_bundle, part), part
     assert not loaded.model.training
     assert loaded.digest == json.loads((small_bundle_folder / "bundle.json").read_text())["sha256"]

@@ -37,14 +37,14 @@ def described(folder):
     return json.loads((folder / "bundle.json").read_text())
 
 
-def test_it_has_four_files_and_comes_back_as_it_was(witnesses, witnesses_folder, vocabulary):
+def test_it_has_four_files_and_comes_back_as_it_was(witnesses, witnesses_folder, alphabet):
     assert sorted(path.name for path in witnesses_folder.iterdir()) == FILES
     loaded = load_bundle(witnesses_folder)
     assert loaded.combiners == witnesses.combiners
     assert loaded.config.families == ("bHLH", "bZIP", "Zinc cluster/other")
     ours, theirs = loaded.profiles.profiles, witnesses.profiles.profiles
     assert [(p.name, p.family, p.threshold) for p in ours] == [(p.name, p.family, p.threshold) for p in theirs]
-    tokens = [vocabulary.encode(s) for s in ("MKVLAWWCHHC", "YKCPECGKSFSRSDHLARHIRTHTGEKPYKCPECGKSFSRSDHLARHIRTH")]
+    tokens = [alphabet.encode(s) for s in ("MKVLAWWCHHC", "YKCPECGKSFSRSDHLARHIRTHTGEKPYKCPECGKSFSRSDHLARHIRTH")]
     for channel in ("network", "profile", "combined"):
         before, after = answer(witnesses, tokens, channel), answer(loaded, tokens, channel)
         np.testing.assert_array_equal(after.probability_NC, before.probability_NC)
@@ -85,9 +85,9 @@ class TestSchema:
         save_bundle(loaded, tmp_path / "new", "# small\n")
         assert described(tmp_path / "new")["schema_version"] == SCHEMA_VERSION
 
-    def test_a_bundle_of_schema_2_still_loads_and_means_the_same(self, witnesses_folder, folder, vocabulary):
+    def test_a_bundle_of_schema_2_still_loads_and_means_the_same(self, witnesses_folder, folder, alphabet):
         change(folder, schema_version=2)
-        tokens = [vocabulary.encode("YKCPECGKSFSRSDHLARHIRTHTGEKPYKCPECGKSFSRSDHLARHIRTH")]
+        tokens = [alphabet.encode("YKCPECGKSFSRSDHLARHIRTHTGEKPYKCPECGKSFSRSDHLARHIRTH")]
         for channel in ("profile", "combined"):
             old, new = (answer(load_bundle(path), tokens, channel) for path in (folder, witnesses_folder))
             np.testing.assert_array_equal(old.probability_NC, new.probability_NC)
@@ -211,11 +211,11 @@ class TestParts:
         change(folder, combiners={"profile": described(folder)["combiners"]["profile"]})
         assert set(load_bundle(folder).combiners) == {"profile"}
 
-    def test_profiles_are_for_two_classes(self, folder, witnesses, tmp_path, vocabulary):
+    def test_profiles_are_for_two_classes(self, folder, witnesses, tmp_path, alphabet):
         calibration = asdict(witnesses.calibration) | {"log_weight_C": [0.0, 0.0, 0.0], "prevalence": None}
         change(folder, classes=["nonTF", "bHLH", "bZIP"], calibration=calibration, threshold=None)
         assert check_refused(folder, "bundle.json").endswith("found profiles.h3m.zst for 3 classes; expected two")
-        model = build(witnesses.config, vocabulary, n_classes=3)
+        model = build(witnesses.config, alphabet, n_classes=3)
         with pytest.raises(BundleError, match="witnesses: found profiles.h3m.zst for 3 classes; expected two"):
             save_bundle(replace(witnesses, classes=("a", "b", "c"), model=model), tmp_path / "b", "card")
 

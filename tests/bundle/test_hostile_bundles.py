@@ -32,7 +32,7 @@ from tfclass.io.compression import compressed, unpacked, zstd
 from tfclass.models.factory import build
 from tfclass.pipelines.evaluate import evaluate_bundle
 from tfclass.search.hmmer import Library
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 
 UNPRINTABLE = "a text without control characters, on one line)"
 
@@ -767,7 +767,7 @@ def test_a_network_that_computes_no_number_is_refused(folder, tmp_path, capfd, m
 @pytest.mark.parametrize("mebibytes", [20, 100, 200])
 def test_too_little_memory_is_no_part_that_does_not_fit(mebibytes, small_bundle, tmp_path):
     config = replace(small_bundle.config, hidden=1_500)
-    network = build(config, small_bundle.vocabulary, 2)
+    network = build(config, small_bundle.alphabet, 2)
     save_bundle(replace(small_bundle, config=config, model=network), tmp_path / "wide", "# wide\n")
     code = (
         "import resource; from pathlib import Path; from tfclass.bundle.bundle import load_bundle\n"
@@ -788,7 +788,7 @@ def test_a_card_is_shown_without_what_a_terminal_obeys(folder, capfd, monkeypatc
 
 
 def test_ids_of_a_reference_are_shown_without_what_a_terminal_obeys(relatives, folder, tmp_path, capfd, monkeypatch):
-    sequence = relatives.vocabulary.decode(relatives.reference.tokens[0])
+    sequence = relatives.alphabet.decode(relatives.reference.tokens[0])
     harmed(REFERENCE, proteins(("a\x1b[2J\nb", "TF", sequence)))(folder)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in.fasta").write_text(f">a\n{sequence}\n")
@@ -827,10 +827,10 @@ def flipped(content, chance):
 
 
 def _read_and_search(contents, sender):
-    tokens = [Vocabulary().encode("MKRKYCPECGKSFSRSDHLARHIRTHTGEKPYKCPECGKSFSRSDHLARHIRTH")]
+    tokens = [Alphabet().encode("MKRKYCPECGKSFSRSDHLARHIRTHTGEKPYKCPECGKSFSRSDHLARHIRTH")]
     for content in contents:
         try:
-            Library.from_bytes(content, "there").search(tokens, Vocabulary())
+            Library.from_bytes(content, "there").search(tokens, Alphabet())
             sender.send(True)
         except ProfileError as error:
             sender.send("\n" in str(error) or None)

@@ -15,28 +15,28 @@ from tfclass.data.split import select_split
 from tfclass.data.table import LabelledProteins, read_table
 from tfclass.errors import ProfileError
 from tfclass.search.hmmer import MIN_BITS, OF_CLUSTER, Evidence, Library, search
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 
-VOCABULARY = Vocabulary()
+ALPHABET = Alphabet()
 ZINC_FINGERS = ["YKCPECGKSFSRSDHLARHIRTHTG", "FKCEICGKAFNRKSNLVKHQRIHTG", "YQCHQCDKRFTQSSHLKRHLLTHSG"]
 
 
 @pytest.fixture(scope="module")
 def training(demo_table):
-    return select_split(read_table(CorpusConfig(path=str(demo_table)), VOCABULARY), "train", "demo")
+    return select_split(read_table(CorpusConfig(path=str(demo_table)), ALPHABET), "train", "demo")
 
 
 @pytest.fixture(scope="module")
 def library(training):
-    return build_library(training, {}, VOCABULARY)
+    return build_library(training, {}, ALPHABET)
 
 
 def encoded(*sequences):
-    return [VOCABULARY.encode(sequence) for sequence in sequences]
+    return [ALPHABET.encode(sequence) for sequence in sequences]
 
 
 def test_profiles_tell_proteins_with_a_domain_from_those_with_the_same_residues_shuffled(library, training):
-    margins = np.array([evidence.margin for evidence in library.search(training.tokens, VOCABULARY)])
+    margins = np.array([evidence.margin for evidence in library.search(training.tokens, ALPHABET)])
     positive = training.labels == 1
     # Its short patterns, heavily mutated, leave many below what 25 bits ask for.
     assert (margins[positive] > 0).mean() > 0.35
@@ -44,7 +44,7 @@ def test_profiles_tell_proteins_with_a_domain_from_those_with_the_same_residues_
 
 
 def test_profiles_lie_where_the_domain_was_put(library, training):
-    hits = library.hits(training.tokens, VOCABULARY)
+    hits = library.hits(training.tokens, ALPHABET)
     place = {(hit.protein, hit.profile): hit.envelopes[0] for hit in hits}
     best = library.best(hits, len(training.labels))
     overlap = []
@@ -64,7 +64,7 @@ def test_a_profile_has_the_family_of_its_members_and_more_than_one_cluster(libra
 
 def test_the_same_table_gives_the_same_profiles_on_any_number_of_threads(library, training):
     # Not to the byte: FAMSA now and then aligns the same sequences with a column more or less.
-    again = build_library(training, {}, VOCABULARY, threads=2)
+    again = build_library(training, {}, ALPHABET, threads=2)
     assert [(p.name, p.family) for p in again.profiles] == [(p.name, p.family) for p in library.profiles]
     assert all(abs(a.hmm.M - b.hmm.M) <= 3 for a, b in zip(again.profiles, library.profiles, strict=True))
 
@@ -75,7 +75,7 @@ def test_a_known_domain_seeds_a_profile_of_its_name(training):
         for row in training.frame.itertuples()
         if row.label == "TF" and row.family == "homeobox"
     ]
-    seeded = build_library(training, {"Homeodomain": known[:3]}, VOCABULARY)
+    seeded = build_library(training, {"Homeodomain": known[:3]}, ALPHABET)
     (profile,) = [profile for profile in seeded.profiles if profile.name == "Homeodomain"]
     assert (profile.of_domain, profile.family) == (True, "homeobox")
 
@@ -85,7 +85,7 @@ def test_proteins_with_nothing_in_common_are_refused_in_one_line(training):
     tokens = [rng.integers(1, 21, 120).astype(np.uint8) for _ in training.tokens]
     alone = training._replace(tokens=tokens)
     with pytest.raises(ProfileError) as caught:
-        build_library(alone, {}, VOCABULARY)
+        build_library(alone, {}, ALPHABET)
     assert str(caught.value) == (
         "profiles: found no domain that two clusters share; "
         "expected proteins of the positive class in more than one cluster each"
@@ -109,7 +109,7 @@ def test_profiles_that_fit_the_other_class_as_well_are_refused_in_one_line():
     tokens = encoded(*(flank + altered(22 if label else 2) for flank, label in zip(flanks, labels, strict=True)))
     frame = pd.DataFrame({"id": range(44), "cluster": range(44), "label": np.where(labels, "TF", "nonTF")}, dtype=str)
     with pytest.raises(ProfileError, match=r"found none of \d+ that tells the positive class from the other; expected"):
-        build_library(LabelledProteins(frame, tokens, labels, ("nonTF", "TF"), ""), {"domain": [domain]}, VOCABULARY)
+        build_library(LabelledProteins(frame, tokens, labels, ("nonTF", "TF"), ""), {"domain": [domain]}, ALPHABET)
 
 
 def test_a_library_is_the_same_after_a_file_and_hmmer_can_read_it(library, training):
@@ -117,7 +117,7 @@ def test_a_library_is_the_same_after_a_file_and_hmmer_can_read_it(library, train
     again = Library.from_bytes(content, "profiles")
     assert again.to_bytes() == content
     tokens = training.tokens[:50]
-    assert again.search(tokens, VOCABULARY) == library.search(tokens, VOCABULARY)
+    assert again.search(tokens, ALPHABET) == library.search(tokens, ALPHABET)
     text = io.BytesIO()
     for profile in again.profiles:
         profile.hmm.write(text)
@@ -169,7 +169,7 @@ def test_hits_are_hmmers_own(library, training):
     block = pyhmmer.easel.DigitalSequenceBlock(
         alphabet,
         [
-            pyhmmer.easel.TextSequence(name=str(i), sequence=VOCABULARY.decode(t)).digitize(alphabet)
+            pyhmmer.easel.TextSequence(name=str(i), sequence=ALPHABET.decode(t)).digitize(alphabet)
             for i, t in enumerate(tokens)
         ],
     )
@@ -178,22 +178,22 @@ def test_hits_are_hmmers_own(library, training):
         for profile, top in enumerate(pyhmmer.hmmsearch(hmms, block, cpus=1, T=MIN_BITS))
         for hit in top
     }
-    found = {(hit.profile, hit.protein): (hit.bits, hit.envelopes[0]) for hit in search(hmms, tokens, VOCABULARY)}
+    found = {(hit.profile, hit.protein): (hit.bits, hit.envelopes[0]) for hit in search(hmms, tokens, ALPHABET)}
     assert found == expected
     assert found
 
 
 def test_of_a_protein_the_evidence_depends_on_that_protein_alone(library, training):
     tokens = training.tokens[:30]
-    together = library.search(tokens, VOCABULARY, threads=2)
-    assert together == [library.search([t], VOCABULARY)[0] for t in tokens]
+    together = library.search(tokens, ALPHABET, threads=2)
+    assert together == [library.search([t], ALPHABET)[0] for t in tokens]
 
 
 def test_a_profile_that_fits_nowhere_says_so():
     hmm = build_profile("finger", ZINC_FINGERS)
-    assert search([hmm], encoded("GGGGSSSSGGGG", "M"), VOCABULARY) == []
-    assert search([hmm], [], VOCABULARY) == []
-    empty = Library.from_bytes(_with_threshold(hmm), "there").search(encoded("M"), VOCABULARY)
+    assert search([hmm], encoded("GGGGSSSSGGGG", "M"), ALPHABET) == []
+    assert search([hmm], [], ALPHABET) == []
+    empty = Library.from_bytes(_with_threshold(hmm), "there").search(encoded("M"), ALPHABET)
     assert empty == [Evidence(-np.inf, -1, 0.0)]
 
 
@@ -201,11 +201,11 @@ def test_a_sequence_too_long_for_hmmer_is_searched_to_its_end():
     hmm = build_profile("finger", ZINC_FINGERS)
     rng = np.random.default_rng(0)
     tokens = rng.integers(1, 21, 230_000).astype(np.uint8)
-    fingers = VOCABULARY.encode("".join(ZINC_FINGERS) * 2)
+    fingers = ALPHABET.encode("".join(ZINC_FINGERS) * 2)
     places = [50, 99_950, 195_000, 229_800]
     for place in places:
         tokens[place : place + len(fingers)] = fingers
-    hits = search([hmm], [tokens], VOCABULARY)
+    hits = search([hmm], [tokens], ALPHABET)
     starts = np.array([start for hit in hits for start, _ in hit.envelopes])
     assert all(np.abs(starts - place).min() < len(fingers) for place in places)
     assert {hit.protein for hit in hits} == {0}

@@ -21,10 +21,10 @@ from tfclass.bundle.description import REFERENCE
 from tfclass.channels.homology import Reference
 from tfclass.errors import BundleError
 from tfclass.io.compression import compressed, decompressed
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 
 CLASSES = ("nonTF", "TF")
-VOCABULARY = Vocabulary()
+ALPHABET = Alphabet()
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def queries(relatives):
 
 @pytest.fixture(scope="module")
 def found(relatives, queries):
-    return relatives.reference.search(queries, VOCABULARY)
+    return relatives.reference.search(queries, ALPHABET)
 
 
 def program():
@@ -55,7 +55,7 @@ def program():
 def test_the_best_hits_are_those_of_mmseqs_itself(queries, found, relatives, tmp_path):
     reference = relatives.reference
     for name, tokens in (("queries", queries), ("targets", reference.tokens)):
-        records = (f">{row}\n{VOCABULARY.decode(protein)}\n" for row, protein in enumerate(tokens))
+        records = (f">{row}\n{ALPHABET.decode(protein)}\n" for row, protein in enumerate(tokens))
         (tmp_path / name).write_text("".join(records))
     options = {"-s": "6.5", "-e": "0.01", "--max-seqs": "100", "--threads": "1", "--dbtype": "1"}
     options |= {"--format-output": "query,target,bits"}
@@ -75,17 +75,17 @@ def test_the_best_hits_are_those_of_mmseqs_itself(queries, found, relatives, tmp
 def test_of_a_protein_it_depends_on_nothing_but_that_protein(relatives, queries, found, monkeypatch):
     rng = np.random.default_rng(0)
     for rows in ([0], rng.permutation(len(queries))):
-        assert relatives.reference.search([queries[i] for i in rows], VOCABULARY) == [found[i] for i in rows]
+        assert relatives.reference.search([queries[i] for i in rows], ALPHABET) == [found[i] for i in rows]
     # A search that is left to choose would now choose otherwise, as it does among many proteins.
     monkeypatch.setattr("tfclass.search.mmseqs._FEW_PAIRS", 0.0)
-    assert relatives.reference.search(queries, VOCABULARY, threads=2) == found
+    assert relatives.reference.search(queries, ALPHABET, threads=2) == found
 
 
 def test_what_a_long_protein_begins_with_is_found_and_one_that_is_too_long_has_an_answer_too(relatives, queries):
     residues = np.concatenate(relatives.reference.tokens)
     unlike = np.random.default_rng(1).choice(residues, 66_000)
     long, too_long = (np.concatenate([queries[1], unlike[:n]]) for n in (40_000, 66_000))
-    found = relatives.reference.search([long, too_long], VOCABULARY)
+    found = relatives.reference.search([long, too_long], ALPHABET)
     assert found[0].positive_bits > 100
     assert len(found) == 2
 
@@ -95,15 +95,15 @@ IDS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), mi
 
 @given(IDS, st.randoms(use_true_random=False))
 def test_it_comes_back_as_it_was_whatever_the_ids(ids, random):
-    tokens = [VOCABULARY.encode("".join(random.choices(VOCABULARY.letters, k=random.randint(1, 40)))) for _ in ids]
+    tokens = [ALPHABET.encode("".join(random.choices(ALPHABET.letters, k=random.randint(1, 40)))) for _ in ids]
     before = Reference(tuple(ids), tokens, np.array([random.randint(0, 1) for _ in ids]))
-    content = before.to_bytes(CLASSES, VOCABULARY)
-    after = Reference.from_bytes(content, CLASSES, VOCABULARY, "there")
+    content = before.to_bytes(CLASSES, ALPHABET)
+    after = Reference.from_bytes(content, CLASSES, ALPHABET, "there")
     assert after.ids == before.ids
     np.testing.assert_array_equal(after.labels, before.labels)
     for ours, theirs in zip(after.tokens, before.tokens, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    assert after.to_bytes(CLASSES, VOCABULARY) == content
+    assert after.to_bytes(CLASSES, ALPHABET) == content
 
 
 def test_a_bundle_holds_it_as_json_that_anyone_can_read(relatives, relatives_folder, tmp_path):
@@ -111,7 +111,7 @@ def test_a_bundle_holds_it_as_json_that_anyone_can_read(relatives, relatives_fol
         proteins = json.load(decompressed(stream))
     assert [protein["id"] for protein in proteins] == list(relatives.reference.ids)
     assert {protein["label"] for protein in proteins} == set(CLASSES)
-    assert VOCABULARY.encode(proteins[3]["sequence"]).tolist() == relatives.reference.tokens[3].tolist()
+    assert ALPHABET.encode(proteins[3]["sequence"]).tolist() == relatives.reference.tokens[3].tolist()
     save_bundle(load_bundle(relatives_folder), tmp_path / "again", "# relatives\n")
     for path in relatives_folder.iterdir():
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes(), path.name
@@ -144,7 +144,7 @@ def test_it_is_refused_in_one_line_with(content, message, relatives_folder, tmp_
     assert message in said
     assert said.endswith("expected labelled proteins of the classes nonTF and TF; restore the bundle")
     with pytest.raises(BundleError):
-        Reference.from_bytes(packed, CLASSES, VOCABULARY, "there")
+        Reference.from_bytes(packed, CLASSES, ALPHABET, "there")
 
 
 def test_a_bundle_with_one_is_loaded_without_waiting_for_pandas(relatives_folder):

@@ -72,9 +72,9 @@ class TestColumns:
     def test_a_model_without_heads_and_profiles_has_those_of_before(self, small_bundle):
         assert Predictor(small_bundle).columns == COLUMNS
 
-    def test_a_model_has_those_of_its_heads(self, small_bundle, witnesses, vocabulary):
+    def test_a_model_has_those_of_its_heads(self, small_bundle, witnesses, alphabet):
         config = replace(witnesses.config, families=())
-        model = build(config, vocabulary, n_classes=2)
+        model = build(config, alphabet, n_classes=2)
         only_domains = replace(witnesses, config=config, model=model, profiles=None, combiners={})
         assert Predictor(only_domains).columns == (*COLUMNS[:5], "domain", *COLUMNS[5:])
 
@@ -91,8 +91,8 @@ class TestRows:
         assert [row.status == "ok" for row in rows] == [usable(record) for record in records]
         assert "skipped" in {row.status for row in rows}
 
-    def test_the_numbers_are_those_of_the_channel(self, rows, witnesses, sound, channel, vocabulary):
-        answers = answer(witnesses, [vocabulary.encode(s) for s in sound], channel)
+    def test_the_numbers_are_those_of_the_channel(self, rows, witnesses, sound, channel, alphabet):
+        answers = answer(witnesses, [alphabet.encode(s) for s in sound], channel)
         scored = [row for row in rows if row.status == "ok"]
         stated_N = np.array([row.probability for row in scored])
         np.testing.assert_allclose(stated_N, answers.probability_NC[:, 1], rtol=0, atol=ROUNDING)
@@ -101,12 +101,10 @@ class TestRows:
         assert [row.label for row in scored] == ["TF" if p >= threshold else "nonTF" for p in stated_N]
         assert len({row.label for row in scored}) == 2
 
-    def test_families_and_domains_are_told_of_what_is_called(
-        self, rows, witnesses, records, sound, vocabulary, channel
-    ):
+    def test_families_and_domains_are_told_of_what_is_called(self, rows, witnesses, records, sound, alphabet, channel):
         if channel == "profile":
             return
-        answers = answer(witnesses, [vocabulary.encode(s) for s in sound], channel)
+        answers = answer(witnesses, [alphabet.encode(s) for s in sound], channel)
         scored = [(row, record) for row, record in zip(rows, records, strict=True) if row.status == "ok"]
         for place, (row, record) in enumerate(scored):
             if row.label == "nonTF":
@@ -124,11 +122,11 @@ class TestRows:
         assert len({row.family for row in called}) > 1
         assert len({row.domain for row in called}) > 1
 
-    def test_both_witnesses_of_the_combined_channel_are_named(self, rows, witnesses, sound, vocabulary, channel):
+    def test_both_witnesses_of_the_combined_channel_are_named(self, rows, witnesses, sound, alphabet, channel):
         if channel == "network":
             return
-        tokens = [vocabulary.encode(s) for s in sound]
-        found = witnesses.profiles.search(tokens, vocabulary)
+        tokens = [alphabet.encode(s) for s in sound]
+        found = witnesses.profiles.search(tokens, alphabet)
         network_NC = answer(witnesses, tokens, "network").probability_NC
         scored = [row for row in rows if row.status == "ok"]
         fits = []
@@ -285,7 +283,7 @@ class TestParts:
 @pytest.fixture(scope="module")
 def few(records, relatives):
     """Few proteins, two of the reference among them: a search takes as long as many would."""
-    known = [Record(f"known{i}", "", relatives.vocabulary.decode(relatives.reference.tokens[i])) for i in (0, 5)]
+    known = [Record(f"known{i}", "", relatives.alphabet.decode(relatives.reference.tokens[i])) for i in (0, 5)]
     return [*records[:5], *known, *records[5:9]]
 
 
@@ -308,8 +306,8 @@ class TestHomologues:
 
     def test_the_best_hit_is_named_with_its_class(self, relatives, few, told):
         usable_records = [record for record in few if usable(record)]
-        tokens = [clean(record.sequence, relatives.vocabulary).tokens for record in usable_records]
-        found = relatives.reference.search(tokens, relatives.vocabulary)
+        tokens = [clean(record.sequence, relatives.alphabet).tokens for record in usable_records]
+        found = relatives.reference.search(tokens, relatives.alphabet)
         for channel, predicted in told.items():
             answers = answer(relatives, tokens, channel)
             scored = [row for row in predicted if row.status == "ok"]

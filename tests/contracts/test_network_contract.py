@@ -45,10 +45,10 @@ BASE = {"layers": 2, "dropout": 0.5, "families": ("x", "y", "z", "w"), "domains"
 
 
 @pytest.fixture(params=CASES.values(), ids=CASES)
-def network(request, vocabulary):
+def network(request, alphabet):
     torch.manual_seed(3)
     config = replace(SMALL, **{**BASE, **request.param})
-    return build(config, vocabulary, n_classes=3)
+    return build(config, alphabet, n_classes=3)
 
 
 @pytest.fixture
@@ -149,11 +149,11 @@ def test_scoring_restores_the_mode_of_every_module_and_repeats_exactly(network, 
 
 
 @pytest.mark.parametrize("change", CASES.values(), ids=CASES)
-def test_a_saved_network_comes_back_with_the_same_numbers(change, proteins, vocabulary, tmp_path):
+def test_a_saved_network_comes_back_with_the_same_numbers(change, proteins, alphabet, tmp_path):
     config = replace(SMALL, **{**BASE, **change})
-    network = build(config, vocabulary, n_classes=3)
+    network = build(config, alphabet, n_classes=3)
     classes, calibration = ("a", "b", "c"), Calibration(1.0, (0.0, 0.0, 0.0))
-    save_bundle(Bundle("n", network, config, vocabulary, classes, calibration, None, {}), tmp_path / "n", card="")
+    save_bundle(Bundle("n", network, config, alphabet, classes, calibration, None, {}), tmp_path / "n", card="")
     loaded = load_bundle(tmp_path / "n")
     assert loaded.config == config
     assert torch.equal(score(loaded.model, proteins), score(network, proteins))

@@ -35,14 +35,14 @@ def shrink(config):
     return replace(config, embedding_dim=16, stem=stem, hidden=16, head_hidden=head_hidden, dropout=0.0)
 
 
-def loss_after_training(config, vocabulary, seed=0):
+def loss_after_training(config, alphabet, seed=0):
     """Cross-entropy in evaluation mode, as soon as it is small enough or after the last step."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     lengths = rng.integers(SHORTEST, LONGEST + 1, size=N_PROTEINS)
     batch = collate([rng.integers(1, 21, size=length).astype(np.uint8) for length in lengths])
     labels_B = torch.from_numpy(rng.permutation(np.arange(N_PROTEINS) % 2))
-    network = build(shrink(config), vocabulary, n_classes=2)
+    network = build(shrink(config), alphabet, n_classes=2)
     optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
     loss = np.inf
     for _ in range(MOST_STEPS):
@@ -57,11 +57,11 @@ def loss_after_training(config, vocabulary, seed=0):
 
 
 @pytest.mark.parametrize("options", LEARNABLE.values(), ids=LEARNABLE)
-def test_random_labels_can_be_learned_by_heart(options, vocabulary):
-    assert loss_after_training(replace(SMALL, **options), vocabulary) < LOSS
+def test_random_labels_can_be_learned_by_heart(options, alphabet):
+    assert loss_after_training(replace(SMALL, **options), alphabet) < LOSS
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_file_that_ships_can_learn_random_labels_by_heart(name, vocabulary):
+def test_every_file_that_ships_can_learn_random_labels_by_heart(name, alphabet):
     config = composed("train", TrainConfig, f"model={name}").model
-    assert loss_after_training(config, vocabulary) < LOSS
+    assert loss_after_training(config, alphabet) < LOSS

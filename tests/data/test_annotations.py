@@ -19,12 +19,12 @@ ROWS = HEADER + (
 
 
 @pytest.fixture
-def read(tmp_path, vocabulary):
+def read(tmp_path, alphabet):
     """Write `content` to a file and read it as a table with annotations."""
 
     def read(content, families=("bZIP", "bHLH"), name="t.tsv", *, domains=True):
         (tmp_path / name).write_text(content)
-        return read_table(CorpusConfig(path=str(tmp_path / name)), vocabulary, families, domains=domains)
+        return read_table(CorpusConfig(path=str(tmp_path / name)), alphabet, families, domains=domains)
 
     return read
 
@@ -40,10 +40,10 @@ def test_families_are_numbered_as_listed_and_others_are_left_out(read, caplog):
     assert "t.tsv: 3 proteins of known domains" in caplog.text
 
 
-def test_domains_mark_residues_counted_in_the_sequence_as_the_table_has_it(read, vocabulary):
+def test_domains_mark_residues_counted_in_the_sequence_as_the_table_has_it(read, alphabet):
     proteins = read(ROWS)
     assert [marks(mask) for mask in proteins.annotations.domains] == [".#####.", None, "...", "###.#"]
-    assert vocabulary.decode(proteins.tokens[3]) == "MKVXL"
+    assert alphabet.decode(proteins.tokens[3]) == "MKVXL"
 
 
 def test_selected_proteins_keep_their_own_annotations(read):
@@ -73,10 +73,10 @@ def test_the_annotations_have_a_digest_of_their_own(read, old, new):
 
 
 @given(st.text("MKV-.*", min_size=1, max_size=12))
-def test_kept_characters_are_those_that_become_tokens(vocabulary, sequence):
-    kept = kept_characters(vocabulary.codes(sequence))
+def test_kept_characters_are_those_that_become_tokens(alphabet, sequence):
+    kept = kept_characters(alphabet.codes(sequence))
     residues = "".join(letter for letter, keep in zip(sequence, kept, strict=True) if keep)
-    assert residues.replace("*", "X") == vocabulary.decode(clean(sequence, vocabulary).tokens)
+    assert residues.replace("*", "X") == alphabet.decode(clean(sequence, alphabet).tokens)
 
 
 SYNTAX = "START-END, several joined by ';', 'none', or an empty cell"

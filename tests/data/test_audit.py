@@ -16,7 +16,7 @@ from tfclass.data.manifest import read_manifest
 from tfclass.data.table import read_table
 from tfclass.errors import TableError
 from tfclass.search.mmseqs import search
-from tfclass.sequences.alphabet import AMINO_ACIDS, Vocabulary
+from tfclass.sequences.alphabet import AMINO_ACIDS, Alphabet
 
 LIMIT = Limit(0.7, 0.8)
 LETTERS = np.array(list(AMINO_ACIDS))
@@ -119,7 +119,7 @@ def test_pairs_above_the_limit_are_listed_a_fragment_among_them_but_not_a_shared
 
 def connected_to_training(frame, limit):
     """Clusters that a chain of pairs above the limit leads to from training, by SciPy."""
-    tokens = [Vocabulary().encode(sequence) for sequence in frame["sequence"]]
+    tokens = [Alphabet().encode(sequence) for sequence in frame["sequence"]]
     hits = search(tokens, tokens, sensitivity=5.7)
     coverage = hits[["query_coverage", "target_coverage"]].max(axis=1)
     near = hits[(hits["identity"] > limit.identity) & (coverage >= limit.coverage)]
@@ -151,7 +151,7 @@ def test_moving_takes_whole_clusters_and_whatever_they_draw_in_and_leaves_nothin
     assert audit["moved"] == {"clusters": 3 * 3 + 1, "proteins": len(gone), "looks": moved.looks}
     again, none = audit_corpus(output, output, AuditOptions(LIMIT, move=True))
     assert (again["audit"]["pairs_above_limit"], none.proteins, none.looks) == (0, 0, 1)
-    assert read_table(CorpusConfig(path=str(output)), Vocabulary()).frame["split"].tolist() == after["split"].tolist()
+    assert read_table(CorpusConfig(path=str(output)), Alphabet()).frame["split"].tolist() == after["split"].tolist()
 
 
 def test_the_number_of_threads_changes_no_byte(table, tmp_path):

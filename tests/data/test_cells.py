@@ -18,7 +18,7 @@ from tfclass.data.sources import from_fastas, from_labels, from_table
 from tfclass.data.table import read_table
 from tfclass.errors import FastaError, TableError
 from tfclass.io.tsv import tsv_cell, tsv_cells
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 
 GOOD = "id\tlabel\tsequence\na\tTF\tMKALLV\nb\tnonTF\tMKALVV\n"
 NAMES = ["a", "b", "c", "d"]
@@ -86,8 +86,8 @@ def rows_of(*rows, separator="\t"):
 
 
 READERS = {
-    "import": lambda path: import_proteins(from_table(path, {}), Vocabulary()),
-    "train": lambda path: read_table(CorpusConfig(path=str(path)), Vocabulary()),
+    "import": lambda path: import_proteins(from_table(path, {}), Alphabet()),
+    "train": lambda path: read_table(CorpusConfig(path=str(path)), Alphabet()),
 }
 # Name, content and message; each is refused in the same words wherever a table is read.
 REFUSED = {
@@ -224,11 +224,11 @@ def test_an_id_with_a_line_end_in_parquet_is_refused_by_its_row(tmp_path):
     with pytest.raises(
         TableError, match=r"t\.parquet, row 3, column 'id': found 'b\\nc'; expected a name without tabs"
     ):
-        import_proteins(from_table(tmp_path / "t.parquet", {}), Vocabulary())
+        import_proteins(from_table(tmp_path / "t.parquet", {}), Alphabet())
     with pytest.raises(
         TableError, match=r"t\.parquet, row 3, column 'id': found 'b\\nc'; expected a name without tabs"
     ):
-        read_table(CorpusConfig(path=str(tmp_path / "t.parquet")), Vocabulary())
+        read_table(CorpusConfig(path=str(tmp_path / "t.parquet")), Alphabet())
 
 
 class TestQuotesInIds:
@@ -244,7 +244,7 @@ class TestQuotesInIds:
         made = (tmp_path / "o.tsv").read_text()
         assert pd.read_csv(io.StringIO(made), sep="\t", dtype=str)["id"].tolist() == list(self.NAMES)
         assert [row[0] for row in csv.reader(io.StringIO(made), delimiter="\t")][1:] == list(self.NAMES)
-        assert read_table(CorpusConfig(path=str(tmp_path / "o.tsv")), Vocabulary()).frame["id"].tolist() == list(
+        assert read_table(CorpusConfig(path=str(tmp_path / "o.tsv")), Alphabet()).frame["id"].tolist() == list(
             self.NAMES
         )
 
@@ -270,7 +270,7 @@ class TestQuotesInIds:
         import_corpus(from_labels(fasta, labels), tmp_path / "o.tsv")
         given_ = table_of(rows_of(*((tsv_cell(name), tsv_cell(name)) for name in self.NAMES)), tmp_path, "c.tsv")
         cluster_corpus(tmp_path / "o.tsv", tmp_path / "c.out.tsv", None, given=given_)
-        frame = read_table(CorpusConfig(path=str(tmp_path / "c.out.tsv")), Vocabulary()).frame
+        frame = read_table(CorpusConfig(path=str(tmp_path / "c.out.tsv")), Alphabet()).frame
         assert frame["id"].tolist() == frame["cluster"].tolist() == list(self.NAMES[:4])
 
     @pytest.mark.parametrize("content", ['"a\tTF\nb\tTF\nc"\tTF\n', '"a,TF\nb,TF\nc",TF\n'])
@@ -292,7 +292,7 @@ class TestLabelFiles:
 
     def imported(self, labels, folder, name="l.tsv"):
         (folder / "all.fa").write_text(self.FASTA)
-        return import_proteins(from_labels(folder / "all.fa", table_of(labels, folder, name)), Vocabulary())
+        return import_proteins(from_labels(folder / "all.fa", table_of(labels, folder, name)), Alphabet())
 
     @pytest.mark.parametrize(("before", "behind"), [("", " "), (" ", ""), ("  ", "   "), ("\u00a0", "\u00a0")])
     def test_blanks_around_ids_and_labels_do_not_count(self, before, behind, tmp_path):
@@ -303,7 +303,7 @@ class TestLabelFiles:
     def test_ids_that_are_no_utf8_in_the_fasta_go_by_their_escapes(self, tmp_path):
         (tmp_path / "all.fa").write_bytes(b">lat\xe9\nMKV\n>b\nMKL\n")
         labels = table_of("lat\\xe9\tTF\nb\tnonTF\n", tmp_path, "l.tsv")
-        made = import_proteins(from_labels(tmp_path / "all.fa", labels), Vocabulary())
+        made = import_proteins(from_labels(tmp_path / "all.fa", labels), Alphabet())
         assert made.frame["id"].tolist() == [r"lat\xe9", "b"]
 
     @pytest.mark.parametrize(
@@ -339,7 +339,7 @@ class TestLabelFiles:
     def test_an_id_may_look_like_a_file_of_another_kind(self, tmp_path):
         (tmp_path / "all.fa").write_text(">PAR1\nMKV\n>MUSCLE\nMKL\n")
         labels = table_of("PAR1\tTF\nMUSCLE\tnonTF\n", tmp_path, "l.tsv")
-        made = import_proteins(from_labels(tmp_path / "all.fa", labels), Vocabulary())
+        made = import_proteins(from_labels(tmp_path / "all.fa", labels), Alphabet())
         assert made.frame["id"].tolist() == ["PAR1", "MUSCLE"]
 
 
@@ -362,13 +362,13 @@ class TestImport:
     )
     def test_no_record_is_lost_without_a_word(self, content, ids, notes, tmp_path):
         source = self.fastas(content, tmp_path)
-        made = import_proteins(source, Vocabulary())
+        made = import_proteins(source, Alphabet())
         assert made.frame["id"].tolist() == [*ids, "n"]
         assert dict(source.notes) == notes
         assert len(made.frame) + len(made.lost) == 3
 
     def test_a_record_that_is_too_long_is_named(self, tmp_path):
-        made = import_proteins(self.fastas(b">a\nMKV\n>b\n" + b"MKVLA" * 40_001, tmp_path), Vocabulary())
+        made = import_proteins(self.fastas(b">a\nMKV\n>b\n" + b"MKVLA" * 40_001, tmp_path), Alphabet())
         assert made.lost.to_numpy().tolist() == [["p.fa", "2", "b", "TF", "too long", "200,005 characters"]]
 
     @pytest.mark.parametrize(
@@ -381,14 +381,14 @@ class TestImport:
     )
     def test_what_would_lose_or_spoil_records_is_refused(self, content, message, tmp_path):
         with pytest.raises(FastaError) as caught:
-            import_proteins(self.fastas(content, tmp_path), Vocabulary())
+            import_proteins(self.fastas(content, tmp_path), Alphabet())
         assert message in str(caught.value)
 
     def test_words_for_no_value_are_counted_and_training_warns_of_them(self, tmp_path, caplog):
         path = table_of(GOOD + "c\tTF\tnan\nd\tTF\tNone\n", tmp_path)
-        made = import_proteins(from_table(path, {}), Vocabulary())
+        made = import_proteins(from_table(path, {}), Alphabet())
         assert made.changes == {"looks_like_empty_value": 2, "nonstandard": 1}
-        read_table(CorpusConfig(path=str(path)), Vocabulary())
+        read_table(CorpusConfig(path=str(path)), Alphabet())
         assert caplog.messages == [
             f"warning: {path}, row 4, column 'sequence': found 'nan', which looks like an empty value, in 2 rows; "
             "expected residue letters"
@@ -397,7 +397,7 @@ class TestImport:
     def test_a_label_to_rename_that_is_not_there_is_refused(self, tmp_path):
         path = table_of(GOOD, tmp_path)
         with pytest.raises(TableError) as caught:
-            import_proteins(from_table(path, {}), Vocabulary(), rename={"yes": "TF"})
+            import_proteins(from_table(path, {}), Alphabet(), rename={"yes": "TF"})
         assert str(caught.value) == (
             f"{path}: found no label 'yes' to rename; expected one of 'TF', 'nonTF'; "
             "--rename OLD=NEW takes OLD from the source"
@@ -405,7 +405,7 @@ class TestImport:
 
     def test_blanks_around_cells_of_a_table_do_not_count(self, tmp_path):
         path = table_of(GOOD + " c \tTF \t MKW\n", tmp_path)
-        made = import_proteins(from_table(path, {}), Vocabulary())
+        made = import_proteins(from_table(path, {}), Alphabet())
         assert made.frame.iloc[2].tolist() == ["c", "TF", "MKW"]
 
     def test_line_ends_and_tabs_in_further_columns_become_blanks(self, tmp_path):

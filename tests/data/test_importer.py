@@ -18,9 +18,9 @@ from tfclass.data.preparation import ClusterOptions, cluster_corpus, import_corp
 from tfclass.data.sources import RawRow, Source, from_fastas, from_folder, from_labels, from_table
 from tfclass.data.table import read_table
 from tfclass.errors import FastaError, TableError
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 
-VOCABULARY = Vocabulary()
+ALPHABET = Alphabet()
 PROTEINS = [
     ("sp|P1|A", "TF", "MKVLAWWMKVLAWW"),
     ("NA", "TF", "MKKKXUB"),
@@ -86,7 +86,7 @@ SOURCES = {
 def test_every_kind_of_source_gives_the_same_table_and_training_can_read_it(name, tmp_path):
     source = SOURCES[name](tmp_path)
     manifest, lost = import_corpus(source, tmp_path / "out" / "table.tsv")
-    proteins = read_table(CorpusConfig(path=str(tmp_path / "out" / "table.tsv")), VOCABULARY)
+    proteins = read_table(CorpusConfig(path=str(tmp_path / "out" / "table.tsv")), ALPHABET)
     assert list(proteins.frame[["id", "label", "sequence"]].itertuples(index=False, name=None)) == PROTEINS
     assert lost.empty
     assert manifest["funnel"]["rows_in"] == manifest["funnel"]["rows_out"] == 4
@@ -268,7 +268,7 @@ def test_a_table_with_a_fault_is_one_line(fault, tmp_path, monkeypatch):
     path = tmp_path / "t.tsv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(TableError) as caught:
-        import_proteins(from_table(path.relative_to(tmp_path), {}), VOCABULARY)
+        import_proteins(from_table(path.relative_to(tmp_path), {}), ALPHABET)
     assert str(caught.value).startswith(expected)
     assert "\n" not in str(caught.value)
 
@@ -358,7 +358,7 @@ def test_what_is_kept_and_why_the_rest_is_lost_is_as_the_rules_say(drawn):
         RawRow("t.tsv", number, *row, problem="" if row[1] else "no label")
         for number, row in enumerate(((name, label, sequence) for name, label, sequence in rows), start=2)
     )
-    imported = import_proteins(Source("t.tsv", [], raw), VOCABULARY)
+    imported = import_proteins(Source("t.tsv", [], raw), ALPHABET)
     reasons = by_the_rules(rows)
     assert imported.frame["id"].tolist() == [row[0] for row, reason in zip(rows, reasons, strict=True) if not reason]
     lost = [(str(number), reason) for number, reason in enumerate(reasons, start=2) if reason]

@@ -19,7 +19,7 @@ from tfclass.data.curation import COLUMNS, STEPS, label_download
 from tfclass.data.labels import LabelConfig, Labeller
 from tfclass.data.table import read_table
 from tfclass.errors import ConfigError, OutputError, TableError
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 
 SHIPPED = yaml.safe_load((Path(__file__).parents[2] / "conf" / "corpus" / "swissprot.yaml").read_bytes())
 RULES = SHIPPED["curation"]["label"]
@@ -199,7 +199,7 @@ def test_contradictions_are_named(tmp_path):
 def test_the_table_is_one_that_training_reads_and_prevalence_is_told_by_kingdom(tmp_path):
     write_download(tmp_path, lines_of(range(2000)))
     funnel = label_download(tmp_path, tmp_path / "table.tsv", labeller())
-    proteins = read_table(CorpusConfig(path=str(tmp_path / "table.tsv")), Vocabulary())
+    proteins = read_table(CorpusConfig(path=str(tmp_path / "table.tsv")), Alphabet())
     frame = pd.read_csv(tmp_path / "table.tsv", sep="\t", dtype=str)
     assert tuple(frame.columns) == COLUMNS
     of_kind = {kind[0]: label for kind, label in zip(KINDS, KIND_LABELS, strict=True)}

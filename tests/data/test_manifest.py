@@ -23,7 +23,7 @@ from tfclass.data.sources import from_labels, from_table
 from tfclass.data.split import split_policy
 from tfclass.data.table import read_table
 from tfclass.errors import OutputError, TableError
-from tfclass.sequences.alphabet import AMINO_ACIDS, Vocabulary
+from tfclass.sequences.alphabet import AMINO_ACIDS, Alphabet
 
 N_CLUSTERS = 60
 
@@ -123,7 +123,7 @@ def test_a_manifest_of_another_form_is_one_line(content, message, tmp_path):
     table.write_text("id\tlabel\tsequence\na\tTF\tMK\nb\tnonTF\tMV\n")
     manifest_path(table).write_text(content.replace("SHA", sha256(table)))
     with pytest.raises(TableError) as caught:
-        read_table(CorpusConfig(path=str(table)), Vocabulary())
+        read_table(CorpusConfig(path=str(table)), Alphabet())
     assert f"{manifest_path(table)}{'' if message.startswith(',') else ': '}{message}" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -133,7 +133,7 @@ def test_a_table_that_is_replaced_by_one_without_a_manifest_loses_its_own(tmp_pa
     assert manifest_path(table).exists()
     write_tsv(generate_demo(30, 0), table)
     assert not manifest_path(table).exists()
-    read_table(CorpusConfig(path=str(table)), Vocabulary())
+    read_table(CorpusConfig(path=str(table)), Alphabet())
     manifest_path(table).write_text('{"mine": 1}')
     write_tsv(generate_demo(30, 0), table)
     assert manifest_path(table).read_text() == '{"mine": 1}'
@@ -148,7 +148,7 @@ def test_new_clusters_make_the_old_splits_anybodys(tmp_path):
     split_of = frame["split"].to_numpy()
     assert manifest["clusters"]["in_several_splits"] == int((split_of[::2] != split_of[1::2]).sum())
     assert "split" not in manifest
-    proteins = read_table(CorpusConfig(path=str(tmp_path / "again.tsv")), Vocabulary())
+    proteins = read_table(CorpusConfig(path=str(tmp_path / "again.tsv")), Alphabet())
     assert split_policy(proteins, SplitConfig()) == "column"
     # What is dealt out at random stays so, whatever the clusters.
     split_corpus(table, tmp_path / "random.tsv", SplitConfig(policy="random"))
@@ -171,16 +171,16 @@ def test_the_sizes_are_told_by_kingdom_where_the_table_has_it(tmp_path):
 def test_a_table_that_was_changed_is_refused_in_one_line(tmp_path):
     table = make(tmp_path)
     config = CorpusConfig(path=str(table))
-    assert len(read_table(config, Vocabulary()).frame) == 120
+    assert len(read_table(config, Alphabet()).frame) == 120
     table.write_text(table.read_text().replace("\ttest\t", "\ttrain\t", 1))
     with pytest.raises(TableError) as caught:
-        read_table(config, Vocabulary())
+        read_table(config, Alphabet())
     assert str(caught.value) == (
         f"{table}: found a table other than its manifest tells of; make it again with tfclass data, "
         "or remove split.tsv.manifest.json if the table was changed on purpose"
     )
     manifest_path(table).unlink()
-    assert len(read_table(config, Vocabulary()).frame) == 120
+    assert len(read_table(config, Alphabet()).frame) == 120
 
 
 @pytest.mark.parametrize("when", ["split.tsv.manifest.json", "split.tsv"])

@@ -14,7 +14,7 @@ import pytest
 from tfclass.config import CorpusConfig
 from tfclass.data.table import read_table
 from tfclass.errors import TableError
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -56,7 +56,7 @@ FORMATS = {
 
 
 @pytest.fixture
-def read(tmp_path, vocabulary):
+def read(tmp_path, alphabet):
     """Write `content` to a file and read it as a table."""
 
     def read(content, name="t.tsv", **config):
@@ -65,24 +65,24 @@ def read(tmp_path, vocabulary):
             content.to_parquet(path)
         elif content is not None:
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return read_table(CorpusConfig(path=str(path), **config), vocabulary)
+        return read_table(CorpusConfig(path=str(path), **config), alphabet)
 
     return read
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_format_reads_to_the_same_proteins(name, tmp_path, vocabulary):
+def test_every_format_reads_to_the_same_proteins(name, tmp_path, alphabet):
     FORMATS[name](tmp_path / name)
-    proteins = read_table(CorpusConfig(path=str(tmp_path / name)), vocabulary)
+    proteins = read_table(CorpusConfig(path=str(tmp_path / name)), alphabet)
     assert proteins.frame["id"].tolist() == ["NA", "null", "007", "sp|P1|A"]
     assert proteins.frame["label"].tolist() == ["TF", "nonTF", "nonTF", "TF"]
     assert proteins.labels.tolist() == [1, 0, 0, 1]
     assert proteins.classes == ("nonTF", "TF")
-    assert [vocabulary.decode(t) for t in proteins.tokens] == ["MKVLA", "MKVLAWW", "MK", "MKXUV"]
+    assert [alphabet.decode(t) for t in proteins.tokens] == ["MKVLA", "MKVLAWW", "MK", "MKXUV"]
     assert proteins.lengths.tolist() == [5, 7, 2, 5]
     reference = tmp_path / "reference.csv"
     reference.write_bytes(text(","))
-    assert proteins.digest == read_table(CorpusConfig(path=str(reference)), vocabulary).digest
+    assert proteins.digest == read_table(CorpusConfig(path=str(reference)), alphabet).digest
 
 
 def test_a_parquet_of_numbers_and_categories_reads_as_text(read):
@@ -112,11 +112,11 @@ def test_a_protein_without_a_cluster_column_is_its_own_cluster(read):
     assert read(GOOD).frame["cluster"].tolist() == ["a", "b"]
 
 
-def test_selecting_rows_keeps_tokens_labels_and_frame_together(read, vocabulary):
+def test_selecting_rows_keeps_tokens_labels_and_frame_together(read, alphabet):
     proteins = read(text("\t"))
     part = proteins.select(np.array([False, True, False, True]))
     assert part.frame["id"].tolist() == ["null", "sp|P1|A"]
-    assert [vocabulary.decode(t) for t in part.tokens] == ["MKVLAWW", "MKXUV"]
+    assert [alphabet.decode(t) for t in part.tokens] == ["MKVLAWW", "MKXUV"]
     assert part.labels.tolist() == [0, 1]
 
 
@@ -307,7 +307,7 @@ def test_a_number_that_is_none_in_a_parquet_is_an_empty_cell(tmp_path):
     cells = {"id": ["a", "b"], "sequence": ["MK", "MV"], "label": ["TF", "nonTF"], "cluster": [1.0, float("nan")]}
     pyarrow.parquet.write_table(pyarrow.table(cells), tmp_path / "t.parquet")
     with pytest.raises(TableError, match=r"t\.parquet, row 3, column 'cluster': found an empty cluster"):
-        read_table(CorpusConfig(path=str(tmp_path / "t.parquet")), Vocabulary())
+        read_table(CorpusConfig(path=str(tmp_path / "t.parquet")), Alphabet())
 
 
 @pytest.mark.parametrize("name", ["t.tsv", "t.tsv.gz", "t.parquet"])
@@ -365,7 +365,7 @@ def test_one_line_says_that_the_table_cannot_be_read_for(name, content, read):
     assert "\n" not in str(caught.value)
 
 
-def test_a_folder_is_no_table(tmp_path, vocabulary):
+def test_a_folder_is_no_table(tmp_path, alphabet):
     (tmp_path / "t.tsv").mkdir()
     with pytest.raises(TableError, match="Is a directory"):
-        read_table(CorpusConfig(path=str(tmp_path / "t.tsv")), vocabulary)
+        read_table(CorpusConfig(path=str(tmp_path / "t.tsv")), alphabet)

@@ -33,9 +33,9 @@ from tfclass.evaluation.baselines import (
 from tfclass.evaluation.regressions import composition, kmers
 from tfclass.evaluation.scored import Scored
 from tfclass.search.mmseqs import MAX_E_VALUE
-from tfclass.sequences.alphabet import AMINO_ACIDS, Vocabulary
+from tfclass.sequences.alphabet import AMINO_ACIDS, Alphabet
 
-VOCABULARY = Vocabulary()
+ALPHABET = Alphabet()
 BINARY = ("nonTF", "TF")
 FOUR = ("nonTF", "bHLH", "bZIP", "homeobox")
 NAMES = ["composition_regression", "kmer_regression", "top_hit"]
@@ -48,7 +48,7 @@ def labelled(sequences, labels, classes=BINARY, clusters=None) -> LabelledProtei
     ids = [f"p{i}" for i in range(len(labels))]
     frame = pd.DataFrame({"id": ids, "sequence": sequences, "cluster": ids if clusters is None else clusters})
     frame["label"] = [classes[label] for label in labels]
-    return LabelledProteins(frame, [VOCABULARY.encode(s) for s in sequences], labels, classes, "d" * 64)
+    return LabelledProteins(frame, [ALPHABET.encode(s) for s in sequences], labels, classes, "d" * 64)
 
 
 def drawn(n, n_classes=2, seed=0, classes=BINARY, per_cluster=2) -> LabelledProteins:
@@ -70,7 +70,7 @@ def best_mcc(scores_N, positive_N):
 
 @given(st.lists(PROTEIN, max_size=6))
 def test_composition_is_the_share_of_each_amino_acid(sequences):
-    shares = composition([VOCABULARY.encode(s) for s in sequences])
+    shares = composition([ALPHABET.encode(s) for s in sequences])
     expected = [[s.count(letter) / len(s) for letter in AMINO_ACIDS] for s in sequences]
     assert shares.shape == (len(sequences), 20)
     np.testing.assert_allclose(shares, np.reshape(expected, shares.shape))
@@ -80,14 +80,14 @@ def sklearn_kmers(sequences):
     words = [a for a in AMINO_ACIDS]
     words += [a + b for a in AMINO_ACIDS for b in AMINO_ACIDS]
     words += [a + b for a in AMINO_ACIDS for b in words[20:420]]
-    counter = CountVectorizer(analyzer="char", ngram_range=(1, 3), lowercase=False, vocabulary=words)
+    counter = CountVectorizer(analyzer="char", ngram_range=(1, 3), lowercase=False, alphabet=words)
     counts = counter.transform(sequences).toarray()
     return np.sqrt(counts / np.array([len(s) for s in sequences])[:, None])
 
 
 @given(st.lists(PROTEIN, min_size=1, max_size=6))
 def test_words_are_those_that_scikit_learn_counts(sequences):
-    found = kmers([VOCABULARY.encode(s) for s in sequences])
+    found = kmers([ALPHABET.encode(s) for s in sequences])
     assert found.has_canonical_format
     np.testing.assert_allclose(found.toarray(), sklearn_kmers(sequences), rtol=1e-6)
 
@@ -101,7 +101,7 @@ REGRESSIONS = {
     "composition": (
         composition_regression,
         lambda: make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)),
-        lambda sequences: composition([VOCABULARY.encode(s) for s in sequences]),
+        lambda sequences: composition([ALPHABET.encode(s) for s in sequences]),
     ),
     "words": (kmer_regression, lambda: LogisticRegression(max_iter=1000), sklearn_kmers),
 }
@@ -306,7 +306,7 @@ def test_homologues_of_positives_are_called_positive():
 @pytest.mark.skipif("TFCLASS_REAL_DATA" not in os.environ, reason="TFCLASS_REAL_DATA does not name a folder")
 def test_on_real_proteins_the_baselines_are_as_good_as_is_known():
     path = str(Path(os.environ["TFCLASS_REAL_DATA"]) / "corpus.tsv.gz")
-    proteins = read_table(CorpusConfig(path=path, classes=BINARY, aliases={"nonTF_hard": "nonTF"}), VOCABULARY)
+    proteins = read_table(CorpusConfig(path=path, classes=BINARY, aliases={"nonTF_hard": "nonTF"}), ALPHABET)
     splits = proteins.frame["split"].to_numpy()
     train, valid, test = (proteins.select(splits == name) for name in ("train", "valid", "test"))
     started = time.monotonic()

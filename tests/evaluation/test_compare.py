@@ -48,14 +48,14 @@ def test_kappa_is_that_of_scikit_learn(pairs):
 
 
 @pytest.fixture(scope="module")
-def write(vocabulary, small_bundle):
+def write(alphabet, small_bundle):
     """Write a report into a folder, named like it."""
 
     def write(folder, labels=LABELS, classes=("nonTF", "TF"), *, seed=0, skill=0.5, scores=None):
         labels = np.asarray(labels, dtype=np.int64)
         config = EvaluateConfig(corpus=CorpusConfig(path="t.tsv"), evaluation=QUICK, bundle="b", report="r")
         bundle = replace(small_bundle, name=folder.name, classes=classes, threshold=0.5 if len(classes) == 2 else None)
-        test = proteins(labels, classes, vocabulary)
+        test = proteins(labels, classes, alphabet)
         answer = scored(labels, len(classes), seed, skill) if scores is None else scores
         calling, rivals = calling_of(bundle, "network"), Rivals(None, NOT_SEARCHED, {})
         report = Report.make(config, bundle, "network", calling, test, test, answer, rivals, {})

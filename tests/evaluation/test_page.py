@@ -58,14 +58,14 @@ class Page(HTMLParser):
 
 
 @pytest.fixture
-def render(vocabulary, small_bundle):
+def render(alphabet, small_bundle):
     """Make the page of a report on given labels."""
 
     def render(
         labels, classes=("nonTF", "TF"), *, train=None, homologues=NOT_SEARCHED, rivals=None, name="small", **columns
     ):
         labels = np.asarray(labels, dtype=np.int64)
-        test = proteins(labels, classes, vocabulary, **columns)
+        test = proteins(labels, classes, alphabet, **columns)
         config = EvaluateConfig(
             corpus=CorpusConfig(path="t.tsv", classes=classes),
             evaluation=EvaluationConfig(n_bootstrap=20),
@@ -147,10 +147,10 @@ def test_the_headline_has_model_baselines_prevalence_and_lead_in_one_table(rende
     assert re.fullmatch(r"[+−]\d\.\d{3}\[[+−]\d\.\d{3}, [+−]\d\.\d{3}\]", table[2][-1])
 
 
-def test_what_a_user_named_is_text_and_never_markup(render, vocabulary):
+def test_what_a_user_named_is_text_and_never_markup(render, alphabet):
     classes = ("<b>not</b>", f"TF{EVIL}")
     labels = np.arange(60) % 2
-    train = proteins(labels, classes, vocabulary, seed=4, id=[f"{EVIL}{i}" for i in range(60)])
+    train = proteins(labels, classes, alphabet, seed=4, id=[f"{EVIL}{i}" for i in range(60)])
     text = render(
         labels,
         classes,
@@ -192,9 +192,9 @@ def test_what_was_not_done_is_said_with_what_to_do(render):
     assert "Not shown by identity to the nearest training protein: " in text
 
 
-def test_the_audit_is_shown_where_there_are_training_proteins(render, vocabulary):
+def test_the_audit_is_shown_where_there_are_training_proteins(render, alphabet):
     labels = np.arange(60) % 2
-    train = proteins(labels, ("nonTF", "TF"), vocabulary, seed=4)
+    train = proteins(labels, ("nonTF", "TF"), alphabet, seed=4)
     page = Page(render(labels, train=train, homologues=found(np.arange(60), np.linspace(0.05, 1, 60))))
     assert "What the scored proteins share with the 60 training proteins." in page.text
     rows = {row[0]: row[1] for table in page.tables for row in table if len(row) == 2}

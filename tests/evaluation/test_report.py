@@ -33,14 +33,14 @@ BOTH_CLASSES = ONE_CLASS | {"precision_recall", "roc", "by_length"}
 NOT_SEARCHED = Homologues(None, "MMseqs2 is not installed; pip install 'tfclass[homology]'")
 
 
-def proteins(labels, classes, vocabulary, seed=0, **columns) -> LabelledProteins:
+def proteins(labels, classes, alphabet, seed=0, **columns) -> LabelledProteins:
     rng = np.random.default_rng(seed)
     labels = np.asarray(labels, dtype=np.int64)
     tokens = [rng.integers(1, 21, size=rng.integers(30, 90)).astype(np.uint8) for _ in labels]
     frame = pd.DataFrame(
         {
             "id": [f"p{i}" for i in range(len(labels))],
-            "sequence": [vocabulary.decode(t) for t in tokens],
+            "sequence": [alphabet.decode(t) for t in tokens],
             "label": [classes[label] for label in labels],
             "cluster": [f"c{i // 3}" for i in range(len(labels))],
             "split": "test",
@@ -74,7 +74,7 @@ def found(targets, identities) -> Homologues:
 
 
 @pytest.fixture
-def make(vocabulary, small_bundle):
+def make(alphabet, small_bundle):
     """Make a report on given labels."""
 
     def make(
@@ -87,7 +87,7 @@ def make(vocabulary, small_bundle):
             report="r",
         )
         labels = np.asarray(labels, dtype=np.int64)
-        test = proteins(labels, classes, vocabulary, **columns)
+        test = proteins(labels, classes, alphabet, **columns)
         scores = scored(labels, len(classes)) if scores is None else scores
         threshold = 0.5 if len(classes) == 2 else None
         bundle = replace(small_bundle, threshold=threshold, classes=classes) if bundle is None else bundle
@@ -318,10 +318,10 @@ def test_only_accessions_lead_to_uniprot(record_id, accession):
     assert uniprot_link(record_id) == expected
 
 
-def test_leakage_counts_what_the_scored_proteins_share_with_the_training_proteins(make, vocabulary):
+def test_leakage_counts_what_the_scored_proteins_share_with_the_training_proteins(make, alphabet):
     labels = (np.arange(40) % 2).astype(int)
-    train = proteins(np.arange(30) % 2, BINARY, vocabulary, seed=5)
-    test = proteins(labels, BINARY, vocabulary)
+    train = proteins(np.arange(30) % 2, BINARY, alphabet, seed=5)
+    test = proteins(labels, BINARY, alphabet)
     train.tokens[3] = test.tokens[7]
     train.frame["cluster"] = ["c0", "c1", *(f"t{i}" for i in range(28))]
     rng = np.random.default_rng(0)
@@ -349,9 +349,9 @@ def test_leakage_counts_what_the_scored_proteins_share_with_the_training_protein
     [(None, "the table has no train split; "), ((0, 1), "MMseqs2 is not installed; pip install")],
     ids=["without a train split", "without MMseqs2"],
 )
-def test_an_audit_that_cannot_be_made_says_why(train, reason, make, vocabulary):
-    training = None if train is None else proteins(train, BINARY, vocabulary, seed=3)
-    homologues = NOT_SEARCHED if train else find_homologues(None, proteins(np.arange(2), BINARY, vocabulary))
+def test_an_audit_that_cannot_be_made_says_why(train, reason, make, alphabet):
+    training = None if train is None else proteins(train, BINARY, alphabet, seed=3)
+    homologues = NOT_SEARCHED if train else find_homologues(None, proteins(np.arange(2), BINARY, alphabet))
     content = make(np.arange(30) % 2, train=training, homologues=homologues).content
     audit = content["leakage"] if train is None else content["leakage"]["identity"]
     assert audit["left_out"].startswith(reason)

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfclass.inference.domains import SHORTEST_DOMAIN, SHORTEST_GAP, domain_cell, domain_ranges
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 from tfclass.sequences.cleaning import clean
 
-VOCABULARY = Vocabulary()
+ALPHABET = Alphabet()
 # Runs of every length that matters, inside and outside of domains by turns.
 runs = st.lists(st.integers(1, SHORTEST_DOMAIN + 4), max_size=12)
 
@@ -59,9 +59,9 @@ def test_a_logit_of_zero_is_inside():
 
 @given(st.text("ACDXU-.*", max_size=80), runs)
 def test_positions_are_those_of_the_characters_as_given(sequence, runs):
-    tokens = clean(sequence, VOCABULARY).tokens
+    tokens = clean(sequence, ALPHABET).tokens
     logit_L = np.resize(logits(runs or [1], True), len(tokens))
-    cell = domain_cell(logit_L, sequence, VOCABULARY)
+    cell = domain_cell(logit_L, sequence, ALPHABET)
     found = [tuple(map(int, part.split("-"))) for part in cell.split(";")] if cell else []
     # Each residue that is scored, with its place in the text: a final stop and every gap have none.
     last = max((place for place, letter in enumerate(sequence, start=1) if letter not in "-.*"), default=0)
@@ -71,5 +71,5 @@ def test_positions_are_those_of_the_characters_as_given(sequence, runs):
 
 
 def test_a_cell_has_gaps_inside_a_domain_and_not_around_it():
-    assert domain_cell(np.ones(12), "--ACDEF-GHIKLMN--*", VOCABULARY) == "3-15"
-    assert domain_cell(-np.ones(3), "ACD", VOCABULARY) is None
+    assert domain_cell(np.ones(12), "--ACDEF-GHIKLMN--*", ALPHABET) == "3-15"
+    assert domain_cell(-np.ones(3), "ACD", ALPHABET) is None

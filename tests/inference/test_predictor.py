@@ -47,11 +47,11 @@ def bundle(small_bundle):
 
 
 @pytest.fixture(scope="module")
-def three_classes(small_bundle, vocabulary):
+def three_classes(small_bundle, alphabet):
     torch.manual_seed(1)
-    model = build(small_bundle.config, vocabulary, n_classes=3).eval()
+    model = build(small_bundle.config, alphabet, n_classes=3).eval()
     calibration = Calibration(0.1, (0.0, 0.1, -0.1))
-    return Bundle("three", model, small_bundle.config, vocabulary, ("zinc", "homeo", "other"), calibration, None, {})
+    return Bundle("three", model, small_bundle.config, alphabet, ("zinc", "homeo", "other"), calibration, None, {})
 
 
 def random_records(n, rng):

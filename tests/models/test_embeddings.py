@@ -19,9 +19,9 @@ from tfclass.models.embeddings import (
 from tfclass.sequences.alphabet import AMINO_ACIDS
 
 
-def test_words_equal_a_loop_and_short_sequences_have_words_too(vocabulary):
+def test_words_equal_a_loop_and_short_sequences_have_words_too(alphabet):
     torch.manual_seed(0)
-    embedding = WordEmbedding(vocabulary, dim=4, k=3)
+    embedding = WordEmbedding(alphabet, dim=4, k=3)
     tokens_BL = torch.tensor([[5, 9, 1, 26, 3], [7, 2, 0, 0, 0]])
     x_BLE = embedding(tokens_BL)
     padded = np.pad(tokens_BL.numpy(), ((0, 0), (0, 2)))
@@ -33,33 +33,33 @@ def test_words_equal_a_loop_and_short_sequences_have_words_too(vocabulary):
     assert (x_BLE[1, :2] != 0).any(dim=1).all()
 
 
-def test_blosum62_is_biopythons_and_ambiguous_letters_are_the_mean_of_their_meanings(vocabulary):
+def test_blosum62_is_biopythons_and_ambiguous_letters_are_the_mean_of_their_meanings(alphabet):
     matrix = substitution_matrices.load("BLOSUM62")
-    table_VP = blosum62(vocabulary)
+    table_VP = blosum62(alphabet)
     for letter in AMINO_ACIDS:
         expected = [matrix[letter][other] / 4 for other in AMINO_ACIDS]
-        np.testing.assert_allclose(table_VP[vocabulary.encode(letter)[0]], expected)
-    b, d, n = (table_VP[vocabulary.encode(letter)[0]] for letter in "BDN")
+        np.testing.assert_allclose(table_VP[alphabet.encode(letter)[0]], expected)
+    b, d, n = (table_VP[alphabet.encode(letter)[0]] for letter in "BDN")
     torch.testing.assert_close(b, (d + n) / 2)
     assert (table_VP[0] == 0).all()
 
 
-def test_hydropathy_is_biopythons_up_to_standardisation(vocabulary):
-    table_VP = physicochemical(vocabulary)
-    ours = [float(table_VP[vocabulary.encode(letter)[0], 0]) for letter in AMINO_ACIDS]
+def test_hydropathy_is_biopythons_up_to_standardisation(alphabet):
+    table_VP = physicochemical(alphabet)
+    ours = [float(table_VP[alphabet.encode(letter)[0], 0]) for letter in AMINO_ACIDS]
     theirs = [kd[letter] for letter in AMINO_ACIDS]
     assert np.corrcoef(ours, theirs)[0, 1] == pytest.approx(1.0, abs=1e-6)
-    torch.testing.assert_close(table_VP[vocabulary.encode("X")[0], :3], torch.zeros(3), atol=1e-6, rtol=0)
+    torch.testing.assert_close(table_VP[alphabet.encode("X")[0], :3], torch.zeros(3), atol=1e-6, rtol=0)
 
 
-def test_charge_is_that_at_ph_7_by_biopythons_constants(vocabulary):
+def test_charge_is_that_at_ph_7_by_biopythons_constants(alphabet):
     charge_of = dict.fromkeys(AMINO_ACIDS, 0.0)
     for letter in AMINO_ACIDS:
         if letter in positive_pKs:
             charge_of[letter] = 1 / (1 + 10 ** (7 - positive_pKs[letter]))
         if letter in negative_pKs:
             charge_of[letter] = -1 / (1 + 10 ** (negative_pKs[letter] - 7))
-    ours = physicochemical(vocabulary)[vocabulary.encode(AMINO_ACIDS).astype(int), 3]
+    ours = physicochemical(alphabet)[alphabet.encode(AMINO_ACIDS).astype(int), 3]
     np.testing.assert_allclose(ours, [charge_of[letter] for letter in AMINO_ACIDS], atol=0.02)
 
 
@@ -79,16 +79,16 @@ def test_polarity_and_volume_give_the_distances_that_grantham_printed():
 
 
 @pytest.mark.parametrize("properties", [blosum62, physicochemical])
-def test_a_letter_of_several_meanings_has_their_mean(vocabulary, properties):
-    table_VP = properties(vocabulary)
+def test_a_letter_of_several_meanings_has_their_mean(alphabet, properties):
+    table_VP = properties(alphabet)
     for letter, meant in {"B": "DN", "J": "IL", "Z": "EQ", "X": AMINO_ACIDS, "O": "K", "U": "C"}.items():
-        expected = table_VP[vocabulary.encode(meant).astype(int)].mean(dim=0)
-        torch.testing.assert_close(table_VP[vocabulary.encode(letter)[0]], expected)
+        expected = table_VP[alphabet.encode(meant).astype(int)].mean(dim=0)
+        torch.testing.assert_close(table_VP[alphabet.encode(letter)[0]], expected)
 
 
 @pytest.mark.parametrize("properties", [one_hot, blosum62, physicochemical])
-def test_fixed_properties_are_not_trained_and_padding_is_zero(vocabulary, properties):
-    embedding = FixedEmbedding(properties(vocabulary), 6)
+def test_fixed_properties_are_not_trained_and_padding_is_zero(alphabet, properties):
+    embedding = FixedEmbedding(properties(alphabet), 6)
     x_BLE = embedding(torch.tensor([[1, 26, 0]]))
     assert x_BLE.shape == (1, 3, 6)
     assert (x_BLE[0, 2] == 0).all()

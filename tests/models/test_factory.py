@@ -14,7 +14,7 @@ from tfclass.models.factory import build
 from tfclass.models.lstm import LSTM
 from tfclass.models.pooling import LastPooling, MaxPooling, MeanPooling
 from tfclass.models.regularisation import VariationalDropout, WeightDropout
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 
 
 @pytest.mark.parametrize(
@@ -79,14 +79,14 @@ from tfclass.sequences.alphabet import Vocabulary
         "a single family",
     ],
 )
-def test_what_cannot_be_built_names_the_key_and_what_is_allowed(change, message, vocabulary):
+def test_what_cannot_be_built_names_the_key_and_what_is_allowed(change, message, alphabet):
     with pytest.raises(ConfigError) as raised:
-        build(replace(SMALL, **change), vocabulary, 2)
+        build(replace(SMALL, **change), alphabet, 2)
     assert str(raised.value) == message
 
 
-def test_padding_embeds_as_zero(vocabulary):
-    assert (build(SMALL, vocabulary, 2).embedding.weight[0] == 0).all()
+def test_padding_embeds_as_zero(alphabet):
+    assert (build(SMALL, alphabet, 2).embedding.weight[0] == 0).all()
 
 
 def modules(network, kind):
@@ -102,7 +102,7 @@ def of_type(found, kind):
 
 
 def embeds_by(network, properties):
-    table_VP, expected_VP = network.embedding.properties_VP, properties(Vocabulary())
+    table_VP, expected_VP = network.embedding.properties_VP, properties(Alphabet())
     return table_VP.shape == expected_VP.shape and torch.equal(table_VP, expected_VP)
 
 
@@ -164,8 +164,8 @@ def forget_bias(layer):
     ],
     ids=lambda value: " ".join(map(str, value.items())) if isinstance(value, dict) else "",
 )
-def test_every_option_reaches_the_part_that_it_is_of(change, is_built, vocabulary):
-    assert is_built(build(replace(SMALL, **change), vocabulary, 2))
+def test_every_option_reaches_the_part_that_it_is_of(change, is_built, alphabet):
+    assert is_built(build(replace(SMALL, **change), alphabet, 2))
 
 
 STACKS = {"name": "none", "stem": StemConfig(name="stacks", stacks=((3,),), channels=6, pool=2)}
@@ -185,17 +185,17 @@ STACKS = {"name": "none", "stem": StemConfig(name="stacks", stacks=((3,),), chan
     ],
     ids=["dropout", "none", "of weights", "in stacks", "none in stacks"],
 )
-def test_dropout_acts_in_training_alone(change, acts, vocabulary):
+def test_dropout_acts_in_training_alone(change, acts, alphabet):
     torch.manual_seed(0)
-    network = build(replace(SMALL, **change), vocabulary, 2)
+    network = build(replace(SMALL, **change), alphabet, 2)
     tokens_BL, lengths_B = torch.randint(1, 27, (4, 30)), torch.full((4,), 30)
     assert torch.equal(network(tokens_BL, lengths_B), network(tokens_BL, lengths_B)) != acts
     network.eval()
     assert torch.equal(network(tokens_BL, lengths_B), network(tokens_BL, lengths_B))
 
 
-def test_the_stacks_of_a_stem_drop_features_of_their_own(vocabulary):
+def test_the_stacks_of_a_stem_drop_features_of_their_own(alphabet):
     torch.manual_seed(0)
-    stem = build(replace(SMALL, dropout=0.5, **STACKS), vocabulary, 2).stem
+    stem = build(replace(SMALL, dropout=0.5, **STACKS), alphabet, 2).stem
     x_BLE, lengths_B = torch.randn(4, 30, 8), torch.full((4,), 30)
     assert not torch.equal(stem(x_BLE, lengths_B)[0], stem(x_BLE, lengths_B)[0])

@@ -16,9 +16,9 @@ from tfclass.models.forward import logits_of, scores_of
 
 
 @pytest.fixture
-def model(vocabulary):
+def model(alphabet):
     torch.manual_seed(0)
-    return build(replace(SMALL, dropout=0.0, families=("a", "b", "c"), domains=True), vocabulary, 2)
+    return build(replace(SMALL, dropout=0.0, families=("a", "b", "c"), domains=True), alphabet, 2)
 
 
 @pytest.fixture
@@ -88,8 +88,8 @@ def test_all_heads_are_scored_in_halves_and_elsewhere_just_the_same(model, prote
     np.testing.assert_allclose(np.concatenate(found.domains[:-1]), np.concatenate(expected.domains), atol=1e-6)
 
 
-def test_a_network_without_the_heads_gives_classes_only(vocabulary, proteins):
-    scores = scores_of(build(SMALL, vocabulary, 2), proteins, 4000)
+def test_a_network_without_the_heads_gives_classes_only(alphabet, proteins):
+    scores = scores_of(build(SMALL, alphabet, 2), proteins, 4000)
     assert scores.family_NK is None
     assert scores.domains is None
 

@@ -10,9 +10,9 @@ import torch
 from tfclass.config import ModelConfig, StemConfig
 from tfclass.errors import ConfigError
 from tfclass.models.factory import EMBEDDINGS, ENCODERS, POOLINGS, build, check_size
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 
-VOCABULARY = Vocabulary()
+ALPHABET = Alphabet()
 CONFIGS = {
     **{f"encoder {name}": ModelConfig(name=name) for name in ENCODERS},
     **{f"embedding {name}": ModelConfig(embedding=name) for name in EMBEDDINGS},
@@ -30,9 +30,9 @@ CONFIGS = {
 @pytest.mark.parametrize("n_classes", [2, 5])
 def test_it_is_what_the_network_takes(config, n_classes):
     state = torch.get_rng_state()
-    n_bytes = check_size(config, VOCABULARY, n_classes)
+    n_bytes = check_size(config, ALPHABET, n_classes)
     assert torch.equal(torch.get_rng_state(), state)
-    network = build(config, VOCABULARY, n_classes)
+    network = build(config, ALPHABET, n_classes)
     assert n_bytes == sum(t.numel() * t.element_size() for t in network.state_dict().values())
 
 
@@ -49,7 +49,7 @@ def test_it_is_what_the_network_takes(config, n_classes):
 )
 def test_what_no_memory_holds_is_refused_before_it_is_made(values, size):
     with pytest.raises(ConfigError) as caught:
-        build(replace(ModelConfig(), **values), VOCABULARY, 2)
+        build(replace(ModelConfig(), **values), ALPHABET, 2)
     expected = "expected at most 512.0 MiB; choose smaller widths or fewer layers"
     assert str(caught.value) == f"model: found a network of {size}; {expected}"
 
@@ -59,7 +59,7 @@ def test_it_waits_for_no_further_part_of_torch():
     code = (
         "import sys; from tfclass.models.factory import *; before = set(sys.modules)\n"
         "for name in ('learned', 'one_hot', 'physicochemical'):\n"
-        "    check_size(ModelConfig(embedding=name, layers=3), Vocabulary(), 2)\n"
+        "    check_size(ModelConfig(embedding=name, layers=3), Alphabet(), 2)\n"
         "print(len(set(sys.modules) - before) < 20)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)

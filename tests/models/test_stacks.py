@@ -97,7 +97,7 @@ def test_lines_have_few_widths():
     assert len(widths) == 16
 
 
-def test_the_rivals_have_as_many_weights_as_published(vocabulary):
+def test_the_rivals_have_as_many_weights_as_published(alphabet):
     from hydra import compose, initialize_config_module
     from omegaconf import OmegaConf
 
@@ -108,7 +108,7 @@ def test_the_rivals_have_as_many_weights_as_published(vocabulary):
         with initialize_config_module("tfclass.conf", version_base="1.3"):
             composed = compose("train", [f"model={name}"]).model
         config = from_mapping(ModelConfig, OmegaConf.to_container(composed))  # type: ignore[arg-type]
-        stem = build(config, vocabulary, 2).stem
+        stem = build(config, alphabet, 2).stem
         kernels = sorted(layer.convolution.kernel_size[0] for layer in stem.layers)
         return kernels, stem.merge.convolution.weight.numel() + stem.merge.convolution.bias.numel()
 

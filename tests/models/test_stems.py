@@ -45,7 +45,7 @@ def test_no_stem_returns_its_arguments():
 
 @pytest.mark.parametrize("pool", [1, 2, 3, 7])
 @pytest.mark.parametrize("name", ["learned", "one_hot", "blosum62"])
-def test_tables_give_the_steps_of_embedding_and_convolution(name, pool, vocabulary):
+def test_tables_give_the_steps_of_embedding_and_convolution(name, pool, alphabet):
     from dataclasses import replace
 
     from tests.conftest import SMALL
@@ -54,7 +54,7 @@ def test_tables_give_the_steps_of_embedding_and_convolution(name, pool, vocabula
 
     torch.manual_seed(0)
     config = replace(SMALL, embedding=name, stem=StemConfig(channels=6, kernel=5, pool=pool))
-    network = build(config, vocabulary, 2)
+    network = build(config, alphabet, 2)
     lengths_B = torch.tensor([10, 1, 7, 3])
     tokens_BL = torch.randint(1, 27, (4, 10)) * length_mask(lengths_B, 10)
     expected_BLF, expected_B = network.stem(network.embedding(tokens_BL), lengths_B)
@@ -63,10 +63,10 @@ def test_tables_give_the_steps_of_embedding_and_convolution(name, pool, vocabula
     torch.testing.assert_close(found_BLF, expected_BLF, atol=1e-6, rtol=1e-6)
 
 
-def test_words_of_several_residues_have_no_tables(vocabulary):
+def test_words_of_several_residues_have_no_tables(alphabet):
     from dataclasses import replace
 
     from tests.conftest import SMALL
     from tfclass.models.factory import build
 
-    assert build(replace(SMALL, word=2), vocabulary, 2).lookup() is None
+    assert build(replace(SMALL, word=2), alphabet, 2).lookup() is None

@@ -39,8 +39,8 @@ def attached(small_bundle_folder, demo_table, profiles, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def proteins(demo_table, vocabulary):
-    return read_table(CorpusConfig(path=str(demo_table)), vocabulary)
+def proteins(demo_table, alphabet):
+    return read_table(CorpusConfig(path=str(demo_table)), alphabet)
 
 
 def part(proteins, name):
@@ -51,20 +51,20 @@ CHANNELS = {"profiles": ["profile"], "homology": ["homology"], "both": ["profile
 
 
 @pytest.mark.parametrize(("name", "channels"), CHANNELS.items())
-def test_readings_are_fitted_on_the_validation_split(attached, name, channels, proteins, vocabulary):
+def test_readings_are_fitted_on_the_validation_split(attached, name, channels, proteins, alphabet):
     bundle, valid = load_bundle(attached / name), part(proteins, "valid")
     assert list(bundle.combiners) == [*channels, "combined"]
     found = found_of(
         answer(bundle, valid.tokens, "network").network_NC,
-        bundle.profiles.search(valid.tokens, vocabulary) if bundle.profiles else None,
-        bundle.reference.search(valid.tokens, vocabulary) if bundle.reference else None,
+        bundle.profiles.search(valid.tokens, alphabet) if bundle.profiles else None,
+        bundle.reference.search(valid.tokens, alphabet) if bundle.reference else None,
     )
     assert [channel for channel in Found._fields if getattr(found, channel) is not None] == ["network", *channels]
     terms_KJ = None
     if library := bundle.profiles:
         train = part(proteins, "train")
         clusters = train.frame["cluster"].to_numpy()
-        terms_KJ = profile_terms(library, library.search(train.tokens, vocabulary), train.labels == 1, clusters)
+        terms_KJ = profile_terms(library, library.search(train.tokens, alphabet), train.labels == 1, clusters)
         assert len(bundle.combiners["combined"].offsets) == len(library.profiles)
     assert fit_combiners(found, valid.labels == 1, terms_KJ) == bundle.combiners
     # The network is untrained; what was put beside it is not.

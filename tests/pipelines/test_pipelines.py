@@ -36,7 +36,7 @@ from tfclass.pipelines.attach import attach
 from tfclass.pipelines.compare import compare_runs
 from tfclass.pipelines.evaluate import evaluate_bundle
 from tfclass.pipelines.train import train_and_package, validation_digest
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 from tfclass.sequences.fasta import Record
 from tfclass.training.trainer import Hooks, Interrupted
 
@@ -102,7 +102,7 @@ def test_threshold_and_operating_points_are_those_of_calibrated_validation_proba
     bundle = load_bundle(train_and_package(train_config(demo_table, folder)).bundle)
     frame = pd.read_csv(demo_table, sep="\t")
     valid = frame[frame["split"] == "valid"]
-    tokens = [bundle.vocabulary.encode(sequence) for sequence in valid["sequence"]]
+    tokens = [bundle.alphabet.encode(sequence) for sequence in valid["sequence"]]
     probability_N = bundle.calibration.probability(scores_of(bundle.model, tokens, 2048).logits_NC)[:, 1]
     positive_N = (valid["label"] == "TF").to_numpy()
     assert bundle.threshold == max_mcc_threshold(probability_N, positive_N)
@@ -159,10 +159,10 @@ def test_a_random_split_is_named_in_card_and_report(demo_table, folder, caplog):
 def test_a_model_is_not_judged_by_what_it_learned_from_under_another_split(demo_table, folder):
     quick, split = TrainingConfig(epochs=1, max_residues=2048), SplitConfig(policy="folds", fold=1)
     trained = train_and_package(train_config(demo_table, folder, split=split, training=quick))
-    table = assign_splits(read_table(CorpusConfig(path=str(demo_table)), Vocabulary()), split, "").frame
+    table = assign_splits(read_table(CorpusConfig(path=str(demo_table)), Alphabet()), split, "").frame
     learned = set(table.loc[table["split"] != "test", "id"])
     other = SplitConfig(policy="folds", fold=0)
-    judged = assign_splits(read_table(CorpusConfig(path=str(demo_table)), Vocabulary()), other, "").frame
+    judged = assign_splits(read_table(CorpusConfig(path=str(demo_table)), Alphabet()), other, "").frame
     n = judged.loc[judged["split"] == "test", "id"].isin(learned).sum()
     evaluation = EvaluationConfig(n_bootstrap=20, baselines=False)
     with pytest.raises(TableError) as caught:
@@ -217,7 +217,7 @@ def test_families_and_domains_go_the_same_way(demo_table, folder):
     assert len(bundle.provenance["corpus"]["annotations_sha256"]) == 64
     assert bundle.trained_on_generated
     assert "domain_f1" not in plain.validation
-    scores = scores_of(bundle.model, [bundle.vocabulary.encode("MKVLAWCK")], 1000)
+    scores = scores_of(bundle.model, [bundle.alphabet.encode("MKVLAWCK")], 1000)
     assert (scores.family_NK.shape, scores.domains[0].shape) == ((1, len(FAMILIES)), (8,))
 
 
@@ -424,7 +424,7 @@ def test_two_trainings_do_not_share_a_folder(demo_table, folder):
 
 
 def test_a_version_is_compared_by_its_validation_proteins_alone(demo_table):
-    table = read_table(CorpusConfig(path=str(demo_table)), Vocabulary())
+    table = read_table(CorpusConfig(path=str(demo_table)), Alphabet())
     valid = select_split(table, "valid", "")
     fewer = table.select(np.arange(len(table.labels)) != int(np.argmax(table.frame["split"] == "train")))
     same = select_split(fewer._replace(digest="another table"), "valid", "")

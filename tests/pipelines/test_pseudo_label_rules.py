@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from tests.search.test_build_profiles import VOCABULARY, ZINC_FINGERS
+from tests.search.test_build_profiles import ALPHABET, ZINC_FINGERS
 
 from tfclass.bundle.bundle import load_bundle, save_bundle
 from tfclass.channels.build_profiles import build_profile
@@ -204,14 +204,14 @@ def test_known_domains_that_overlap_are_one_as_training_asks(table, teacher):
     regions.write_text(f"domain\tstart\tend\tsequence\n{places}")
     _, rows = enrich(table, teacher, regions=regions)
     assert rows["domains"]["domains:0"] == "20-35;40-50"
-    read_table(CorpusConfig(path=str(table.parent / "enriched.tsv")), VOCABULARY, domains=True)
+    read_table(CorpusConfig(path=str(table.parent / "enriched.tsv")), ALPHABET, domains=True)
 
 
 def test_the_enriched_table_can_be_learned_from(table, teacher):
     enrich(table, teacher)
     path = str(table.parent / "enriched.tsv")
-    proteins = read_table(CorpusConfig(path=path), VOCABULARY)
-    known = read_annotations(proteins.frame, ("C2H2", "bHLH", "bacterial"), VOCABULARY, path, domains=True)
+    proteins = read_table(CorpusConfig(path=path), ALPHABET)
+    known = read_annotations(proteins.frame, ("C2H2", "bHLH", "bacterial"), ALPHABET, path, domains=True)
     assert (known.families >= 0).sum() == 5
     assert known.domains[0] is not None
     assert known.domains[0].sum() >= len(FINGER) - 4

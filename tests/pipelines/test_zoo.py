@@ -27,7 +27,7 @@ from tfclass.errors import CheckpointError, ConfigError, OutputError
 from tfclass.models.factory import build
 from tfclass.pipelines.train import train_and_package
 from tfclass.pipelines.zoo import run_zoo
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 from tfclass.training.trainer import Hooks, Interrupted
 
 OFF = TrackingConfig(enabled=False)
@@ -53,7 +53,7 @@ def test_the_shipped_zoo_has_every_network_that_has_a_file_and_a_limit_on_time()
     assert set(shipped.models) == files
     assert shipped.training.minutes is not None
     for model in shipped.models.values():
-        build(model, Vocabulary(), 2)
+        build(model, Alphabet(), 2)
 
 
 def test_the_table_is_what_bundles_and_reports_say_and_mlflow_has_a_family_of_runs(demo_table, folder):

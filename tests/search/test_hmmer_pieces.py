@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from tfclass.bundle.bundle import find_bundle, load_bundle
 from tfclass.search.hmmer_pieces import pieces
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 
-VOCABULARY = Vocabulary()
+ALPHABET = Alphabet()
 FINGERS = "TGEKPYKCPECGKSFSRSDHLARHIRTH" * 3
 RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
 
@@ -24,7 +24,7 @@ def drawn(length, letters=RESIDUES, seed=0):
 
 def searched(sequence):
     """Which residues are in a piece."""
-    tokens = VOCABULARY.encode(sequence)
+    tokens = ALPHABET.encode(sequence)
     is_in = np.zeros(len(tokens), dtype=bool)
     for start, end in pieces(tokens):
         assert 0 <= start < end <= len(tokens)
@@ -40,7 +40,7 @@ def shipped_library():
 
 @given(st.text(RESIDUES + "X", min_size=1, max_size=3_500))
 def test_a_sequence_of_usual_length_is_searched_as_a_whole(sequence):
-    assert pieces(VOCABULARY.encode(sequence)) == [(0, len(sequence))]
+    assert pieces(ALPHABET.encode(sequence)) == [(0, len(sequence))]
 
 
 @pytest.mark.parametrize("length", [3_501, 3_999, 35_213, 100_000, 100_001, 195_000, 230_007])
@@ -48,7 +48,7 @@ def test_all_of_an_unrepetitive_sequence_is_searched(length):
     # Six blocks of repeats, more than any known protein has, change nothing.
     for sequence in (drawn(length), "Q" * 3_000 + drawn(length - 3_000), drawn(length - 499) + "SR" * 200 + "A" * 99):
         assert searched(sequence).all()
-        found = pieces(VOCABULARY.encode(sequence))
+        found = pieces(ALPHABET.encode(sequence))
         # As before there were repeats to leave out: 100,000 at once, and what two pieces share.
         assert found == [(i, min(i + 100_000, length)) for i in range(0, max(1, length - 5_000), 95_000)]
 
@@ -86,8 +86,8 @@ def test_what_is_no_repeat_is_searched_wherever_it_is():
 
 def test_a_domain_among_repeats_is_found_at_its_place(shipped_library):
     sequence = "A" * 60_000 + FINGERS + "QG" * 60_000
-    hits = shipped_library.hits([VOCABULARY.encode(sequence)], VOCABULARY, 2)
-    alone = shipped_library.hits([VOCABULARY.encode(FINGERS)], VOCABULARY, 2)
+    hits = shipped_library.hits([ALPHABET.encode(sequence)], ALPHABET, 2)
+    alone = shipped_library.hits([ALPHABET.encode(FINGERS)], ALPHABET, 2)
     assert {hit.profile for hit in hits} & {hit.profile for hit in alone}
     # An envelope may reach into what is on either side.
     assert all(59_900 < start < end < 60_200 for hit in hits for start, end in hit.envelopes)
@@ -95,7 +95,7 @@ def test_a_domain_among_repeats_is_found_at_its_place(shipped_library):
 
 def test_two_million_residues_of_one_kind_take_seconds(shipped_library):
     started = time.monotonic()
-    assert shipped_library.hits([VOCABULARY.encode("A" * 2_000_000)], VOCABULARY, 2) == []
+    assert shipped_library.hits([ALPHABET.encode("A" * 2_000_000)], ALPHABET, 2) == []
     # Without leaving any out it would be half an hour.
     assert time.monotonic() - started < 60
 
@@ -118,7 +118,7 @@ def test_a_signal_ends_a_search_at_once(threads, shipped_library):
     signal.setitimer(signal.ITIMER_REAL, 1.0)
     try:
         with pytest.raises(KeyboardInterrupt):
-            shipped_library.hits([VOCABULARY.encode(worn)], VOCABULARY, threads)
+            shipped_library.hits([ALPHABET.encode(worn)], ALPHABET, threads)
         ended = time.monotonic()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
@@ -134,4 +134,4 @@ def test_what_goes_wrong_in_a_search_is_raised_where_it_was_asked_for(shipped_li
 
     monkeypatch.setattr("tfclass.search.hmmer.pyhmmer.hmmsearch", fail)
     with pytest.raises(OverflowError, match="as HMMER has it"):
-        shipped_library.hits([VOCABULARY.encode("MKV")], VOCABULARY)
+        shipped_library.hits([ALPHABET.encode("MKV")], ALPHABET)

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from tfclass.errors import MissingExtraError, ProgramError
 from tfclass.search.mmseqs import cluster, mmseqs_version, nearest, search
-from tfclass.sequences.alphabet import AMINO_ACIDS, Vocabulary
+from tfclass.sequences.alphabet import AMINO_ACIDS, Alphabet
 
-VOCABULARY = Vocabulary()
+ALPHABET = Alphabet()
 # Shares in vertebrate proteins, to a percent. Among residues drawn evenly the rare ones match by chance too often.
 SHARES = dict(zip("ALGSVETKDPIRNQFYHMCW", (8, 9, 7, 7, 7, 6, 6, 6, 5, 5, 5, 5, 4, 4, 4, 3, 2, 2, 2, 1), strict=True))
 LETTERS = np.array(list(AMINO_ACIDS))
@@ -53,7 +53,7 @@ def aligned_identity(query, target):
 
 
 def encoded(proteins):
-    return [VOCABULARY.encode(protein) for protein in proteins]
+    return [ALPHABET.encode(protein) for protein in proteins]
 
 
 RNG = np.random.default_rng(5)
@@ -164,12 +164,12 @@ def test_a_search_that_is_too_large_for_every_pair_finds_what_is_planted():
 
 
 def test_a_weaker_e_value_and_other_letters_are_at_the_callers_choice():
-    reversed_letters = Vocabulary(VOCABULARY.letters[::-1])
+    reversed_letters = Alphabet(ALPHABET.letters[::-1])
     protein = random_protein(np.random.default_rng(2), 120)
     tokens = [reversed_letters.encode(protein)]
-    found = search(tokens, tokens, sensitivity=4, max_e_value=1e-200, vocabulary=reversed_letters)
+    found = search(tokens, tokens, sensitivity=4, max_e_value=1e-200, alphabet=reversed_letters)
     assert found.empty
-    found = search(tokens, tokens, sensitivity=4, max_e_value=10, vocabulary=reversed_letters)
+    found = search(tokens, tokens, sensitivity=4, max_e_value=10, alphabet=reversed_letters)
     assert found["identity"].tolist() == [1.0]
 
 

@@ -48,14 +48,14 @@ SKIPPED = {
 
 
 @pytest.mark.parametrize(("given_", "scored", "notes"), MENDED.values(), ids=MENDED)
-def test_it_is_mended_and_noted(vocabulary, given_, scored, notes):
-    cleaned = clean(given_, vocabulary)
-    assert (vocabulary.decode(cleaned.tokens), cleaned.notes, cleaned.problem) == (scored, notes, "")
+def test_it_is_mended_and_noted(alphabet, given_, scored, notes):
+    cleaned = clean(given_, alphabet)
+    assert (alphabet.decode(cleaned.tokens), cleaned.notes, cleaned.problem) == (scored, notes, "")
 
 
 @pytest.mark.parametrize(("given_", "notes", "problem"), SKIPPED.values(), ids=SKIPPED)
-def test_it_is_skipped_for_a_stated_reason(vocabulary, given_, notes, problem):
-    cleaned = clean(given_, vocabulary)
+def test_it_is_skipped_for_a_stated_reason(alphabet, given_, notes, problem):
+    cleaned = clean(given_, alphabet)
     assert (cleaned.tokens.size, cleaned.notes, cleaned.problem) == (0, notes, problem)
 
 
@@ -93,21 +93,21 @@ texts = st.one_of(
 
 
 @given(texts)
-def test_any_text_is_cleaned_as_the_rules_say(vocabulary, text):
-    cleaned = clean(text, vocabulary)
-    assert (vocabulary.decode(cleaned.tokens), cleaned.notes, cleaned.problem) == slowly_cleaned(text)
+def test_any_text_is_cleaned_as_the_rules_say(alphabet, text):
+    cleaned = clean(text, alphabet)
+    assert (alphabet.decode(cleaned.tokens), cleaned.notes, cleaned.problem) == slowly_cleaned(text)
 
 
 @given(texts)
-def test_the_network_only_ever_sees_residue_tokens(vocabulary, text):
-    cleaned = clean(text, vocabulary)
+def test_the_network_only_ever_sees_residue_tokens(alphabet, text):
+    cleaned = clean(text, alphabet)
     assert bool(cleaned.problem) == (cleaned.tokens.size == 0)
     assert all(1 <= token <= 26 for token in cleaned.tokens.tolist())
 
 
 @given(texts)
-def test_what_was_cleaned_once_needs_no_more_cleaning(vocabulary, text):
-    once = vocabulary.decode(clean(text, vocabulary).tokens)
-    again = clean(once, vocabulary)
-    assert vocabulary.decode(again.tokens) == once
+def test_what_was_cleaned_once_needs_no_more_cleaning(alphabet, text):
+    once = alphabet.decode(clean(text, alphabet).tokens)
+    again = clean(once, alphabet)
+    assert alphabet.decode(again.tokens) == once
     assert not [note for note in again.notes if note.startswith(("stop", "internal", "gaps"))]

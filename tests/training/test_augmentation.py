@@ -22,12 +22,12 @@ def tokens_BL():
     return tokens_BL
 
 
-def test_dropped_residues_are_unknown_and_as_many_as_asked_for(tokens_BL, vocabulary):
-    dropped_BL = drop_residues(tokens_BL, 0.25, vocabulary, rng())
+def test_dropped_residues_are_unknown_and_as_many_as_asked_for(tokens_BL, alphabet):
+    dropped_BL = drop_residues(tokens_BL, 0.25, alphabet, rng())
     changed_BL = dropped_BL != tokens_BL
-    assert (dropped_BL[changed_BL] == vocabulary.unknown).all()
+    assert (dropped_BL[changed_BL] == alphabet.unknown).all()
     assert (dropped_BL[:, 150:] == PAD).all()
-    known_BL = (tokens_BL != PAD) & (tokens_BL != vocabulary.unknown)
+    known_BL = (tokens_BL != PAD) & (tokens_BL != alphabet.unknown)
     assert changed_BL[known_BL].float().mean() == pytest.approx(0.25, abs=0.01)
 
 
@@ -59,10 +59,10 @@ def test_the_table_is_blosum62_turned_back_into_frequencies():
 
 
 @pytest.mark.parametrize("noise", ["dropped", "substituted"])
-def test_the_same_seed_gives_the_same_noise_and_none_leaves_the_batch_alone(noise, tokens_BL, vocabulary):
+def test_the_same_seed_gives_the_same_noise_and_none_leaves_the_batch_alone(noise, tokens_BL, alphabet):
     def noisy(share):
         if noise == "dropped":
-            return drop_residues(tokens_BL, share, vocabulary, rng())
+            return drop_residues(tokens_BL, share, alphabet, rng())
         return substitute_residues(tokens_BL, share, rng())
 
     assert torch.equal(noisy(0.25), noisy(0.25))

@@ -23,19 +23,19 @@ QUICK = TrainingConfig(epochs=3, max_residues=2048)
 
 
 @pytest.fixture(scope="module")
-def parts(demo_table, vocabulary):
-    proteins = read_table(CorpusConfig(path=str(demo_table)), vocabulary)
+def parts(demo_table, alphabet):
+    proteins = read_table(CorpusConfig(path=str(demo_table)), alphabet)
     return [select_split(proteins, name, str(demo_table)) for name in ("train", "valid")]
 
 
-def trainer(parts, vocabulary, folder, hooks=None, model=SMALL):
+def trainer(parts, alphabet, folder, hooks=None, model=SMALL):
     torch.manual_seed(0)
-    network = build(model, vocabulary, 2)
-    return Trainer(network, *parts, QUICK, vocabulary=vocabulary, seed=0, folder=folder, hooks=hooks)
+    network = build(model, alphabet, 2)
+    return Trainer(network, *parts, QUICK, alphabet=alphabet, seed=0, folder=folder, hooks=hooks)
 
 
 @pytest.fixture(scope="module")
-def content(parts, vocabulary, tmp_path_factory):
+def content(parts, alphabet, tmp_path_factory):
     """A checkpoint of the second epoch, after a few batches of it."""
     folder = tmp_path_factory.mktemp("run")
     steps = []
@@ -43,7 +43,7 @@ def content(parts, vocabulary, tmp_path_factory):
         on_step=lambda epoch, *_: steps.append(epoch), should_stop=lambda: steps[-1] == 1 and steps.count(1) == 2
     )
     with pytest.raises(Interrupted):
-        trainer(parts, vocabulary, folder, hooks).run()
+        trainer(parts, alphabet, folder, hooks).run()
     return (folder / NAME).read_bytes()
 
 
@@ -125,17 +125,17 @@ EDITED = [
 
 
 @pytest.mark.parametrize("change", EDITED, ids=lambda change: change.__name__)
-def test_an_edited_checkpoint_is_refused_in_one_line(change, content, parts, vocabulary, tmp_path):
+def test_an_edited_checkpoint_is_refused_in_one_line(change, content, parts, alphabet, tmp_path):
     edited = torch.load(io.BytesIO(content), weights_only=True)
     change(edited)
     torch.save(edited, tmp_path / NAME)
-    refused(parts, vocabulary, tmp_path)
+    refused(parts, alphabet, tmp_path)
 
 
-def refused(parts, vocabulary, folder):
+def refused(parts, alphabet, folder):
     started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(CheckpointError) as raised:
-        trainer(parts, vocabulary, folder).run(resume=True)
+        trainer(parts, alphabet, folder).run(resume=True)
     assert str(raised.value).startswith(f"{folder / NAME}: found ")
     assert "\n" not in str(raised.value)
     assert time.monotonic() - started < 20
@@ -183,17 +183,17 @@ MADE_UP = {
 
 
 @pytest.mark.parametrize("make", MADE_UP.values(), ids=MADE_UP.keys())
-def test_what_is_no_checkpoint_is_refused_in_one_line(make, parts, vocabulary, tmp_path):
+def test_what_is_no_checkpoint_is_refused_in_one_line(make, parts, alphabet, tmp_path):
     make(tmp_path / NAME)
-    refused(parts, vocabulary, tmp_path)
+    refused(parts, alphabet, tmp_path)
 
 
-def test_a_checkpoint_of_another_network_is_refused(content, parts, vocabulary, tmp_path):
+def test_a_checkpoint_of_another_network_is_refused(content, parts, alphabet, tmp_path):
     (tmp_path / NAME).write_bytes(content)
     with pytest.raises(CheckpointError, match="found a damaged checkpoint .weights of another network."):
-        trainer(parts, vocabulary, tmp_path, model=replace(SMALL, hidden=7)).run(resume=True)
+        trainer(parts, alphabet, tmp_path, model=replace(SMALL, hidden=7)).run(resume=True)
 
 
-def test_the_checkpoint_itself_is_taken(content, parts, vocabulary, tmp_path):
+def test_the_checkpoint_itself_is_taken(content, parts, alphabet, tmp_path):
     (tmp_path / NAME).write_bytes(content)
-    assert len(trainer(parts, vocabulary, tmp_path).run(resume=True).history) == 3
+    assert len(trainer(parts, alphabet, tmp_path).run(resume=True).history) == 3

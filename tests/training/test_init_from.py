@@ -9,22 +9,22 @@ from tests.conftest import SMALL
 from tfclass.bundle.bundle import load_bundle, save_bundle
 from tfclass.errors import BundleError, ConfigError
 from tfclass.models.factory import build
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 from tfclass.training.init_from import start_from
 
 
-def fresh(config, vocabulary, n_classes=2):
+def fresh(config, alphabet, n_classes=2):
     torch.manual_seed(7)
-    return build(config, vocabulary, n_classes)
+    return build(config, alphabet, n_classes)
 
 
-def test_weights_of_the_same_name_and_shape_are_copied_and_the_rest_stays(small_bundle_folder, vocabulary, caplog):
+def test_weights_of_the_same_name_and_shape_are_copied_and_the_rest_stays(small_bundle_folder, alphabet, caplog):
     config = replace(SMALL, families=("a", "b"), domains=True, attention_hidden=0)
-    model = fresh(config, vocabulary, n_classes=3)
+    model = fresh(config, alphabet, n_classes=3)
     with caplog.at_level("INFO", "tfclass"):
-        start = start_from(str(small_bundle_folder), model, vocabulary)
+        start = start_from(str(small_bundle_folder), model, alphabet)
     bundle = load_bundle(small_bundle_folder)
-    given, before = bundle.model.state_dict(), fresh(config, vocabulary, n_classes=3).state_dict()
+    given, before = bundle.model.state_dict(), fresh(config, alphabet, n_classes=3).state_dict()
     other = {"head.weight", "head.bias", "pooling.score.weight"}
     other |= {"family_head.weight", "family_head.bias", "domain_head.weight", "domain_head.bias"}
     assert set(start.fresh) == other
@@ -35,38 +35,38 @@ def test_weights_of_the_same_name_and_shape_are_copied_and_the_rest_stays(small_
     assert f"{small_bundle_folder}: {len(start.copied)} weights copied, {len(other)} start fresh" in caplog.text
 
 
-def test_a_start_from_the_same_network_is_that_network(small_bundle_folder, vocabulary):
-    model = fresh(SMALL, vocabulary)
-    assert start_from(str(small_bundle_folder), model, vocabulary).fresh == ()
+def test_a_start_from_the_same_network_is_that_network(small_bundle_folder, alphabet):
+    model = fresh(SMALL, alphabet)
+    assert start_from(str(small_bundle_folder), model, alphabet).fresh == ()
     given = load_bundle(small_bundle_folder).model.state_dict()
     assert all(torch.equal(weight, given[name]) for name, weight in model.state_dict().items())
 
 
-def test_a_start_that_does_not_exist_is_refused(vocabulary):
+def test_a_start_that_does_not_exist_is_refused(alphabet):
     with pytest.raises(BundleError, match="nowhere: found no such model; expected a folder with a bundle"):
-        start_from("nowhere", fresh(SMALL, vocabulary), vocabulary)
+        start_from("nowhere", fresh(SMALL, alphabet), alphabet)
 
 
-def test_a_start_that_shares_nothing_is_refused(small_bundle, tmp_path, vocabulary):
+def test_a_start_that_shares_nothing_is_refused(small_bundle, tmp_path, alphabet):
     # Both have the table of BLOSUM62, which is not learned.
     config = replace(SMALL, embedding="blosum62")
     folder = tmp_path / "b"
-    save_bundle(replace(small_bundle, model=fresh(config, vocabulary), config=config), folder, card="")
-    model = fresh(replace(config, embedding_dim=9, hidden=7, stem=replace(SMALL.stem, channels=3)), vocabulary, 3)
+    save_bundle(replace(small_bundle, model=fresh(config, alphabet), config=config), folder, card="")
+    model = fresh(replace(config, embedding_dim=9, hidden=7, stem=replace(SMALL.stem, channels=3)), alphabet, 3)
     with pytest.raises(ConfigError) as raised:
-        start_from(str(folder), model, vocabulary)
+        start_from(str(folder), model, alphabet)
     assert str(raised.value) == (
         f"training.start: found a model that shares no weight with this one ({folder}); "
         "expected one with parts of the same names and shapes"
     )
 
 
-def test_a_start_that_reads_another_alphabet_is_refused(small_bundle, tmp_path, vocabulary):
-    other = Vocabulary("ACDEFGHIKLMNPQRSTVWYXBJOUZ")
-    save_bundle(replace(small_bundle, vocabulary=other), tmp_path / "b", card="")
+def test_a_start_that_reads_another_alphabet_is_refused(small_bundle, tmp_path, alphabet):
+    other = Alphabet("ACDEFGHIKLMNPQRSTVWYXBJOUZ")
+    save_bundle(replace(small_bundle, alphabet=other), tmp_path / "b", card="")
     with pytest.raises(ConfigError) as raised:
-        start_from(str(tmp_path / "b"), fresh(SMALL, vocabulary), vocabulary)
+        start_from(str(tmp_path / "b"), fresh(SMALL, alphabet), alphabet)
     assert str(raised.value) == (
         f"training.start: found a model of the alphabet {other.letters} ({tmp_path / 'b'}); "
-        f"expected one of {vocabulary.letters}"
+        f"expected one of {alphabet.letters}"
     )

@@ -12,10 +12,10 @@ from tfclass.training.trainer import Hooks, Interrupted
 
 
 @pytest.fixture
-def embedding(vocabulary):
+def embedding(alphabet):
     def make(k, dim=8):
         torch.manual_seed(0)
-        return WordEmbedding(vocabulary, dim, k)
+        return WordEmbedding(alphabet, dim, k)
 
     return make
 

@@ -25,23 +25,21 @@ QUICK = TrainingConfig(epochs=3, max_residues=2048, learning_rate=0.01, patience
 
 
 @pytest.fixture(scope="module")
-def parts(demo_table, vocabulary):
-    proteins = read_table(CorpusConfig(path=str(demo_table)), vocabulary, tuple(FAMILIES), domains=True)
+def parts(demo_table, alphabet):
+    proteins = read_table(CorpusConfig(path=str(demo_table)), alphabet, tuple(FAMILIES), domains=True)
     splits = proteins.frame["split"].to_numpy()
     return proteins.select(splits == "train"), proteins.select(splits == "valid")
 
 
 @pytest.fixture
-def trainer(parts, vocabulary, tmp_path):
+def trainer(parts, alphabet, tmp_path):
     """Make trainers that start from the same weights; keyword arguments replace the defaults."""
 
     def make(config=QUICK, model_config=SMALL, folder=tmp_path, hooks=None, **options):
         torch.manual_seed(0)
-        model = build(model_config, vocabulary, 2)
+        model = build(model_config, alphabet, 2)
         train, valid = options.pop("parts", parts)
-        return Trainer(
-            model, train, valid, config, vocabulary=vocabulary, seed=5, folder=folder, hooks=hooks, **options
-        )
+        return Trainer(model, train, valid, config, alphabet=alphabet, seed=5, folder=folder, hooks=hooks, **options)
 
     return make
 
@@ -125,12 +123,12 @@ def test_heads_of_no_weight_leave_the_classes_as_they_were(trainer):
         assert left["valid_ap"] == pytest.approx(right["valid_ap"], rel=1e-6)
 
 
-def test_domains_and_families_are_learned(vocabulary, tmp_path, trainer):
+def test_domains_and_families_are_learned(alphabet, tmp_path, trainer):
     # Without shuffled domains, which take more proteins to learn from.
     frame = generate_demo(n_clusters=600, seed=2)
     path = tmp_path / "demo.tsv"
     frame[~frame["family"].str.startswith("shuffled")].to_csv(path, sep="\t", index=False)
-    proteins = read_table(CorpusConfig(path=str(path)), vocabulary, tuple(FAMILIES), domains=True)
+    proteins = read_table(CorpusConfig(path=str(path)), alphabet, tuple(FAMILIES), domains=True)
     splits = proteins.frame["split"].to_numpy()
     parts = proteins.select(splits == "train"), proteins.select(splits == "valid")
     config = replace(QUICK, epochs=10, max_residues=1024, family_weight=0.5)

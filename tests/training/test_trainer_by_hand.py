@@ -37,10 +37,10 @@ CONFIG = replace(
 )
 
 
-def train_by_hand(train, vocabulary, config):
+def train_by_hand(train, alphabet, config):
     """Give the weights and the history's entry after each epoch."""
     torch.manual_seed(0)
-    model = build(HEADS, vocabulary, 2).train()
+    model = build(HEADS, alphabet, 2).train()
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=config.weight_decay)
     targets = Targets(train.annotations, HEADS.stem.pool)
     counts = np.bincount(train.labels)
@@ -57,7 +57,7 @@ def train_by_hand(train, vocabulary, config):
             batch = collate([train.tokens[i] for i in rows])
             rng = np.random.default_rng([SEED, epoch, step])
             tokens_BL = substitute_residues(batch.tokens_BL, config.residue_substitution, rng)
-            tokens_BL = drop_residues(tokens_BL, config.residue_dropout, vocabulary, rng)
+            tokens_BL = drop_residues(tokens_BL, config.residue_dropout, alphabet, rng)
             logits = model.all_heads(tokens_BL, batch.lengths_B)
             found = targets.losses(logits, batch.lengths_B, rows)
             class_loss = F.cross_entropy(logits.logits_BC, torch.from_numpy(train.labels[rows]), weight=weight_C)
@@ -83,9 +83,9 @@ def mean(pairs):
     return np.average(values, weights=weights)
 
 
-def test_it_does_what_is_written_out_by_hand(trainer, parts, vocabulary):
+def test_it_does_what_is_written_out_by_hand(trainer, parts, alphabet):
     progress = trainer(CONFIG, HEADS).run()
-    by_hand = list(train_by_hand(parts[0], vocabulary, CONFIG))
+    by_hand = list(train_by_hand(parts[0], alphabet, CONFIG))
     assert len(progress.history) == len(by_hand) == 2
     for entry, (_, expected) in zip(progress.history, by_hand, strict=True):
         assert {name: entry[name] for name in expected} == pytest.approx(expected, rel=1e-4)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy.special import softmax
 
@@ -19,11 +18,10 @@ from tfclass.channels.thresholds import Calling
 from tfclass.config import Channel
 from tfclass.errors import BundleError, ConfigError, MissingExtraError
 from tfclass.models.forward import MAX_RESIDUES, Precision, scores_of
+from tfclass.typing import Float32Array, FloatArray, TokenArray
 
 if TYPE_CHECKING:
     from tfclass.search.hmmer import Evidence, Library
-
-Floats = npt.NDArray[np.float64]
 
 
 class Answers(NamedTuple):
@@ -45,12 +43,12 @@ class Answers(NamedTuple):
         Logit of each residue lying in a DNA-binding domain; None without a head for it.
     """
 
-    probability_NC: Floats
-    network_NC: Floats | None = None
+    probability_NC: FloatArray
+    network_NC: FloatArray | None = None
     evidence: "list[Evidence] | None" = None
     homologues: list[Homologue] | None = None
-    family_NK: Floats | None = None
-    domains: list[npt.NDArray[np.float32]] | None = None
+    family_NK: FloatArray | None = None
+    domains: list[Float32Array] | None = None
 
 
 def channels_of(bundle: Bundle) -> tuple[Channel, ...]:
@@ -95,7 +93,7 @@ def calling_of(bundle: Bundle, channel: Channel) -> Calling:
 
 def answer(
     bundle: Bundle,
-    tokens: Sequence[npt.NDArray[np.uint8]],
+    tokens: Sequence[TokenArray],
     channel: Channel,
     *,
     max_residues: int = MAX_RESIDUES,
@@ -117,10 +115,6 @@ def answer(
     max_residues, precision, cpu_fallback
         See `tfclass.models.forward.scores_of`.
 
-    Returns
-    -------
-    Answers
-
     Raises
     ------
     BundleError
@@ -141,7 +135,7 @@ def answer(
         family_NK = None if scores.family_NK is None else softmax(scores.family_NK, axis=1)
         domains = scores.domains
     if channel == "network":
-        probability_NC = cast(Floats, network_NC)
+        probability_NC = cast(FloatArray, network_NC)
     else:
         positive_N = bundle.combiners[channel].probability(found_of(network_NC, evidence, homologues))
         probability_NC = np.stack([1 - positive_N, positive_N], axis=1)
@@ -149,14 +143,16 @@ def answer(
     return Answers(probability_NC, network_NC, evidence, homologues, family_NK, domains)
 
 
-def _check_finite(name: str, *arrays: Floats | None) -> None:
+def _check_finite(name: str, *arrays: FloatArray | None) -> None:
     # Weights that are finite may still be so large that what the network computes from them is not.
     if not all(np.isfinite(array).all() for array in arrays if array is not None):
         found = "a network whose output is not a number"
         raise BundleError(name, found, "finite probabilities", "train it again")
 
 
-def found_of(network_NC: Floats | None, evidence: "list[Evidence] | None", homologues: list[Homologue] | None) -> Found:
+def found_of(
+    network_NC: FloatArray | None, evidence: "list[Evidence] | None", homologues: list[Homologue] | None
+) -> Found:
     """Give what channels found of proteins as combiners read it; None for one that was not asked."""
     found = Found(None if network_NC is None else network_NC[:, 1])
     if evidence is not None:
@@ -169,13 +165,13 @@ def found_of(network_NC: Floats | None, evidence: "list[Evidence] | None", homol
     return found
 
 
-def _evidence(bundle: Bundle, tokens: Sequence[npt.NDArray[np.uint8]]) -> "list[Evidence]":
-    return cast("Library", bundle.profiles).search(tokens, bundle.vocabulary, torch.get_num_threads())
+def _evidence(bundle: Bundle, tokens: Sequence[TokenArray]) -> "list[Evidence]":
+    return cast("Library", bundle.profiles).search(tokens, bundle.alphabet, torch.get_num_threads())
 
 
-def _homologues(bundle: Bundle, tokens: Sequence[npt.NDArray[np.uint8]]) -> list[Homologue]:
+def _homologues(bundle: Bundle, tokens: Sequence[TokenArray]) -> list[Homologue]:
     try:
-        return cast(Reference, bundle.reference).search(tokens, bundle.vocabulary, torch.get_num_threads())
+        return cast(Reference, bundle.reference).search(tokens, bundle.alphabet, torch.get_num_threads())
     except MissingExtraError as error:
         others = " or ".join(name for name in channels_of(bundle) if name in ("network", "profile"))
         action = f"{error.action}; evidence {others} works without"

@@ -46,7 +46,7 @@ from tfclass.limits import (
 )
 from tfclass.models.forward import out_of_memory
 from tfclass.models.network import Classifier
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 
 if TYPE_CHECKING:
     from tfclass.search.hmmer import Library
@@ -67,14 +67,10 @@ class Bundle:
 
     Attributes
     ----------
-    name : str
     model : Classifier
         On the CPU, in evaluation mode.
-    config : ModelConfig
-    vocabulary : Vocabulary
     classes : tuple of str, length C
         In the order of the logits; the positive class last in a binary task.
-    calibration : Calibration
     threshold : float or None
         Least probability of the positive class that is called; None in a multi-class task.
     operating_points : tuple of OperatingPoint
@@ -94,7 +90,7 @@ class Bundle:
     name: str
     model: Classifier
     config: ModelConfig
-    vocabulary: Vocabulary
+    alphabet: Alphabet
     classes: tuple[str, ...]
     calibration: Calibration
     threshold: float | None
@@ -121,8 +117,6 @@ def save_bundle(bundle: Bundle, folder: Path, card: str) -> str:
 
     Parameters
     ----------
-    bundle : Bundle
-    folder : Path
     card : str
         The model card, Markdown.
 
@@ -142,14 +136,14 @@ def save_bundle(bundle: Bundle, folder: Path, card: str) -> str:
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in bundle.model.state_dict().items()}
     files = {WEIGHTS: safetensors.torch.save(weights), CARD: card.encode()}
     files |= {PROFILES: bundle.profiles.to_bytes()} if bundle.profiles else {}
-    files |= {REFERENCE: bundle.reference.to_bytes(bundle.classes, bundle.vocabulary)} if bundle.reference else {}
+    files |= {REFERENCE: bundle.reference.to_bytes(bundle.classes, bundle.alphabet)} if bundle.reference else {}
     check_channels(bundle.name, bundle.classes, files, bundle.combiners)
     check_offsets(bundle.name, bundle.combiners, bundle.profiles)
     description = {
         "schema_version": SCHEMA_VERSION,
         "name": bundle.name,
         "classes": list(bundle.classes),
-        "letters": bundle.vocabulary.letters,
+        "letters": bundle.alphabet.letters,
         "model": asdict(bundle.config),
         "calibration": asdict(bundle.calibration),
         "threshold": bundle.threshold,
@@ -174,14 +168,6 @@ def save_bundle(bundle: Bundle, folder: Path, card: str) -> str:
 
 def load_bundle(folder: Path) -> Bundle:
     """Read a bundle and check every byte of it.
-
-    Parameters
-    ----------
-    folder : Path
-
-    Returns
-    -------
-    Bundle
 
     Raises
     ------
@@ -208,11 +194,11 @@ def _load(folder: Path) -> Bundle:
     if len(description.calibration.log_weight_C) != len(description.classes):
         raise BundleError(where, "a calibration for other classes", "one weight per class", path=where)
     check_channels(where, description.classes, description.files, description.combiners)
-    vocabulary = Vocabulary(description.letters)
+    alphabet = Alphabet(description.letters)
     contents = _verified_contents(folder, description)
     n_classes = len(description.classes)
     sha256 = description.files[WEIGHTS]
-    model = read_network(folder / WEIGHTS, sha256, description.model, vocabulary, n_classes)
+    model = read_network(folder / WEIGHTS, sha256, description.model, alphabet, n_classes)
     if (description.threshold is None) != (n_classes > 2):
         found = f"a threshold of {description.threshold} for {n_classes} classes"
         raise BundleError(where, found, "one for two classes, none for more", path=where)
@@ -222,7 +208,7 @@ def _load(folder: Path) -> Bundle:
         name=description.name,
         model=model.eval(),
         config=description.model,
-        vocabulary=vocabulary,
+        alphabet=alphabet,
         classes=description.classes,
         calibration=description.calibration,
         threshold=description.threshold,
@@ -230,7 +216,7 @@ def _load(folder: Path) -> Bundle:
         operating_points=description.operating_points,
         digest=description.sha256,
         profiles=library,
-        reference=Reference.from_bytes(contents[REFERENCE], description.classes, vocabulary, str(folder / REFERENCE))
+        reference=Reference.from_bytes(contents[REFERENCE], description.classes, alphabet, str(folder / REFERENCE))
         if REFERENCE in contents
         else None,
         combiners=description.combiners,

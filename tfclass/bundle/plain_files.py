@@ -34,10 +34,6 @@ def opened(path: Path, most: int) -> Iterator[BinaryIO]:
     most : int
         Bytes that it may have.
 
-    Yields
-    ------
-    binary file
-
     Raises
     ------
     BundleError

@@ -15,22 +15,18 @@ from tfclass.limits import MAX_WEIGHTS_BYTES, MAX_WEIGHTS_HEADER_BYTES, in_words
 from tfclass.models.factory import build, check_size
 from tfclass.models.forward import out_of_memory
 from tfclass.models.network import Classifier
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 
 _COPIES, _SPARE_BYTES = 3, 1 << 24
 
 
-def read_network(path: Path, sha256: str, config: ModelConfig, vocabulary: Vocabulary, n_classes: int) -> Classifier:
+def read_network(path: Path, sha256: str, config: ModelConfig, alphabet: Alphabet, n_classes: int) -> Classifier:
     """Make a network with the weights of a file.
 
     Parameters
     ----------
-    path : Path
     sha256 : str
         Of the file.
-    config : ModelConfig
-    vocabulary : Vocabulary
-    n_classes : int
 
     Returns
     -------
@@ -46,7 +42,7 @@ def read_network(path: Path, sha256: str, config: ModelConfig, vocabulary: Vocab
         There is too little memory; see `tfclass.models.forward.out_of_memory`.
     """
     try:
-        n_bytes = check_size(config, vocabulary, n_classes)
+        n_bytes = check_size(config, alphabet, n_classes)
         with opened(path, MAX_WEIGHTS_BYTES + MAX_WEIGHTS_HEADER_BYTES) as stream:
             size = os.fstat(stream.fileno()).st_size
             if not n_bytes <= size <= n_bytes + MAX_WEIGHTS_HEADER_BYTES:
@@ -56,7 +52,7 @@ def read_network(path: Path, sha256: str, config: ModelConfig, vocabulary: Vocab
             # The file, what is read from it, and the network: without so much memory, safetensors ends the process.
             np.empty(_COPIES * size + _SPARE_BYTES, dtype=np.uint8)
             weights = safetensors.torch.load(stream.read())
-        network = build(config, vocabulary, n_classes)
+        network = build(config, alphabet, n_classes)
         network.load_state_dict(weights)
     except RuntimeError as error:
         if out_of_memory(error):

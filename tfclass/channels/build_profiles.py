@@ -17,16 +17,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from pyhmmer.easel import TextMSA, TextSequence
 from pyhmmer.plan7 import HMM, Background, Builder
 
 from tfclass.data.table import LabelledProteins
 from tfclass.errors import MissingExtraError, ProfileError
 from tfclass.search.hmmer import ALPHABET, MIN_BITS, OF_CLUSTER, Hit, Library, Profile, search
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
+from tfclass.typing import BoolArray, FloatArray, IntArray
 
-Indices = npt.NDArray[np.int64]
+Indices = IntArray
 
 # A protein is recruited, and counts as covered, from so many bits.
 RECRUIT_BITS = 25.0
@@ -44,7 +44,6 @@ class Recruited(NamedTuple):
 
     Attributes
     ----------
-    hmm : HMM
     members : ndarray of int64
         Indices of the proteins of `RECRUIT_BITS` or more.
     """
@@ -56,7 +55,7 @@ class Recruited(NamedTuple):
 def build_library(
     proteins: LabelledProteins,
     domains: Mapping[str, Sequence[str]],
-    vocabulary: Vocabulary,
+    alphabet: Alphabet,
     *,
     threads: int = 1,
     on_progress: Callable[[str, float], None] = lambda *_: None,
@@ -69,14 +68,8 @@ def build_library(
         The training split of a binary task, clustered; a column ``family`` gives profiles their families.
     domains : mapping of str to sequence of str
         Sequences of known domains by the domain's name; may be empty.
-    vocabulary : Vocabulary
-    threads : int
     on_progress : callable
         Called with what is being done and the share of it that is done.
-
-    Returns
-    -------
-    Library
 
     Raises
     ------
@@ -85,7 +78,7 @@ def build_library(
     MissingExtraError
         pyfamsa is not installed.
     """
-    recruiter = _Recruiter(proteins, vocabulary, threads)
+    recruiter = _Recruiter(proteins, alphabet, threads)
     for done, name in enumerate(sorted(domains)):
         on_progress("profiles of known domains", done / len(domains))
         recruiter.seed(name, sorted(set(domains[name])), recruiter.positives)
@@ -102,15 +95,15 @@ def build_library(
         found = "no domain that two clusters share"
         raise ProfileError("profiles", found, "proteins of the positive class in more than one cluster each")
     on_progress("thresholds", 0.0)
-    return _with_thresholds(recruiter, vocabulary, threads)
+    return _with_thresholds(recruiter, alphabet, threads)
 
 
 class _Recruiter:
     """The proteins, and the profiles made of them so far."""
 
-    def __init__(self, proteins: LabelledProteins, vocabulary: Vocabulary, threads: int) -> None:
-        self.tokens, self.vocabulary, self.threads = proteins.tokens, vocabulary, threads
-        self.sequences = [vocabulary.decode(t) for t in proteins.tokens]
+    def __init__(self, proteins: LabelledProteins, alphabet: Alphabet, threads: int) -> None:
+        self.tokens, self.alphabet, self.threads = proteins.tokens, alphabet, threads
+        self.sequences = [alphabet.decode(t) for t in proteins.tokens]
         self.clusters = proteins.frame["cluster"].to_numpy()
         self.families = proteins.frame["family"].to_numpy() if "family" in proteins.frame else None
         self.is_positive = proteins.is_positive
@@ -142,7 +135,7 @@ class _Recruiter:
             self.uncovered.difference_update(members.tolist())
 
     def _search(self, hmm: HMM, among: Sequence[int]) -> list[Hit]:
-        hits = search([hmm], [self.tokens[i] for i in among], self.vocabulary, 1)
+        hits = search([hmm], [self.tokens[i] for i in among], self.alphabet, 1)
         return [hit._replace(protein=among[hit.protein]) for hit in hits if hit.bits >= RECRUIT_BITS]
 
     def _envelopes(self, hits: Iterable[Hit]) -> list[str]:
@@ -164,14 +157,8 @@ def build_profile(name: str, sequences: Sequence[str], threads: int = 1) -> HMM:
 
     Parameters
     ----------
-    name : str
     sequences : sequence of str
-        At least one; letters of the vocabulary.
-    threads : int
-
-    Returns
-    -------
-    pyhmmer.plan7.HMM
+        At least one; letters of the alphabet.
 
     Raises
     ------
@@ -193,7 +180,7 @@ def build_profile(name: str, sequences: Sequence[str], threads: int = 1) -> HMM:
     return hmm
 
 
-def threshold(bits: npt.NDArray[np.float64], positive: npt.NDArray[np.bool_], weight: npt.NDArray[np.float64]) -> float:
+def threshold(bits: FloatArray, positive: BoolArray, weight: FloatArray) -> float:
     """Give the lowest score above which hits are precise.
 
     Parameters
@@ -225,13 +212,13 @@ def threshold(bits: npt.NDArray[np.float64], positive: npt.NDArray[np.bool_], we
     return float(falling[precise[-1]]) if len(precise) else float("inf")
 
 
-def _with_thresholds(recruiter: _Recruiter, vocabulary: Vocabulary, threads: int) -> Library:
+def _with_thresholds(recruiter: _Recruiter, alphabet: Alphabet, threads: int) -> Library:
     names = list(recruiter.found)
     _, cluster_N, size = np.unique(recruiter.clusters, return_inverse=True, return_counts=True)
     weight_N = 1.0 / size[cluster_N]
     hits = defaultdict(list)
     hmms = [recruiter.found[name].hmm for name in names]
-    for hit in search(hmms, recruiter.tokens, vocabulary, threads):
+    for hit in search(hmms, recruiter.tokens, alphabet, threads):
         hits[hit.profile].append(hit)
     profiles = []
     for number, name in enumerate(names):

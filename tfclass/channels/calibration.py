@@ -15,15 +15,14 @@ from itertools import pairwise
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 from scipy.special import softmax
 
 from tfclass.errors import ConfigError
 from tfclass.limits import MAX_CLASSES, MAX_KNOTS
+from tfclass.typing import FloatArray
 
-Floats = npt.NDArray[np.float64]
 Method = Literal["none", "temperature", "platt", "isotonic"]
 
 # Large enough for any logit, small enough that no arithmetic on a few of them overflows.
@@ -81,7 +80,7 @@ class Calibration:
             raise ValueError("knots must rise")
         return self
 
-    def probability(self, logits_NC: Floats) -> Floats:
+    def probability(self, logits_NC: FloatArray) -> FloatArray:
         """Turn logits into probabilities.
 
         Parameters
@@ -112,7 +111,7 @@ class Calibration:
         return words[self.method]
 
 
-def at_prevalence(probability_N: Floats, trained_prevalence: float, prevalence: float) -> Floats:
+def at_prevalence(probability_N: FloatArray, trained_prevalence: float, prevalence: float) -> FloatArray:
     r"""Correct probabilities for another share of positives [5]_.
 
     Where positives look like the positives of the training, and negatives like its negatives, only rarer or commoner,
@@ -143,7 +142,7 @@ def at_prevalence(probability_N: Floats, trained_prevalence: float, prevalence: 
     return factor * probability_N / (factor * probability_N + (1 - probability_N))
 
 
-def estimate_prevalence(probability_N: Floats, trained_prevalence: float) -> float:
+def estimate_prevalence(probability_N: FloatArray, trained_prevalence: float) -> float:
     r"""Estimate the share of positives among unlabelled proteins by expectation maximisation [5]_.
 
     Each step moves the probabilities to the last estimate π and takes their mean as the next one. A prior as heavy as
@@ -172,7 +171,7 @@ def estimate_prevalence(probability_N: Floats, trained_prevalence: float) -> flo
     return prevalence
 
 
-def expected_fdr(probability_N: Floats, threshold: float) -> float:
+def expected_fdr(probability_N: FloatArray, threshold: float) -> float:
     """Compute the expected share of false discoveries: the mean of 1 - p over the predicted positives.
 
     It is as right as the probabilities are: calibrated, and for the prevalence of these proteins.
@@ -198,7 +197,7 @@ def expected_fdr(probability_N: Floats, threshold: float) -> float:
     return float(np.mean(1 - called_N)) if len(called_N) else float("nan")
 
 
-def _both(probability_N: Floats) -> Floats:
+def _both(probability_N: FloatArray) -> FloatArray:
     return np.stack([1 - probability_N, probability_N], axis=1)
 
 

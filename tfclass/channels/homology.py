@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import FailFast, Field, TypeAdapter, ValidationError
 
 from tfclass.errors import BundleError, ResidueError
 from tfclass.io.compression import DAMAGED, compressed, unpacked
 from tfclass.limits import MAX_REFERENCE_PROTEINS, MAX_UNPACKED_BYTES, in_words
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
+from tfclass.typing import FloatArray, IntArray, TokenArray
 
 # Weaker than where a report speaks of a homologue: what a hit is worth is for the regression to say.
 _MAX_E_VALUE = 1e-2
@@ -50,7 +50,7 @@ class Homologue(NamedTuple):
         return max(self.other_bits, self.positive_bits)
 
 
-def bits_of(homologues: Sequence[Homologue]) -> npt.NDArray[np.float64]:
+def bits_of(homologues: Sequence[Homologue]) -> FloatArray:
     """Give the bits of N proteins' best hits of either class, shape (N, 2), the positive class last."""
     return np.array([(found.other_bits, found.positive_bits) for found in homologues], dtype=np.float64).reshape(-1, 2)
 
@@ -68,20 +68,17 @@ class Reference(NamedTuple):
     """
 
     ids: tuple[str, ...]
-    tokens: Sequence[npt.NDArray[np.uint8]]
-    labels: npt.NDArray[np.int64]
+    tokens: Sequence[TokenArray]
+    labels: IntArray
 
-    def search(
-        self, tokens: Sequence[npt.NDArray[np.uint8]], vocabulary: Vocabulary, threads: int = 1
-    ) -> list[Homologue]:
+    def search(self, tokens: Sequence[TokenArray], alphabet: Alphabet, threads: int = 1) -> list[Homologue]:
         """Find the best hit of each protein among those of either class, at an e-value of at most 0.01.
 
         Parameters
         ----------
         tokens : sequence of ndarray of uint8, each of shape (length,)
-        vocabulary : Vocabulary
+        alphabet : Alphabet
             That of all tokens.
-        threads : int
 
         Returns
         -------
@@ -106,7 +103,7 @@ class Reference(NamedTuple):
             max_hits=MAX_HITS,
             # Left open, the number of proteins would decide it, and what is said of one depend on its neighbours.
             every_pair=False,
-            vocabulary=vocabulary,
+            alphabet=alphabet,
         )
         query_K, target_K = hits["query"].to_numpy(), hits["target"].to_numpy()
         bits_N2 = np.zeros((len(tokens), 2))
@@ -130,24 +127,22 @@ class Reference(NamedTuple):
             expected = f"at most {MAX_REFERENCE_PROTEINS:,} and {in_words(MAX_UNPACKED_BYTES)}"
             raise BundleError(where, found, expected, "leave some out")
 
-    def to_bytes(self, classes: Sequence[str], vocabulary: Vocabulary) -> bytes:
+    def to_bytes(self, classes: Sequence[str], alphabet: Alphabet) -> bytes:
         """Pack into JSON, compressed with zstd; the same proteins give the same bytes."""
         proteins = [
-            _Protein(name, classes[int(label)], vocabulary.decode(tokens))._asdict()
+            _Protein(name, classes[int(label)], alphabet.decode(tokens))._asdict()
             for name, label, tokens in zip(self.ids, self.labels, self.tokens, strict=True)
         ]
         return compressed(json.dumps(proteins, indent=0).encode())
 
     @classmethod
-    def from_bytes(cls, content: bytes, classes: Sequence[str], vocabulary: Vocabulary, where: str) -> "Reference":
+    def from_bytes(cls, content: bytes, classes: Sequence[str], alphabet: Alphabet, where: str) -> "Reference":
         """Unpack what `to_bytes` gave.
 
         Parameters
         ----------
-        content : bytes
         classes : sequence of str
             The two, the positive one last.
-        vocabulary : Vocabulary
         where : str
             For messages.
 
@@ -158,7 +153,7 @@ class Reference(NamedTuple):
         """
         try:
             proteins = _PROTEINS.validate_json(_within_limits(content))
-            tokens = [vocabulary.encode(protein.sequence) for protein in proteins]
+            tokens = [alphabet.encode(protein.sequence) for protein in proteins]
             place = {name: label for label, name in enumerate(classes)}
             labels = np.array([place[protein.label] for protein in proteins])
         except (*DAMAGED, OSError, ValueError, KeyError, ResidueError) as error:

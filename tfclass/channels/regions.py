@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from tfclass.data.cells import FIRST_ROW, cell_error, table_rows
 from tfclass.errors import TableError
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 from tfclass.sequences.cleaning import uncleaned
 
 _NEEDED = ("domain", "start", "end", "sequence")
@@ -48,10 +48,6 @@ def read_regions(path: Path) -> dict[str, list[Region]]:
     path : Path
         TSV, CSV or Parquet. Where it has a column ``split``, only the rows of ``train`` are read.
 
-    Returns
-    -------
-    dict of str to list of Region
-
     Raises
     ------
     TableError
@@ -62,7 +58,7 @@ def read_regions(path: Path) -> dict[str, list[Region]]:
     for column in _NEEDED:
         if column not in header:
             raise TableError(str(path), f"no column {column!r}", f"the columns {', '.join(_NEEDED)}", path=str(path))
-    vocabulary = Vocabulary()
+    alphabet = Alphabet()
     place = {name: header.index(name) for name in header}
     regions: dict[str, list[Region]] = {}
     for number, row in rows:
@@ -72,7 +68,7 @@ def read_regions(path: Path) -> dict[str, list[Region]]:
         if not (start.isdecimal() and end.isdecimal() and 1 <= int(start) <= int(end) <= len(sequence)):
             expected = f"numbers from 1 to the sequence's {len(sequence)}, the start first"
             raise cell_error(str(path), number - FIRST_ROW, "start", f"{start!r} to {end!r}", expected)
-        if problem := uncleaned(sequence, vocabulary):
+        if problem := uncleaned(sequence, alphabet):
             raise cell_error(str(path), number - FIRST_ROW, "sequence", problem, "capital residue letters alone")
         regions.setdefault(sequence, []).append(Region(domain, int(start), int(end), sequence))
     return regions

@@ -30,7 +30,6 @@ from collections.abc import Collection
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 from scipy.special import expit, logit
@@ -38,8 +37,8 @@ from scipy.special import expit, logit
 from tfclass.channels.calibration import Inside, Moderate
 from tfclass.channels.thresholds import OperatingPoints, Probability
 from tfclass.limits import MAX_PROFILES
+from tfclass.typing import FloatArray, IntArray
 
-Floats = npt.NDArray[np.float64]
 Reading = Literal["profile", "homology", "combined"]
 READINGS: tuple[Reading, ...] = ("profile", "homology", "combined")
 
@@ -61,8 +60,8 @@ class Fits(NamedTuple):
         The one that fits best: its place in the library; -1 where none fits.
     """
 
-    margin: Floats
-    profile: npt.NDArray[np.int64]
+    margin: FloatArray
+    profile: IntArray
 
 
 class Found(NamedTuple):
@@ -72,14 +71,13 @@ class Found(NamedTuple):
     ----------
     network : ndarray of float64, shape (N,), or None
         Calibrated probability of the positive class.
-    profile : Fits or None
     homology : ndarray of float64, shape (N, 2), or None
         Bits of the best hit of either class, the positive one last; 0 where there is none.
     """
 
-    network: Floats | None = None
+    network: FloatArray | None = None
     profile: Fits | None = None
-    homology: Floats | None = None
+    homology: FloatArray | None = None
 
     def read_by(self, reading: Reading) -> "Found":
         """Keep what a reading looks at."""
@@ -93,7 +91,6 @@ class Combiner:
     Attributes
     ----------
     reading : {'profile', 'homology', 'combined'}
-    intercept : float
     weights : tuple of float
         In the order of `features`.
     threshold : float
@@ -114,7 +111,7 @@ class Combiner:
     operating_points: OperatingPoints = ()
     offsets: Annotated[tuple[Moderate, ...], Field(max_length=MAX_PROFILES)] = ()
 
-    def probability(self, found: Found) -> Floats:
+    def probability(self, found: Found) -> FloatArray:
         """Give the probability of the positive class, ndarray of float64, shape (N,)."""
         read = found.read_by(self.reading)
         log_odds_N = self.intercept + features(read) @ np.array(self.weights)
@@ -128,17 +125,13 @@ def n_terms(reading: Reading, channels: Collection[str]) -> int:
     return sum(_TERMS[channel] for channel in (channels if reading == "combined" else (reading,)))
 
 
-def of_best(value_K: Floats, fits: Fits) -> Floats:
+def of_best(value_K: FloatArray, fits: Fits) -> FloatArray:
     """Give each protein the value of the profile that fits it best, shape (N, ...); 0 where none fits."""
     return np.concatenate([value_K, np.zeros_like(value_K[:1])])[fits.profile]
 
 
-def features(found: Found) -> Floats:
+def features(found: Found) -> FloatArray:
     """Give the terms of the equation: the blocks of the channels that were asked, side by side.
-
-    Parameters
-    ----------
-    found : Found
 
     Returns
     -------
@@ -166,5 +159,5 @@ def features(found: Found) -> Floats:
     return np.concatenate(blocks, axis=1)
 
 
-def _bent(value_N: Floats, bends: Collection[tuple[float, float]]) -> list[Floats]:
+def _bent(value_N: FloatArray, bends: Collection[tuple[float, float]]) -> list[FloatArray]:
     return [np.clip((value_N - low) / (high - low), 0.0, 1.0) for low, high in bends]

@@ -11,9 +11,10 @@ import numpy as np
 from pydantic import Field
 from scipy.special import expit, logit
 
-from tfclass.channels.calibration import Floats, at_prevalence, estimate_prevalence
+from tfclass.channels.calibration import at_prevalence, estimate_prevalence
 from tfclass.errors import ConfigError
 from tfclass.limits import MAX_OPERATING_POINTS
+from tfclass.typing import FloatArray
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 _RULE = re.compile(r"(fdr|recall)=(.+)")
@@ -28,7 +29,6 @@ class OperatingPoint(NamedTuple):
 
     Attributes
     ----------
-    threshold : float
     fdr : float
         False discovery rate: share of negatives among the predicted positives.
     recall : float
@@ -139,10 +139,6 @@ class Calling(NamedTuple):
         prevalence : float
             Share of positives among the proteins to be judged.
 
-        Returns
-        -------
-        Calling
-
         Raises
         ------
         ConfigError
@@ -156,7 +152,7 @@ class Calling(NamedTuple):
         return Calling(_rounded(self._max_mcc_at(prevalence) if points else moved), points, prevalence)
 
     def decide(
-        self, probability_N: Floats, rule: str | float | None, prevalence: float | Literal["auto"] | None = None
+        self, probability_N: FloatArray, rule: str | float | None, prevalence: float | Literal["auto"] | None = None
     ) -> Decision:
         """Choose a threshold with the probabilities of all proteins of an input at hand.
 
@@ -170,10 +166,6 @@ class Calling(NamedTuple):
         prevalence : float, 'auto' or None
             Of the proteins. ``auto`` and None estimate it from them, see `estimate_prevalence`; with None a model that
             does not record its own leaves the probabilities as they are.
-
-        Returns
-        -------
-        Decision
 
         Raises
         ------
@@ -191,7 +183,7 @@ class Calling(NamedTuple):
             probability_N = at_prevalence(probability_N, self._known_prevalence()[0], prevalence)
         return Decision(_fdr_threshold(probability_N.round(_DECIMALS), value), prevalence)
 
-    def probability_at(self, probability_NC: Floats, prevalence: float) -> Floats:
+    def probability_at(self, probability_NC: FloatArray, prevalence: float) -> FloatArray:
         """Move probabilities, shape (N, 2), as `at_prevalence` moves the threshold."""
         known, _ = self._known_prevalence()
         positive_N = at_prevalence(probability_NC[:, 1], known, prevalence)
@@ -222,7 +214,7 @@ class Calling(NamedTuple):
         moved_S = threshold_S + np.append(prevalence_S[1:], end) - start
         return float(expit(sign * max(sign * own, (sign * moved_S).max())))
 
-    def _max_mcc_thresholds(self, prevalence_S: Floats) -> Floats:
+    def _max_mcc_thresholds(self, prevalence_S: FloatArray) -> FloatArray:
         """Find the threshold, in log-odds, with the greatest Matthews correlation at each prevalence, shape (S,)."""
         known, _ = self._known_prevalence()
         threshold_K, fdr_K, recall_K = np.array(self.operating_points).T
@@ -276,7 +268,7 @@ def _rounded(threshold: float) -> float:
     return round(threshold, decimals_for(threshold))
 
 
-def _fdr_threshold(probability_N: Floats, fdr: float) -> float:
+def _fdr_threshold(probability_N: FloatArray, fdr: float) -> float:
     value_K, count_K = np.unique(-probability_N, return_counts=True)
     expected_K = np.cumsum((1 + value_K) * count_K) / np.cumsum(count_K)
     fitting = int(np.searchsorted(expected_K, fdr * (1 + 1e-12), side="right"))

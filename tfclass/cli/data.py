@@ -56,12 +56,12 @@ def check(
     from tfclass.data.manifest import begun_for
     from tfclass.data.split import SPLITS
     from tfclass.data.table import read_table
-    from tfclass.sequences.alphabet import Vocabulary
+    from tfclass.sequences.alphabet import Alphabet
 
     names = tuple(classes.split(",")) if classes else None
     config = from_mapping(CorpusConfig, {"path": str(table), "classes": names})
     try:
-        proteins = read_table(config, Vocabulary())
+        proteins = read_table(config, Alphabet())
     except TableError as error:
         if error.facts.get("column") == "label":
             error.action = "--classes names others, the positive one last; --classes '' takes all as they come"

@@ -17,8 +17,9 @@ import pandas as pd
 
 from tfclass.data.cells import cell_error, columns_digest
 from tfclass.errors import TableError
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 from tfclass.sequences.cleaning import kept_characters
+from tfclass.typing import BoolArray, IntArray, TokenArray
 
 UNKNOWN = -1
 NO_DOMAIN = "none"
@@ -41,8 +42,8 @@ class Annotations(NamedTuple):
         out: they change neither the proteins nor the labels, so scores stay comparable.
     """
 
-    families: npt.NDArray[np.int64]
-    domains: list[npt.NDArray[np.bool_] | None]
+    families: IntArray
+    domains: list[BoolArray | None]
     digest: str
 
     def select(self, kept: npt.NDArray[np.intp]) -> "Annotations":
@@ -51,24 +52,18 @@ class Annotations(NamedTuple):
 
 
 def read_annotations(
-    frame: pd.DataFrame, families: Sequence[str], vocabulary: Vocabulary, path: str, *, domains: bool
+    frame: pd.DataFrame, families: Sequence[str], alphabet: Alphabet, path: str, *, domains: bool
 ) -> Annotations:
     """Read the columns ``family`` and ``domains`` of a table whose sequences are known to be sound.
 
     Parameters
     ----------
-    frame : DataFrame
     families : sequence of str
         The names that count, in the order of their indices; without any, the column is not read.
-    vocabulary : Vocabulary
     path : str
         Of the table, for messages.
     domains : bool
         Whether to read the domains.
-
-    Returns
-    -------
-    Annotations
 
     Raises
     ------
@@ -87,20 +82,18 @@ def read_annotations(
         family_N = np.array([index.get(name, UNKNOWN) for name in frame["family"]], dtype=np.int64)
         others = int((frame["family"] != "").sum() - (family_N != UNKNOWN).sum())
         _logger.info("%s: %d proteins of known family, %d of other families", path, (family_N >= 0).sum(), others)
-    masks: list[npt.NDArray[np.bool_] | None] = [None] * len(frame)
+    masks: list[BoolArray | None] = [None] * len(frame)
     if domains:
         cells = zip(frame["domains"], frame["sequence"], strict=True)
         masks = [
-            _mask(cell, vocabulary.codes(sequence), partial(cell_error, path, row, "domains"))
+            _mask(cell, alphabet.codes(sequence), partial(cell_error, path, row, "domains"))
             for row, (cell, sequence) in enumerate(cells)
         ]
         _logger.info("%s: %d proteins of known domains", path, sum(mask is not None for mask in masks))
     return Annotations(family_N, masks, columns_digest(frame, columns))
 
 
-def _mask(
-    cell: str, codes: npt.NDArray[np.uint8], refuse: Callable[[str, str], TableError]
-) -> npt.NDArray[np.bool_] | None:
+def _mask(cell: str, codes: TokenArray, refuse: Callable[[str, str], TableError]) -> BoolArray | None:
     """Mark the residues in a domain; shape (L,), gaps and final stops left out."""
     if not cell:
         return None

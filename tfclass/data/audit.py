@@ -59,8 +59,6 @@ def audit_corpus(table: Path, output: Path, options: AuditOptions, *, threads: i
         With a ``split`` column.
     output : Path
         Where the table goes after moving; the same as `table` or another.
-    options : AuditOptions
-    threads : int
 
     Returns
     -------

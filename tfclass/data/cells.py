@@ -69,7 +69,6 @@ def text_rows(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
 
     Parameters
     ----------
-    path : Path
     separator : str
         A tab or a comma.
 

@@ -69,10 +69,8 @@ def label_download(
         A complete download.
     table : Path
         Ends in .tsv; the funnel has the same name with .funnel.json.
-    labeller : Labeller
     evidence : Path, optional
         A complete download of the same release. What a rule calls TF and is not in it is ambiguous.
-    on_rows : callable, optional
 
     Returns
     -------
@@ -145,13 +143,8 @@ def read_entries(folder: Path, manifest: dict[str, Any]) -> Iterator[Entry]:
 
     Parameters
     ----------
-    folder : Path
     manifest : dict
         Its ``fields`` tell which column holds what.
-
-    Yields
-    ------
-    Entry
 
     Raises
     ------

@@ -130,7 +130,6 @@ def generate_demo(n_clusters: int = 3000, seed: int = 0) -> pd.DataFrame:
     ----------
     n_clusters : int
         A third each of positives, shuffled domains and enzymes; one to three proteins per cluster.
-    seed : int
 
     Returns
     -------

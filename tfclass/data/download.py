@@ -61,11 +61,6 @@ def download(folder: Path, uniprot: UniProt, *, restart: bool = False, on_page: 
         Its configuration is the search.
     restart : bool
         Begin anew, whatever is there.
-    on_page : callable, optional
-
-    Returns
-    -------
-    Download
 
     Raises
     ------
@@ -93,14 +88,6 @@ def download(folder: Path, uniprot: UniProt, *, restart: bool = False, on_page: 
 
 def check_download(folder: Path) -> dict[str, Any]:
     """Read the manifest of a complete download and compare the entries with it.
-
-    Parameters
-    ----------
-    folder : Path
-
-    Returns
-    -------
-    dict
 
     Raises
     ------

@@ -21,7 +21,7 @@ import pandas as pd
 
 from tfclass.data.sources import NO_LABEL, TOO_LONG, TWO_LABELS, RawRow, Source
 from tfclass.errors import TableError
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 from tfclass.sequences.cleaning import clean
 from tfclass.sequences.fasta import MAX_LENGTH
 
@@ -74,7 +74,7 @@ class _Protein(NamedTuple):
 
 def import_proteins(
     source: Source,
-    vocabulary: Vocabulary,
+    alphabet: Alphabet,
     *,
     rename: Mapping[str, str] | None = None,
     on_conflict: Literal["leave-out", "error"] = "leave-out",
@@ -83,16 +83,10 @@ def import_proteins(
 
     Parameters
     ----------
-    source : Source
-    vocabulary : Vocabulary
     rename : mapping of str to str, optional
         Label in the source -> label in the table.
     on_conflict : str
         ``error`` refuses ids with two sequences and sequences with two labels; ``leave-out`` loses them.
-
-    Returns
-    -------
-    Imported
 
     Raises
     ------
@@ -110,7 +104,7 @@ def import_proteins(
     for place, raw in enumerate(source.rows, start=1):  # noqa: B007 - the last one is the number of rows
         labels_given.add(raw.label)
         row = raw._replace(label=(rename or {}).get(raw.label, raw.label))
-        reason, detail, protein = _cleaned(row, vocabulary)
+        reason, detail, protein = _cleaned(row, alphabet)
         if row.label and not row.problem:
             labels_in[row.label] += 1
         if protein is None:
@@ -129,18 +123,18 @@ def import_proteins(
     return Imported(_frame(kept, source.columns), _lost_frame(lost), funnel, dict(sorted(changes.items())))
 
 
-def _cleaned(row: RawRow, vocabulary: Vocabulary) -> tuple[str, str, _Protein | None]:
+def _cleaned(row: RawRow, alphabet: Alphabet) -> tuple[str, str, _Protein | None]:
     if row.problem:
         return row.problem, row.detail, None
     if not row.id:
         return NO_ID, "", None
     if len(row.sequence) > MAX_LENGTH:
         return TOO_LONG, f"{len(row.sequence):,} characters", None
-    cleaned = clean(row.sequence, vocabulary)
+    cleaned = clean(row.sequence, alphabet)
     if cleaned.problem:
         return (EMPTY if cleaned.problem == "empty" else ILLEGAL), cleaned.problem, None
     # The row itself lets go of the sequence as written.
-    protein = _Protein(row._replace(sequence=""), vocabulary.decode(cleaned.tokens), cleaned.notes)
+    protein = _Protein(row._replace(sequence=""), alphabet.decode(cleaned.tokens), cleaned.notes)
     return "", "", protein
 
 

@@ -61,7 +61,6 @@ class Verdict(NamedTuple):
 
     Attributes
     ----------
-    label : str
     rule : str
         Its name; ``otherwise`` where none applied.
     """
@@ -72,10 +71,6 @@ class Verdict(NamedTuple):
 
 class Labeller:
     """Applies rules to entries.
-
-    Parameters
-    ----------
-    config : LabelConfig
 
     Examples
     --------

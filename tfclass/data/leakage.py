@@ -13,8 +13,9 @@ import pandas as pd
 
 from tfclass.data.table import LabelledProteins
 from tfclass.search.mmseqs import nearest, search
+from tfclass.typing import FloatArray, IntArray
 
-Rows = npt.NDArray[np.int64]
+Rows = IntArray
 # (rows of queries, rows of targets) -> hits, whose query and target are rows of the table.
 Look = Callable[[Rows, Rows], pd.DataFrame]
 
@@ -113,12 +114,6 @@ def move_into_training(proteins: LabelledProteins, hits: pd.DataFrame, limit: Li
         With a ``split`` column.
     hits : DataFrame
         Of all held-out proteins among all training proteins.
-    limit : Limit
-    look : callable
-
-    Returns
-    -------
-    Moved
     """
     splits_N = proteins.frame["split"].to_numpy(dtype=object).copy()
     clusters_N = proteins.frame["cluster"].to_numpy(dtype=object)
@@ -142,7 +137,6 @@ def nearest_table(proteins: LabelledProteins, hits: pd.DataFrame) -> pd.DataFram
 
     Parameters
     ----------
-    proteins : LabelledProteins
     hits : DataFrame
         Of held-out proteins among training proteins, by row.
 
@@ -196,9 +190,6 @@ def summarise(table: pd.DataFrame, hits: pd.DataFrame, limit: Limit, proteins: L
     ----------
     table : DataFrame
         From `nearest_table`.
-    hits : DataFrame
-    limit : Limit
-    proteins : LabelledProteins
 
     Returns
     -------
@@ -219,7 +210,7 @@ def summarise(table: pd.DataFrame, hits: pd.DataFrame, limit: Limit, proteins: L
     return {"limit": limit._asdict(), "pairs_above_limit": pairs, "splits": splits}
 
 
-def identities(identity_N: npt.NDArray[np.float64]) -> dict[str, Any]:
+def identities(identity_N: FloatArray) -> dict[str, Any]:
     """Summarise how near proteins are to their nearest homologue.
 
     Parameters

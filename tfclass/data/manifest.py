@@ -83,10 +83,6 @@ _PARTS = (
 def read_manifest(table: str | Path) -> Manifest | None:
     """Read the manifest of a table and compare the table with it.
 
-    Parameters
-    ----------
-    table : str or Path
-
     Returns
     -------
     dict or None
@@ -122,11 +118,6 @@ def begun_for(table: Path, n_rows: int) -> Manifest:
     ----------
     table : Path
         Where ``tfclass data label`` left a funnel beside it, that is taken over; else the table is its own source.
-    n_rows : int
-
-    Returns
-    -------
-    dict
 
     Raises
     ------

@@ -24,7 +24,6 @@ class Ontology(NamedTuple):
         Of terms that are not obsolete, by id.
     parents : dict of str to tuple of str
         What each of them ``is_a``.
-    obsolete : frozenset of str
     merged : dict of str to str
         Alternative id -> the term that it stands for now.
     """
@@ -77,17 +76,7 @@ def read_obo(path: Path) -> Ontology:
 
 
 def compare_terms(rules: tuple[Rule, ...], ontology: Ontology) -> Iterator[str]:
-    """Tell where the Gene Ontology terms of rules differ from an ontology, a line for each term.
-
-    Parameters
-    ----------
-    rules : tuple of Rule
-    ontology : Ontology
-
-    Yields
-    ------
-    str
-    """
+    """Tell where the Gene Ontology terms of rules differ from an ontology, a line for each term."""
     before: set[str] = set()
     for rule in rules:
         own = {term: name for term, name in rule.terms.items() if term.startswith("GO:")}

@@ -25,7 +25,7 @@ from tfclass.data.split import FLATTERS, SPLITS, assign_splits
 from tfclass.data.table import LabelledProteins, read_table
 from tfclass.errors import TableError
 from tfclass.search.mmseqs import cluster, mmseqs_version
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 
 _SHOWN = 3
 
@@ -50,8 +50,6 @@ def import_corpus(
 
     Parameters
     ----------
-    source : Source
-    table : Path
     rename, on_conflict
         As in `tfclass.data.importer.import_proteins`.
 
@@ -75,7 +73,7 @@ def import_corpus(
     for path in source.files:
         check_rereadable(path)
     sources = [fingerprint(path) | _nested(path) for path in source.files]
-    imported = import_proteins(source, Vocabulary(), rename=rename, on_conflict=on_conflict)
+    imported = import_proteins(source, Alphabet(), rename=rename, on_conflict=on_conflict)
     manifest = {
         "sources": sources,
         "import": source.how | {"rename": dict(rename or {}), "on_conflict": on_conflict},
@@ -96,10 +94,8 @@ def cluster_corpus(
     ----------
     table, output : Path
         The same or different ones.
-    options : ClusterOptions
     given : Path, optional
         Clusters that are known: a file of two columns, representative and member, as MMseqs2 writes it.
-    threads : int
 
     Returns
     -------
@@ -186,7 +182,7 @@ def split_corpus(table: Path, output: Path, config: SplitConfig) -> Manifest:
 
 def read_corpus(table: Path) -> tuple[LabelledProteins, Manifest]:
     """Read and check a table, its labels as they stand, together with what is known of how it was made."""
-    proteins = read_table(CorpusConfig(path=str(table), classes=None, aliases={}), Vocabulary())
+    proteins = read_table(CorpusConfig(path=str(table), classes=None, aliases={}), Alphabet())
     manifest = proteins.manifest
     return proteins, begun_for(table, len(proteins.frame)) if manifest is None else manifest
 

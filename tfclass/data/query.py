@@ -32,15 +32,9 @@ def with_evidence(query: str, term: str, codes: Sequence[str]) -> str:
 
     Parameters
     ----------
-    query : str
-    term : str
     codes : sequence of str
         Evidence codes in lower case. UniProt has a search field for each, in which it also puts the terms above those
         of an entry.
-
-    Returns
-    -------
-    str
 
     Examples
     --------

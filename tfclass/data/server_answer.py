@@ -26,7 +26,6 @@ class NotAPageError(Exception):
 
     Parameters
     ----------
-    reason : str
     retry_after : str, optional
         What the server says about when to come back.
     """

@@ -117,10 +117,6 @@ def from_folder(folder: Path) -> Source:
     folder : Path
         Hidden files are passed over; so are files that have no name of a FASTA file, which is noted.
 
-    Returns
-    -------
-    Source
-
     Raises
     ------
     TableError
@@ -149,7 +145,6 @@ def from_labels(fasta: Path, labels: Path) -> Source:
 
     Parameters
     ----------
-    fasta : Path
     labels : Path
         Separated by tabs, or commas where the name ends in .csv; a first row of ``id`` and ``label`` is a header.
         Blanks around ids and labels do not count.
@@ -186,7 +181,6 @@ def from_table(path: Path, column_of: Mapping[str, str]) -> Source:
 
     Parameters
     ----------
-    path : Path
     column_of : mapping of str to str
         Name of a column here -> its name in the table, where the two differ. Columns not named keep their names.
 

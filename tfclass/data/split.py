@@ -13,6 +13,7 @@ import numpy.typing as npt
 from tfclass.config import SplitConfig
 from tfclass.data.table import LabelledProteins
 from tfclass.errors import TableError
+from tfclass.typing import BoolArray, IntArray
 
 SPLITS = ("train", "valid", "test")
 FLATTERS = "single proteins at random: relatives are on both sides, and scores are too high"
@@ -27,7 +28,6 @@ def assign_splits(
 
     Parameters
     ----------
-    proteins : LabelledProteins
     config : SplitConfig
         ``column`` keeps the table's column. ``cluster`` deals out whole clusters, ``random`` single proteins, class by
         class and kingdom by kingdom (where the table has a column ``kingdom``), by the shares of `valid` and `test`.
@@ -38,10 +38,6 @@ def assign_splits(
     by_options : bool
         Whether the policy is set by options (``--policy random``), not by overrides (``split=random``): messages
         advise what the caller takes.
-
-    Returns
-    -------
-    LabelledProteins
 
     Raises
     ------
@@ -85,11 +81,6 @@ def _how_to_split(*, clustered: bool, by_options: bool) -> str:
 def split_policy(proteins: LabelledProteins, config: SplitConfig) -> str:
     """Name the policy that made the splits: of a table's own column, what its manifest says of it.
 
-    Parameters
-    ----------
-    proteins : LabelledProteins
-    config : SplitConfig
-
     Returns
     -------
     str
@@ -125,7 +116,7 @@ def check_classes(part: LabelledProteins, name: str, path: str) -> None:
         raise TableError(where, found, "at least two", path=path, column="label")
 
 
-def _at_most(proteins: LabelledProteins, most: int, seed: int) -> npt.NDArray[np.bool_]:
+def _at_most(proteins: LabelledProteins, most: int, seed: int) -> BoolArray:
     """Choose which members of each cluster and class stay, whatever the order of the rows; shape (N,)."""
     frame = proteins.frame
     by_id = np.argsort(frame["id"].to_numpy(dtype=str), kind="stable")
@@ -136,9 +127,7 @@ def _at_most(proteins: LabelledProteins, most: int, seed: int) -> npt.NDArray[np
     return kept
 
 
-def _deal_out(
-    groups: npt.NDArray[np.str_], proteins: LabelledProteins, shares: Sequence[float], seed: int
-) -> npt.NDArray[np.int64]:
+def _deal_out(groups: npt.NDArray[np.str_], proteins: LabelledProteins, shares: Sequence[float], seed: int) -> IntArray:
     """Give the number of the part that each protein falls into; a group is never cut. Shape (N,)."""
     names, membership = np.unique(groups, return_inverse=True)
     sizes = np.bincount(membership)
@@ -158,13 +147,13 @@ def _deal_out(
     return part_of[membership]
 
 
-def _kingdoms(proteins: LabelledProteins) -> npt.NDArray[np.int64]:
+def _kingdoms(proteins: LabelledProteins) -> IntArray:
     if "kingdom" not in proteins.frame:
         return np.zeros(len(proteins.labels), dtype=np.int64)
     return np.unique(proteins.frame["kingdom"].to_numpy(dtype=str), return_inverse=True)[1]
 
 
-def _majority(membership: npt.NDArray[np.int64], values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _majority(membership: IntArray, values: IntArray) -> IntArray:
     """Give the commonest value of each group, the greatest of equally common ones; shape (groups,)."""
     counts = np.zeros((membership.max() + 1, values.max() + 1), dtype=np.int64)
     np.add.at(counts, (membership, values), 1)

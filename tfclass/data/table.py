@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from tfclass.config import CorpusConfig
@@ -21,8 +20,9 @@ from tfclass.data.cells import FIRST_ROW, cell_error, check_id, columns_digest, 
 from tfclass.data.manifest import Manifest, read_manifest
 from tfclass.errors import TableError
 from tfclass.names import is_name
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 from tfclass.sequences.cleaning import EMPTY_VALUE, clean
+from tfclass.typing import BoolArray, IntArray, TokenArray
 
 _NEEDED = ("id", "sequence", "label")
 
@@ -53,15 +53,15 @@ class LabelledProteins(NamedTuple):
     """
 
     frame: pd.DataFrame
-    tokens: list[npt.NDArray[np.uint8]]
-    labels: npt.NDArray[np.int64]
+    tokens: list[TokenArray]
+    labels: IntArray
     classes: tuple[str, ...]
     digest: str
     clustered: bool = True
     manifest: Manifest | None = None
     annotations: Annotations | None = None
 
-    def select(self, rows: npt.NDArray[np.bool_]) -> "LabelledProteins":
+    def select(self, rows: BoolArray) -> "LabelledProteins":
         """Keep the rows where `rows`, of shape (N,), is true."""
         kept = np.flatnonzero(rows)
         tokens = [self.tokens[i] for i in kept]
@@ -71,18 +71,18 @@ class LabelledProteins(NamedTuple):
         )
 
     @property
-    def is_positive(self) -> npt.NDArray[np.bool_]:
+    def is_positive(self) -> BoolArray:
         """Whether a protein is of the positive class, in a binary task; shape (N,)."""
         return self.labels == 1
 
     @property
-    def lengths(self) -> npt.NDArray[np.int64]:
-        """Residues per protein, shape (N,)."""
+    def lengths(self) -> IntArray:
+        """Return the number of residues of each protein, shape (N,)."""
         return np.array([len(t) for t in self.tokens], dtype=np.int64)
 
 
 def read_table(
-    config: CorpusConfig, vocabulary: Vocabulary, families: Sequence[str] = (), *, domains: bool = False
+    config: CorpusConfig, alphabet: Alphabet, families: Sequence[str] = (), *, domains: bool = False
 ) -> LabelledProteins:
     """Read and check a labelled table.
 
@@ -90,15 +90,10 @@ def read_table(
     ----------
     config : CorpusConfig
         Its `path` ends in .tsv, .csv or .parquet; text may be compressed (.gz, .bz2, .xz, .zst).
-    vocabulary : Vocabulary
     families : sequence of str, optional
         Read the column ``family``; these are the names that count.
     domains : bool, optional
         Read the column ``domains``.
-
-    Returns
-    -------
-    LabelledProteins
 
     Raises
     ------
@@ -114,13 +109,13 @@ def read_table(
     _check_ids(frame, config.path)
     frame["label"] = frame["label"].replace(dict(config.aliases))
     classes = _check_labels(frame, config)
-    tokens = _tokens(frame, config.path, vocabulary)
+    tokens = _tokens(frame, config.path, alphabet)
     clustered = "cluster" in frame
     _fill_clusters(frame, config.path)
     labels = frame["label"].map({name: i for i, name in enumerate(classes)}).to_numpy(dtype=np.int64)
     annotations = None
     if families or domains:
-        annotations = read_annotations(frame, families, vocabulary, config.path, domains=domains)
+        annotations = read_annotations(frame, families, alphabet, config.path, domains=domains)
     return LabelledProteins(frame, tokens, labels, classes, _digest(frame), clustered, manifest, annotations)
 
 
@@ -193,11 +188,11 @@ def _fill_clusters(frame: pd.DataFrame, path: str) -> None:
         raise cell_error(path, int(empty[0]), "cluster", "an empty cluster", "a name", action)
 
 
-def _tokens(frame: pd.DataFrame, path: str, vocabulary: Vocabulary) -> list[npt.NDArray[np.uint8]]:
+def _tokens(frame: pd.DataFrame, path: str, alphabet: Alphabet) -> list[TokenArray]:
     tokens = []
     empty_values = []
     for row, sequence in enumerate(frame["sequence"]):
-        cleaned = clean(sequence, vocabulary)
+        cleaned = clean(sequence, alphabet)
         if cleaned.problem:
             raise cell_error(path, row, "sequence", cleaned.problem, "residue letters")
         if EMPTY_VALUE in cleaned.notes:

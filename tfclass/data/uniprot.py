@@ -86,7 +86,6 @@ class Page(NamedTuple):
         A line per entry, cells separated by tabs, without line ends.
     cursor : str
         Leads to the next page; empty on the last one.
-    edition : Edition
     """
 
     rows: list[str]
@@ -95,13 +94,7 @@ class Page(NamedTuple):
 
 
 class UniProt:
-    """A polite client: one connection, a limited rate, patience with a server that is busy or broken.
-
-    Parameters
-    ----------
-    config : FetchConfig
-    on_wait : callable, optional
-    """
+    """A polite client: one connection, a limited rate, patience with a server that is busy or broken."""
 
     def __init__(self, config: FetchConfig, on_wait: OnWait | None = None) -> None:
         self.config = config
@@ -123,10 +116,6 @@ class UniProt:
             Entries on the pages before.
         edition : Edition or None
             That of the pages before.
-
-        Returns
-        -------
-        Page
 
         Raises
         ------

@@ -3,15 +3,13 @@
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from tfclass.data.table import LabelledProteins
 from tfclass.errors import MissingExtraError
 from tfclass.evaluation.regressions import Answer, regress_on_composition, regress_on_kmers
 from tfclass.search.mmseqs import MAX_E_VALUE, MAX_HITS, SENSITIVITY, mmseqs_version, search
-
-Floats = npt.NDArray[np.float64]
+from tfclass.typing import FloatArray
 
 # Hits that may well be chance still rank the proteins that have no better ones.
 _WEAKEST_E_VALUE = 10.0
@@ -48,7 +46,7 @@ class Baseline(NamedTuple):
 
     name: str
     title: str
-    scores_NC: Floats
+    scores_NC: FloatArray
     threshold: float | None
     is_probability: bool
     note: str
@@ -82,12 +80,6 @@ class Homologues(NamedTuple):
 
 def find_homologues(train: LabelledProteins | None, test: LabelledProteins, *, threads: int = 1) -> Homologues:
     """Search the training proteins for homologues of the test proteins, once for all who need them.
-
-    Parameters
-    ----------
-    train : LabelledProteins or None
-    test : LabelledProteins
-    threads : int
 
     Returns
     -------
@@ -158,7 +150,6 @@ def composition_regression(train: LabelledProteins, valid: LabelledProteins | No
         Of two classes at least.
     valid : LabelledProteins or None
         Where the threshold of a binary task is chosen; without it, by cross-validation on `train`.
-    test : LabelledProteins
 
     Returns
     -------
@@ -187,7 +178,6 @@ def top_hit(train: LabelledProteins, test: LabelledProteins, homologues: Homolog
 
     Parameters
     ----------
-    train, test : LabelledProteins
     homologues : Homologues
         With hits.
 

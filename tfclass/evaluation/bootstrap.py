@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
-from tfclass.evaluation.scored import Floats
+from tfclass.typing import FloatArray
 
 # Resamples that are computed side by side. Few enough for the processor's cache with some thousand proteins.
 _CHUNK = 64
@@ -47,7 +47,7 @@ class Resampled(NamedTuple):
     """
 
     values: dict[str, float]
-    draws: dict[str, Floats]
+    draws: dict[str, FloatArray]
 
     def estimates(self, confidence: float) -> dict[str, Estimate]:
         """Give every metric with its bias-corrected percentile interval [1]_."""
@@ -62,7 +62,6 @@ class Resampled(NamedTuple):
         ----------
         other : Resampled
             Made from the same labels, clusters and seed.
-        confidence : float
 
         Returns
         -------
@@ -77,7 +76,7 @@ class Resampled(NamedTuple):
 
 
 def resample(
-    compute: Callable[[Floats], dict[str, Floats]],
+    compute: Callable[[FloatArray], dict[str, FloatArray]],
     clusters_N: npt.NDArray[np.str_],
     *,
     n_resamples: int,
@@ -91,8 +90,6 @@ def resample(
         From weights of the proteins, float64 of shape (N, R), to every metric in each weighting, shape (R,).
     clusters_N : ndarray of str, shape (N,)
         Homology cluster of each protein; the unit that is resampled.
-    n_resamples : int
-    seed : int
     """
     values = {name: float(value_R[0]) for name, value_R in compute(np.ones((len(clusters_N), 1))).items()}
     if len(np.unique(clusters_N)) < 2:
@@ -102,7 +99,7 @@ def resample(
     return Resampled(values, {name: np.concatenate([chunk[name] for chunk in chunks]) for name in values})
 
 
-def _resamples(clusters_N: npt.NDArray[np.str_], n_resamples: int, seed: int) -> Iterator[Floats]:
+def _resamples(clusters_N: npt.NDArray[np.str_], n_resamples: int, seed: int) -> Iterator[FloatArray]:
     """Yield the weights of the proteins in some resamples at a time, shape (N, at most `_CHUNK`)."""
     names, membership_N = np.unique(clusters_N, return_inverse=True)
     n_clusters = len(names)
@@ -115,7 +112,7 @@ def _resamples(clusters_N: npt.NDArray[np.str_], n_resamples: int, seed: int) ->
         yield np.ascontiguousarray(counts_RK.T, dtype=np.float64)[membership_N]
 
 
-def _estimate(value: float, draws_R: Floats, confidence: float) -> Estimate:
+def _estimate(value: float, draws_R: FloatArray, confidence: float) -> Estimate:
     defined = draws_R[np.isfinite(draws_R)]
     if not len(defined) or not np.isfinite(value):
         return Estimate(value, float("nan"), float("nan"))

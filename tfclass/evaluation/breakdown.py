@@ -22,10 +22,6 @@ def break_down(
 
     Parameters
     ----------
-    test : LabelledProteins
-    scored : Scored
-    closest : Nearest
-    config : EvaluationConfig
     rival : Scored, optional
         The homology search's answers, shown beside the model's by identity.
 

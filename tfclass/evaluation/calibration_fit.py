@@ -19,9 +19,7 @@ from scipy.special import expit, log_softmax
 from tfclass.channels.calibration import Calibration, Knot, Method
 from tfclass.config import CalibrationConfig
 from tfclass.errors import ConfigError
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from tfclass.typing import FloatArray, IntArray
 
 # Calibration cannot be judged beyond these; a fit that ends there says that validation is too small or too easy.
 _TEMPERATURES = (0.05, 20.0)
@@ -56,7 +54,6 @@ class Choice(NamedTuple):
     ----------
     calibration : Calibration
         Fitted on all proteins.
-    reason : str
     candidates : dict of str to Candidate
         By method, the simplest first.
     """
@@ -87,10 +84,10 @@ def check_calibration(config: CalibrationConfig, n_classes: int) -> None:
 
 
 def choose_calibration(
-    logits_NC: Floats,
-    labels_N: Ints,
+    logits_NC: FloatArray,
+    labels_N: IntArray,
     clusters_N: npt.NDArray[np.str_],
-    class_weight_C: Floats,
+    class_weight_C: FloatArray,
     config: CalibrationConfig,
 ) -> Choice:
     """Choose the kind of calibration and fit it.
@@ -107,11 +104,6 @@ def choose_calibration(
     clusters_N : ndarray of str, shape (N,)
     class_weight_C : ndarray of float64, shape (C,)
         Weights in the training loss.
-    config : CalibrationConfig
-
-    Returns
-    -------
-    Choice
 
     Raises
     ------
@@ -141,7 +133,7 @@ def choose_calibration(
     return Choice(fits[chosen], reason, candidates)
 
 
-def fit(method: Method, logits_NC: Floats, labels_N: Ints, class_weight_C: Floats) -> Calibration:
+def fit(method: Method, logits_NC: FloatArray, labels_N: IntArray, class_weight_C: FloatArray) -> Calibration:
     """Fit one kind of calibration by log loss [1]_.
 
     Parameters
@@ -152,10 +144,6 @@ def fit(method: Method, logits_NC: Floats, labels_N: Ints, class_weight_C: Float
     labels_N : ndarray of int64, shape (N,)
     class_weight_C : ndarray of float64, shape (C,)
         Weights in the training loss.
-
-    Returns
-    -------
-    Calibration
     """
     log_weight_C = np.log(np.where(class_weight_C > 0, class_weight_C, 1.0))
     shifted_NC = logits_NC - log_weight_C
@@ -175,12 +163,12 @@ def _methods(n_classes: int) -> tuple[Method, ...]:
     return _BINARY if n_classes == 2 else _MULTICLASS
 
 
-def _prevalence(labels_N: Ints, n_classes: int) -> float | None:
+def _prevalence(labels_N: IntArray, n_classes: int) -> float | None:
     share = float((labels_N == 1).mean())
     return share if n_classes == 2 and 0 < share < 1 else None
 
 
-def _temperature(shifted_NC: Floats, labels_N: Ints) -> float:
+def _temperature(shifted_NC: FloatArray, labels_N: IntArray) -> float:
     rows = np.arange(len(labels_N))
 
     def log_loss(log_temperature: float) -> float:
@@ -191,10 +179,10 @@ def _temperature(shifted_NC: Floats, labels_N: Ints) -> float:
     return float(np.exp(found.x))
 
 
-def _platt(margin_N: Floats, positive_N: Floats) -> tuple[float, float]:
+def _platt(margin_N: FloatArray, positive_N: FloatArray) -> tuple[float, float]:
     """Find temperature and bias of the logistic curve with the least log loss."""
 
-    def log_loss(slope_and_bias: Floats) -> tuple[float, Floats]:
+    def log_loss(slope_and_bias: FloatArray) -> tuple[float, FloatArray]:
         logit_N = slope_and_bias[0] * margin_N + slope_and_bias[1]
         error_N = expit(logit_N) - positive_N
         loss = float(np.mean(np.logaddexp(0.0, logit_N) - positive_N * logit_N))
@@ -207,7 +195,7 @@ def _platt(margin_N: Floats, positive_N: Floats) -> tuple[float, float]:
     return float(1 / found.x[0]), float(found.x[1])
 
 
-def _knots(margin_N: Floats, positive_N: Floats) -> tuple[Knot, ...]:
+def _knots(margin_N: FloatArray, positive_N: FloatArray) -> tuple[Knot, ...]:
     """Find the rising step curve with the least squared error, which has the least log loss too; ends of each step."""
     margin_K, members_N, counts_K = np.unique(margin_N, return_inverse=True, return_counts=True)
     means_K = np.bincount(members_N, positive_N) / counts_K
@@ -221,14 +209,14 @@ def _knots(margin_N: Floats, positive_N: Floats) -> tuple[Knot, ...]:
     return tuple(Knot(float(margin_K[i]), float(clipped_K[i])) for i in ends)
 
 
-def _losses(calibration: Calibration, logits_NC: Floats, labels_N: Ints) -> Floats:
+def _losses(calibration: Calibration, logits_NC: FloatArray, labels_N: IntArray) -> FloatArray:
     stated_N = calibration.probability(logits_NC)[np.arange(len(labels_N)), labels_N]
     return -np.log(np.maximum(stated_N, np.finfo(float).tiny))
 
 
 def _held_out_losses(
-    method: Method, logits_NC: Floats, labels_N: Ints, class_weight_C: Floats, folds_N: Ints
-) -> Floats:
+    method: Method, logits_NC: FloatArray, labels_N: IntArray, class_weight_C: FloatArray, folds_N: IntArray
+) -> FloatArray:
     losses_N = np.empty(len(labels_N))
     for fold in np.unique(folds_N):
         out_N = folds_N == fold
@@ -237,7 +225,7 @@ def _held_out_losses(
     return losses_N
 
 
-def _folds(labels_N: Ints, clusters_N: npt.NDArray[np.str_], config: CalibrationConfig) -> Ints | None:
+def _folds(labels_N: IntArray, clusters_N: npt.NDArray[np.str_], config: CalibrationConfig) -> IntArray | None:
     """Deal whole clusters out to folds, class by class of their first member, shape (N,).
 
     None with fewer clusters than folds, and where the rest of some fold would lack one of two classes.
@@ -255,7 +243,7 @@ def _folds(labels_N: Ints, clusters_N: npt.NDArray[np.str_], config: Calibration
     return folds_N if all(len(present) > 1 for present in rests) else None
 
 
-def _standard_errors(difference_N: Floats, clusters_N: npt.NDArray[np.str_]) -> float:
+def _standard_errors(difference_N: FloatArray, clusters_N: npt.NDArray[np.str_]) -> float:
     """Give a mean difference in units of its standard error over clusters; 0 where there is no difference."""
     membership_N = np.unique(clusters_N, return_inverse=True)[1]
     sizes_K = np.bincount(membership_N)

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tfclass.evaluation.ranking import Ranking
-from tfclass.evaluation.scored import Floats, Scored, confusion
+from tfclass.evaluation.scored import Scored, confusion
+from tfclass.typing import FloatArray
 
 
 class ClassScores(NamedTuple):
@@ -20,11 +21,8 @@ class ClassScores(NamedTuple):
 
     Attributes
     ----------
-    name : str
     support, called : int
         Proteins of the class, and proteins called so.
-    precision, recall, f1, average_precision : float
-    undefined : dict of str to str
     """
 
     name: str
@@ -37,7 +35,7 @@ class ClassScores(NamedTuple):
     undefined: dict[str, str]
 
 
-def matthews_correlation(confusion_CC: Floats) -> Floats:
+def matthews_correlation(confusion_CC: FloatArray) -> FloatArray:
     """Matthews' correlation coefficient from confusion matrices of any number of classes [1]_.
 
     Parameters
@@ -57,7 +55,7 @@ def matthews_correlation(confusion_CC: Floats) -> Floats:
     return np.where(spread > 0, covariance / np.sqrt(np.where(spread > 0, spread, 1.0)), 0.0)
 
 
-def binary_calls(confusion_CCR: Floats) -> dict[str, Floats]:
+def binary_calls(confusion_CCR: FloatArray) -> dict[str, FloatArray]:
     """Give the metrics of the last of two classes, each of shape (R,); NaN where undefined.
 
     Parameters
@@ -79,7 +77,7 @@ def binary_calls(confusion_CCR: Floats) -> dict[str, Floats]:
     }
 
 
-def multiclass_calls(confusion_CCR: Floats) -> dict[str, Floats]:
+def multiclass_calls(confusion_CCR: FloatArray) -> dict[str, FloatArray]:
     """Give the means over the classes, each of shape (R,).
 
     As in scikit-learn, a class counts that is true or called somewhere, and its precision is 0 when it is never called.
@@ -109,7 +107,6 @@ def per_class(scored: Scored, classes: Sequence[str]) -> list[ClassScores]:
 
     Parameters
     ----------
-    scored : Scored
     classes : sequence of str, length C
 
     Returns
@@ -143,6 +140,6 @@ def per_class(scored: Scored, classes: Sequence[str]) -> list[ClassScores]:
     return rows
 
 
-def ratio(part: Floats, whole: Floats) -> Floats:
+def ratio(part: FloatArray, whole: FloatArray) -> FloatArray:
     """Divide; NaN where there is nothing to divide by."""
     return np.where(whole > 0, part / np.where(whole > 0, whole, 1.0), np.nan)

@@ -13,7 +13,6 @@ from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.stats import binomtest
 
@@ -25,11 +24,10 @@ from tfclass.evaluation.comparisons import resampled
 from tfclass.evaluation.plain import plain_estimates
 from tfclass.evaluation.reading import Run
 from tfclass.evaluation.scored import why_undefined
+from tfclass.typing import BoolArray, IntArray
 
 SCHEMA_VERSION = 1
 COMPARED = ("average_precision", "mcc", "f1")
-
-Bools = npt.NDArray[np.bool_]
 
 
 class McNemar(NamedTuple):
@@ -40,7 +38,7 @@ class McNemar(NamedTuple):
     p_value: float
 
 
-def mcnemar(first_right_N: Bools, second_right_N: Bools) -> McNemar:
+def mcnemar(first_right_N: BoolArray, second_right_N: BoolArray) -> McNemar:
     """Test whether two models are right equally often, by the exact binomial form of McNemar's test [1]_.
 
     It takes the proteins for independent, which those of one cluster are not: the bootstrap's intervals are the more
@@ -67,7 +65,7 @@ def mcnemar(first_right_N: Bools, second_right_N: Bools) -> McNemar:
     return McNemar(first_only, second_only, p_value)
 
 
-def cohen_kappa(first_N: npt.NDArray[np.int64], second_N: npt.NDArray[np.int64]) -> float:
+def cohen_kappa(first_N: IntArray, second_N: IntArray) -> float:
     """Agreement of two models' calls beyond chance [2]_.
 
     Parameters

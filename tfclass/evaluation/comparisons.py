@@ -11,6 +11,7 @@ from tfclass.evaluation.baselines import Baseline, LeftOut
 from tfclass.evaluation.bootstrap import Resampled
 from tfclass.evaluation.metrics import Scored, resampled_metrics, why_undefined
 from tfclass.evaluation.plain import plain_estimate, plain_estimates
+from tfclass.typing import IntArray
 
 # By these a model is held against a baseline: how it ranks, and how it calls.
 DECISIVE = {"average_precision": "average precision", "mcc": "MCC"}
@@ -29,7 +30,7 @@ def spoken(name: str) -> str:
     return name.replace("_", " ").replace("kmer", "k-mer")
 
 
-def scored_baseline(baseline: Baseline, labels_N: npt.NDArray[np.int64]) -> Scored:
+def scored_baseline(baseline: Baseline, labels_N: IntArray) -> Scored:
     """Put a baseline's answers beside the true labels."""
     return Scored(baseline.scores_NC, labels_N, baseline.threshold, baseline.is_probability)
 
@@ -44,7 +45,7 @@ def resampled(scored: Scored, clusters_N: npt.NDArray[np.str_], config: Evaluati
 def contest(
     model: Resampled,
     baselines: Mapping[str, Baseline | LeftOut],
-    labels_N: npt.NDArray[np.int64],
+    labels_N: IntArray,
     clusters_N: npt.NDArray[np.str_],
     config: EvaluationConfig,
 ) -> dict[str, dict[str, Any]]:
@@ -57,7 +58,6 @@ def contest(
     baselines : mapping of str to Baseline or LeftOut
     labels_N : ndarray of int64, shape (N,)
     clusters_N : ndarray of str, shape (N,)
-    config : EvaluationConfig
 
     Returns
     -------

@@ -7,7 +7,6 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -15,6 +14,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from tfclass.evaluation.scored import Scored, calibration_bins, confusion, stated_and_happened
 from tfclass.evaluation.tables import METRICS
+from tfclass.typing import FloatArray, IntArray
 
 _BLUE, _ORANGE, _GREY = "#1f5fa8", "#d9822b", "#7a7a7a"
 _RIVALS = ("#d9822b", "#4a9b76", "#a06cb5", "#b58b2a")
@@ -36,7 +36,6 @@ def evaluation_figures(
 
     Parameters
     ----------
-    scored : Scored
     classes : sequence of str, length C
     metrics : mapping of str to mapping
         As in the report; shown in the legends.
@@ -201,7 +200,7 @@ def _confusion(scored: Scored, classes: Sequence[str]) -> Figure:
     return figure
 
 
-def _write_counts(axes: Axes, counts_CC: npt.NDArray[np.int64], shares_CC: npt.NDArray[np.float64]) -> None:
+def _write_counts(axes: Axes, counts_CC: IntArray, shares_CC: FloatArray) -> None:
     for true, called in np.ndindex(counts_CC.shape):
         color = "white" if shares_CC[true, called] > 0.5 else "black"
         text = f"{counts_CC[true, called]:,}\n{shares_CC[true, called]:.1%}"
@@ -253,7 +252,7 @@ def _by_slice(title: str, parts: Sequence[Mapping[str, Any]], *, joined: bool) -
 
 def _with_bars(
     axes: Axes,
-    places: npt.NDArray[np.float64],
+    places: FloatArray,
     estimates: Sequence[Mapping[str, Any]],
     label: str,
     color: str,

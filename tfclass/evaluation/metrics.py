@@ -23,14 +23,13 @@ from tfclass.evaluation.calls import (
 )
 from tfclass.evaluation.ranking import Ranking
 from tfclass.evaluation.scored import (
-    Floats,
-    Ints,
     Scored,
     calibration_bins,
     confusion,
     stated_and_happened,
     why_undefined,
 )
+from tfclass.typing import FloatArray, IntArray
 
 __all__ = [
     "ClassScores",
@@ -79,7 +78,7 @@ class Metrics:
             stated_N, happened_N = stated_and_happened(scored)
             self._gaps_BN = _membership(calibration_bins(stated_N, n_bins), stated_N - happened_N, n_bins)
 
-    def under(self, weights_NR: Floats) -> dict[str, Floats]:
+    def under(self, weights_NR: FloatArray) -> dict[str, FloatArray]:
         """Compute every metric in each of R weightings.
 
         Parameters
@@ -102,7 +101,7 @@ class Metrics:
             values["top_3_accuracy"] = _mean(self._among_top_N, weights_NR)
         return values | self._of_probabilities(weights_NR)
 
-    def _ranking(self, weights_NR: Floats) -> dict[str, Floats]:
+    def _ranking(self, weights_NR: FloatArray) -> dict[str, FloatArray]:
         if self._scored.n_classes == 2:
             cuts = self._rankings[0].under(weights_NR)
             values = {"average_precision": cuts.average_precision(), "auroc": cuts.auroc()}
@@ -112,7 +111,7 @@ class Metrics:
         precision_CR, area_CR = (np.stack(values) for values in zip(*pairs_C2R, strict=True))
         return {"average_precision": _mean_over_classes(precision_CR), "auroc": _mean_over_classes(area_CR)}
 
-    def _of_probabilities(self, weights_NR: Floats) -> dict[str, Floats]:
+    def _of_probabilities(self, weights_NR: FloatArray) -> dict[str, FloatArray]:
         if not self._scored.are_probabilities:
             return dict.fromkeys(("brier", "log_loss", "ece"), np.full(weights_NR.shape[1], np.nan))
         return {
@@ -122,12 +121,11 @@ class Metrics:
         }
 
 
-def all_metrics(scored: Scored, n_bins: int, weights_N: Floats | None = None) -> dict[str, float]:
+def all_metrics(scored: Scored, n_bins: int, weights_N: FloatArray | None = None) -> dict[str, float]:
     """Compute every metric of the report.
 
     Parameters
     ----------
-    scored : Scored
     n_bins : int
         Of the calibration error.
     weights_N : ndarray of float64, shape (N,), optional
@@ -168,15 +166,12 @@ def cluster_bootstrap(
 
     Parameters
     ----------
-    scored : Scored
     clusters_N : ndarray of str, shape (N,)
         Homology cluster of each protein; the unit that is resampled.
     n_bins : int
         Of the calibration error.
-    n_resamples : int
     confidence : float
         Coverage of the interval, such as 0.95.
-    seed : int
 
     Returns
     -------
@@ -187,7 +182,7 @@ def cluster_bootstrap(
     return resampled.estimates(confidence)
 
 
-def average_precision(scores_NC: Floats, labels_N: Ints, weights_N: Floats | None = None) -> float:
+def average_precision(scores_NC: FloatArray, labels_N: IntArray, weights_N: FloatArray | None = None) -> float:
     """Average precision of the last class in a binary task; the mean over the classes present in a multi-class one.
 
     Parameters
@@ -205,20 +200,18 @@ def average_precision(scores_NC: Floats, labels_N: Ints, weights_N: Floats | Non
     return _ranking_metric("average_precision", scores_NC, labels_N, weights_N)
 
 
-def auroc(scores_NC: Floats, labels_N: Ints, weights_N: Floats | None = None) -> float:
+def auroc(scores_NC: FloatArray, labels_N: IntArray, weights_N: FloatArray | None = None) -> float:
     """Area under the ROC curve; parameters and NaN as for `average_precision`."""
     return _ranking_metric("auroc", scores_NC, labels_N, weights_N)
 
 
-def expected_calibration_error(scored: Scored, n_bins: int, weights_N: Floats | None = None) -> float:
+def expected_calibration_error(scored: Scored, n_bins: int, weights_N: FloatArray | None = None) -> float:
     """Weighted mean gap between stated and observed frequency over equal-width bins [1]_.
 
     Of the positive class in a binary task, of the called class in a multi-class one.
 
     Parameters
     ----------
-    scored : Scored
-    n_bins : int
     weights_N : ndarray of float64, shape (N,), optional
 
     Returns
@@ -234,40 +227,40 @@ def _rankings(scored: Scored) -> list[Ranking]:
     return [Ranking(scored.probability_NC[:, c], scored.labels_N == c) for c in columns]
 
 
-def _ranking_metric(name: str, scores_NC: Floats, labels_N: Ints, weights_N: Floats | None) -> float:
+def _ranking_metric(name: str, scores_NC: FloatArray, labels_N: IntArray, weights_N: FloatArray | None) -> float:
     scored = Scored(scores_NC, labels_N, None, are_probabilities=False)
     weights_N = np.ones(len(labels_N)) if weights_N is None else weights_N
     return float(Metrics(scored, 1).under(weights_N[:, None])[name][0])
 
 
-def _mean_over_classes(values_CR: Floats) -> Floats:
+def _mean_over_classes(values_CR: FloatArray) -> FloatArray:
     """Mean of the values that are defined, shape (R,)."""
     return ratio(np.nansum(values_CR, axis=0), np.isfinite(values_CR).sum(axis=0))
 
 
-def _brier(scored: Scored) -> Floats:
+def _brier(scored: Scored) -> FloatArray:
     errors_NC = scored.probability_NC - np.eye(scored.n_classes)[scored.labels_N]
     # In a binary task both columns carry the same squared error, and Brier's score is that of one.
     return (errors_NC**2).sum(axis=1) / (2 if scored.n_classes == 2 else 1)
 
 
-def _log_loss(scored: Scored) -> Floats:
+def _log_loss(scored: Scored) -> FloatArray:
     stated_N = scored.probability_NC[np.arange(len(scored.labels_N)), scored.labels_N]
     # A false certainty would cost infinitely much; scikit-learn stops at the last bit as well.
     epsilon = np.finfo(float).eps
     return -np.log(np.clip(stated_N, epsilon, 1 - epsilon))
 
 
-def _among_top(scored: Scored) -> Floats:
+def _among_top(scored: Scored) -> FloatArray:
     # Of equal ones the later class comes first, as in scikit-learn.
     order_NC = np.argsort(scored.probability_NC, axis=1, kind="stable")
     return (order_NC[:, -_TOP:] == scored.labels_N[:, None]).any(axis=1).astype(float)
 
 
-def _membership(groups_N: Ints, values_N: Floats, n_groups: int) -> csr_array:
+def _membership(groups_N: IntArray, values_N: FloatArray, n_groups: int) -> csr_array:
     """Make the sparse matrix, shape (G, N), that sums a protein's value times its weight in its group."""
     return csr_array((values_N, (groups_N, np.arange(len(groups_N)))), shape=(n_groups, len(groups_N)))
 
 
-def _mean(values_N: Floats, weights_NR: Floats) -> Floats:
+def _mean(values_N: FloatArray, weights_NR: FloatArray) -> FloatArray:
     return (values_N @ weights_NR) / weights_NR.sum(axis=0)

@@ -4,11 +4,11 @@ import re
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tfclass.data.table import LabelledProteins
 from tfclass.evaluation.metrics import Scored
 from tfclass.evaluation.proximity import Nearest
+from tfclass.typing import BoolArray, FloatArray, IntArray
 
 # What UniProt documents as the form of its accessions; behind it may stand the number of an isoform.
 _ACCESSION = r"([OPQ][0-9][A-Z0-9]{3}[0-9]|[A-NR-Z][0-9](?:[A-Z][A-Z0-9]{2}[0-9]){1,2})(?:-[0-9]+)?"
@@ -27,10 +27,6 @@ def uniprot_link(record_id: str) -> str | None:
     record_id : str
         An accession, or an id of UniProt's FASTA files.
 
-    Returns
-    -------
-    str or None
-
     Examples
     --------
     >>> uniprot_link("sp|P03069|GCN4_YEAST")
@@ -43,12 +39,6 @@ def uniprot_link(record_id: str) -> str | None:
 
 def worst_mistakes(test: LabelledProteins, scored: Scored, nearest: Nearest) -> list[dict[str, Any]]:
     """List the surest 20 of each kind of wrong calls.
-
-    Parameters
-    ----------
-    test : LabelledProteins
-    scored : Scored
-    nearest : Nearest
 
     Returns
     -------
@@ -87,7 +77,7 @@ def worst_mistakes(test: LabelledProteins, scored: Scored, nearest: Nearest) -> 
     ]
 
 
-def _first(chosen_N: npt.NDArray[np.bool_], order_N: npt.NDArray[np.float64]) -> list[int]:
+def _first(chosen_N: BoolArray, order_N: FloatArray) -> list[int]:
     rows = np.flatnonzero(chosen_N)
     return rows[np.argsort(order_N[rows], kind="stable")][:_SHOWN].tolist()
 
@@ -95,8 +85,8 @@ def _first(chosen_N: npt.NDArray[np.bool_], order_N: npt.NDArray[np.float64]) ->
 def _protein(
     row: int,
     test: LabelledProteins,
-    calls_N: npt.NDArray[np.int64],
-    shown_N: npt.NDArray[np.float64],
+    calls_N: IntArray,
+    shown_N: FloatArray,
     nearest: Nearest,
 ) -> dict[str, Any]:
     record: dict[str, Any] = test.frame.iloc[row].to_dict()

@@ -9,6 +9,7 @@ from tfclass.data.leakage import identities
 from tfclass.data.table import LabelledProteins
 from tfclass.evaluation.baselines import Homologues
 from tfclass.search.mmseqs import MAX_E_VALUE, nearest
+from tfclass.typing import FloatArray, IntArray
 
 _LEVELS = (0.3, 0.5, 0.7, 0.9)
 
@@ -18,7 +19,6 @@ class Nearest(NamedTuple):
 
     Attributes
     ----------
-    train : LabelledProteins or None
     target_N : ndarray of int64, shape (N,)
         Row in `train`; -1 where there is none.
     identity_N : ndarray of float64, shape (N,)
@@ -30,8 +30,8 @@ class Nearest(NamedTuple):
     """
 
     train: LabelledProteins | None
-    target_N: npt.NDArray[np.int64]
-    identity_N: npt.NDArray[np.float64]
+    target_N: IntArray
+    identity_N: FloatArray
     unknown: str = ""
     how: str = ""
 
@@ -64,11 +64,6 @@ class Nearest(NamedTuple):
 def leakage_audit(test: LabelledProteins, closest: Nearest) -> dict[str, Any]:
     """Summarise what the scored proteins share with the training proteins.
 
-    Parameters
-    ----------
-    test : LabelledProteins
-    closest : Nearest
-
     Returns
     -------
     dict
@@ -93,7 +88,7 @@ def leakage_audit(test: LabelledProteins, closest: Nearest) -> dict[str, Any]:
     }
 
 
-def _identities(identity_N: npt.NDArray[np.float64]) -> dict[str, Any]:
+def _identities(identity_N: FloatArray) -> dict[str, Any]:
     above = {f"{level:.1f}": int((identity_N > level).sum()) for level in _LEVELS}
     shares = {level: {"n": n, "share": n / len(identity_N)} for level, n in above.items()}
     return identities(identity_N) | {"above": shares}

@@ -11,9 +11,8 @@ References
 """
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from tfclass.typing import BoolArray, FloatArray
 
 # A share such as 5 of 100 must not fail a limit of 5 % by the last bit of a product.
 _ROUNDING = 1 + 1e-12
@@ -28,13 +27,13 @@ class Ranking:
     positive_N : ndarray of bool, shape (N,)
     """
 
-    def __init__(self, scores_N: Floats, positive_N: npt.NDArray[np.bool_]) -> None:
+    def __init__(self, scores_N: FloatArray, positive_N: BoolArray) -> None:
         self.order_N = np.argsort(-scores_N, kind="stable")
         sorted_N = scores_N[self.order_N]
         self._ends_K = np.flatnonzero(np.append(sorted_N[1:] != sorted_N[:-1], True))
         self._positive_N = positive_N[self.order_N]
 
-    def under(self, weights_NR: Floats) -> "Cuts":
+    def under(self, weights_NR: FloatArray) -> "Cuts":
         """Count what each cut calls and finds.
 
         Parameters
@@ -60,19 +59,19 @@ class Cuts:
         Weight of the proteins called by each of K cuts, and of the positive ones among them; the last calls all.
     """
 
-    def __init__(self, called_KR: Floats, hits_KR: Floats) -> None:
+    def __init__(self, called_KR: FloatArray, hits_KR: FloatArray) -> None:
         self._called_KR, self._hits_KR = called_KR, hits_KR
         self._positives_R = hits_KR[-1]
         self._negatives_R = called_KR[-1] - hits_KR[-1]
         self._found_KR = np.diff(hits_KR, axis=0, prepend=0.0)
 
-    def average_precision(self) -> Floats:
+    def average_precision(self) -> FloatArray:
         r"""Give :math:`\sum_k (r_k - r_{k-1}) p_k` with precision p and recall r, shape (R,); NaN with one class."""
         called_KR = np.maximum(self._called_KR, np.finfo(float).tiny)
         sums_R = np.einsum("kr,kr->r", self._found_KR, self._hits_KR / called_KR)
         return self._where_both(sums_R, self._positives_R)
 
-    def auroc(self) -> Floats:
+    def auroc(self) -> FloatArray:
         """Give the area under the ROC curve by trapezoids [1]_, shape (R,); NaN with one class."""
         # A positive outranks every negative that its cut leaves uncalled, and draws with those of its own cut.
         missed_KR = self._called_KR - self._hits_KR
@@ -81,7 +80,7 @@ class Cuts:
         sums_R = np.einsum("kr,kr->r", self._found_KR, below_KR) / 2
         return self._where_both(sums_R, self._positives_R * self._negatives_R)
 
-    def recall_at(self, fdr: float) -> Floats:
+    def recall_at(self, fdr: float) -> FloatArray:
         """Give the greatest recall of a cut with at most `fdr` false discoveries, shape (R,).
 
         0 where every cut has more; NaN without a positive.
@@ -91,6 +90,6 @@ class Cuts:
         with np.errstate(invalid="ignore"):
             return np.where(self._positives_R > 0, best_R / self._positives_R, np.nan)
 
-    def _where_both(self, sums_R: Floats, norm_R: Floats) -> Floats:
+    def _where_both(self, sums_R: FloatArray, norm_R: FloatArray) -> FloatArray:
         defined_R = (self._positives_R > 0) & (self._negatives_R > 0)
         return np.where(defined_R, sums_R / np.where(defined_R, norm_R, 1.0), np.nan)

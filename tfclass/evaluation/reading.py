@@ -19,6 +19,7 @@ from tfclass.evaluation.report import CONTENT, PREDICTIONS
 from tfclass.evaluation.scored import Scored
 from tfclass.limits import MAX_CLASSES, MAX_PREDICTIONS_BYTES, MAX_REPORT_BYTES
 from tfclass.names import Name
+from tfclass.typing import FloatArray
 
 _COLUMNS = ("id", "label", "call", "probability", "cluster")
 # Of a text from a report, what a message shows.
@@ -48,7 +49,6 @@ class Run(NamedTuple):
         The bundle's name.
     classes : tuple of str, length C
     ids, clusters_N : ndarray of str, shape (N,)
-    scored : Scored
     """
 
     name: str
@@ -193,7 +193,7 @@ def _shown(text: object) -> str:
     return str(text)[:_SHOWN_CHARACTERS]
 
 
-def _probabilities(frame: pd.DataFrame, classes: tuple[str, ...]) -> npt.NDArray[np.float64]:
+def _probabilities(frame: pd.DataFrame, classes: tuple[str, ...]) -> FloatArray:
     if len(classes) == 2:
         positive_N = frame["probability"].to_numpy(dtype=np.float64)
         probability_NC = np.stack([1 - positive_N, positive_N], axis=1)

@@ -18,10 +18,10 @@ from sklearn.preprocessing import StandardScaler
 from tfclass.data.table import LabelledProteins
 from tfclass.evaluation.threshold_fit import max_mcc_threshold
 from tfclass.sequences.alphabet import AMINO_ACIDS
+from tfclass.typing import FloatArray, TokenArray
 
-Floats = npt.NDArray[np.float64]
-Features = Floats | csr_matrix
-Tokens = list[npt.NDArray[np.uint8]]
+Features = FloatArray | csr_matrix
+Tokens = list[TokenArray]
 
 _LONGEST_WORD = 3
 _N_FOLDS = 5
@@ -41,12 +41,12 @@ class Answer(NamedTuple):
         How the threshold was chosen.
     """
 
-    probability_NC: Floats
+    probability_NC: FloatArray
     threshold: float | None
     chosen: str
 
 
-def composition(tokens: Tokens) -> Floats:
+def composition(tokens: Tokens) -> FloatArray:
     """Share of each amino acid.
 
     Parameters
@@ -88,7 +88,7 @@ def kmers(tokens: Tokens) -> csr_matrix:
     return csr_matrix((np.concatenate(shares), np.concatenate(found), ends), shape=(len(tokens), width))
 
 
-def _words(sequence: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
+def _words(sequence: TokenArray) -> npt.NDArray[np.int32]:
     n_letters = len(AMINO_ACIDS)
     letters = sequence.astype(np.int32) - 1
     words, standard = np.zeros(len(letters) + 1, np.int32), np.ones(len(letters) + 1, np.bool_)
@@ -111,11 +111,6 @@ def regress_on_composition(train: LabelledProteins, valid: LabelledProteins | No
         Of two classes at least.
     valid : LabelledProteins or None
         Where the threshold of a binary task is chosen, if both classes are there.
-    test : LabelledProteins
-
-    Returns
-    -------
-    Answer
     """
     return _regress(lambda: make_pipeline(StandardScaler(), _logistic()), composition, train, valid, test)
 

@@ -54,7 +54,6 @@ class Rivals(NamedTuple):
         The table's training split.
     homologues : Homologues
         Of the scored proteins, among the training proteins.
-    baselines : dict of str to Baseline or LeftOut
     """
 
     train: LabelledProteins | None
@@ -98,8 +97,6 @@ class Report:
 
         Parameters
         ----------
-        config : EvaluateConfig
-        bundle : Bundle
         channel : {'network', 'profile', 'homology', 'combined'}
             The evidence that scored.
         calling : Calling
@@ -108,9 +105,6 @@ class Report:
             The whole table.
         test : LabelledProteins
             The proteins scored.
-        scored : Scored
-        rivals : Rivals
-        environment : dict
         """
         clusters_N = test.frame["cluster"].to_numpy(dtype=str)
         own = resampled(scored, clusters_N, config.evaluation)

@@ -3,10 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from tfclass.typing import BoolArray, FloatArray, IntArray
 
 
 class Scored(NamedTuple):
@@ -23,13 +21,13 @@ class Scored(NamedTuple):
         False leaves out Brier's score, the log loss and the calibration error, which have no meaning then.
     """
 
-    probability_NC: Floats
-    labels_N: Ints
+    probability_NC: FloatArray
+    labels_N: IntArray
     threshold: float | None
     are_probabilities: bool = True
 
     @classmethod
-    def from_scores(cls, scores_N: Floats, labels_N: Ints, threshold: float | None = None) -> "Scored":
+    def from_scores(cls, scores_N: FloatArray, labels_N: IntArray, threshold: float | None = None) -> "Scored":
         """Take one score per protein of a binary task, on any scale; higher speaks for the last class.
 
         Parameters
@@ -56,30 +54,30 @@ class Scored(NamedTuple):
         return self.probability_NC.shape[1]
 
     @property
-    def calls_N(self) -> Ints:
+    def calls_N(self) -> IntArray:
         """The class called for each protein, shape (N,)."""
         if self.threshold is None:
             return self.probability_NC.argmax(axis=1)
         return (self.probability_NC[:, 1] >= self.threshold).astype(np.int64)
 
-    def select(self, rows: npt.NDArray[np.bool_]) -> "Scored":
+    def select(self, rows: BoolArray) -> "Scored":
         """Keep the proteins where `rows`, of shape (N,), is true."""
         return self._replace(probability_NC=self.probability_NC[rows], labels_N=self.labels_N[rows])
 
 
-def confusion(scored: Scored) -> Ints:
+def confusion(scored: Scored) -> IntArray:
     """Count proteins by true class (rows) and called class (columns), shape (C, C)."""
     n_classes = scored.n_classes
     pairs_N = scored.labels_N * n_classes + scored.calls_N
     return np.bincount(pairs_N, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
-def calibration_bins(stated_N: Floats, n_bins: int) -> Ints:
+def calibration_bins(stated_N: FloatArray, n_bins: int) -> IntArray:
     """Give the number of the equal-width bin of each probability, shape (N,); 1 falls into the last bin."""
     return np.minimum((stated_N * n_bins).astype(np.int64), n_bins - 1)
 
 
-def stated_and_happened(scored: Scored) -> tuple[Floats, Floats]:
+def stated_and_happened(scored: Scored) -> tuple[FloatArray, FloatArray]:
     """Give the probability stated for each protein and whether it came true (0 or 1), both of shape (N,)."""
     if scored.n_classes == 2:
         return scored.probability_NC[:, 1], (scored.labels_N == 1).astype(float)
@@ -88,10 +86,6 @@ def stated_and_happened(scored: Scored) -> tuple[Floats, Floats]:
 
 def why_undefined(scored: Scored) -> dict[str, str]:
     """Say in words why a metric of `all_metrics` has no value.
-
-    Parameters
-    ----------
-    scored : Scored
 
     Returns
     -------

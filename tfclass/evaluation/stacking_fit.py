@@ -7,14 +7,15 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 
-from tfclass.channels.stacking import READINGS, Combiner, Floats, Found, Reading, features, of_best
+from tfclass.channels.stacking import READINGS, Combiner, Found, Reading, features, of_best
 from tfclass.evaluation.threshold_fit import max_mcc_threshold, operating_points
 from tfclass.search.hmmer import Evidence, Library
+from tfclass.typing import BoolArray, FloatArray
 
 
 def profile_terms(
-    library: Library, evidence: Sequence[Evidence], positive_N: npt.NDArray[np.bool_], cluster_N: npt.NDArray[np.str_]
-) -> Floats:
+    library: Library, evidence: Sequence[Evidence], positive_N: BoolArray, cluster_N: npt.NDArray[np.str_]
+) -> FloatArray:
     """Describe what may set profiles apart from each other: their record in training, and their family.
 
     Parameters
@@ -43,9 +44,7 @@ def profile_terms(
     return np.column_stack([record_K, families[:, None] == np.unique(families)])
 
 
-def fit_combiner(
-    reading: Reading, found: Found, positive_N: npt.NDArray[np.bool_], terms_KJ: Floats | None = None
-) -> Combiner:
+def fit_combiner(reading: Reading, found: Found, positive_N: BoolArray, terms_KJ: FloatArray | None = None) -> Combiner:
     """Fit a reading of the evidence: scikit-learn's logistic regression, with its ridge of C = 1.
 
     Parameters
@@ -83,9 +82,7 @@ def fit_combiner(
     )
 
 
-def fit_combiners(
-    found: Found, positive_N: npt.NDArray[np.bool_], terms_KJ: Floats | None = None
-) -> dict[Reading, Combiner]:
+def fit_combiners(found: Found, positive_N: BoolArray, terms_KJ: FloatArray | None = None) -> dict[Reading, Combiner]:
     """Fit every reading that there is something for; see `fit_combiner`."""
     there: list[Reading] = [name for name in READINGS if name == "combined" or getattr(found, name) is not None]
     return {reading: fit_combiner(reading, found, positive_N, terms_KJ) for reading in there}

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from tfclass.config import EvaluationConfig
 from tfclass.evaluation.metrics import Resampled, resampled_metrics
-from tfclass.evaluation.scored import Floats, Ints, Scored, why_undefined
+from tfclass.evaluation.scored import Scored, why_undefined
+from tfclass.typing import FloatArray, IntArray
 
 NOT_STATED = "not stated"
 _MOST_KINDS = 8
@@ -30,7 +31,7 @@ class Slicing(NamedTuple):
 
     title: str
     labels: tuple[str, ...]
-    codes_N: Ints
+    codes_N: IntArray
 
 
 class Slice(NamedTuple):
@@ -38,7 +39,6 @@ class Slice(NamedTuple):
 
     Attributes
     ----------
-    label : str
     n, n_clusters : int
         Proteins, and clusters they come from.
     class_counts : tuple of int, length C
@@ -62,7 +62,7 @@ class Slice(NamedTuple):
     small: str
 
 
-def by_length(lengths_N: Ints, edges: Sequence[int]) -> Slicing:
+def by_length(lengths_N: IntArray, edges: Sequence[int]) -> Slicing:
     """Divide by residues: up to the first edge, from one to the next, above the last.
 
     Parameters
@@ -81,7 +81,7 @@ def by_length(lengths_N: Ints, edges: Sequence[int]) -> Slicing:
     return Slicing("length in residues", labels, np.searchsorted(np.asarray(edges), lengths_N, side="left"))
 
 
-def by_identity(identity_N: Floats, edges: Sequence[float]) -> Slicing:
+def by_identity(identity_N: FloatArray, edges: Sequence[float]) -> Slicing:
     """Divide by identity to the nearest training protein: none found, then by rising identity.
 
     Parameters
@@ -116,7 +116,6 @@ def by_column(title: str, values_N: npt.NDArray[np.str_]) -> Slicing:
 
     Parameters
     ----------
-    title : str
     values_N : ndarray of str, shape (N,)
         An empty value means that nothing is known. Beyond eight values the rare ones are taken together.
     """
@@ -142,10 +141,7 @@ def evaluate_slices(
 
     Parameters
     ----------
-    scored : Scored
     clusters_N : ndarray of str, shape (N,)
-    slicing : Slicing
-    config : EvaluationConfig
 
     Returns
     -------

@@ -43,7 +43,6 @@ class Cell(NamedTuple):
 
     Attributes
     ----------
-    text : str
     below : str
         In smaller letters under it: an interval.
     note : int

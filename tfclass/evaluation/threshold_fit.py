@@ -6,14 +6,12 @@ References
 """
 
 import numpy as np
-import numpy.typing as npt
 
 from tfclass.channels.thresholds import OperatingPoint
+from tfclass.typing import BoolArray, FloatArray
 
-Floats = npt.NDArray[np.float64]
 
-
-def max_mcc_threshold(probability_N: Floats, positive_N: npt.NDArray[np.bool_]) -> float:
+def max_mcc_threshold(probability_N: FloatArray, positive_N: BoolArray) -> float:
     """Find the cut with the greatest Matthews correlation [1]_.
 
     Parameters
@@ -37,7 +35,7 @@ def max_mcc_threshold(probability_N: Floats, positive_N: npt.NDArray[np.bool_]) 
     return cuts.threshold(cuts.max_mcc())
 
 
-def operating_points(probability_N: Floats, positive_N: npt.NDArray[np.bool_]) -> tuple[OperatingPoint, ...]:
+def operating_points(probability_N: FloatArray, positive_N: BoolArray) -> tuple[OperatingPoint, ...]:
     """List the cuts worth choosing.
 
     A cut is left out when a lower one has as small a share of false discoveries, for that one finds at least as much;
@@ -89,7 +87,7 @@ class _Cuts:
         Proteins called by each cut, and those of them that are positive.
     """
 
-    def __init__(self, probability_N: Floats, positive_N: npt.NDArray[np.bool_]) -> None:
+    def __init__(self, probability_N: FloatArray, positive_N: BoolArray) -> None:
         order = np.argsort(-probability_N, kind="stable")
         self._sorted_N = probability_N[order]
         self._following_N = np.append(self._sorted_N[1:], 0.0)

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from tfclass.channels.calibration import Floats
 from tfclass.channels.thresholds import Calling, Decision, decimals_for, parse_rule
 from tfclass.errors import ConfigError
 from tfclass.evaluation.metrics import Scored
+from tfclass.typing import FloatArray
 
 RULES = {
     "max-mcc": "greatest Matthews correlation on validation; the model's own",
@@ -21,7 +21,6 @@ def threshold_rules(calling: Calling, scored: Scored) -> list[dict[str, Any]]:
 
     Parameters
     ----------
-    calling : Calling
     scored : Scored
         Of a binary task.
 
@@ -60,7 +59,7 @@ def _applied(rule: str, calling: Calling, scored: Scored) -> dict[str, Any]:
     }
 
 
-def _decision(rule: str, calling: Calling, probability_N: Floats) -> Decision:
+def _decision(rule: str, calling: Calling, probability_N: FloatArray) -> Decision:
     if parse_rule(rule).kind == "fdr":
         return calling.decide(probability_N, rule)
     return Decision(calling.choose(rule) or 0.0, None)

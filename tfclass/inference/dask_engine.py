@@ -59,10 +59,6 @@ def dask_executor(workers: int) -> Iterator[Executor]:
     workers : int
         Of a cluster on this machine, which gets no more than it has cores.
 
-    Yields
-    ------
-    Executor
-
     Raises
     ------
     MissingExtraError
@@ -149,7 +145,6 @@ class _WatchedExecutor(Executor):
 
     Parameters
     ----------
-    client : Client
     where : str
         For messages.
     limit : float

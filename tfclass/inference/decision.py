@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from tfclass.channels.calibration import Floats, at_prevalence
+from tfclass.channels.calibration import at_prevalence
 from tfclass.channels.thresholds import Decision, decimals_for
 from tfclass.inference.rows import OF_POSITIVES, Prediction
+from tfclass.typing import FloatArray
 
 
 def decided(
     rows: Iterable[Prediction],
-    decide: Callable[[Floats], Decision],
+    decide: Callable[[FloatArray], Decision],
     classes: tuple[str, ...],
     trained_prevalence: float | None,
 ) -> Iterator[Prediction]:
@@ -33,10 +34,6 @@ def decided(
         The positive one last.
     trained_prevalence : float or None
         That of the calibration; None when unknown.
-
-    Yields
-    ------
-    Prediction
     """
     probabilities = array("d")
     with tempfile.TemporaryFile("w+", encoding="ascii") as waiting:

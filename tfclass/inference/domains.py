@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 from tfclass.sequences.cleaning import kept_characters
 from tfclass.sequences.intervals import merged, ranges_cell
 
@@ -38,7 +38,7 @@ def domain_ranges(logit_L: npt.NDArray[np.floating]) -> list[tuple[int, int]]:
     return [(start, end) for start, end in merged(runs, SHORTEST_GAP) if end - start + 1 >= SHORTEST_DOMAIN]
 
 
-def domain_cell(logit_L: npt.NDArray[np.floating], sequence: str, vocabulary: Vocabulary) -> str | None:
+def domain_cell(logit_L: npt.NDArray[np.floating], sequence: str, alphabet: Alphabet) -> str | None:
     """Write the domains of a protein, as in ``12-64;80-130``.
 
     Parameters
@@ -46,12 +46,11 @@ def domain_cell(logit_L: npt.NDArray[np.floating], sequence: str, vocabulary: Vo
     logit_L : ndarray of float, shape (L,)
     sequence : str
         As it was given, with gaps and stops: its characters are what is counted.
-    vocabulary : Vocabulary
 
     Returns
     -------
     str or None
         None where there is no domain.
     """
-    given = np.flatnonzero(kept_characters(vocabulary.codes(sequence))) + 1
+    given = np.flatnonzero(kept_characters(alphabet.codes(sequence))) + 1
     return ranges_cell((given[start - 1], given[end - 1]) for start, end in domain_ranges(logit_L)) or None

@@ -28,11 +28,6 @@ def executor_of(engine: str, workers: int) -> Iterator[Executor]:
     engine : str
         ``none``, ``process`` or ``dask``. Dask uses the cluster that ``DASK_SCHEDULER_ADDRESS`` names, else one of its
         own on this machine.
-    workers : int
-
-    Yields
-    ------
-    Executor
 
     Raises
     ------

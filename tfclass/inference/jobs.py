@@ -54,7 +54,6 @@ class Job:
         Of the bundle.
     threshold, prevalence
         As they were asked for; see `Predictor`.
-    device : str
     threads : int
         Of each worker; 0 leaves the choice to torch.
     precision, cpu_fallback, evidence
@@ -91,8 +90,6 @@ class Chunk(NamedTuple):
 
     Attributes
     ----------
-    number : int
-    records : list of Record
     repeated : list of bool
         Which have an id that an earlier record of the input had.
     digest : str
@@ -131,8 +128,6 @@ def predict_in_parts(
 
     Parameters
     ----------
-    records : iterable of Record
-    job : Job
     folder : Path
         Gets ``part-00000.parquet`` and so on. Parts of this very input and job that are there are kept; others of those
         names are replaced or, past the last, removed. One run at a time.
@@ -140,7 +135,6 @@ def predict_in_parts(
         Of threads, processes or ``dask.distributed.Client.get_executor()``.
     in_flight : int
         Most chunks handed to it at a time, which bounds memory.
-    chunk_residues : int
 
     Yields
     ------

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from tfclass.bundle.answers import Answers, answer, calling_of, choose_channel
@@ -20,6 +19,7 @@ from tfclass.models.forward import MAX_RESIDUES, Precision
 from tfclass.sequences.cleaning import CleanSequence, clean
 from tfclass.sequences.fasta import Record
 from tfclass.tracking.registry import locate_model
+from tfclass.typing import FloatArray, TokenArray
 
 # Residues and records read before a window is scored. Large enough that sorting by length leaves little padding,
 # small enough that memory stays flat and rows appear while it runs.
@@ -140,13 +140,13 @@ class Predictor:
         if not self.waits:
             return iter(rows)
 
-        def decide(probability_N: npt.NDArray[np.float64]) -> Decision:
+        def decide(probability_N: FloatArray) -> Decision:
             self.threshold, self.prevalence = decision = self._decide(probability_N)
             return decision
 
         return decided(rows, decide, self.bundle.classes, self._calling.prevalence)
 
-    def _decide(self, probability_N: npt.NDArray[np.float64]) -> Decision:
+    def _decide(self, probability_N: FloatArray) -> Decision:
         return self._calling.decide(probability_N, *self.asked)
 
     def scored(self, records: Iterable[Record]) -> Iterator[Prediction]:
@@ -160,13 +160,8 @@ class Predictor:
 
         Parameters
         ----------
-        window : list of Record
         repeated : list of bool
             Which of them have an id that an earlier record of the input had.
-
-        Yields
-        ------
-        Prediction
         """
         cleaned = [self._cleaned(record) for record in window]
         while True:
@@ -188,10 +183,10 @@ class Predictor:
                 yield self._row(record, sequence, ";".join(notes), answers, place)
 
     def _cleaned(self, record: Record) -> CleanSequence:
-        cleaned = clean(record.sequence, self.bundle.vocabulary)
+        cleaned = clean(record.sequence, self.bundle.alphabet)
         return cleaned._replace(problem=record.problem) if record.problem else cleaned
 
-    def _ask(self, tokens: list[npt.NDArray[np.uint8]]) -> Answers:
+    def _ask(self, tokens: list[TokenArray]) -> Answers:
         answers = answer(
             self.bundle,
             tokens,
@@ -228,13 +223,13 @@ class Predictor:
         )
 
 
-def _distinct(cleaned: list[CleanSequence]) -> tuple[list[int | None], list[npt.NDArray[np.uint8]]]:
+def _distinct(cleaned: list[CleanSequence]) -> tuple[list[int | None], list[TokenArray]]:
     """Give what is to be scored, and the place of each sequence in it; None for one that cannot be used.
 
     Genomes and metagenomes repeat themselves; what is the same is scored once.
     """
     place_of: dict[bytes, int] = {}
-    distinct: list[npt.NDArray[np.uint8]] = []
+    distinct: list[TokenArray] = []
     places: list[int | None] = []
     for sequence in cleaned:
         place = None if sequence.problem else place_of.setdefault(sequence.tokens.tobytes(), len(distinct))

@@ -100,7 +100,6 @@ def columns_of(bundle: Bundle, channel: Channel) -> tuple[str, ...]:
 
     Parameters
     ----------
-    bundle : Bundle
     channel : {'network', 'profile', 'homology', 'combined'}
 
     Returns
@@ -129,8 +128,6 @@ def details(bundle: Bundle, answers: Answers, place: int, sequence: str, is_call
 
     Parameters
     ----------
-    bundle : Bundle
-    answers : Answers
     place : int
         Of the protein in `answers`.
     sequence : str
@@ -149,7 +146,7 @@ def details(bundle: Bundle, answers: Answers, place: int, sequence: str, is_call
         values["family"] = bundle.config.families[family]
         values["family_probability"] = round(float(answers.family_NK[place, family]), 6)
     if is_called and answers.domains is not None:
-        values["domain"] = domain_cell(answers.domains[place], sequence, bundle.vocabulary)
+        values["domain"] = domain_cell(answers.domains[place], sequence, bundle.alphabet)
     if answers.network_NC is not None and (answers.evidence is not None or answers.homologues is not None):
         values["network"] = round(float(answers.network_NC[place, 1]), 6)
     if answers.evidence is not None and bundle.profiles is not None and answers.evidence[place].profile >= 0:

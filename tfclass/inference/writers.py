@@ -43,8 +43,6 @@ def write_tsv(
 
     Parameters
     ----------
-    predictions : iterable of Prediction
-    stream : binary file
     facts : mapping, optional
         Written ahead of the header, as one line that begins with ``#``.
     columns : sequence of str

@@ -65,7 +65,6 @@ def unpacked(content: bytes, most: int) -> bytes:
 
     Parameters
     ----------
-    content : bytes
     most : int
         Bytes that the result may have; no more are unpacked, whatever the packed data promises.
 
@@ -89,7 +88,6 @@ def looked_into(stream: BinaryIO, size: int) -> tuple[bytes, BinaryIO]:
     ----------
     stream : binary file
         Left open when the result is closed.
-    size : int
 
     Returns
     -------
@@ -138,7 +136,6 @@ class _Streams(io.RawIOBase):
 
     Parameters
     ----------
-    stream : binary file
     new_decoder : callable
         Return a decoder of one stream.
     padding : int

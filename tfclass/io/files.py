@@ -63,10 +63,6 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     path : Path
         Its folder must exist. A pipe or a device is written to as it is.
 
-    Yields
-    ------
-    binary file
-
     Raises
     ------
     OutputError
@@ -107,10 +103,6 @@ def uploaded_file(address: str) -> Iterator[BinaryIO]:
     ----------
     address : str
         ``s3://``, ``gs://`` and whatever else fsspec has a driver for.
-
-    Yields
-    ------
-    binary file
 
     Raises
     ------

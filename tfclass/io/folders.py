@@ -51,7 +51,6 @@ def whole_folder(path: Path, kind: FolderKind) -> Iterator[Path]:
     path : Path
         Missing parents are made; what a symbolic link points to is replaced, not the link. From an older folder of the
         same kind all is kept that is neither in the new one nor owned by the kind.
-    kind : FolderKind
 
     Yields
     ------
@@ -103,7 +102,6 @@ def read_again(folder: Path, read: Callable[[Path], T]) -> T:
 
     Parameters
     ----------
-    folder : Path
     read : callable
         Folder -> its content; raises a `TfclassError` where files do not belong together.
     """

@@ -86,7 +86,6 @@ class LimitedSession(requests.Session):
 
     Parameters
     ----------
-    seconds : float
     max_bytes : int
         Of an answer that is kept in memory.
     max_file_bytes : int

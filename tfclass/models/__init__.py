@@ -5,7 +5,7 @@ Every tensor name ends in its shape. The legend:
 ====  =====================================================
 ``B``  sequences in the batch
 ``L``  longest length in the batch (residues; steps after a pooling stem)
-``V``  vocabulary, padding included
+``V``  alphabet, padding included
 ``E``  embedding
 ``H``  hidden units per direction
 ``F``  features per step that an encoder gives (2H for a bidirectional one)

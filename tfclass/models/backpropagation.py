@@ -30,10 +30,9 @@ References
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import expit
 
-Floats = npt.NDArray[np.float64]
+from tfclass.typing import FloatArray
 
 
 class Weights(NamedTuple):
@@ -47,31 +46,30 @@ class Weights(NamedTuple):
         Peepholes of i, f and o as full matrices; zeros without.
     """
 
-    x_GE: Floats
-    h_GH: Floats
-    bias_G: Floats
-    peephole_PHH: Floats
+    x_GE: FloatArray
+    h_GH: FloatArray
+    bias_G: FloatArray
+    peephole_PHH: FloatArray
 
 
 class Trace(NamedTuple):
     """What the forward pass leaves for the backward one, by step; `c_LH` and `h_LH` begin with the zero state."""
 
-    x_LE: Floats
-    i_LH: Floats
-    f_LH: Floats
-    g_LH: Floats
-    o_LH: Floats
-    c_LH: Floats
-    h_LH: Floats
+    x_LE: FloatArray
+    i_LH: FloatArray
+    f_LH: FloatArray
+    g_LH: FloatArray
+    o_LH: FloatArray
+    c_LH: FloatArray
+    h_LH: FloatArray
 
 
-def forward(x_LE: Floats, weights: Weights) -> Trace:
+def forward(x_LE: FloatArray, weights: Weights) -> Trace:
     """Run one sequence forward.
 
     Parameters
     ----------
     x_LE : ndarray of float64, shape (L, E)
-    weights : Weights
 
     Returns
     -------
@@ -93,14 +91,13 @@ def forward(x_LE: Floats, weights: Weights) -> Trace:
     return Trace(x_LE, i_LH, f_LH, g_LH, o_LH, c_LH, h_LH)
 
 
-def backward(trace: Trace, weights: Weights, d_states_LH: Floats) -> tuple[Floats, Weights]:
+def backward(trace: Trace, weights: Weights, d_states_LH: FloatArray) -> tuple[FloatArray, Weights]:
     """Run one sequence backward.
 
     Parameters
     ----------
     trace : Trace
         From `forward` with the same weights.
-    weights : Weights
     d_states_LH : ndarray of float64, shape (L, H)
         Gradient of the loss with respect to each state, as it comes from outside the layer.
 

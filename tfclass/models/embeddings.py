@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tfclass.sequences.alphabet import AMINO_ACIDS, PAD, Vocabulary
+from tfclass.sequences.alphabet import AMINO_ACIDS, PAD, Alphabet
 
 # By amino acid in the order of AMINO_ACIDS.
 _HYDROPATHY = [1.8, 2.5, -3.5, -3.5, 2.8, -0.4, -3.2, 4.5, -3.9, 3.8, 1.9, -3.5, -1.6, -3.5, -4.5, -0.8, -0.7, 4.2]
@@ -39,17 +39,16 @@ class WordEmbedding(nn.Embedding):
 
     Parameters
     ----------
-    vocabulary : Vocabulary
     dim : int
         E.
     k : int
         Residues in a word; the table has V**k rows.
     """
 
-    def __init__(self, vocabulary: Vocabulary, dim: int, k: int = 1) -> None:
+    def __init__(self, alphabet: Alphabet, dim: int, k: int = 1) -> None:
         # Only padding is a word of nothing but padding, and that word has number 0.
-        super().__init__(vocabulary.size**k, dim, padding_idx=PAD)
-        self.size, self.k = vocabulary.size, k
+        super().__init__(alphabet.size**k, dim, padding_idx=PAD)
+        self.size, self.k = alphabet.size, k
 
     def forward(self, tokens_BL: Tensor) -> Tensor:  # type: ignore[override]
         """Embed a padded batch."""
@@ -95,32 +94,32 @@ class FixedEmbedding(nn.Module):
         return self.project(self.get_buffer("properties_VP"))
 
 
-def one_hot(vocabulary: Vocabulary) -> Tensor:
+def one_hot(alphabet: Alphabet) -> Tensor:
     """Give each token a dimension of its own; shape (V, V - 1)."""
-    return torch.eye(vocabulary.size)[:, 1:]
+    return torch.eye(alphabet.size)[:, 1:]
 
 
-def blosum62(vocabulary: Vocabulary) -> Tensor:
+def blosum62(alphabet: Alphabet) -> Tensor:
     """Give each token its row of BLOSUM62 [1]_ in units of 4 (half-bits by 4); shape (V, 20)."""
     from Bio.Align import substitution_matrices
 
     # The type stub says list.
     matrix: Any = substitution_matrices.load("BLOSUM62")
     rows = np.array([[matrix[letter][other] / 4 for other in AMINO_ACIDS] for letter in AMINO_ACIDS], dtype=np.float32)
-    return _with_meanings(torch.from_numpy(rows), vocabulary)
+    return _with_meanings(torch.from_numpy(rows), alphabet)
 
 
-def physicochemical(vocabulary: Vocabulary) -> Tensor:
+def physicochemical(alphabet: Alphabet) -> Tensor:
     """Give each token hydropathy [2]_, polarity and volume [3]_, standardised, charge and aromaticity; shape (V, 5)."""
     measured = torch.tensor([_HYDROPATHY, _POLARITY, _VOLUME]).T
     standardised = (measured - measured.mean(dim=0)) / measured.std(dim=0)
-    return _with_meanings(torch.cat([standardised, torch.tensor([_CHARGE, _AROMATIC]).T], dim=1), vocabulary)
+    return _with_meanings(torch.cat([standardised, torch.tensor([_CHARGE, _AROMATIC]).T], dim=1), alphabet)
 
 
-def _with_meanings(rows: Tensor, vocabulary: Vocabulary) -> Tensor:
+def _with_meanings(rows: Tensor, alphabet: Alphabet) -> Tensor:
     """Spread properties of the 20 amino acids to all tokens; an ambiguous letter gets the mean of its meanings."""
-    table = torch.zeros(vocabulary.size, rows.shape[1])
-    for token, letter in enumerate(vocabulary.letters, start=1):
+    table = torch.zeros(alphabet.size, rows.shape[1])
+    for token, letter in enumerate(alphabet.letters, start=1):
         members = [AMINO_ACIDS.index(meant) for meant in _MEANINGS.get(letter, letter)]
         table[token] = rows[members].mean(dim=0)
     return table

@@ -19,7 +19,7 @@ from tfclass.models.regularisation import VariationalDropout, WeightDropout, set
 from tfclass.models.size import weight_bytes
 from tfclass.models.stacks import StackStem
 from tfclass.models.stems import ConvolutionStem, NoStem
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 
 _Layer = Callable[[int, int], nn.Module]
 # What is about recurrent layers; `hidden` has no value that would mean none.
@@ -79,23 +79,23 @@ def _peephole(in_features: int, config: ModelConfig) -> Recurrent:
     return _recurrent(lambda width, hidden: LSTM(width, hidden, config.peephole))(in_features, config)
 
 
-def _words(config: ModelConfig, vocabulary: Vocabulary) -> WordEmbedding:
-    return WordEmbedding(vocabulary, config.embedding_dim, config.word)
+def _words(config: ModelConfig, alphabet: Alphabet) -> WordEmbedding:
+    return WordEmbedding(alphabet, config.embedding_dim, config.word)
 
 
 def _fixed(
-    properties: Callable[[Vocabulary], torch.Tensor],
-) -> Callable[[ModelConfig, Vocabulary], FixedEmbedding]:
-    def build_embedding(config: ModelConfig, vocabulary: Vocabulary) -> FixedEmbedding:
+    properties: Callable[[Alphabet], torch.Tensor],
+) -> Callable[[ModelConfig, Alphabet], FixedEmbedding]:
+    def build_embedding(config: ModelConfig, alphabet: Alphabet) -> FixedEmbedding:
         # Small tables of known values: computed on the CPU also where only the shapes of the network are asked for.
         with torch.device("cpu"):
-            properties_VP = properties(vocabulary)
+            properties_VP = properties(alphabet)
         return FixedEmbedding(properties_VP, config.embedding_dim)
 
     return build_embedding
 
 
-EMBEDDINGS: dict[str, Callable[[ModelConfig, Vocabulary], WordEmbedding | FixedEmbedding]] = {
+EMBEDDINGS: dict[str, Callable[[ModelConfig, Alphabet], WordEmbedding | FixedEmbedding]] = {
     "learned": _words,
     # The same network; its first vectors are not drawn at random (`tfclass.training.skipgram`).
     "skipgram": _words,
@@ -116,13 +116,12 @@ POOLINGS = {"attention": AttentionPooling, "last": LastPooling, "max": MaxPoolin
 T = TypeVar("T")
 
 
-def build(config: ModelConfig, vocabulary: Vocabulary, n_classes: int) -> Classifier:
+def build(config: ModelConfig, alphabet: Alphabet, n_classes: int) -> Classifier:
     """Make a network with fresh weights.
 
     Parameters
     ----------
-    config : ModelConfig
-    vocabulary : Vocabulary
+    alphabet : Alphabet
         V, padding included.
     n_classes : int
         C, at least 2.
@@ -138,11 +137,11 @@ def build(config: ModelConfig, vocabulary: Vocabulary, n_classes: int) -> Classi
         An unknown name (the known ones are listed), options that do not fit together, or a network of more than
         `MAX_WEIGHTS_BYTES`.
     """
-    check_size(config, vocabulary, n_classes)
-    return _make(config, vocabulary, n_classes)
+    check_size(config, alphabet, n_classes)
+    return _make(config, alphabet, n_classes)
 
 
-def check_size(config: ModelConfig, vocabulary: Vocabulary, n_classes: int) -> int:
+def check_size(config: ModelConfig, alphabet: Alphabet, n_classes: int) -> int:
     """Return the bytes that the weights of a network take, without allocating them.
 
     Raises
@@ -150,7 +149,7 @@ def check_size(config: ModelConfig, vocabulary: Vocabulary, n_classes: int) -> i
     ConfigError
         As `build`.
     """
-    n_bytes = weight_bytes(lambda smaller: _make(smaller, vocabulary, n_classes), config)
+    n_bytes = weight_bytes(lambda smaller: _make(smaller, alphabet, n_classes), config)
     if n_bytes > MAX_WEIGHTS_BYTES:
         expected = f"at most {in_words(MAX_WEIGHTS_BYTES)}"
         action = "choose smaller widths or fewer layers"
@@ -158,7 +157,7 @@ def check_size(config: ModelConfig, vocabulary: Vocabulary, n_classes: int) -> i
     return int(n_bytes)
 
 
-def _make(config: ModelConfig, vocabulary: Vocabulary, n_classes: int) -> Classifier:
+def _make(config: ModelConfig, alphabet: Alphabet, n_classes: int) -> Classifier:
     make_encoder = _known(ENCODERS, config.name, "model.name")
     if config.word > 1 and EMBEDDINGS.get(config.embedding, _words) is not _words:
         found = f"{config.word} with model.embedding={config.embedding}"
@@ -167,7 +166,7 @@ def _make(config: ModelConfig, vocabulary: Vocabulary, n_classes: int) -> Classi
     if config.peephole != ModelConfig().peephole and config.name != "peephole_lstm":
         key, found = "model.peephole", f"{config.peephole} with model.name={config.name}"
         raise ConfigError(key, found, f"{ModelConfig().peephole}: only peephole_lstm has peepholes", key=key)
-    embedding = _known(EMBEDDINGS, config.embedding, "model.embedding")(config, vocabulary)
+    embedding = _known(EMBEDDINGS, config.embedding, "model.embedding")(config, alphabet)
     stem = _stem(config)
     encoder = make_encoder(stem.out_features, config)
     pooling = _pooling(encoder, config)

@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from tfclass.errors import MemoryLimitError
 from tfclass.models.network import Classifier, HeadLogits
 from tfclass.sequences.batching import Indices, Tokens, collate, longest_first_batches
+from tfclass.typing import Float32Array, FloatArray
 
 Precision = Literal["float32", "bf16"]
 
@@ -36,9 +36,9 @@ class Scores(NamedTuple):
         no head for it.
     """
 
-    logits_NC: npt.NDArray[np.float64]
-    family_NK: npt.NDArray[np.float64] | None
-    domains: list[npt.NDArray[np.float32]] | None
+    logits_NC: FloatArray
+    family_NK: FloatArray | None
+    domains: list[Float32Array] | None
 
 
 def scores_of(
@@ -96,7 +96,7 @@ def scores_of(
     return Scores(logits_NC, family_NK, domains)
 
 
-def logits_of(model: Classifier, tokens: Sequence[Tokens], max_residues: int) -> npt.NDArray[np.float64]:
+def logits_of(model: Classifier, tokens: Sequence[Tokens], max_residues: int) -> FloatArray:
     """Score sequences as `scores_of` does, for the classes alone."""
     return scores_of(model, tokens, max_residues).logits_NC
 

@@ -24,7 +24,6 @@ def weight_bytes(make: Callable[[ModelConfig], nn.Module], config: ModelConfig) 
     ----------
     make : callable
         Makes the network of a configuration.
-    config : ModelConfig
 
     Returns
     -------

@@ -80,10 +80,8 @@ class ConvolutionLayer(nn.Module):
 
     Parameters
     ----------
-    in_features, channels : int
     kernel : int
         Any width; of an even one the longer half lies ahead.
-    dropout : float
     """
 
     def __init__(self, in_features: int, channels: int, kernel: int, dropout: float) -> None:

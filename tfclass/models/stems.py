@@ -79,7 +79,6 @@ class LookupStem:
     ----------
     vectors_VE : float tensor, shape (V, E)
         The embedding of each token; zero for padding.
-    stem : ConvolutionStem
     """
 
     @torch.no_grad()
@@ -115,7 +114,6 @@ def max_pooled(found_BFL: Tensor, lengths_B: Tensor, pool: int) -> tuple[Tensor,
     found_BFL : float tensor, shape (B, F, L)
         None negative, so that padding never wins a window.
     lengths_B : int64 tensor, shape (B,)
-    pool : int
 
     Returns
     -------

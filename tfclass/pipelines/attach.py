@@ -35,11 +35,6 @@ def attach(
         From `tfclass.pipelines.profiles.build_profiles`.
     homology : bool
         Make the training split the reference of a homology search. The bundle then holds its sequences.
-    threads : int
-
-    Returns
-    -------
-    Bundle
 
     Raises
     ------
@@ -61,12 +56,12 @@ def attach(
         reference.check_size(str(table))
     terms_KJ = None
     if library:
-        evidence = library.search(train.tokens, bundle.vocabulary, threads)
+        evidence = library.search(train.tokens, bundle.alphabet, threads)
         terms_KJ = profile_terms(library, evidence, train.is_positive, train.frame["cluster"].to_numpy())
     found = found_of(
         answer(bundle, valid.tokens, "network").network_NC,
-        library.search(valid.tokens, bundle.vocabulary, threads) if library else None,
-        reference.search(valid.tokens, bundle.vocabulary, threads) if reference else None,
+        library.search(valid.tokens, bundle.alphabet, threads) if library else None,
+        reference.search(valid.tokens, bundle.alphabet, threads) if reference else None,
     )
     combiners = fit_combiners(found, valid.is_positive, terms_KJ)
     joined = replace(bundle, profiles=library, reference=reference, combiners=combiners)

@@ -28,7 +28,6 @@ def compare_runs(config: CompareConfig, runs: Sequence[str]) -> dict[str, Any]:
 
     Parameters
     ----------
-    config : CompareConfig
     runs : sequence of str
         Report folders, or ids of MLflow runs of evaluations.
 

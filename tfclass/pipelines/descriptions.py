@@ -17,7 +17,6 @@ def describe_training(provenance: Mapping[str, Any], command: str, registered: s
     ----------
     provenance : mapping
         Of its bundle.
-    command : str
     registered : str
         The outcome of the registration, in words; empty without one.
 

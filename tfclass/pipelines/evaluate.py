@@ -32,14 +32,6 @@ _SWITCHED_OFF = "evaluation.baselines is false; set it to true"
 def evaluate_bundle(config: EvaluateConfig) -> Report:
     """Score a bundle on one split of a labelled table and write the report.
 
-    Parameters
-    ----------
-    config : EvaluateConfig
-
-    Returns
-    -------
-    Report
-
     Raises
     ------
     TfclassError
@@ -52,7 +44,7 @@ def evaluate_bundle(config: EvaluateConfig) -> Report:
     channel = choose_channel(bundle, config.evidence)
     calling = calling_of(bundle, channel)
     corpus = _with_classes(config.corpus, bundle)
-    table = read_table(corpus, bundle.vocabulary)
+    table = read_table(corpus, bundle.alphabet)
     config = replace(config, split=remembered_split(bundle, table, config.split))
     proteins = assign_splits(table, config.split, corpus.path)
     test = select_split(proteins, config.evaluation.split, corpus.path)

@@ -13,7 +13,7 @@ from tfclass.io.files import make_folder, whole_file
 from tfclass.limits import MAX_UNPACKED_BYTES, in_words
 from tfclass.pipelines.pseudo_label_rules import EnrichmentRules, with_families
 from tfclass.search.hmmer import Library
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 
 Progress = Callable[[str, float], None]
 
@@ -33,18 +33,12 @@ def build_profiles(
     ----------
     table : Path
         Two classes, with ``cluster`` and ``split``.
-    output : Path
     rules : EnrichmentRules
         Of which the names of families are used.
     regions : Path, optional
         Known domains.
-    threads : int
     on_progress : callable
         See `build_library`.
-
-    Returns
-    -------
-    Library
 
     Raises
     ------
@@ -56,7 +50,7 @@ def build_profiles(
     names = sorted({region.domain for region in known})
     domains = {name: [region.residues for region in known if region.domain == name] for name in names}
     named = proteins._replace(frame=with_families(proteins.frame, proteins.is_positive, rules))
-    library = build_library(named, domains, Vocabulary(), threads=threads, on_progress=on_progress)
+    library = build_library(named, domains, Alphabet(), threads=threads, on_progress=on_progress)
     make_folder(output.parent)
     with whole_file(output) as stream:
         stream.write(library.to_bytes())
@@ -91,7 +85,7 @@ def read_clustered(table: Path, classes: tuple[str, ...] = ("nonTF", "TF")) -> L
         It cannot be read, lacks the column ``split`` or ``cluster``, or has a cluster in several splits: evidence would
         be held against relatives of what it was made of.
     """
-    proteins = read_table(CorpusConfig(path=str(table), classes=classes), Vocabulary())
+    proteins = read_table(CorpusConfig(path=str(table), classes=classes), Alphabet())
     for column in ("split", "cluster"):
         if column not in proteins.frame or (column == "cluster" and not proteins.clustered):
             action = f"add it with `tfclass data {column}`"

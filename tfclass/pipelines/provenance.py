@@ -24,9 +24,6 @@ def training_provenance(
 
     Parameters
     ----------
-    config : TrainConfig
-    trainer : Trainer
-    progress : Progress
     proteins : LabelledProteins
         The whole table.
     scores : dict of str to float
@@ -67,15 +64,10 @@ def remembered_split(bundle: Bundle, table: LabelledProteins, split: SplitConfig
 
     Parameters
     ----------
-    bundle : Bundle
     table : LabelledProteins
         As it was read.
     split : SplitConfig
         As configured; returned where it can be used, or where nothing is remembered.
-
-    Returns
-    -------
-    SplitConfig
     """
     trained_on = bundle.provenance.get("corpus", {})
     given = trained_on.get("split_options")

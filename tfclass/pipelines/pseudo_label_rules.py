@@ -11,7 +11,6 @@ from fnmatch import fnmatchcase
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
@@ -20,6 +19,7 @@ from tfclass.channels.regions import Region
 from tfclass.data.annotations import NO_DOMAIN
 from tfclass.search.hmmer import Hit, Library, margins
 from tfclass.sequences.intervals import merged, ranges_cell
+from tfclass.typing import BoolArray, FloatArray
 
 SOURCE = "teacher"
 # A domain annotated in a protein known to be a transcription factor may score a little less than one that makes it one.
@@ -79,7 +79,7 @@ class EnrichmentRules:
         return self.family_of_kingdom.get(kingdom, "")
 
 
-def with_families(frame: pd.DataFrame, positive_N: npt.NDArray[np.bool_], rules: EnrichmentRules) -> pd.DataFrame:
+def with_families(frame: pd.DataFrame, positive_N: BoolArray, rules: EnrichmentRules) -> pd.DataFrame:
     """Name the families of the positives, and of nothing else, in the column ``family``."""
     given = frame.reindex(columns=["family", "kingdom", "source"], fill_value="")
     named = [rules.name_of(*row) for row in given.itertuples(index=False)]
@@ -88,7 +88,7 @@ def with_families(frame: pd.DataFrame, positive_N: npt.NDArray[np.bool_], rules:
 
 def enriched(
     frame: pd.DataFrame,
-    positive_N: npt.NDArray[np.bool_],
+    positive_N: BoolArray,
     hits: Sequence[Hit],
     library: Library,
     regions: Mapping[str, Sequence[Region]],
@@ -104,10 +104,8 @@ def enriched(
     positive_N : ndarray of bool, shape (N,)
     hits : sequence of Hit
         Of the library in the table's proteins.
-    library : Library
     regions : mapping of str to sequence of Region
         Known domains by sequence: they are taken as they are, and so is what the table says of its own.
-    rules : EnrichmentRules
     negative_label : str
         Proteins of this label have no DNA-binding domain; one that is negative under another label may have.
 
@@ -132,7 +130,7 @@ def enriched(
 def pseudo_labelled(
     ids: Sequence[str],
     sequences: Sequence[str],
-    probability_N: npt.NDArray[np.float64],
+    probability_N: FloatArray,
     hits: Sequence[Hit],
     library: Library,
     rules: EnrichmentRules,
@@ -146,9 +144,6 @@ def pseudo_labelled(
     ids, sequences : sequence of str, length N
     probability_N : ndarray of float64, shape (N,)
         Of being a transcription factor, by the teacher.
-    hits : sequence of Hit
-    library : Library
-    rules : EnrichmentRules
     labels : tuple of str
         The negative and the positive one.
     family_of_profile : mapping of int to str
@@ -184,8 +179,6 @@ def families_of_profiles(
     ----------
     families : sequence of str, length N
         Of the proteins searched; empty where it is not known, and for those that must not be looked at.
-    hits : sequence of Hit
-    library : Library
     rules : EnrichmentRules
         Of which `family_share` is used.
     """

@@ -24,7 +24,7 @@ from tfclass.pipelines.pseudo_label_rules import (
     repeated,
 )
 from tfclass.search.hmmer import Library
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 from tfclass.sequences.cleaning import clean, uncleaned
 from tfclass.sequences.fasta import read_fasta
 from tfclass.sequences.intervals import merged, ranges_cell
@@ -69,9 +69,6 @@ def enrich_table(
     teacher : str
         A bundle's folder or the name of a shipped one, of the table's classes and with profiles. What it says of
         unlabelled proteins, by all the evidence it has, is learned where it is sure.
-    rules : EnrichmentRules
-    extras : Extras
-    threads : int
 
     Returns
     -------
@@ -91,7 +88,7 @@ def enrich_table(
     known = _letters(proteins.frame, table)
     as_given = read_corpus(table)[0].frame["label"]
     negative_label, positive_label = bundle.classes
-    hits = library.hits(proteins.tokens, Vocabulary(), threads)
+    hits = library.hits(proteins.tokens, Alphabet(), threads)
     rows = enriched(
         proteins.frame.assign(label=as_given.to_numpy()),
         proteins.is_positive,
@@ -135,9 +132,9 @@ def _teacher(name: str) -> Bundle:
 
 def _letters(frame: pd.DataFrame, path: Path) -> set[str]:
     """Give the sequences; `TableError` where they could not be compared, nor places in them be counted, as they are."""
-    vocabulary = Vocabulary()
+    alphabet = Alphabet()
     for row, sequence in enumerate(frame["sequence"]):
-        if problem := uncleaned(sequence, vocabulary):
+        if problem := uncleaned(sequence, alphabet):
             action = "`tfclass data import` writes them so"
             raise cell_error(str(path), row, "sequence", problem, "capital residue letters alone", action)
     return set(frame["sequence"])
@@ -183,21 +180,21 @@ def _of_unlabelled(
 ) -> pd.DataFrame:
     if path is None:
         return pd.DataFrame({"label": []})
-    vocabulary, library = teacher.vocabulary, cast(Library, teacher.profiles)
+    alphabet, library = teacher.alphabet, cast(Library, teacher.profiles)
     ids, tokens, letters = [], [], []
     for record in read_fasta(path):
-        cleaned = clean(record.sequence, vocabulary)
-        sequence = vocabulary.decode(cleaned.tokens)
+        cleaned = clean(record.sequence, alphabet)
+        sequence = alphabet.decode(cleaned.tokens)
         if not cleaned.problem and sequence not in known:
             known.add(sequence)
             ids.append(f"unlabelled:{len(ids)}:{record.id}")
             tokens.append(cleaned.tokens)
             letters.append(sequence)
-    hits = library.hits(tokens, vocabulary, threads)
+    hits = library.hits(tokens, alphabet, threads)
     found = found_of(
         answer(teacher, tokens, "network").network_NC,
         library.best(hits, len(tokens)),
-        teacher.reference.search(tokens, vocabulary, threads) if teacher.reference else None,
+        teacher.reference.search(tokens, alphabet, threads) if teacher.reference else None,
     )
     probability_N = teacher.combiners["combined"].probability(found)
     labels = (teacher.classes[0], teacher.classes[1])

@@ -22,7 +22,7 @@ from tfclass.models.factory import check_size
 from tfclass.pipelines.run_folder import read_record, save_record
 from tfclass.pipelines.search import DistributionConfig, StudyConfig, SweepConfig, read_space, suggest, with_values
 from tfclass.pipelines.train import train_and_package
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 from tfclass.tracking.tracker import Tracker, tracked
 from tfclass.training.checkpoint import NAME as CHECKPOINT
 from tfclass.training.trainer import Hooks, Interrupted
@@ -61,7 +61,6 @@ def run_sweep(config: SweepConfig, hooks_of: Callable[[str], Hooks] = lambda _: 
 
     Parameters
     ----------
-    config : SweepConfig
     hooks_of : callable, optional
         Title of a trial -> hooks of its training.
 
@@ -83,10 +82,10 @@ def run_sweep(config: SweepConfig, hooks_of: Callable[[str], Hooks] = lambda _: 
     # A name or value that no training takes is refused before anything starts.
     for name, distribution in space.items():
         for value in distribution.choices or (distribution.low, distribution.high):
-            check_size(_train_config(config, {name: value}, Path(config.run_dir), "").model, Vocabulary(), 2)
+            check_size(_train_config(config, {name: value}, Path(config.run_dir), "").model, Alphabet(), 2)
     folder = Path(config.run_dir)
     make_folder(folder)
-    digest = read_table(config.corpus, Vocabulary()).digest
+    digest = read_table(config.corpus, Alphabet()).digest
     previous = _check_same(folder, config, digest)
     study = _open_study(config.study, folder)
     title = f"sweep {config.corpus.name} {config.study.name}"

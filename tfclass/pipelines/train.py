@@ -36,7 +36,7 @@ from tfclass.pipelines.run_folder import (
     read_record,
     write_record,
 )
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 from tfclass.tracking.experiment import group_of
 from tfclass.tracking.tracker import Tracker, tracked
 from tfclass.training.checkpoint import Progress
@@ -52,7 +52,6 @@ class Trained(NamedTuple):
 
     Attributes
     ----------
-    bundle : Path
     history : list of dict of str to float
         One entry per epoch.
     validation : dict of str to float
@@ -77,13 +76,8 @@ def train_and_package(config: TrainConfig, hooks: Hooks | None = None, parent: s
     config : TrainConfig
         With `resume`, the run folder is that one, and the rest must be as it was. Without a checkpoint in it, training
         starts at the beginning.
-    hooks : Hooks, optional
     parent : str, optional
         Id of the MLflow run to show this one under.
-
-    Returns
-    -------
-    Trained
 
     Raises
     ------
@@ -98,8 +92,8 @@ def train_and_package(config: TrainConfig, hooks: Hooks | None = None, parent: s
 
 def _train_and_package(config: TrainConfig, hooks: Hooks, parent: str) -> Trained:
     device = prepare(config.runtime)
-    vocabulary = Vocabulary()
-    proteins = read_table(config.corpus, vocabulary, config.model.families, domains=config.model.domains)
+    alphabet = Alphabet()
+    proteins = read_table(config.corpus, alphabet, config.model.families, domains=config.model.domains)
     proteins = assign_splits(proteins, config.split, config.corpus.path)
     parts = {name: select_split(proteins, name, config.corpus.path) for name in ("train", "valid")}
     for name, part in parts.items():
@@ -107,9 +101,9 @@ def _train_and_package(config: TrainConfig, hooks: Hooks, parent: str) -> Traine
     check_annotations(parts["train"], config.model, config.corpus.path)
     residues = len(parts["train"].labels) * int(parts["train"].lengths.max())
     check_batches(config.model, config.training.max_residues, residues, device)
-    model = build(config.model, vocabulary, len(proteins.classes)).to(device)
+    model = build(config.model, alphabet, len(proteins.classes)).to(device)
     resume = has_checkpoint(config)
-    start = None if resume or not config.training.start else start_from(config.training.start, model, vocabulary)
+    start = None if resume or not config.training.start else start_from(config.training.start, model, alphabet)
     # What can be refused is refused now, not after hours of training.
     check_calibration(config.training.calibration, len(proteins.classes))
     check_replaceable(bundle_folder(config), BUNDLE_FOLDER)
@@ -133,7 +127,7 @@ def _train_and_package(config: TrainConfig, hooks: Hooks, parent: str) -> Traine
             parts["train"],
             parts["valid"],
             config.training,
-            vocabulary=vocabulary,
+            alphabet=alphabet,
             seed=config.runtime.seed,
             folder=run_dir,
             fingerprint=_fingerprint(config, proteins),
@@ -255,7 +249,7 @@ def _package(
         _name(config),
         trainer.model,
         config.model,
-        trainer.vocabulary,
+        trainer.alphabet,
         proteins.classes,
         choice.calibration,
         threshold,

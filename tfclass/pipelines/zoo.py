@@ -19,7 +19,7 @@ from tfclass.models.factory import check_size
 from tfclass.pipelines.evaluate import evaluate_bundle
 from tfclass.pipelines.run_folder import read_record, save_record
 from tfclass.pipelines.train import train_and_package
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 from tfclass.tracking.tracker import tracked
 from tfclass.training.checkpoint import NAME as CHECKPOINT
 from tfclass.training.trainer import Hooks
@@ -35,7 +35,6 @@ def run_zoo(config: ZooConfig, hooks_of: Callable[[str], Hooks] = lambda _: Hook
 
     Parameters
     ----------
-    config : ZooConfig
     hooks_of : callable, optional
         Name of a network -> hooks of its training.
 
@@ -56,10 +55,10 @@ def run_zoo(config: ZooConfig, hooks_of: Callable[[str], Hooks] = lambda _: Hook
     folder = Path(config.run_dir)
     make_folder(folder)
     previous = read_record(folder, "zoo").get("mlflow_run_id", "")
-    digest = read_table(config.corpus, Vocabulary()).digest
+    digest = read_table(config.corpus, Alphabet()).digest
     for name in config.models:
         train = _train_config(config, name, folder / name)
-        check_size(train.model, Vocabulary(), 2)
+        check_size(train.model, Alphabet(), 2)
         _check_same(folder / name, train, digest)
     title = f"zoo {config.corpus.name}"
     tags = {"job": "zoo", "corpus": config.corpus.name, "split": config.split.policy}

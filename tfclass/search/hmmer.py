@@ -17,7 +17,6 @@ from queue import SimpleQueue
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import pyhmmer
 from pydantic import TypeAdapter
 from pyhmmer.easel import DigitalSequence, DigitalSequenceBlock, VectorU8
@@ -29,7 +28,8 @@ from tfclass.limits import MAX_UNPACKED_BYTES
 from tfclass.names import Text
 from tfclass.search.hmmer_format import ALPHABET, read_hmms
 from tfclass.search.hmmer_pieces import pieces
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
+from tfclass.typing import FloatArray, TokenArray
 
 T = TypeVar("T")
 
@@ -47,7 +47,6 @@ class Profile(NamedTuple):
 
     Attributes
     ----------
-    hmm : pyhmmer.plan7.HMM
     name : str
         Unique in a library, without white space.
     family : str
@@ -122,29 +121,26 @@ class Library:
         self.profiles = tuple(profiles)
         self.states = sum(profile.hmm.M for profile in self.profiles)
 
-    def search(
-        self, tokens: Sequence[npt.NDArray[np.uint8]], vocabulary: Vocabulary, threads: int = 1
-    ) -> list[Evidence]:
+    def search(self, tokens: Sequence[TokenArray], alphabet: Alphabet, threads: int = 1) -> list[Evidence]:
         """Find the profile that fits each protein best.
 
         Parameters
         ----------
         tokens : sequence of ndarray of uint8, each of shape (length,)
             None empty.
-        vocabulary : Vocabulary
+        alphabet : Alphabet
             That of the tokens.
-        threads : int
 
         Returns
         -------
         list of Evidence, length N
             In the order given; of a protein it depends on nothing but that protein.
         """
-        return self.best(self.hits(tokens, vocabulary, threads), len(tokens))
+        return self.best(self.hits(tokens, alphabet, threads), len(tokens))
 
-    def hits(self, tokens: Sequence[npt.NDArray[np.uint8]], vocabulary: Vocabulary, threads: int = 1) -> list[Hit]:
+    def hits(self, tokens: Sequence[TokenArray], alphabet: Alphabet, threads: int = 1) -> list[Hit]:
         """Find all hits, by profile; see `search`."""
-        return search([profile.hmm for profile in self.profiles], tokens, vocabulary, threads)
+        return search([profile.hmm for profile in self.profiles], tokens, alphabet, threads)
 
     def best(self, hits: Sequence[Hit], n: int) -> list[Evidence]:
         """Keep the best of the hits in each of n proteins: the one farthest above its profile's threshold."""
@@ -191,14 +187,12 @@ class Library:
         return cls(profiles)
 
 
-def margins(evidence: Sequence[Evidence]) -> npt.NDArray[np.float64]:
+def margins(evidence: Sequence[Evidence]) -> FloatArray:
     """Give the margin of each of N proteins, shape (N,)."""
     return np.array([found.margin for found in evidence], dtype=np.float64)
 
 
-def search(
-    hmms: Sequence[HMM], tokens: Sequence[npt.NDArray[np.uint8]], vocabulary: Vocabulary, threads: int = 1
-) -> list[Hit]:
+def search(hmms: Sequence[HMM], tokens: Sequence[TokenArray], alphabet: Alphabet, threads: int = 1) -> list[Hit]:
     """Find every hit of `MIN_BITS` or more; see `Library.search`.
 
     Returns
@@ -207,7 +201,7 @@ def search(
         By profile, then by score. Each of the pieces of a long sequence (`tfclass.search.hmmer_pieces`)
         has hits of its own.
     """
-    block, starts = _block(tokens, vocabulary)
+    block, starts = _block(tokens, alphabet)
     hits = []
     # Reported by score and not by E-value, which would change with the number of sequences.
     found = pyhmmer.hmmsearch(hmms, block, cpus=threads, T=MIN_BITS, domT=0.0)
@@ -253,11 +247,9 @@ def _in_background(results: Iterable[T]) -> Iterator[T]:
         stopped.set()
 
 
-def _block(
-    tokens: Sequence[npt.NDArray[np.uint8]], vocabulary: Vocabulary
-) -> tuple[DigitalSequenceBlock, list[tuple[int, int]]]:
+def _block(tokens: Sequence[TokenArray], alphabet: Alphabet) -> tuple[DigitalSequenceBlock, list[tuple[int, int]]]:
     """Give the sequences as HMMER reads them, and of each the protein it is of and where in it it begins."""
-    codes = np.array([0] + [ALPHABET.encode(letter)[0] for letter in vocabulary.letters], dtype=np.uint8)
+    codes = np.array([0] + [ALPHABET.encode(letter)[0] for letter in alphabet.letters], dtype=np.uint8)
     sequences, starts = [], []
     for protein, sequence in enumerate(tokens):
         for start, end in pieces(sequence):

@@ -10,14 +10,14 @@ import struct
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 from pyhmmer.easel import Alphabet
 from pyhmmer.errors import InvalidHMM
 from pyhmmer.plan7 import HMM, HMMFile
 
 from tfclass.limits import MAX_PROFILES, MAX_STATES
+from tfclass.typing import Float32Array, FloatArray
 
-Numbers = npt.NDArray[np.float64] | npt.NDArray[np.float32]
+Numbers = FloatArray | Float32Array
 
 ALPHABET = Alphabet.amino()
 _RESIDUES, _TRANSITIONS, _STATISTICS, _CUTOFFS = 20, 7, 6, 6
@@ -155,7 +155,7 @@ class _Binary:
     def _integer(self) -> int:
         return struct.unpack("=i", self._take(4))[0]
 
-    def _numbers(self, count: int) -> npt.NDArray[np.float32]:
+    def _numbers(self, count: int) -> Float32Array:
         return np.frombuffer(self._take(4 * count), dtype=np.float32)
 
     def _text(self) -> bytes:
@@ -255,7 +255,7 @@ def _check_range(numbers: Numbers, least: float, most: float) -> None:
         raise ValueError(f"a number that is not {least:g} to {most:g}")
 
 
-def _parsed(words: Sequence[bytes], count: int) -> npt.NDArray[np.float64]:
+def _parsed(words: Sequence[bytes], count: int) -> FloatArray:
     """Return the numbers of a line; ``*`` is an infinite one in a negative logarithm, here 0."""
     if len(words) != count:
         raise ValueError(f"{len(words)} numbers where {count} should be")

@@ -7,7 +7,8 @@ millions. Of those beyond the first 3,000 only what has not been there yet is se
 """
 
 import numpy as np
-import numpy.typing as npt
+
+from tfclass.typing import BoolArray, TokenArray
 
 # HMMER refuses longer sequences; no domain is as long as what two pieces share.
 _PIECE, _SHARED = 100_000, 5_000
@@ -24,7 +25,7 @@ _MARGIN = 2
 _TOKENS = 32
 
 
-def pieces(tokens: npt.NDArray[np.uint8]) -> list[tuple[int, int]]:
+def pieces(tokens: TokenArray) -> list[tuple[int, int]]:
     """Choose what of a sequence is searched.
 
     Parameters
@@ -44,7 +45,7 @@ def pieces(tokens: npt.NDArray[np.uint8]) -> list[tuple[int, int]]:
     ]
 
 
-def _stretches(tokens: npt.NDArray[np.uint8]) -> list[tuple[int, int]]:
+def _stretches(tokens: TokenArray) -> list[tuple[int, int]]:
     """Find the stretches between the repeats that are left out."""
     length = len(tokens)
     if length <= (_KEPT_BLOCKS + 1) * _BLOCK:
@@ -54,7 +55,7 @@ def _stretches(tokens: npt.NDArray[np.uint8]) -> list[tuple[int, int]]:
     return [(int(first) * _PART, min(int(end) * _PART, length)) for first, end in edges.reshape(-1, 2)]
 
 
-def _kept_parts(tokens: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+def _kept_parts(tokens: TokenArray) -> BoolArray:
     wide = tokens.astype(np.int64)
     words = (wide[:-2] * _TOKENS + wide[1:-1]) * _TOKENS + wide[2:]
     is_kept_P = np.ones(-(-len(tokens) // _PART), dtype=bool)
@@ -73,7 +74,7 @@ def _kept_parts(tokens: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     return is_kept_P
 
 
-def _entropy(tokens: npt.NDArray[np.uint8]) -> float:
+def _entropy(tokens: TokenArray) -> float:
     """Compute the entropy of the composition, in bits."""
     counts = np.bincount(tokens)
     shares = counts[counts > 0] / len(tokens)

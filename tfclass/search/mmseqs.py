@@ -20,16 +20,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from tfclass.errors import MissingExtraError, ProgramError
 from tfclass.io.temporary import temporary_folder
 from tfclass.search.children import ends_with_parent
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
+from tfclass.typing import FloatArray, IntArray, TokenArray
 
-Tokens = Sequence[npt.NDArray[np.uint8]]
-Numbers = npt.NDArray[np.float64]
+Tokens = Sequence[TokenArray]
+Numbers = FloatArray
 
 # Weaker hits are more likely chance than kinship.
 MAX_E_VALUE = 1e-3
@@ -48,10 +48,6 @@ _ALWAYS = ("--dbtype", "1", "-v", "1")
 
 def mmseqs_version() -> str:
     """Ask MMseqs2 for its version: a release number or the hash of a commit.
-
-    Returns
-    -------
-    str
 
     Raises
     ------
@@ -75,25 +71,24 @@ def search(
     threads: int = 1,
     max_hits: int = 300,
     every_pair: bool | None = None,
-    vocabulary: Vocabulary | None = None,
+    alphabet: Alphabet | None = None,
 ) -> pd.DataFrame:
     """Find homologues of each query among the targets.
 
     Parameters
     ----------
     queries, targets : sequence of ndarray of uint8, each of shape (L,)
-        Tokens of the vocabulary, as in `LabelledProteins.tokens`.
+        Tokens of the alphabet, as in `LabelledProteins.tokens`.
     sensitivity : float
         From 1 (fast) to 7.5 (finds remote homologues). Where every pair is compared, it means nothing.
     max_e_value : float
         Hits are kept up to this number of chance hits expected for a query.
-    threads : int
     max_hits : int
         Targets per query that pass the prefilter.
     every_pair : bool, optional
         Compare every query with every target, and not only with those that share words. By default where that is
         quicker; what is found of a query then depends a little on how many others there are.
-    vocabulary : Vocabulary, optional
+    alphabet : Alphabet, optional
         That of the tokens.
 
     Returns
@@ -116,7 +111,7 @@ def search(
         every_pair = _residues(queries) * _residues(targets) <= _FEW_PAIRS
     options += _EVERY_PAIR if every_pair else ()
     with _workplace() as folder:
-        n_written = [_write(folder / "queries", queries, vocabulary), _write(folder / "targets", targets, vocabulary)]
+        n_written = [_write(folder / "queries", queries, alphabet), _write(folder / "targets", targets, alphabet)]
         columns_CK = np.empty((len(_COLUMNS), 0))
         if all(n_written):
             arguments = ["queries", "targets", "hits", "work", *options, *_ALWAYS]
@@ -148,7 +143,6 @@ def nearest(hits: pd.DataFrame, n_queries: int) -> pd.DataFrame:
     ----------
     hits : DataFrame
         From `search`.
-    n_queries : int
 
     Returns
     -------
@@ -170,7 +164,7 @@ def cluster(
     coverage_mode: int = 1,
     sensitivity: float | None = None,
     threads: int = 1,
-) -> npt.NDArray[np.int64]:
+) -> IntArray:
     """Group proteins that resemble their cluster's representative.
 
     Parameters
@@ -184,7 +178,6 @@ def cluster(
         Whose residues: 0 of both, 1 of the member, 2 of the representative.
     sensitivity : float, optional
         From 1 (fast) to 7.5 (finds remote homologues); MMseqs2 goes by `min_identity` where it is not given.
-    threads : int
 
     Returns
     -------
@@ -224,9 +217,9 @@ def _residues(tokens: Tokens) -> int:
     return sum(map(len, tokens))
 
 
-def _write(path: Path, tokens: Tokens, vocabulary: Vocabulary | None = None) -> int:
+def _write(path: Path, tokens: Tokens, alphabet: Alphabet | None = None) -> int:
     """Write FASTA with row numbers for names; proteins without a residue are left out. Return how many were written."""
-    decode = (vocabulary or Vocabulary()).decode
+    decode = (alphabet or Alphabet()).decode
     records = [f">{row}\n{decode(protein)}\n" for row, protein in enumerate(tokens) if len(protein)]
     path.write_text("".join(records), encoding="ascii")
     return len(records)

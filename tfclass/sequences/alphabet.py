@@ -8,20 +8,20 @@ case only means soft masking.
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from tfclass.errors import ResidueError
+from tfclass.typing import TokenArray
 
 PAD = 0
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
 NONSTANDARD = "BJOUXZ"
 
-# Codes that `Vocabulary.codes` gives to bytes that are no residue. They never reach a network.
+# Codes that `Alphabet.codes` gives to bytes that are no residue. They never reach a network.
 GAP, STOP, ILLEGAL = 253, 254, 255
 
 
 @dataclass(frozen=True)
-class Vocabulary:
+class Alphabet:
     """An immutable map between residue letters and tokens; equal when the letters are equal.
 
     Attributes
@@ -31,14 +31,14 @@ class Vocabulary:
 
     Examples
     --------
-    >>> Vocabulary().encode("ACx")
+    >>> Alphabet().encode("ACx")
     array([ 1,  2, 25], dtype=uint8)
-    >>> Vocabulary().decode(Vocabulary().encode("MKV"))
+    >>> Alphabet().decode(Alphabet().encode("MKV"))
     'MKV'
     """
 
     letters: str = AMINO_ACIDS + NONSTANDARD
-    _table: npt.NDArray[np.uint8] = field(init=False, repr=False, compare=False)
+    _table: TokenArray = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         table = np.full(256, ILLEGAL, dtype=np.uint8)
@@ -59,7 +59,7 @@ class Vocabulary:
         """The token of X, "any residue"."""
         return self.letters.index("X") + 1
 
-    def codes(self, sequence: str) -> npt.NDArray[np.uint8]:
+    def codes(self, sequence: str) -> TokenArray:
         """Give each character its token, or `GAP`, `STOP` or `ILLEGAL`.
 
         Parameters
@@ -73,7 +73,7 @@ class Vocabulary:
         """
         return self._table[np.frombuffer(sequence.encode("ascii", "replace"), dtype=np.uint8)]
 
-    def encode(self, sequence: str) -> npt.NDArray[np.uint8]:
+    def encode(self, sequence: str) -> TokenArray:
         """Turn residues into tokens.
 
         Parameters
@@ -97,16 +97,12 @@ class Vocabulary:
             raise ResidueError(f"position {position + 1}", repr(sequence[position]), expected, position=position + 1)
         return codes
 
-    def decode(self, tokens: npt.NDArray[np.uint8]) -> str:
+    def decode(self, tokens: TokenArray) -> str:
         """Turn tokens back into upper-case letters; padding becomes ``-``.
 
         Parameters
         ----------
         tokens : ndarray of uint8, shape (L,)
-
-        Returns
-        -------
-        str
         """
         letters = np.frombuffer(("-" + self.letters).encode(), dtype=np.uint8)
         return letters[tokens].tobytes().decode()

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from tfclass.sequences.alphabet import PAD
+from tfclass.typing import IntArray, TokenArray
 
-Tokens = npt.NDArray[np.uint8]
-Indices = npt.NDArray[np.int64]
+Tokens = TokenArray
+Indices = IntArray
 
 # Sequences sorted together in training: enough that a batch's lengths are alike, few enough that batches differ
 # between epochs.
@@ -46,10 +46,6 @@ def collate(tokens: Sequence[Tokens]) -> Batch:
     ----------
     tokens : sequence of ndarray of uint8, each of shape (length,)
         None empty.
-
-    Returns
-    -------
-    Batch
     """
     lengths_B = np.array([len(t) for t in tokens])
     tokens_BL = np.full((len(tokens), lengths_B.max()), PAD, dtype=np.int64)

@@ -8,9 +8,9 @@ import functools
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from tfclass.sequences.alphabet import AMINO_ACIDS, GAP, ILLEGAL, STOP, Vocabulary
+from tfclass.sequences.alphabet import AMINO_ACIDS, GAP, ILLEGAL, STOP, Alphabet
+from tfclass.typing import BoolArray, TokenArray
 
 # The note on a sequence that is a word by which programs write that there is no value.
 EMPTY_VALUE = "looks_like_empty_value"
@@ -33,19 +33,18 @@ class CleanSequence(NamedTuple):
         Why the sequence cannot be used (``empty``, ``illegal '1' at 17``); empty when it can.
     """
 
-    tokens: npt.NDArray[np.uint8]
+    tokens: TokenArray
     notes: tuple[str, ...] = ()
     problem: str = ""
 
 
-def clean(sequence: str, vocabulary: Vocabulary) -> CleanSequence:
+def clean(sequence: str, alphabet: Alphabet) -> CleanSequence:
     """Apply the cleaning rules.
 
     Parameters
     ----------
     sequence : str
         Any text.
-    vocabulary : Vocabulary
 
     Returns
     -------
@@ -55,31 +54,31 @@ def clean(sequence: str, vocabulary: Vocabulary) -> CleanSequence:
 
     Examples
     --------
-    >>> clean("MK-V*", Vocabulary()).notes
+    >>> clean("MK-V*", Alphabet()).notes
     ('stop_removed', 'gaps_removed=1')
-    >>> clean("MK1V", Vocabulary()).problem
+    >>> clean("MK1V", Alphabet()).problem
     "illegal '1' at 3"
     """
-    codes = vocabulary.codes(sequence)
+    codes = alphabet.codes(sequence)
     nonstandard = int(((codes > len(AMINO_ACIDS)) & (codes < GAP)).sum())
     notes: list[str] = []
     if codes.size and codes.max() >= GAP:
         if (codes == ILLEGAL).any():
             position = int(np.argmax(codes == ILLEGAL))
             return CleanSequence(codes[:0], (), f"illegal {ascii(sequence[position])} at {position + 1}")
-        codes, notes = _without_gaps_and_stops(codes, vocabulary)
+        codes, notes = _without_gaps_and_stops(codes, alphabet)
     if not codes.size:
         return CleanSequence(codes, tuple(notes), "empty")
     if nonstandard:
         notes.append(f"nonstandard={nonstandard}")
-    if _looks_like_nucleotide(codes, vocabulary):
+    if _looks_like_nucleotide(codes, alphabet):
         notes.append("looks_like_nucleotide")
     if len(sequence) <= len("NULL") and sequence.upper() in _EMPTY_VALUES:
         notes.append(EMPTY_VALUE)
     return CleanSequence(codes, tuple(notes))
 
 
-def uncleaned(sequence: str, vocabulary: Vocabulary) -> str:
+def uncleaned(sequence: str, alphabet: Alphabet) -> str:
     """Tell what keeps a sequence from being as `clean` leaves it, so that its letters can be compared and counted.
 
     Returns
@@ -89,22 +88,22 @@ def uncleaned(sequence: str, vocabulary: Vocabulary) -> str:
 
     Examples
     --------
-    >>> uncleaned("MK-V", Vocabulary())
+    >>> uncleaned("MK-V", Alphabet())
     'gaps, stops or small letters'
     """
-    cleaned = clean(sequence, vocabulary)
-    if cleaned.problem or vocabulary.decode(cleaned.tokens) == sequence:
+    cleaned = clean(sequence, alphabet)
+    if cleaned.problem or alphabet.decode(cleaned.tokens) == sequence:
         return cleaned.problem
     return "gaps, stops or small letters"
 
 
-def kept_characters(codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+def kept_characters(codes: TokenArray) -> BoolArray:
     """Mark the characters of a sequence that `clean` keeps: all but gaps, and stops after the last residue.
 
     Parameters
     ----------
     codes : ndarray of uint8, shape (characters,)
-        From `Vocabulary.codes`.
+        From `Alphabet.codes`.
 
     Returns
     -------
@@ -117,9 +116,7 @@ def kept_characters(codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     return kept
 
 
-def _without_gaps_and_stops(
-    codes: npt.NDArray[np.uint8], vocabulary: Vocabulary
-) -> tuple[npt.NDArray[np.uint8], list[str]]:
+def _without_gaps_and_stops(codes: TokenArray, alphabet: Alphabet) -> tuple[TokenArray, list[str]]:
     notes = []
     gaps = int((codes == GAP).sum())
     kept = kept_characters(codes)
@@ -129,22 +126,22 @@ def _without_gaps_and_stops(
     internal = int((codes == STOP).sum())
     if internal:
         notes.append(f"internal_stops={internal}")
-        codes = np.where(codes == STOP, np.uint8(vocabulary.unknown), codes)
+        codes = np.where(codes == STOP, np.uint8(alphabet.unknown), codes)
     if gaps:
         notes.append(f"gaps_removed={gaps}")
     return codes, notes
 
 
-def _looks_like_nucleotide(codes: npt.NDArray[np.uint8], vocabulary: Vocabulary) -> bool:
+def _looks_like_nucleotide(codes: TokenArray, alphabet: Alphabet) -> bool:
     if codes.size < _SHORTEST_NUCLEOTIDE:
         return False
     # Most proteins fail this, and it is the quickest to tell.
-    if np.count_nonzero(_tokens_of("ACGTUN", vocabulary)[codes]) < _NUCLEOTIDE_SHARE * codes.size:
+    if np.count_nonzero(_tokens_of("ACGTUN", alphabet)[codes]) < _NUCLEOTIDE_SHARE * codes.size:
         return False
-    return all(_tokens_of(letters, vocabulary)[codes].any() for letters in ("A", "C", "G", "TU"))
+    return all(_tokens_of(letters, alphabet)[codes].any() for letters in ("A", "C", "G", "TU"))
 
 
 @functools.cache
-def _tokens_of(letters: str, vocabulary: Vocabulary) -> npt.NDArray[np.bool_]:
+def _tokens_of(letters: str, alphabet: Alphabet) -> BoolArray:
     """Mark the tokens of some letters; shape (V,)."""
-    return np.array([False, *(letter in letters for letter in vocabulary.letters)])
+    return np.array([False, *(letter in letters for letter in alphabet.letters)])

@@ -10,7 +10,6 @@ def merged(ranges: Iterable[tuple[int, int]], gap: int = 1) -> list[tuple[int, i
     ----------
     ranges : iterable of (int, int)
         First and last residue of each, in any order.
-    gap : int
 
     Returns
     -------

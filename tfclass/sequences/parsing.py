@@ -115,10 +115,6 @@ class FastaParser:
         block : str
             Line ends are ``\n``. The first block is what follows the first ``>``.
 
-        Yields
-        ------
-        Record
-
         Raises
         ------
         FastaError

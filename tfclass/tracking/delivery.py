@@ -38,8 +38,6 @@ class Replayed(NamedTuple):
 
     Attributes
     ----------
-    run_id : str
-    n_entries : int
     said : str
         What registering the model came to, in words.
     """
@@ -56,10 +54,6 @@ def replay(folder: Path) -> Replayed:
     ----------
     folder : Path
         Of the training or the report.
-
-    Returns
-    -------
-    Replayed
 
     Raises
     ------

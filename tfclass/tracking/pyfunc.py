@@ -46,7 +46,6 @@ class TfclassModel(PythonModel):
 
         Parameters
         ----------
-        context : PythonModelContext
         model_input : DataFrame
             Columns ``id`` and ``sequence``, of texts; numbers, bytes and missing values are taken as texts.
         params : dict, optional

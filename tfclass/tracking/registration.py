@@ -73,7 +73,6 @@ def register_version(new: Candidate, validation: str, example: pd.DataFrame) -> 
 
     Parameters
     ----------
-    new : Candidate
     validation : str
         Digest of the validation proteins; only versions with the same one are compared.
     example : DataFrame

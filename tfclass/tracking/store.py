@@ -34,11 +34,6 @@ _PYFUNC = Path(__file__).parents[1] / "inference" / "pyfunc.py"
 class Store:
     """An MLflow run to be, or one that is.
 
-    Parameters
-    ----------
-    config : TrackingConfig
-    uri : str
-
     Attributes
     ----------
     run_id : str

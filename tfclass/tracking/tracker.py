@@ -229,7 +229,6 @@ def tracked(
 
     Parameters
     ----------
-    config : TrackingConfig
     run_name : str
         Used when the configuration has none.
     tags : mapping of str to str

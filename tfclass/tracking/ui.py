@@ -26,7 +26,6 @@ def serve(config: TrackingConfig, port: int, on_ready: Callable[[str], None]) ->
     ----------
     config : TrackingConfig
         Store and experiment.
-    port : int
     on_ready : callable
         Receives the address to open, once there is an answer.
 

@@ -12,17 +12,17 @@ import functools
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tfclass.sequences.alphabet import AMINO_ACIDS, PAD, Vocabulary
+from tfclass.sequences.alphabet import AMINO_ACIDS, PAD, Alphabet
+from tfclass.typing import FloatArray
 
 # By amino acid in the order of AMINO_ACIDS, in per cent.
 _FREQUENCY = [7.8, 1.9, 5.4, 6.3, 3.9, 7.4, 2.2, 5.1, 5.7, 9.0, 2.2, 4.5, 5.2, 4.3, 5.1, 7.1, 5.8, 6.4, 1.3, 3.2]
 
 
-def drop_residues(tokens_BL: Tensor, share: float, vocabulary: Vocabulary, rng: np.random.Generator) -> Tensor:
+def drop_residues(tokens_BL: Tensor, share: float, alphabet: Alphabet, rng: np.random.Generator) -> Tensor:
     """Replace a random share of the residues by X.
 
     Parameters
@@ -30,8 +30,6 @@ def drop_residues(tokens_BL: Tensor, share: float, vocabulary: Vocabulary, rng: 
     tokens_BL : int64 tensor, shape (B, L)
     share : float
         Chance of each residue; padding is never touched.
-    vocabulary : Vocabulary
-    rng : numpy.random.Generator
 
     Returns
     -------
@@ -39,7 +37,7 @@ def drop_residues(tokens_BL: Tensor, share: float, vocabulary: Vocabulary, rng: 
     """
     if not share:
         return tokens_BL
-    return tokens_BL.masked_fill(_hit(tokens_BL, share, rng), vocabulary.unknown)
+    return tokens_BL.masked_fill(_hit(tokens_BL, share, rng), alphabet.unknown)
 
 
 def substitute_residues(tokens_BL: Tensor, share: float, rng: np.random.Generator) -> Tensor:
@@ -50,7 +48,6 @@ def substitute_residues(tokens_BL: Tensor, share: float, rng: np.random.Generato
     tokens_BL : int64 tensor, shape (B, L)
     share : float
         Chance of each of the 20 amino acids; what else there is is never touched.
-    rng : numpy.random.Generator
 
     Returns
     -------
@@ -75,7 +72,7 @@ def _hit(tokens_BL: Tensor, share: float, rng: np.random.Generator) -> Tensor:
 
 
 @functools.cache
-def substitutions() -> npt.NDArray[np.float64]:
+def substitutions() -> FloatArray:
     """Give the chance of each amino acid to take another's place, from BLOSUM62 [1]_.
 
     A score of s half-bits says that a pair is found :math:`2^{s/2}` times as often as its frequencies [2]_ predict.

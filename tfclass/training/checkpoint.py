@@ -135,8 +135,6 @@ def save_checkpoint(
         Must exist.
     fingerprint : str
         Of configuration and corpus; must match on loading.
-    progress : Progress
-    model : Module
     optimizer : Optimizer
         Its state and the random generators' are kept too.
 
@@ -184,10 +182,6 @@ class _Checked:
 
 def load_checkpoint(folder: Path, fingerprint: str, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
     """Restore `model`, `optimizer` and the random generators; see `save_checkpoint`.
-
-    Returns
-    -------
-    Progress
 
     Raises
     ------

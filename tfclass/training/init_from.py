@@ -8,7 +8,7 @@ import torch
 from tfclass.bundle.bundle import find_bundle, load_bundle
 from tfclass.errors import ConfigError
 from tfclass.models.network import Classifier
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 
 _KEY = "training.start"
 _logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class Start(NamedTuple):
     fresh: tuple[str, ...]
 
 
-def start_from(name: str, model: Classifier, vocabulary: Vocabulary) -> Start:
+def start_from(name: str, model: Classifier, alphabet: Alphabet) -> Start:
     """Copy into `model` every weight of a bundle whose name and shape agree.
 
     Parameters
@@ -39,12 +39,8 @@ def start_from(name: str, model: Classifier, vocabulary: Vocabulary) -> Start:
         A bundle's folder, or the name of a shipped model.
     model : Classifier
         Changed in place.
-    vocabulary : Vocabulary
+    alphabet : Alphabet
         Of `model`.
-
-    Returns
-    -------
-    Start
 
     Raises
     ------
@@ -54,9 +50,9 @@ def start_from(name: str, model: Classifier, vocabulary: Vocabulary) -> Start:
         It reads another alphabet, or no weight agrees.
     """
     bundle = load_bundle(find_bundle(name))
-    if bundle.vocabulary != vocabulary:
-        found = f"a model of the alphabet {bundle.vocabulary.letters} ({name})"
-        raise ConfigError(_KEY, found, f"one of {vocabulary.letters}", key=_KEY, value=name)
+    if bundle.alphabet != alphabet:
+        found = f"a model of the alphabet {bundle.alphabet.letters} ({name})"
+        raise ConfigError(_KEY, found, f"one of {alphabet.letters}", key=_KEY, value=name)
     given, own = bundle.model.state_dict(), model.state_dict()
     fitting = {key: given[key] for key, weight in own.items() if key in given and given[key].shape == weight.shape}
     # What is not learned, such as BLOSUM62, fits any network that has it.

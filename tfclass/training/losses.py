@@ -12,7 +12,6 @@ are called, not in a whole proteome, and a table may hold any number of negative
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -24,6 +23,7 @@ from tfclass.errors import TableError
 from tfclass.models.forward import Scores
 from tfclass.models.network import HeadLogits
 from tfclass.sequences.batching import Indices
+from tfclass.typing import BoolArray, Float32Array
 
 
 class HeadLoss(NamedTuple):
@@ -46,7 +46,6 @@ class Targets:
 
     Parameters
     ----------
-    annotations : Annotations
     pool : int
         Residues per step, `stem.pool` of the network.
     """
@@ -62,7 +61,6 @@ class Targets:
 
         Parameters
         ----------
-        logits : HeadLogits
         lengths_B : int64 tensor, shape (B,)
             In residues.
         rows : ndarray of int64, shape (B,)
@@ -123,7 +121,7 @@ def check_annotations(training: LabelledProteins, config: ModelConfig, path: str
             raise TableError(where, found, "some to learn from", path=path, column=column)
 
 
-def step_shares(inside_L: npt.NDArray[np.bool_], pool: int) -> npt.NDArray[np.float32]:
+def step_shares(inside_L: BoolArray, pool: int) -> Float32Array:
     """Give the share of each step's residues that lie in a domain, shape (ceil(L / pool),).
 
     Examples
@@ -136,7 +134,7 @@ def step_shares(inside_L: npt.NDArray[np.bool_], pool: int) -> npt.NDArray[np.fl
     return (np.add.reduceat(inside_L.astype(np.int64), starts) / residues_S).astype(np.float32)
 
 
-def domain_weights(annotations: Annotations) -> npt.NDArray[np.float32]:
+def domain_weights(annotations: Annotations) -> Float32Array:
     """Weigh proteins so that those with a domain and those with none sum to the same, shape (N,).
 
     The mean weight is 1 over the proteins whose domains are known; unknown ones have weight 0. Where all known ones are
@@ -156,7 +154,6 @@ def figures(scores: Scores, annotations: Annotations) -> dict[str, float]:
 
     Parameters
     ----------
-    scores : Scores
     annotations : Annotations
         Of the same N proteins.
 

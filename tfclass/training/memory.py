@@ -38,12 +38,10 @@ def check_batches(model: ModelConfig, max_residues: int, n_residues: int, device
 
     Parameters
     ----------
-    model : ModelConfig
     max_residues : int
         Padded residues (sequences x longest) in a batch, as asked for.
     n_residues : int
         Those of the whole training split, which a batch cannot exceed.
-    device : torch.device
 
     Raises
     ------

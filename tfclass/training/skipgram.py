@@ -21,7 +21,6 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -30,6 +29,7 @@ from tfclass.config import SkipgramConfig, TrainingConfig
 from tfclass.models.embeddings import WordEmbedding
 from tfclass.sequences.alphabet import PAD
 from tfclass.training.trainer import Hooks, Interrupted
+from tfclass.typing import IntArray, TokenArray
 
 _BATCH = 8192
 # Standard deviation of the vectors. After six minutes of training validation AP is 0.889, and 0.881 with 1, as wide
@@ -43,7 +43,7 @@ _SHARE = 0.25
 
 def pretrain_words(
     embedding: WordEmbedding,
-    tokens: Sequence[npt.NDArray[np.uint8]],
+    tokens: Sequence[TokenArray],
     config: TrainingConfig,
     seed: int,
     hooks: Hooks | None = None,
@@ -59,7 +59,6 @@ def pretrain_words(
         Proteins to learn from; of a corpus, the training split only.
     config : TrainingConfig
         Under `minutes` it learns for a quarter of them at most, from fewer pairs.
-    seed : int
     hooks : Hooks, optional
         `on_pretraining` and `should_stop` are called after each batch.
 
@@ -118,7 +117,7 @@ class WordStream:
         Where a whole word begins.
     """
 
-    def __init__(self, embedding: WordEmbedding, tokens: Sequence[npt.NDArray[np.uint8]], window: int) -> None:
+    def __init__(self, embedding: WordEmbedding, tokens: Sequence[TokenArray], window: int) -> None:
         self.k, self.window = embedding.k, window
         gap = np.full(self.k - 1, PAD, dtype=np.uint8)
         row = np.concatenate([part for sequence in tokens for part in (sequence, gap)])
@@ -129,7 +128,7 @@ class WordStream:
         self.protein[~whole] = -1
         self.places = np.flatnonzero(whole)
 
-    def pairs(self, rng: np.random.Generator, size: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def pairs(self, rng: np.random.Generator, size: int) -> tuple[IntArray, IntArray]:
         """Draw words and a word near each.
 
         Returns

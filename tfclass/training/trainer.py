@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -28,11 +27,12 @@ from tfclass.errors import NonFiniteLossError
 from tfclass.evaluation.metrics import average_precision
 from tfclass.models.forward import scores_of
 from tfclass.models.network import Classifier
-from tfclass.sequences.alphabet import Vocabulary
+from tfclass.sequences.alphabet import Alphabet
 from tfclass.sequences.batching import collate, shuffled_batches
 from tfclass.training.augmentation import drop_residues, substitute_residues
 from tfclass.training.checkpoint import Progress, check_progress, load_checkpoint, save_checkpoint
 from tfclass.training.losses import Targets, figures
+from tfclass.typing import IntArray
 
 
 class Hooks(NamedTuple):
@@ -69,15 +69,12 @@ class Trainer:
         On the device to train on; ends with the best weights, not the last.
     training, validation : LabelledProteins
         With annotations, where the network has heads beside the classes' own.
-    config : TrainingConfig
-    vocabulary : Vocabulary
     seed : int
         Of batch order and of the noise on residues.
     folder : Path
         Where ``checkpoint.pt`` goes, at least once an epoch.
     fingerprint : str
         Ties the checkpoint to configuration and corpus.
-    hooks : Hooks
     pretraining_seconds : float
         Of `config.minutes`, already used up.
     """
@@ -89,7 +86,7 @@ class Trainer:
         validation: LabelledProteins,
         config: TrainingConfig,
         *,
-        vocabulary: Vocabulary,
+        alphabet: Alphabet,
         seed: int,
         folder: Path,
         fingerprint: str = "",
@@ -97,7 +94,7 @@ class Trainer:
         pretraining_seconds: float = 0.0,
     ) -> None:
         self.model, self.training, self.validation, self.config = model, training, validation, config
-        self.vocabulary, self.seed = vocabulary, seed
+        self.alphabet, self.seed = alphabet, seed
         self.folder, self.fingerprint, self.hooks = folder, fingerprint, hooks or Hooks()
         self.device = next(model.parameters()).device
         self.weight_C = class_weights(training, config).to(self.device)
@@ -167,11 +164,11 @@ class Trainer:
             if stop:
                 raise Interrupted
 
-    def _train_step(self, rows: npt.NDArray[np.int64], step: int, rate: float) -> tuple[float, float]:
+    def _train_step(self, rows: IntArray, step: int, rate: float) -> tuple[float, float]:
         batch = collate([self.training.tokens[i] for i in rows])
         rng = np.random.default_rng([self.seed, self.progress.epoch, step])
         tokens_BL = substitute_residues(batch.tokens_BL, self.config.residue_substitution, rng)
-        tokens_BL = drop_residues(tokens_BL, self.config.residue_dropout, self.vocabulary, rng)
+        tokens_BL = drop_residues(tokens_BL, self.config.residue_dropout, self.alphabet, rng)
         batch = batch._replace(tokens_BL=tokens_BL).to(self.device)
         amp = self.config.amp == "always" or (self.config.amp == "gpu" and self.device.type == "cuda")
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=amp):
@@ -227,7 +224,7 @@ class Trainer:
     def _save(self) -> None:
         save_checkpoint(self.folder, self.fingerprint, self.progress, self.model, self.optimizer)
 
-    def _check_finite(self, what: str, value: float, step: int, rows: npt.NDArray[np.int64]) -> None:
+    def _check_finite(self, what: str, value: float, step: int, rows: IntArray) -> None:
         if math.isfinite(value):
             return
         epoch, first = self.progress.epoch, self.training.frame["id"].iloc[int(rows[0])]
@@ -242,13 +239,8 @@ def learning_rate(config: TrainingConfig, epoch: float) -> float:
 
     Parameters
     ----------
-    config : TrainingConfig
     epoch : float
         Epochs done, fractions included.
-
-    Returns
-    -------
-    float
     """
     warmup = min(config.warmup_epochs, float(config.epochs))
     if epoch < warmup:
