@@ -80,7 +80,7 @@ def sklearn_kmers(sequences):
     words = [a for a in AMINO_ACIDS]
     words += [a + b for a in AMINO_ACIDS for b in AMINO_ACIDS]
     words += [a + b for a in AMINO_ACIDS for b in words[20:420]]
-    counter = CountVectorizer(analyzer="char", ngram_range=(1, 3), lowercase=False, alphabet=words)
+    counter = CountVectorizer(analyzer="char", ngram_range=(1, 3), lowercase=False, vocabulary=words)
     counts = counter.transform(sequences).toarray()
     return np.sqrt(counts / np.array([len(s) for s in sequences])[:, None])
 

@@ -28,7 +28,7 @@ _PER_CALL = 100
 EXAMPLE = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
 # Tag of a logged model: which bundle it was made from.
 _DIGEST = "bundle_sha256"
-_PYFUNC = Path(__file__).parents[1] / "inference" / "pyfunc.py"
+_PYFUNC = Path(__file__).with_name("pyfunc.py")
 
 
 class Store:
