@@ -1,5 +1,6 @@
 """``tfclass``: the verbs, and how errors leave the program."""
 
+import atexit
 import logging
 import os
 import sys
@@ -9,6 +10,7 @@ import typer
 
 from tfclass.cli import corpora, evaluate, model, predict, profiles, replay, sweep, train, ui, zoo
 from tfclass.cli.memory import check_address_space, out_of_memory
+from tfclass.cli.signals import end_if_interrupted
 from tfclass.cli.terminal import accept_all_characters
 from tfclass.errors import TfclassError, escaped
 
@@ -72,8 +74,12 @@ def main() -> None:
     accept_all_characters()
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    status: list[int | None] = []
+    # Registered before the libraries that are imported by the verbs, it is called after what these registered.
+    atexit.register(end_if_interrupted, status)
     try:
-        sys.exit(app(prog_name="tfclass", standalone_mode=False))
+        status.append(app(prog_name="tfclass", standalone_mode=False))
+        sys.exit(status[0])
     except Exception as error:
         if isinstance(error, _UsageError):
             _leave_with_usage(error)

@@ -1,8 +1,11 @@
 """What Ctrl-C and its kin do: a training stops after its batch, a prediction at once."""
 
+import logging
+import os
 import signal
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import typer
 
@@ -41,6 +44,28 @@ def stop_at_once(*, goes_on: bool) -> Iterator[None]:
         except KeyboardInterrupt:
             typer.echo("tfclass: interrupted" + ("; the same command goes on" if goes_on else ""), err=True)
             raise typer.Exit(128 + received[0]) from None
+
+
+def end_if_interrupted(status: Sequence[int | None]) -> None:
+    """End the process without the finalization of the interpreter, if a signal has ended the command.
+
+    Finalization takes a second after PyTorch was imported, and several on a busy machine, while threads that cannot be
+    interrupted go on with their work: those of a profile search, for instance.
+
+    Parameters
+    ----------
+    status : sequence of int or None
+        Exit status of the command; empty where it raised an error. More than 128 stands for a signal.
+    """
+    if not status or (status[0] or 0) <= 128:
+        return
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        # A stream may be closed, or a pipe without a reader.
+        with suppress(OSError, ValueError):
+            if stream is not None:
+                stream.flush()
+    os._exit(status[0] or 0)
 
 
 @contextmanager
