@@ -1,12 +1,17 @@
 """No verb removes or changes a file that tfclass did not write, in any folder that it writes to."""
 
+import contextlib
 import hashlib
 import os
+import re
+import signal
+import sqlite3
 from pathlib import Path
 
 import pytest
+from tests.corpus.uniprot_server import UniProtServer
 
-from tests.cli.test_train import QUICK
+from tests.cli.test_train import QUICK, start, wait_for
 
 NAMES = [
     *(
@@ -102,3 +107,146 @@ def test_tables(check, demo_table):
     check("data", "demo", "--clusters", 60, "-o", "made/demo.tsv")
     check("data", "import", demo_table, "-o", "taken/table.tsv")
     check("data", "split", "taken/table.tsv", "-o", "dealt/table.tsv", "--policy", "random")
+
+
+NETWORKS = [path.stem for path in (Path(__file__).parents[2] / "conf" / "model").glob("*.yaml")]
+ZOO = [
+    *("zoo", "run_dir=made", "training.epochs=1", "evaluation.n_bootstrap=10"),
+    *(f"~models.{name}" for name in NETWORKS if name != "rnn"),
+    *(word.replace("model.", "models.rnn.") for word in QUICK if "epochs" not in word),
+]
+SWEEP = [
+    *("sweep", "run_dir=made", "study=demo", "study.n_trials=2", "study.startup_trials=1", "training.epochs=1"),
+    *(word for word in QUICK if "epochs" not in word),
+]
+FETCH = ["data", "fetch", "-o", "made", "--query", "reviewed:true", "--backoff", 0.001]
+
+
+def test_zoo(check, demo_table):
+    check(*ZOO, f"corpus.path={demo_table}")
+
+
+def test_sweep(check, demo_table):
+    check(*SWEEP, f"corpus.path={demo_table}")
+
+
+@pytest.mark.parametrize("options", [[], ["--restart"]], ids=["again", "restarted"])
+def test_fetch(check, options):
+    with UniProtServer(30) as server:
+        check(*FETCH, "--url", server.url, *options)
+
+
+def test_fetch_goes_on(tfclass, tmp_path):
+    with UniProtServer(1200, {2: "400"}) as server:
+        refused = tfclass(*FETCH, "--url", server.url)
+        assert refused.status == 2
+        assert (tmp_path / "made" / "pages.part" / "000001.json").exists()
+        before = put(folders_of(tmp_path))
+        done = tfclass(*FETCH, "--url", server.url)
+    assert "2 of 3 pages fetched" in done.err
+    assert state(map(Path, before)) == before
+
+
+# Names that the verbs themselves use in their folders.
+TAKEN = {
+    "zoo": (
+        ZOO,
+        ["zoo.tsv", "run.json", "rnn/run.json", "rnn/checkpoint.pt", "rnn/bundle/bundle.json", "rnn/training.lock"],
+    ),
+    "sweep": (
+        SWEEP,
+        [
+            "trials.tsv",
+            "run.json",
+            "study.db",
+            "study.lock",
+            "trial-000/lock",
+            "trial-000/checkpoint.pt",
+            "trial-000/run.json",
+        ],
+    ),
+    "fetch": (
+        FETCH,
+        [
+            "entries.tsv.gz",
+            "manifest.json",
+            ".lock",
+            "pages.part",
+            "pages.part/request.json",
+            "pages.part/000001.tsv.gz",
+            "pages.part/000001.json",
+        ],
+    ),
+    "restart": ([*FETCH, "--restart"], ["entries.tsv.gz", "manifest.json", "pages.part/request.json"]),
+}
+
+
+@pytest.mark.parametrize(("verb", "name"), [(verb, name) for verb, (_, names) in TAKEN.items() for name in names])
+def test_a_file_of_another_program_under_a_name_of_our_own_stays(verb, name, tfclass, demo_table, tmp_path):
+    words, path = TAKEN[verb][0], tmp_path / "made" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("mine")
+    with UniProtServer(30) as server:
+        end = ["--url", server.url] if words[0] == "data" else [f"corpus.path={demo_table}"]
+        done = tfclass(*words, *end)
+    assert path.read_text() == "mine"
+    # A lock does not depend on what is in its file.
+    if path.name.endswith("lock"):
+        assert done.status == 0, done.err
+    else:
+        place = path.parent if path.name == "run.json" else path
+        line = done.err.splitlines()[-1]
+        assert (done.status, line.split(": found")[0]) == (2, f"tfclass: {place.relative_to(tmp_path)}"), done.err
+        assert "Traceback" not in done.err
+
+
+def test_a_database_of_another_program_is_no_study(tfclass, demo_table, tmp_path):
+    (tmp_path / "made").mkdir()
+    path = tmp_path / "made" / "study.db"
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE studies (name TEXT)")
+        database.commit()
+    before = state([path])
+    refused = tfclass(*SWEEP, f"corpus.path={demo_table}")
+    assert (refused.status, refused.err) == (
+        2,
+        "tfclass: made/study.db: found a file that tfclass did not write, and that would be replaced; "
+        "expected a free name; move it, or choose another run_dir\n",
+    )
+    assert state([path]) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "kill -9"])
+@pytest.mark.parametrize("verb", ["zoo", "sweep", "fetch"])
+def test_an_interrupted_command_leaves_them(verb, number, tfclass, demo_table, tmp_path):
+    with UniProtServer(1200) as server:
+        server.hold = 2
+        end = ["--url", server.url] if verb == "fetch" else [f"corpus.path={demo_table}"]
+        words = [*TAKEN[verb][0], *end]
+        longer = [] if verb == "fetch" else ["training.max_residues=128"]
+        started = "made/pages.part/000001.json" if verb == "fetch" else "made/*/run.json"
+        process = start([*map(str, words), *longer], tmp_path)
+        wait_for(lambda: list(tmp_path.glob(started)), process)
+        before = put(folders_of(tmp_path))
+        process.send_signal(number)
+        process.communicate(timeout=120)
+        assert process.returncode != 0
+        server.free.set()
+        assert state(map(Path, before)) == before
+        again = tfclass(*words, *longer)
+        assert state(map(Path, before)) == before
+        if verb != "fetch":
+            # Where a bundle is to be written, there is something else.
+            assert again.status == 2
+            assert re.search("/bundle: found (something there that has )?no bundle.json", again.err), again.err
+            for path in tmp_path.glob("made/*/bundle/mine.txt"):
+                path.unlink()
+                del before[str(path)]
+            again = tfclass(*words, *longer)
+    assert again.status == 0, again.err
+    assert state(map(Path, before)) == before
+
+
+def test_profiles(check, demo_table):
+    pytest.importorskip("pyfamsa", reason="the extra profiles is not installed")
+    check("profiles", "build", demo_table, "-o", "made/profiles.h3m.zst", "--threads", 1)

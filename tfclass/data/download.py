@@ -3,7 +3,8 @@
 While it grows, ``pages.part/`` holds ``request.json`` and, for each page, ``000001.tsv.gz`` and ``000001.json``. The
 second is written once the first is on the disk, so a page without it is fetched again. At the end the pages are put
 together as they are (gzip files may be joined), into ``entries.tsv.gz``; ``manifest.json`` says where they come from.
-An older download in the same folder stays until that moment.
+An older download in the same folder stays until that moment. ``request.json`` is the first file written and the last
+one removed: without it, nothing in ``pages.part/`` is taken for a page.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tfclass.data.neighbours import check_neighbour, holds
 from tfclass.data.uniprot import Edition, Page, UniProt
 from tfclass.errors import FetchError, OutputError, TableError
 from tfclass.io.files import make_folder, sha256_of, try_lock, whole_file
@@ -67,15 +69,16 @@ def download(folder: Path, uniprot: UniProt, *, restart: bool = False, on_page: 
     FetchError
         From `UniProt.page`; or what is there belongs to another search.
     OutputError
-        The folder cannot be written to, or another process writes to it.
+        The folder cannot be written to, or another process writes to it, or a file that tfclass did not write has the
+        name of one to be written.
     """
     with _held_alone(folder):
         pages = folder / _PAGES
         fetched = 0
-        if restart or not (pages / _REQUEST).exists():
-            if not restart and (folder / MANIFEST).exists():
-                _remove_pages(pages)
-                return Download(_same_search(check_download(folder), uniprot, folder), 0)
+        if not restart and (folder / MANIFEST).exists() and not (pages / _REQUEST).exists():
+            return Download(_same_search(check_download(folder), uniprot, folder), 0)
+        _check_replaceable(folder)
+        if restart or not (pages / f"{1:06}.json").exists():
             _begin(pages, uniprot)
             fetched = 1
         with _readable(pages / _REQUEST):
@@ -111,13 +114,31 @@ def check_download(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def _check_replaceable(folder: Path) -> None:
+    """Refuse to replace or remove a file that tfclass did not write; `OutputError`."""
+    pages = folder / _PAGES
+    is_download = holds("source", "query", "files")(folder / MANIFEST)
+    is_begun = holds("query", "fields")(pages / _REQUEST)
+    check_neighbour(folder / MANIFEST, lambda _: is_download)
+    # A process that is killed before it writes the manifest leaves the pages and what they were put together to.
+    check_neighbour(folder / ENTRIES, lambda path: is_download or (is_begun and _sha256(path) == _sha256_joined(pages)))
+    for path in _own_files(pages):
+        check_neighbour(path, lambda _: is_begun)
+
+
+def _own_files(pages: Path) -> list[Path]:
+    """List the pages and their records, the last first, and then the request."""
+    found = [path for path in pages.iterdir() if _OWN.fullmatch(path.name)] if pages.is_dir() else []
+    return sorted(found, key=lambda path: (path.name != _REQUEST, path.name), reverse=True)
+
+
 def _begin(pages: Path, uniprot: UniProt) -> None:
     # Asked before anything is written or removed: without a network everything stays as it is.
     first = uniprot.stream() if uniprot.config.stream else uniprot.page("", 0, None)
     _remove_pages(pages)
     make_folder(pages)
-    _write_page(pages, 1, first)
     _write_json(pages / _REQUEST, _search(uniprot))
+    _write_page(pages, 1, first)
 
 
 def _fetch(pages: Path, uniprot: UniProt, on_page: OnPage | None) -> int:
@@ -230,14 +251,12 @@ def _held_alone(folder: Path) -> Iterator[None]:
 
 
 def _remove_pages(pages: Path) -> None:
-    # Without the request the rest is rubbish, wherever a kill may interrupt this.
-    (pages / _REQUEST).unlink(missing_ok=True)
-    if pages.is_dir():
-        for path in pages.iterdir():
-            if _OWN.fullmatch(path.name) and path.is_file():
-                path.unlink()
-        with contextlib.suppress(OSError):
-            pages.rmdir()
+    # In an order in which the rest is an interrupted download, wherever a kill may interrupt this.
+    for path in _own_files(pages):
+        if path.is_file():
+            path.unlink()
+    with contextlib.suppress(OSError):
+        pages.rmdir()
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
@@ -257,3 +276,10 @@ def _readable(path: Path) -> Iterator[None]:
 def _sha256(path: Path, opener: Callable[[Path, str], Any] = open) -> str:
     with opener(path, "rb") as stream:
         return sha256_of(stream)
+
+
+def _sha256_joined(pages: Path) -> str:
+    digest = hashlib.sha256()
+    for number in range(1, len(_whole_pages(pages)) + 1):
+        digest.update((pages / f"{number:06}.tsv.gz").read_bytes())
+    return digest.hexdigest()

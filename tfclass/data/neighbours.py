@@ -43,7 +43,7 @@ def beside(table: Path, ending: str) -> Path:
     return table.with_name(next((name.removesuffix(end) for end in OUTPUTS if name.endswith(end)), name) + ending)
 
 
-def check_neighbour(path: Path, is_ours: Callable[[Path], bool]) -> None:
+def check_neighbour(path: Path, is_ours: Callable[[Path], bool], option: str = "-o") -> None:
     """Refuse to replace a file that tfclass did not write.
 
     Parameters
@@ -51,7 +51,10 @@ def check_neighbour(path: Path, is_ours: Callable[[Path], bool]) -> None:
     path : Path
         What would be written; it need not exist.
     is_ours : callable
-        Returns whether tfclass wrote a file: `is_manifest`, `is_funnel`, or that of `listed_beside`.
+        Returns whether tfclass wrote a file: `is_manifest`, `is_funnel`, or what `listed_beside`, `starts_with` or
+        `holds` returned.
+    option : str
+        The one that chooses the place, for messages.
 
     Raises
     ------
@@ -61,9 +64,12 @@ def check_neighbour(path: Path, is_ours: Callable[[Path], bool]) -> None:
     if not path.exists():
         return
     if not path.is_file():
-        raise OutputError(str(path), "something that is no file", "a free name", "choose another -o", path=str(path))
+        raise OutputError(
+            str(path), "something that is no file", "a free name", f"choose another {option}", path=str(path)
+        )
     if not is_ours(path):
-        found, action = "a file that tfclass did not write, and that would be replaced", "move it, or choose another -o"
+        found = "a file that tfclass did not write, and that would be replaced"
+        action = f"move it, or choose another {option}"
         raise OutputError(str(path), found, "a free name", action, path=str(path))
 
 
@@ -77,6 +83,22 @@ def is_funnel(path: Path) -> bool:
     content = _json(path)
     kinds = {"rows_in": int, "steps": list, "rows_out": int}
     return all(isinstance(content.get(key), kind) for key, kind in kinds.items()) and _has_table(content)
+
+
+def starts_with(*columns: str) -> Callable[[Path], bool]:
+    """Return a function that tells whether a TSV file begins with these columns."""
+    line = "\t".join(columns).encode()
+
+    def is_table(path: Path) -> bool:
+        with path.open("rb") as stream:
+            return stream.read(len(line)) == line
+
+    return is_table
+
+
+def holds(*keys: str) -> Callable[[Path], bool]:
+    """Return a function that tells whether a file holds a JSON object with these keys."""
+    return lambda path: path.is_file() and set(keys) <= _json(path).keys()
 
 
 def listed_beside(table: Path) -> Callable[[Path], bool]:

@@ -1,8 +1,11 @@
 """What a sweep searches: options of a training by name, and what values they may take."""
 
+import contextlib
 import math
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
@@ -24,6 +27,7 @@ from tfclass.errors import ConfigError
 from tfclass.names import FolderText, PathText
 
 if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
     from optuna.trial import Trial
 
 _WHERE = "study.space"
@@ -99,6 +103,25 @@ def read_space(space: Mapping[str, Any], prefix: str = "") -> dict[str, Distribu
         else:
             found |= read_space(value, f"{name}.")
     return found
+
+
+def is_study(path: Path) -> bool:
+    """Return whether a file is an SQLite database of Optuna, or none that can be read: Optuna says why."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+            tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.Error:
+        return True
+    return not tables or tables >= {"studies", "trials", "version_info"}
+
+
+def sampler_of(config: StudyConfig, number: int) -> "BaseSampler":
+    """Make the sampler of one trial."""
+    from optuna.samplers import RandomSampler, TPESampler
+
+    seed = config.seed * 1_000_003 + number
+    tpe = TPESampler(seed=seed, n_startup_trials=config.startup_trials)
+    return tpe if config.sampler == "tpe" else RandomSampler(seed=seed)
 
 
 def suggest(trial: "Trial", name: str, distribution: DistributionConfig) -> Any:  # noqa: ANN401

@@ -15,12 +15,22 @@ import pandas as pd
 from filelock import FileLock
 
 from tfclass.config import TrainConfig, from_mapping, to_mapping
+from tfclass.data.neighbours import check_neighbour, starts_with
 from tfclass.data.table import read_table
 from tfclass.errors import ConfigError, MemoryLimitError, MissingExtraError, NonFiniteLossError
 from tfclass.io.files import make_folder, try_lock, whole_file
 from tfclass.models.factory import check_size
 from tfclass.pipelines.run_folder import read_record, save_record
-from tfclass.pipelines.search import DistributionConfig, StudyConfig, SweepConfig, read_space, suggest, with_values
+from tfclass.pipelines.search import (
+    DistributionConfig,
+    StudyConfig,
+    SweepConfig,
+    is_study,
+    read_space,
+    sampler_of,
+    suggest,
+    with_values,
+)
 from tfclass.pipelines.train import train_and_package
 from tfclass.sequences.alphabet import Alphabet
 from tfclass.tracking.tracker import Tracker, tracked
@@ -29,7 +39,6 @@ from tfclass.training.trainer import Hooks, Interrupted
 
 if TYPE_CHECKING:
     from optuna import Study
-    from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial, Trial
 
 TABLE = "trials.tsv"
@@ -85,6 +94,7 @@ def run_sweep(config: SweepConfig, hooks_of: Callable[[str], Hooks] = lambda _: 
             check_size(_train_config(config, {name: value}, Path(config.run_dir), "").model, Alphabet(), 2)
     folder = Path(config.run_dir)
     make_folder(folder)
+    check_neighbour(folder / TABLE, starts_with("trial", "state", "valid_ap", "epochs"), "run_dir")
     digest = read_table(config.corpus, Alphabet()).digest
     previous = _check_same(folder, config, digest)
     study = _open_study(config.study, folder)
@@ -160,6 +170,8 @@ def _open_study(config: StudyConfig, folder: Path) -> "Study":
     # Others may be writing to the file.
     wait = {"connect_args": {"timeout": 60}} if url.startswith("sqlite:") else {}
     with FileLock(folder / "study.lock"):
+        if not config.storage:
+            check_neighbour(folder / "study.db", is_study, "run_dir")
         try:
             storage = optuna.storages.RDBStorage(url, engine_kwargs=wait)
             return optuna.create_study(
@@ -184,26 +196,17 @@ def _claimed(
         for frozen in trials:
             place = folder / f"trial-{frozen.number:03d}"
             if frozen.state == TrialState.RUNNING and (lock := _try_lock(place)):
-                study.sampler = _sampler(config.study, frozen.number)
+                study.sampler = sampler_of(config.study, frozen.number)
                 return _held(lock, Trial(study, frozen._trial_id), place)
         number = len(trials)
         if number >= config.study.n_trials:
             return None
-        study.sampler = _sampler(config.study, number)
+        study.sampler = sampler_of(config.study, number)
         trial = study.ask()
         place = folder / f"trial-{trial.number:03d}"
         lock = _try_lock(place)
         assert lock is not None, "a new trial is nobody's"
         return _held(lock, trial, place)
-
-
-def _sampler(config: StudyConfig, number: int) -> "BaseSampler":
-    """Make the sampler of one trial."""
-    from optuna.samplers import RandomSampler, TPESampler
-
-    seed = config.seed * 1_000_003 + number
-    tpe = TPESampler(seed=seed, n_startup_trials=config.startup_trials)
-    return tpe if config.sampler == "tpe" else RandomSampler(seed=seed)
 
 
 def _try_lock(place: Path) -> FileLock | None:

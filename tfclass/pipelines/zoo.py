@@ -11,6 +11,7 @@ import pandas as pd
 
 from tfclass.bundle.bundle import Bundle, load_bundle
 from tfclass.config import EvaluateConfig, EvaluationConfig, TrainConfig, ZooConfig, to_mapping
+from tfclass.data.neighbours import check_neighbour, starts_with
 from tfclass.data.table import read_table
 from tfclass.errors import ConfigError, ReportError
 from tfclass.evaluation.reading import read_content
@@ -54,6 +55,7 @@ def run_zoo(config: ZooConfig, hooks_of: Callable[[str], Hooks] = lambda _: Hook
     """
     folder = Path(config.run_dir)
     make_folder(folder)
+    check_neighbour(folder / TABLE, starts_with("network", "weights", "epochs"), "run_dir")
     previous = read_record(folder, "zoo").get("mlflow_run_id", "")
     digest = read_table(config.corpus, Alphabet()).digest
     for name in config.models:
