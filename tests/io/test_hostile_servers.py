@@ -18,7 +18,7 @@ from tfclass.data.uniprot import UniProt
 from tfclass.errors import BundleError, FetchError, ReportError, TrackingError
 from tfclass.io.http import MIB, LimitedSession, LimitError
 from tfclass.tracking.delivery import replay
-from tfclass.tracking.registry import locate_model
+from tfclass.tracking.registry import fetch_model
 from tfclass.tracking.reports import report_of_run
 from tfclass.tracking.tracker import tracked
 
@@ -99,7 +99,7 @@ def test_a_model_and_a_report_from_such_an_mlflow_are_refused_in_one_line(kind, 
     with HostileServer(ANSWERS[kind]) as server:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
         with pytest.raises(BundleError, match="found nothing to fetch from http") as model:
-            locate_model("models:/tfclass@champion")
+            fetch_model("models:/tfclass@champion")
         with pytest.raises(ReportError, match="found no report in MLflow at http") as report:
             report_of_run("0" * 32, short, tmp_path)
     assert is_one_plain_line(str(model.value))

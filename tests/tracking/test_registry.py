@@ -6,17 +6,19 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import mlflow
 import pytest
 
+from tfclass import load_model
 from tfclass.bundle.bundle import load_bundle
 from tfclass.config import TrackingConfig
 from tfclass.errors import BundleError, ReportError, TrackingError
 from tfclass.inference.predictor import Predictor
 from tfclass.sequences.fasta import Record
 from tfclass.tracking.connection import check_database
-from tfclass.tracking.registry import locate_model
+from tfclass.tracking.registry import fetch_model
 from tfclass.tracking.reports import report_of_run
 from tfclass.tracking.tracker import tracked
 
@@ -40,14 +42,14 @@ def logged(small_bundle_folder, tmp_path_factory, empty_store):
 def test_an_address_is_the_bundle_that_was_logged(logged, address, small_bundle_folder, monkeypatch):
     uri, run_id = logged
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    predictor = Predictor.load(address.replace("RUN", run_id))
+    predictor = load_model(address.replace("RUN", run_id))
     assert predictor.bundle.digest == load_bundle(small_bundle_folder).digest
     records = [Record("a", "a", "MKVLAG")]
     assert list(predictor.predict(records)) == list(Predictor.load(small_bundle_folder).predict(records))
 
 
 def test_what_was_fetched_is_gone_when_python_ends(logged, tmp_path):
-    code = "from tfclass.tracking.registry import locate_model as l; print(*sorted(l('models:/tfclass/1').iterdir()))"
+    code = "from tfclass.tracking.registry import fetch_model as l; print(*sorted(l('models:/tfclass/1').iterdir()))"
     environment = {**os.environ, "MLFLOW_TRACKING_URI": logged[0], "TMPDIR": str(tmp_path)}
     ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert f"{tmp_path}/.tfclass." in ended.stdout
@@ -58,20 +60,20 @@ def test_what_was_fetched_is_gone_when_python_ends(logged, tmp_path):
 def test_what_is_not_there_is_one_line(logged, monkeypatch, tmp_path):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", logged[0])
     with pytest.raises(BundleError) as caught:
-        locate_model("models:/tfclass@nobody")
+        fetch_model("models:/tfclass@nobody")
     assert str(caught.value).startswith("models:/tfclass@nobody: found nothing to fetch from sqlite:///")
     assert "\n" not in str(caught.value)
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BundleError, match="found no MLflow store at sqlite:///"):
-        locate_model("models:/tfclass@champion")
+        fetch_model("models:/tfclass@champion")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_server_that_is_not_there_is_one_line_without_its_password(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
     with pytest.raises(BundleError) as caught:
-        locate_model("models:/tfclass@champion")
+        fetch_model("models:/tfclass@champion")
     assert str(caught.value).startswith("models:/tfclass@champion: found nothing to fetch from http://me@127.0.0.1:9 (")
     assert "secret" not in str(caught.value)
 
@@ -95,15 +97,15 @@ def test_a_project_that_was_moved_says_where_its_model_is_now(
     monkeypatch.chdir(tmp_path / "the new")
     address = address.replace("RUN", run_id)
     with pytest.raises(BundleError) as caught:
-        locate_model(address)
+        fetch_model(address)
     said = str(caught.value)
     assert said.startswith(f"{address}: found no files at {tmp_path}/old/mlartifacts/")
     assert ", where MLflow recorded them; expected a model there; if the project was moved, use --model '" in said
     named = said.partition("--model '")[2].removesuffix("'")
-    assert load_bundle(locate_model(named)).digest == load_bundle(small_bundle_folder).digest
+    assert load_bundle(Path(named)).digest == load_bundle(small_bundle_folder).digest
     shutil.rmtree("mlartifacts")
     with pytest.raises(BundleError, match="move it back, or name the folder of a bundle with --model"):
-        locate_model(address)
+        fetch_model(address)
 
 
 NOT_A_DATABASE = "a file that is no SQLite database; move it away, or name another store with MLFLOW_TRACKING_URI"
@@ -125,8 +127,8 @@ def test_a_store_that_is_no_database_is_one_line(make, message, tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     make(tmp_path / "mlflow.db")
     reads = (
-        lambda: locate_model("models:/tfclass@champion"),
-        lambda: locate_model(f"runs:/{'0' * 32}/bundle"),
+        lambda: fetch_model("models:/tfclass@champion"),
+        lambda: fetch_model(f"runs:/{'0' * 32}/bundle"),
         lambda: report_of_run("0" * 32, TrackingConfig(), tmp_path / "report"),
     )
     for read in reads:
@@ -145,7 +147,7 @@ def test_a_database_that_breaks_later_is_one_line_without_sql(empty_store, tmp_p
             connection.execute(f"ALTER TABLE {table} RENAME TO {table}_before")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{path}")
     with pytest.raises(BundleError) as model:
-        locate_model("models:/tfclass@champion")
+        fetch_model("models:/tfclass@champion")
     with pytest.raises(ReportError) as report:
         report_of_run("0" * 32, TrackingConfig(), tmp_path)
     assert "(sqlite3.OperationalError) no such " in str(report.value)
@@ -163,3 +165,17 @@ def test_a_database_in_use_and_another_kind_of_store_are_left_to_mlflow(empty_st
     check_database("http://127.0.0.1:9")
     check_database(f"sqlite:///{tmp_path}/none.db")
     assert not (tmp_path / "none.db").exists()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import tfclass; tfclass.load_model('tf-bilstm')",
+        "from tfclass.cli.predict import _predictor; _predictor('tf-bilstm', 'cpu', 1)",
+    ],
+    ids=["Python", "command line"],
+)
+def test_a_model_that_is_not_in_mlflow_is_loaded_without_tracking(code):
+    code += "; import sys; print([name for name in sys.modules if name.startswith(('tfclass.tracking', 'mlflow'))])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout == "[]\n"

@@ -88,11 +88,11 @@ def _conclude(tally: Tally, predictor: "Predictor", *, quiet: bool, strict: bool
 
 
 def _predictor(model: str, device: str, threads: int, **options: Any) -> "tuple[Predictor, Path]":  # noqa: ANN401
+    from tfclass import locate_model
     from tfclass.bundle.bundle import load_bundle
     from tfclass.config import RuntimeConfig
     from tfclass.environment import prepare
     from tfclass.inference.predictor import Predictor
-    from tfclass.tracking.registry import locate_model
 
     chosen = prepare(RuntimeConfig(device=device, threads=threads))  # type: ignore[arg-type]
     folder = locate_model(model)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from tfclass.bundle.answers import Answers, answer, calling_of, choose_channel
-from tfclass.bundle.bundle import DEFAULT, Bundle, load_bundle
+from tfclass.bundle.bundle import DEFAULT, Bundle, find_bundle, load_bundle
 from tfclass.channels.thresholds import Decision, decimals_for, parse_rule
 from tfclass.config import Channel
 from tfclass.errors import MemoryLimitError
@@ -18,7 +18,6 @@ from tfclass.inference.rows import Prediction, columns_of, details
 from tfclass.models.forward import MAX_RESIDUES, Precision
 from tfclass.sequences.cleaning import CleanSequence, clean
 from tfclass.sequences.fasta import Record
-from tfclass.tracking.registry import locate_model
 from tfclass.typing import FloatArray, TokenArray
 
 # Residues and records read before a window is scored. Large enough that sorting by length leaves little padding,
@@ -116,8 +115,8 @@ class Predictor:
         prevalence: float | Literal["auto"] | None = None,
         evidence: Channel | None = None,
     ) -> "Predictor":
-        """Load a model by folder, shipped name or MLflow address; see `locate_model` and `load_bundle` for errors."""
-        bundle = load_bundle(locate_model(str(model)))
+        """Load a model by folder or shipped name; see `find_bundle` and `load_bundle` for errors."""
+        bundle = load_bundle(find_bundle(str(model)))
         return cls(bundle, threshold=threshold, prevalence=prevalence, evidence=evidence)
 
     def predict(self, records: Iterable[Record]) -> Iterator[Prediction]:

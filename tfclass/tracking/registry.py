@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from tfclass.bundle.bundle import DESCRIPTION, find_bundle
+from tfclass.bundle.bundle import DESCRIPTION
 from tfclass.config import TrackingConfig
 from tfclass.errors import BundleError
 from tfclass.io.temporary import temporary_folder
@@ -15,22 +15,19 @@ from tfclass.tracking.connection import ARTIFACTS, as_global, check_database, is
 from tfclass.tracking.delivery import reason_of
 from tfclass.tracking.origin import tracking_uri, without_password
 
-_SCHEMES = ("models:/", "runs:/")
 
-
-def locate_model(name: str) -> Path:
-    """Resolve what a user calls a model: a folder, the name of a shipped one, or an MLflow address.
+def fetch_model(name: str) -> Path:
+    """Fetch a model by its MLflow address, for as long as Python runs.
 
     Parameters
     ----------
     name : str
-        ``models:/NAME@ALIAS``, ``models:/NAME/VERSION`` or ``runs:/RUN_ID/bundle`` is fetched from the store that
-        ``MLFLOW_TRACKING_URI`` names, else from ``mlflow.db`` in the working directory.
+        ``models:/NAME@ALIAS``, ``models:/NAME/VERSION`` or ``runs:/RUN_ID/bundle``.
 
     Returns
     -------
     Path
-        A folder with a bundle; not yet checked.
+        The folder of the bundle; not yet checked.
 
     Raises
     ------
@@ -39,8 +36,6 @@ def locate_model(name: str) -> Path:
     TrackingError
         The store is no database.
     """
-    if not name.startswith(_SCHEMES):
-        return find_bundle(name)
     config = TrackingConfig()
     store = tracking_uri(config)
     shown = without_password(store)
@@ -95,7 +90,7 @@ def _recorded_place(name: str) -> Path | None:
     from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
     from mlflow.store.artifact.runs_artifact_repo import RunsArtifactRepository
 
-    repository = ModelsArtifactRepository if name.startswith(_SCHEMES[0]) else RunsArtifactRepository
+    repository = ModelsArtifactRepository if name.startswith("models:/") else RunsArtifactRepository
     try:
         address = urlsplit(str(repository.get_underlying_uri(name)))
     except Exception:  # noqa: BLE001 - MLflow raises its own and SQLAlchemy's; the caller reports the first error
