@@ -19,7 +19,7 @@ import torch
 
 from tfclass.bundle.bundle import load_bundle, save_bundle
 from tfclass.errors import BundleError, MissingExtraError, OutputError
-from tfclass.inference import bulk, engines
+from tfclass.inference import engines, jobs
 from tfclass.inference.duplicates import SeenIds
 from tfclass.inference.jobs import InProcess, Job, chunks, is_finished, predict_in_parts
 from tfclass.inference.parts import remove_folder
@@ -102,7 +102,7 @@ def test_parts_of_another_job_are_not_taken_for_this_one(records, job, tmp_path,
 
 def test_parts_of_another_version_of_tfclass_are_not_taken_for_this_ones(job, monkeypatch):
     key = job.key
-    monkeypatch.setattr(bulk, "__version__", "0.0.0")
+    monkeypatch.setattr(jobs, "__version__", "0.0.0")
     assert job.key != key
 
 
@@ -145,7 +145,7 @@ def test_a_worker_predicts_as_the_job_says(small_bundle, tmp_path):
     bundle = load_bundle(tmp_path / "b")
     job = Job(str(tmp_path / "b"), bundle.digest, 0.2, threads=2, precision="bf16", cpu_fallback=True, prevalence=0.01)
     try:
-        predictor = bulk._predictor(job)
+        predictor = jobs._predictor(job)
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(1)
@@ -157,8 +157,8 @@ def test_a_part_with_fewer_rows_than_its_chunk_is_not_taken(records, job, tmp_pa
     def lose_one(job, chunk, path):
         score_chunk(job, chunk._replace(records=chunk.records[:-1], repeated=chunk.repeated[:-1]), path)
 
-    score_chunk = bulk.score_chunk
-    monkeypatch.setattr(bulk, "score_chunk", lose_one)
+    score_chunk = jobs.score_chunk
+    monkeypatch.setattr(jobs, "score_chunk", lose_one)
     with pytest.raises(OutputError, match="part-00000.parquet: found another run's part; expected that of this run"):
         in_parts(records, job, tmp_path)
 
@@ -196,8 +196,8 @@ def test_a_part_that_was_exchanged_on_the_way_is_not_taken(records, job, tmp_pat
     def meddle(job, chunk, path):
         score_chunk(job, chunk._replace(digest="another"), path)
 
-    score_chunk = bulk.score_chunk
-    monkeypatch.setattr(bulk, "score_chunk", meddle)
+    score_chunk = jobs.score_chunk
+    monkeypatch.setattr(jobs, "score_chunk", meddle)
     with pytest.raises(OutputError, match="found another run's part; expected that of this run"):
         in_parts(records, job, tmp_path)
 
@@ -312,7 +312,7 @@ def test_a_file_that_has_the_name_of_a_part_is_refused_and_stays(records, job, t
 
 
 def test_many_empty_records_make_chunks_too(job, monkeypatch):
-    monkeypatch.setattr(bulk, "_CHUNK_RECORDS", 20)
+    monkeypatch.setattr(jobs, "_CHUNK_RECORDS", 20)
     made = list(chunks((Record(str(i), "", "") for i in range(100)), 1500))
     assert [len(chunk.records) for chunk in made] == [21, 21, 21, 21, 16]
 
@@ -369,10 +369,10 @@ def test_dask_that_is_not_installed_says_what_to_install(monkeypatch):
 # The command line in the tests' small windows and chunks, run by its own interpreter so that it can be killed.
 COMMAND = """
 import sys
-from tfclass.inference import bulk, predictor
+from tfclass.inference import jobs, predictor
 if __name__ == "__main__":
-    predictor._WINDOW_RECORDS, bulk.CHUNK_RESIDUES = 20, 4000
-    bulk.predict_in_parts.__kwdefaults__["chunk_residues"] = 4000
+    predictor._WINDOW_RECORDS, jobs.CHUNK_RESIDUES = 20, 4000
+    jobs.predict_in_parts.__kwdefaults__["chunk_residues"] = 4000
     from tfclass.cli.app import main
     main()
 """

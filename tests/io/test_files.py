@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tfclass import folders
 from tfclass.errors import OutputError
+from tfclass.io import folders
 from tfclass.io.files import make_folder, try_lock, whole_file
 from tfclass.io.folders import FolderKind, whole_folder
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tfclass import folders
 from tfclass.bundle.bundle import load_bundle, save_bundle
 from tfclass.errors import OutputError
+from tfclass.io import folders
 from tfclass.io.folders import FolderKind, check_replaceable, read_again, whole_folder
 from tfclass.io.temporary import remove_abandoned
 

@@ -4,41 +4,68 @@ import atexit
 import logging
 import os
 import sys
-from typing import Annotated, NoReturn
+from importlib import import_module
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
-from tfclass.cli import corpora, evaluate, model, predict, profiles, replay, sweep, train, ui, zoo
 from tfclass.cli.memory import check_address_space, out_of_memory
 from tfclass.cli.signals import end_if_interrupted
 from tfclass.cli.terminal import accept_all_characters
 from tfclass.errors import TfclassError, escaped
 
+# The verbs and their modules. A module has a function of the verb's name, or an `app` with verbs of its own.
+_VERBS = {
+    "predict": "predict",
+    "train": "train",
+    "evaluate": "evaluate",
+    "zoo": "zoo",
+    "sweep": "sweep",
+    "replay": "replay",
+    "ui": "ui",
+    "data": "corpora",
+    "model": "model",
+    "profiles": "profiles",
+}
+# Everything behind these, --help included, is for Hydra.
+_HYDRA_VERBS = {"train", "evaluate", "zoo", "sweep"}
+_HYDRA = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+_HELP = {"-h", "--help"}
+
+
+class _Verbs(TyperGroup):
+    """Import the module of a verb when the verb is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002 - inherited
+        return list(_VERBS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401, ARG002 - inherited
+        # All of them where the name is unknown, so that a similar one is suggested.
+        for name in [cmd_name] if cmd_name in _VERBS else _VERBS:
+            if name not in self.commands:
+                self.commands[name] = _imported(name)
+        return self.commands.get(cmd_name)
+
+
+def _imported(name: str) -> Any:  # noqa: ANN401 - typer exports no type of a command
+    module, parent = import_module(f"tfclass.cli.{_VERBS[name]}"), typer.Typer()
+    if hasattr(module, "app"):
+        parent.add_typer(module.app, name=name)
+    else:
+        parent.command(name, context_settings=_HYDRA if name in _HYDRA_VERBS else None)(getattr(module, name))
+    return typer.main.get_group(parent).commands[name]
+
+
 app = typer.Typer(
     name="tfclass",
+    cls=_Verbs,
     help="Which proteins are transcription factors? FASTA in, one calibrated probability per protein out.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-# Everything behind these verbs, --help included, is for Hydra.
-_HYDRA = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
-
-_HELP = {"-h", "--help"}
-
-app.command("predict")(predict.predict)
-app.command("train", context_settings=_HYDRA)(train.train)
-app.command("evaluate", context_settings=_HYDRA)(evaluate.evaluate)
-app.command("zoo", context_settings=_HYDRA)(zoo.zoo)
-app.command("sweep", context_settings=_HYDRA)(sweep.sweep)
-app.command("replay")(replay.replay)
-app.command("ui")(ui.ui)
-# The verbs of both modules are on it.
-app.add_typer(corpora.app, name="data")
-app.add_typer(model.app, name="model")
-app.add_typer(profiles.app, name="profiles")
-
 # typer exports only this leaf of its usage errors.
 _UsageError: type = typer.BadParameter.__mro__[1]
 
