@@ -9,9 +9,9 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from tests.corpus.uniprot_server import UniProtServer
 
 from tests.cli.test_train import QUICK, start, wait_for
+from tests.data.uniprot_server import UniProtServer
 
 NAMES = [
     *(
@@ -116,7 +116,7 @@ ZOO = [
     *(word.replace("model.", "models.rnn.") for word in QUICK if "epochs" not in word),
 ]
 SWEEP = [
-    *("sweep", "run_dir=made", "study=demo", "study.n_trials=2", "study.startup_trials=1", "training.epochs=1"),
+    *("sweep", "run_dir=made", "study=demo", "study.n_trials=1", "training.epochs=1"),
     *(word for word in QUICK if "epochs" not in word),
 ]
 FETCH = ["data", "fetch", "-o", "made", "--query", "reviewed:true", "--backoff", 0.001]
@@ -223,7 +223,7 @@ def test_an_interrupted_command_leaves_them(verb, number, tfclass, demo_table, t
         server.hold = 2
         end = ["--url", server.url] if verb == "fetch" else [f"corpus.path={demo_table}"]
         words = [*TAKEN[verb][0], *end]
-        longer = [] if verb == "fetch" else ["training.max_residues=128"]
+        longer = [] if verb == "fetch" else ["training.max_residues=256"]
         started = "made/pages.part/000001.json" if verb == "fetch" else "made/*/run.json"
         process = start([*map(str, words), *longer], tmp_path)
         wait_for(lambda: list(tmp_path.glob(started)), process)
@@ -241,6 +241,7 @@ def test_an_interrupted_command_leaves_them(verb, number, tfclass, demo_table, t
             assert re.search("/bundle: found (something there that has )?no bundle.json", again.err), again.err
             for path in tmp_path.glob("made/*/bundle/mine.txt"):
                 path.unlink()
+                path.parent.rmdir()
                 del before[str(path)]
             again = tfclass(*words, *longer)
     assert again.status == 0, again.err

@@ -135,7 +135,7 @@ def test_a_signal_interrupts_a_search_that_goes_on_in_another_thread(threads, sh
 COMMAND = """
 import atexit, os, sys, time
 import pyhmmer
-from tfclass.cli.main import main
+from tfclass.cli.app import main
 
 class Finalized:
     def __del__(self, write=os.write):
