@@ -210,7 +210,7 @@ $(PRETRAINED)/enriched.tsv: $(TABLE) $(PRETRAINED)/teacher/bundle.json $(call ne
 	    $(if $(FAMILIES),--families $(FAMILY_FILE)) $(if $(UNLABELLED),--unlabelled $(OTHERS_FILE))
 
 $(PRETRAINED)/network/bundle.json: $(PRETRAINED)/enriched.tsv $(PRETRAINED)/start/bundle.json
-	$(BIN)/tfclass train experiment=pretrained $(call override_of,corpus.path,$<) training.start=$(PRETRAINED)/start bundle=$(@D) $(TRAIN_ARGS)
+	$(BIN)/tfclass train experiment=pretrained $(call override_of,corpus.path,$<) training.init_from=$(PRETRAINED)/start bundle=$(@D) $(TRAIN_ARGS)
 
 $(PRETRAINED)/tf-bilstm/bundle.json: $(TABLE) $(PRETRAINED)/network/bundle.json $(PRETRAINED)/profiles.h3m.zst
 	$(BIN)/tfclass model attach $(PRETRAINED)/network $(call quoted,$(FILE)) --profiles $(PRETRAINED)/profiles.h3m.zst -o $(@D)

@@ -142,7 +142,7 @@ def make_network(kind: Kind, distance: int, seed: int) -> Classifier:
     torch.manual_seed(seed)
     gated = kind.name in ("lstm", "peephole_lstm")
     config = ModelConfig(
-        name=kind.name,
+        encoder=kind.name,
         embedding_dim=E,
         stem=StemConfig(name="none"),
         hidden=H,

@@ -46,7 +46,7 @@ def main():
     stems = {"bilstm_residues": ModelConfig(stem=none), "bilstm (convolution, pool 3)": ModelConfig()}
     compare_models("stem", stems, lengths_B, options.repeats)
     names = ("bilstm", "peephole_lstm", "gru", "rnn")
-    cells = {f"{name}, no stem": ModelConfig(name=name, stem=none) for name in names}
+    cells = {f"{name}, no stem": ModelConfig(encoder=name, stem=none) for name in names}
     compare_models("cell", cells, lengths_B, options.repeats)
 
 

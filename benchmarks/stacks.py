@@ -102,7 +102,7 @@ def difference(batch: Batch) -> float:
 def with_torch_dropout(network: Classifier) -> Classifier:
     for layer in network.modules():
         if isinstance(layer, ConvolutionLayer):
-            layer.dropout = nn.Dropout(layer.dropout.share)  # type: ignore[assignment]
+            layer.dropout = nn.Dropout(layer.dropout.p)  # type: ignore[assignment]
     return network
 
 

@@ -109,7 +109,7 @@ def test_the_defaults_of_the_dataclasses_are_those_of_the_files():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"hiden": 3}, "model.hiden: found an unknown key; expected one of name, embedding, embedding_dim, word"),
+        ({"hiden": 3}, "model.hiden: found an unknown key; expected one of encoder, embedding, embedding_dim, kmer"),
         ({"hidden": 0}, "model.hidden: found 0; expected greater than or equal to 1"),
         ({"hidden": "many"}, "model.hidden: found 'many'; expected a valid integer"),
         ({"dropout": 1.0}, "model.dropout: found 1.0; expected less than 1"),
@@ -142,7 +142,7 @@ def test_a_configuration_survives_json_and_cannot_be_changed():
 
 
 def test_a_key_below_a_name_of_ones_own_is_looked_for_where_it_belongs():
-    with pytest.raises(ConfigError, match="models.mine.foo: found an unknown key; expected one of name, embedding, "):
+    with pytest.raises(ConfigError, match="models.mine.foo: found an unknown key; expected one of encoder, embedding"):
         from_mapping(ZooConfig, {"corpus": {"path": "t.tsv"}, "run_dir": "r", "models": {"mine": {"foo": 1}}})
 
 
@@ -163,7 +163,8 @@ def test_what_nothing_could_be_done_with_is_refused_at_once(kind, values, messag
 
 
 @pytest.mark.parametrize(
-    "key", ["corpus.path", "training.start", "tracking.uri", "run_dir", "bundle", "resume", "report", "report of two"]
+    "key",
+    ["corpus.path", "training.init_from", "tracking.uri", "run_dir", "bundle", "resume", "report", "report of two"],
 )
 def test_a_path_with_a_null_character_is_refused_by_name(key):
     kind = {"report": EvaluateConfig, "report of two": CompareConfig}.get(key, TrainConfig)

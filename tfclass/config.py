@@ -91,10 +91,10 @@ class StemConfig:
 class ModelConfig:
     """The network, by names and numbers; the names are resolved in `tfclass.models.factory`."""
 
-    name: str = "bilstm"
+    encoder: str = "bilstm"
     embedding: str = "learned"
     embedding_dim: Positive = 64
-    word: Annotated[int, Field(ge=1, le=4)] = 1
+    kmer: Annotated[int, Field(ge=1, le=4)] = 1
     stem: StemConfig = field(default_factory=StemConfig)
     hidden: Positive = 128
     layers: Annotated[int, Field(ge=1, le=MAX_LAYERS)] = 1
@@ -115,10 +115,10 @@ class ModelConfig:
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class SkipgramConfig:
-    """How the words of ``model.embedding=skipgram`` get their first vectors."""
+    """How the k-mers of ``model.embedding=skipgram`` get their first vectors."""
 
     window: Positive = 5
-    negatives: Rate = 5.0
+    negative_weight: Rate = 5.0
     pairs: Positive = 20_000_000
     learning_rate: Rate = 2e-3
 
@@ -151,7 +151,7 @@ class TrainingConfig:
     patience: Positive = 5
     amp: Literal["never", "gpu", "always"] = "gpu"
     checkpoint_minutes: NonNegative = 10.0
-    start: PathText = ""
+    init_from: PathText = ""
     skipgram: SkipgramConfig = field(default_factory=SkipgramConfig)
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
 

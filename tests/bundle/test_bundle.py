@@ -210,7 +210,7 @@ def test_a_description_is_refused_that_is(content, message, folder):
         ({"threshold": "high"}, "threshold"),
         ({"provenance": None}, "provenance"),
         ({"code": "import os"}, "code"),
-        ({"model": {"name": "bilstm", "_target_": "os.system"}}, "_target_"),
+        ({"model": {"encoder": "bilstm", "_target_": "os.system"}}, "_target_"),
         ({"calibration": {"temperature": 1.0, "log_weight_C": [0.0]}}, "one weight per class"),
         ({"calibration": {"temperature": None, "log_weight_C": [0.0, 0.0]}}, "calibration.temperature"),
     ],
@@ -226,9 +226,9 @@ def test_a_description_with_right_checksums_and_wrong_parts_is_refused(values, m
     [
         {"classes": ["nonTF", "bHLH", "bZIP"], "calibration": {"temperature": 1.0, "log_weight_C": [0.0, 0.0, 0.0]}},
         {"letters": "ACDEFGHIKLMNPQRSTVWYX"},
-        {"model": {"name": "bilstm", "hidden": 7}},
-        {"model": {"name": "no such network"}},
-        {"model": {"name": "bilstm", "stem": {"kernel": 4}}},
+        {"model": {"encoder": "bilstm", "hidden": 7}},
+        {"model": {"encoder": "no such network"}},
+        {"model": {"encoder": "bilstm", "stem": {"kernel": 4}}},
     ],
     ids=["more classes", "fewer letters", "another width", "an unknown network", "an impossible kernel"],
 )

@@ -408,12 +408,12 @@ CASES = {
     ),
     "layers: 1,000": (inside("model", layers=1_000), *misfit("a file of ")),
     "words of four, very wide": (
-        inside("model", embedding_dim=2**31 - 1, word=4),
+        inside("model", embedding_dim=2**31 - 1, kmer=4),
         *misfit("model: found a network of 4.1 PiB"),
     ),
     "words of a thousand": (
-        inside("model", word=1_000),
-        *value("model.word", "Input should be less than or equal to 4)"),
+        inside("model", kmer=1_000),
+        *value("model.kmer", "Input should be less than or equal to 4)"),
     ),
     "kernel: a billion": (
         inside("model", stem={"kernel": 10**9 + 1}),

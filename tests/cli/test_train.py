@@ -82,16 +82,16 @@ def test_an_interrupted_training_resumes_to_the_same_weights(tfclass, corpus, tm
     assert all(torch.equal(left[name], right[name]) for name in left)
 
 
-WORDS = ["model=bilstm_skipgram", "model.word=2", "training.max_residues=1024", "model.hidden=6", "tracking=off"]
+WORDS = ["model=bilstm_skipgram", "model.kmer=2", "training.max_residues=1024", "model.hidden=6", "tracking=off"]
 
 
 def test_minutes_hold_for_the_vectors_of_words_too_and_their_progress_is_shown(tfclass, corpus):
     trained = tfclass("train", corpus, *WORDS, "training.minutes=0.05", "runtime.threads=1", "bundle=model")
     assert trained.status == 0, trained.err
     lines = trained.err.splitlines()
-    assert lines[0].startswith("word vectors ")
-    assert any(line.startswith("word vectors 100%  ") for line in lines)
-    seconds = [float(line.split()[-2]) for line in lines if line.startswith(("word vectors 100%", "epoch"))]
+    assert lines[0].startswith("k-mer vectors ")
+    assert any(line.startswith("k-mer vectors 100%  ") for line in lines)
+    seconds = [float(line.split()[-2]) for line in lines if line.startswith(("k-mer vectors 100%", "epoch"))]
     assert sum(seconds) <= 6
 
 
@@ -226,8 +226,8 @@ def test_a_sweep_trains_every_combination_under_one_parent_in_mlflow(tfclass, co
     [
         (["model=cnn", "model.stem.stacks=[[4]]", "model.head_hidden=0"], "cnn"),
         (["model=bilstm_residues"], "bilstm_residues"),
-        (["model.name=gru"], "gru"),
-        (["model.name=gru", "network=mine"], "mine"),
+        (["model.encoder=gru"], "gru"),
+        (["model.encoder=gru", "network=mine"], "mine"),
     ],
 )
 def test_a_network_is_called_as_its_configuration_file_is(options, network, tfclass, corpus, tmp_path, empty_store):

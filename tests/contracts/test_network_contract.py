@@ -18,28 +18,28 @@ from tfclass.models.stems import NoStem
 from tfclass.sequences.batching import collate
 
 STACKS = StemConfig(name="stacks", stacks=((2, 3), (4,)), channels=5, pool=2)
-NO_LAYERS = {"none": {"layers": 1}}
+NO_LAYERS = {"identity": {"layers": 1}}
 STEMS = {"residues": StemConfig(name="none"), "convolution": SMALL.stem, "stacks": STACKS}
 # Every encoder with the default pooling, every pooling with the default encoder, and every option of recurrence.
 CASES = {
     **{
-        f"{name} on {stem}": {"name": name, "stem": STEMS[stem], **NO_LAYERS.get(name, {})}
+        f"{name} on {stem}": {"encoder": name, "stem": STEMS[stem], **NO_LAYERS.get(name, {})}
         for name in sorted(ENCODERS)
         for stem in STEMS
     },
     **{f"{name} pooling": {"pooling": name} for name in sorted(POOLINGS)},
-    "one direction, last pooling": {"name": "gru", "directions": 1, "pooling": "last"},
+    "one direction, last pooling": {"encoder": "gru", "directions": 1, "pooling": "last"},
     **{f"{name} embedding": {"embedding": name} for name in sorted(EMBEDDINGS)},
-    "words of three": {"word": 3},
+    "3-mers": {"kmer": 3},
     "hidden layer": {"head_hidden": 7},
     "linear attention": {"attention_hidden": 0},
-    "full peepholes": {"name": "peephole_lstm", "peephole": "full"},
+    "full peepholes": {"encoder": "peephole_lstm", "peephole": "full"},
     "forget bias": {"forget_bias": 1.0},
     "residual": {"residual": True, "layers": 3},
     "layer norm": {"layer_norm": True},
     "variational dropout": {"variational_dropout": True},
     "weight dropout": {"weight_dropout": 0.3},
-    "weight dropout of peepholes": {"name": "peephole_lstm", "weight_dropout": 0.3},
+    "weight dropout of peepholes": {"encoder": "peephole_lstm", "weight_dropout": 0.3},
 }
 BASE = {"layers": 2, "dropout": 0.5, "families": ("x", "y", "z", "w"), "domains": True}
 

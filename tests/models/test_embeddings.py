@@ -11,7 +11,7 @@ from tfclass.models.embeddings import (
     _POLARITY,
     _VOLUME,
     FixedEmbedding,
-    WordEmbedding,
+    KmerEmbedding,
     blosum62,
     one_hot,
     physicochemical,
@@ -21,7 +21,7 @@ from tfclass.sequences.alphabet import AMINO_ACIDS
 
 def test_words_equal_a_loop_and_short_sequences_have_words_too(alphabet):
     torch.manual_seed(0)
-    embedding = WordEmbedding(alphabet, dim=4, k=3)
+    embedding = KmerEmbedding(alphabet, dim=4, k=3)
     tokens_BL = torch.tensor([[5, 9, 1, 26, 3], [7, 2, 0, 0, 0]])
     x_BLE = embedding(tokens_BL)
     padded = np.pad(tokens_BL.numpy(), ((0, 0), (0, 2)))

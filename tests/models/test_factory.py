@@ -20,25 +20,28 @@ from tfclass.sequences.alphabet import Alphabet
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"name": "lstn"}, "model.name: found 'lstn'; expected one of bilstm, gru, lstm, none, peephole_lstm, rnn"),
+        (
+            {"encoder": "lstn"},
+            "model.encoder: found 'lstn'; expected one of bilstm, gru, identity, lstm, peephole_lstm, rnn",
+        ),
         ({"pooling": "sum"}, "model.pooling: found 'sum'; expected one of attention, last, max, mean"),
         ({"stem": StemConfig(kernel=4)}, "model.stem.kernel: found 4; expected an odd width"),
         (
-            {"name": "lstm", "directions": 2},
-            "model.directions: found 2 with model.name=lstm; expected 1; choose another model.name, or leave "
+            {"encoder": "lstm", "directions": 2},
+            "model.directions: found 2 with model.encoder=lstm; expected 1; choose another model.encoder, or leave "
             "model.directions out",
         ),
         (
-            {"name": "gru", "forget_bias": 1.0},
-            "model.forget_bias: found 1.0 with model.name=gru; expected null: it has no forget gate",
+            {"encoder": "gru", "forget_bias": 1.0},
+            "model.forget_bias: found 1.0 with model.encoder=gru; expected null: it has no forget gate",
         ),
         (
-            {"name": "none", "layer_norm": True},
-            "model.layer_norm: found true with model.name=none; expected false: it has no recurrent layer",
+            {"encoder": "identity", "layer_norm": True},
+            "model.layer_norm: found true with model.encoder=identity; expected false: it has no recurrent layer",
         ),
         (
-            {"name": "lstm", "peephole": "full"},
-            "model.peephole: found full with model.name=lstm; expected diagonal: only peephole_lstm has peepholes",
+            {"encoder": "lstm", "peephole": "full"},
+            "model.peephole: found full with model.encoder=lstm; expected diagonal: only peephole_lstm has peepholes",
         ),
         (
             {"residual": True},
@@ -49,9 +52,9 @@ from tfclass.sequences.alphabet import Alphabet
             "model.embedding: found 'blosum'; expected one of blosum62, learned, one_hot, physicochemical, skipgram",
         ),
         (
-            {"embedding": "one_hot", "word": 3},
-            "model.word: found 3 with model.embedding=one_hot; expected 1: only embeddings learned and skipgram know "
-            "words",
+            {"embedding": "one_hot", "kmer": 3},
+            "model.kmer: found 3 with model.embedding=one_hot; expected 1: only embeddings learned and skipgram have "
+            "k-mers",
         ),
         (
             {"pooling": "mean", "attention_hidden": 0},
@@ -114,15 +117,15 @@ def forget_bias(layer):
 @pytest.mark.parametrize(
     ("change", "is_built"),
     [
-        ({"name": "bilstm"}, lambda net: n_modules(net, nn.LSTM) == 2 and net.encoder.out_features == 12),
-        ({"name": "lstm"}, lambda net: n_modules(net, nn.LSTM) == 1 and net.encoder.out_features == 6),
-        ({"name": "gru"}, lambda net: n_modules(net, nn.GRU) == 2 and n_modules(net, nn.RNN) == 0),
-        ({"name": "rnn"}, lambda net: n_modules(net, nn.RNN) == 2 and n_modules(net, nn.GRU) == 0),
-        ({"name": "rnn", "directions": 1}, lambda net: n_modules(net, nn.RNN) == 1),
-        ({"name": "none"}, lambda net: n_modules(net, nn.RNNBase) == 0 and net.encoder.out_features == 12),
-        ({"name": "peephole_lstm"}, lambda net: [m.weight_c.shape for m in modules(net, LSTM)] == [(3, 6)] * 2),
+        ({"encoder": "bilstm"}, lambda net: n_modules(net, nn.LSTM) == 2 and net.encoder.out_features == 12),
+        ({"encoder": "lstm"}, lambda net: n_modules(net, nn.LSTM) == 1 and net.encoder.out_features == 6),
+        ({"encoder": "gru"}, lambda net: n_modules(net, nn.GRU) == 2 and n_modules(net, nn.RNN) == 0),
+        ({"encoder": "rnn"}, lambda net: n_modules(net, nn.RNN) == 2 and n_modules(net, nn.GRU) == 0),
+        ({"encoder": "rnn", "directions": 1}, lambda net: n_modules(net, nn.RNN) == 1),
+        ({"encoder": "identity"}, lambda net: n_modules(net, nn.RNNBase) == 0 and net.encoder.out_features == 12),
+        ({"encoder": "peephole_lstm"}, lambda net: [m.weight_c.shape for m in modules(net, LSTM)] == [(3, 6)] * 2),
         (
-            {"name": "peephole_lstm", "peephole": "full"},
+            {"encoder": "peephole_lstm", "peephole": "full"},
             lambda net: [m.weight_c.shape for m in modules(net, LSTM)] == [(3, 6, 6)] * 2,
         ),
         ({"hidden": 9}, lambda net: [m.hidden_size for m in modules(net, nn.LSTM)] == [9, 9]),
@@ -134,10 +137,10 @@ def forget_bias(layer):
         ),
         (
             {"layers": 2, "dropout": 0.4, "variational_dropout": True},
-            lambda net: of_type(net.encoder.between, VariationalDropout)[0].share == 0.4,
+            lambda net: of_type(net.encoder.between, VariationalDropout)[0].p == 0.4,
         ),
         ({"layers": 2, "layer_norm": True}, lambda net: [m.normalized_shape for m in net.encoder.after] == [(12,)] * 2),
-        ({"weight_dropout": 0.3}, lambda net: [m.share for m in modules(net, WeightDropout)] == [0.3, 0.3]),
+        ({"weight_dropout": 0.3}, lambda net: [m.p for m in modules(net, WeightDropout)] == [0.3, 0.3]),
         ({"weight_dropout": 0.0}, lambda net: not modules(net, WeightDropout)),
         (
             {"forget_bias": 1.5},
@@ -154,7 +157,7 @@ def forget_bias(layer):
             {"stem": StemConfig(channels=5, kernel=9, pool=4)},
             lambda net: (net.stem.convolution.weight.shape, net.stem.pool) == ((5, 8, 9), 4),
         ),
-        ({"embedding_dim": 3, "word": 2}, lambda net: net.embedding.weight.shape == (27**2, 3)),
+        ({"embedding_dim": 3, "kmer": 2}, lambda net: net.embedding.weight.shape == (27**2, 3)),
         ({"embedding": "one_hot"}, lambda net: embeds_by(net, one_hot)),
         ({"embedding": "blosum62"}, lambda net: embeds_by(net, blosum62)),
         (
@@ -168,7 +171,7 @@ def test_every_option_reaches_the_part_that_it_is_of(change, is_built, alphabet)
     assert is_built(build(replace(SMALL, **change), alphabet, 2))
 
 
-STACKS = {"name": "none", "stem": StemConfig(name="stacks", stacks=((3,),), channels=6, pool=2)}
+STACKS = {"encoder": "identity", "stem": StemConfig(name="stacks", stacks=((3,),), channels=6, pool=2)}
 
 
 @pytest.mark.parametrize(
@@ -177,9 +180,20 @@ STACKS = {"name": "none", "stem": StemConfig(name="stacks", stacks=((3,),), chan
         ({"dropout": 0.5}, True),
         ({"dropout": 0.0}, False),
         ({"dropout": 0.0, "layers": 2, "weight_dropout": 0.5}, True),
-        ({"name": "none", "stem": StemConfig(name="stacks", stacks=((3,),), channels=6, pool=2), "dropout": 0.5}, True),
         (
-            {"name": "none", "stem": StemConfig(name="stacks", stacks=((3,),), channels=6, pool=2), "dropout": 0.0},
+            {
+                "encoder": "identity",
+                "stem": StemConfig(name="stacks", stacks=((3,),), channels=6, pool=2),
+                "dropout": 0.5,
+            },
+            True,
+        ),
+        (
+            {
+                "encoder": "identity",
+                "stem": StemConfig(name="stacks", stacks=((3,),), channels=6, pool=2),
+                "dropout": 0.0,
+            },
             False,
         ),
     ],

@@ -17,17 +17,17 @@ LENGTHS = torch.tensor([9, 1, 6])
 def encoder(**options):
     torch.manual_seed(0)
     config = replace(SMALL, **{"layers": 2, "dropout": 0.5, **options})
-    return ENCODERS[config.name](4, config).double()
+    return ENCODERS[config.encoder](4, config).double()
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        {"name": "bilstm"},
-        {"name": "lstm"},
-        {"name": "peephole_lstm"},
-        {"name": "peephole_lstm", "peephole": "full"},
-        {"name": "bilstm", "weight_dropout": 0.5},
+        {"encoder": "bilstm"},
+        {"encoder": "lstm"},
+        {"encoder": "peephole_lstm"},
+        {"encoder": "peephole_lstm", "peephole": "full"},
+        {"encoder": "bilstm", "weight_dropout": 0.5},
     ],
     ids=lambda options: " ".join(map(str, options.values())),
 )
@@ -46,7 +46,7 @@ def test_the_states_of_the_trace_are_those_of_the_encoder(options):
 
 def test_gates_are_shares_and_obey_the_equation_of_the_cell():
     x_BLE = torch.randn(3, 9, 4, dtype=torch.float64)
-    ahead, behind = gate_traces(encoder(name="bilstm"), x_BLE, LENGTHS)[0]
+    ahead, behind = gate_traces(encoder(encoder="bilstm"), x_BLE, LENGTHS)[0]
     for gates in (ahead, behind):
         for gate in (gates.i, gates.f, gates.o):
             assert ((gate > 0) & (gate < 1)).all()
@@ -60,7 +60,7 @@ def test_gates_are_shares_and_obey_the_equation_of_the_cell():
 @pytest.mark.parametrize("name", ["gru", "rnn"])
 def test_an_encoder_without_these_gates_says_so(name):
     with pytest.raises(ConfigError, match=f"found layers of {name.upper()}; expected an LSTM"):
-        gate_traces(encoder(name=name), torch.randn(3, 9, 4, dtype=torch.float64), LENGTHS)
+        gate_traces(encoder(encoder=name), torch.randn(3, 9, 4, dtype=torch.float64), LENGTHS)
 
 
 def test_a_network_without_an_encoder_says_so():

@@ -14,14 +14,14 @@ from tfclass.sequences.alphabet import Alphabet
 
 ALPHABET = Alphabet()
 CONFIGS = {
-    **{f"encoder {name}": ModelConfig(name=name) for name in ENCODERS},
+    **{f"encoder {name}": ModelConfig(encoder=name) for name in ENCODERS},
     **{f"embedding {name}": ModelConfig(embedding=name) for name in EMBEDDINGS},
     **{f"pooling {name}": ModelConfig(pooling=name) for name in POOLINGS},
     **{f"stem {name}": ModelConfig(stem=StemConfig(name=name)) for name in ("none", "convolution", "stacks")},
     **{f"{layers} layers": ModelConfig(layers=layers, layer_norm=True) for layers in (2, 3, 4, 7)},
-    "words": ModelConfig(word=3),
+    "3-mers": ModelConfig(kmer=3),
     "heads": ModelConfig(families=("a", "b", "c"), domains=True, head_hidden=5),
-    "peepholes": ModelConfig(name="peephole_lstm", peephole="full", layers=5, forget_bias=1.0, residual=True),
+    "peepholes": ModelConfig(encoder="peephole_lstm", peephole="full", layers=5, forget_bias=1.0, residual=True),
     "dropouts": ModelConfig(layers=4, weight_dropout=0.2, variational_dropout=True, forget_bias=1.0),
 }
 
@@ -43,7 +43,7 @@ def test_it_is_what_the_network_takes(config, n_classes):
         ({"hidden": 10_000_000}, "3.6 PiB"),
         ({"embedding_dim": 2_000_000_000}, "10.4 TiB"),
         ({"layers": 1_000}, "1.5 GiB"),
-        ({"embedding_dim": 400, "word": 4}, "814.2 MiB"),
+        ({"embedding_dim": 400, "kmer": 4}, "814.2 MiB"),
         ({"embedding_dim": 2**31 - 1, "stem": StemConfig(channels=2**31 - 1)}, "1024 PiB or more"),
     ],
 )

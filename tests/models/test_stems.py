@@ -69,4 +69,4 @@ def test_words_of_several_residues_have_no_tables(alphabet):
     from tests.conftest import SMALL
     from tfclass.models.factory import build
 
-    assert build(replace(SMALL, word=2), alphabet, 2).lookup() is None
+    assert build(replace(SMALL, kmer=2), alphabet, 2).lookup() is None

@@ -244,7 +244,7 @@ def test_a_training_that_started_elsewhere_says_so_and_resumes_without(demo_tabl
     start = folder / "start"
     shutil.copytree(small_bundle_folder, start)
     config = train_config(
-        demo_table, folder, training=replace(QUICK, start=str(start)), model=replace(SMALL, domains=True)
+        demo_table, folder, training=replace(QUICK, init_from=str(start)), model=replace(SMALL, domains=True)
     )
     whole = train_and_package(replace(config, run_dir=str(folder / "whole")))
     steps = []
@@ -257,7 +257,7 @@ def test_a_training_that_started_elsewhere_says_so_and_resumes_without(demo_tabl
     left, right = load_bundle(whole.bundle), load_bundle(resumed.bundle)
     n_weights = len(left.model.state_dict())
     expected = {"sha256": load_bundle(small_bundle_folder).digest, "copied": n_weights - 2, "fresh": 2}
-    assert left.provenance["start"] == right.provenance["start"] == expected
+    assert left.provenance["init_from"] == right.provenance["init_from"] == expected
     for name, weight in left.model.state_dict().items():
         assert torch.equal(weight, right.model.state_dict()[name]), name
     with pytest.raises(CheckpointError, match="found a checkpoint of another training"):

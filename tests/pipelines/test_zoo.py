@@ -31,7 +31,7 @@ from tfclass.sequences.alphabet import Alphabet
 from tfclass.training.trainer import Hooks, Interrupted
 
 OFF = TrackingConfig(enabled=False)
-MODELS = {"bilstm": SMALL, "words": replace(SMALL, name="gru", embedding="skipgram", word=2)}
+MODELS = {"bilstm": SMALL, "kmers": replace(SMALL, encoder="gru", embedding="skipgram", kmer=2)}
 
 
 def config(table, folder, **changes):
@@ -89,7 +89,7 @@ def test_what_was_interrupted_goes_on_and_what_is_finished_stays(demo_table, fol
 
     def hooks_of(name):
         on_step = lambda *step: steps.append(name)  # noqa: E731
-        return Hooks(on_step=on_step, should_stop=lambda: steps.count("words") == 3)
+        return Hooks(on_step=on_step, should_stop=lambda: steps.count("kmers") == 3)
 
     with pytest.raises(Interrupted):
         run_zoo(config(demo_table, folder), hooks_of)
@@ -157,27 +157,27 @@ def test_a_test_split_of_one_class_leaves_its_scores_open(demo_table, folder):
     print_zoo(pd.DataFrame([row]), "demo", "test")
 
 
-def test_words_are_learned_ahead_of_the_training_where_the_model_says_so(demo_table, folder):
+def test_kmers_are_learned_ahead_of_the_training_where_the_model_says_so(demo_table, folder):
     # Next to no learning rate: the training itself leaves them as they are.
     still = TrainingConfig(epochs=1, max_residues=2048, learning_rate=1e-12, skipgram=SkipgramConfig(pairs=5000))
     weights = {}
     for embedding in ("skipgram", "learned"):
-        models = {"words": replace(MODELS["words"], embedding=embedding)}
+        models = {"kmers": replace(MODELS["kmers"], embedding=embedding)}
         run_zoo(config(demo_table, folder, models=models, training=still, run_dir=str(folder / embedding)))
-        weights[embedding] = load_bundle(folder / embedding / "words" / "bundle").model.embedding.weight
+        weights[embedding] = load_bundle(folder / embedding / "kmers" / "bundle").model.embedding.weight
     assert weights["skipgram"].shape == weights["learned"].shape
     assert not torch.allclose(weights["skipgram"], weights["learned"], atol=0.05)
 
 
-def test_words_are_learned_from_the_training_split_alone(demo_table, folder):
+def test_kmers_are_learned_from_the_training_split_alone(demo_table, folder):
     frame = pd.read_csv(demo_table, sep="\t")
     test = frame["split"] == "test"
     frame.loc[test, "sequence"] = frame.loc[test, "sequence"].str[::-1]
     frame.to_csv(folder / "other.tsv", sep="\t", index=False)
     weights = []
     for name, path in (("a", demo_table), ("b", folder / "other.tsv")):
-        run_zoo(config(path, folder, models={"words": MODELS["words"]}, run_dir=str(folder / name)))
-        weights.append((folder / name / "words" / "bundle" / "model.safetensors").read_bytes())
+        run_zoo(config(path, folder, models={"kmers": MODELS["kmers"]}, run_dir=str(folder / name)))
+        weights.append((folder / name / "kmers" / "bundle" / "model.safetensors").read_bytes())
     assert weights[0] == weights[1]
 
 

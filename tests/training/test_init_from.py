@@ -10,7 +10,7 @@ from tfclass.bundle.bundle import load_bundle, save_bundle
 from tfclass.errors import BundleError, ConfigError
 from tfclass.models.factory import build
 from tfclass.sequences.alphabet import Alphabet
-from tfclass.training.init_from import start_from
+from tfclass.training.init_from import load_matching_weights
 
 
 def fresh(config, alphabet, n_classes=2):
@@ -22,7 +22,7 @@ def test_weights_of_the_same_name_and_shape_are_copied_and_the_rest_stays(small_
     config = replace(SMALL, families=("a", "b"), domains=True, attention_hidden=0)
     model = fresh(config, alphabet, n_classes=3)
     with caplog.at_level("INFO", "tfclass"):
-        start = start_from(str(small_bundle_folder), model, alphabet)
+        start = load_matching_weights(str(small_bundle_folder), model, alphabet)
     bundle = load_bundle(small_bundle_folder)
     given, before = bundle.model.state_dict(), fresh(config, alphabet, n_classes=3).state_dict()
     other = {"head.weight", "head.bias", "pooling.score.weight"}
@@ -37,14 +37,14 @@ def test_weights_of_the_same_name_and_shape_are_copied_and_the_rest_stays(small_
 
 def test_a_start_from_the_same_network_is_that_network(small_bundle_folder, alphabet):
     model = fresh(SMALL, alphabet)
-    assert start_from(str(small_bundle_folder), model, alphabet).fresh == ()
+    assert load_matching_weights(str(small_bundle_folder), model, alphabet).fresh == ()
     given = load_bundle(small_bundle_folder).model.state_dict()
     assert all(torch.equal(weight, given[name]) for name, weight in model.state_dict().items())
 
 
 def test_a_start_that_does_not_exist_is_refused(alphabet):
     with pytest.raises(BundleError, match="nowhere: found no such model; expected a folder with a bundle"):
-        start_from("nowhere", fresh(SMALL, alphabet), alphabet)
+        load_matching_weights("nowhere", fresh(SMALL, alphabet), alphabet)
 
 
 def test_a_start_that_shares_nothing_is_refused(small_bundle, tmp_path, alphabet):
@@ -54,9 +54,9 @@ def test_a_start_that_shares_nothing_is_refused(small_bundle, tmp_path, alphabet
     save_bundle(replace(small_bundle, model=fresh(config, alphabet), config=config), folder, card="")
     model = fresh(replace(config, embedding_dim=9, hidden=7, stem=replace(SMALL.stem, channels=3)), alphabet, 3)
     with pytest.raises(ConfigError) as raised:
-        start_from(str(folder), model, alphabet)
+        load_matching_weights(str(folder), model, alphabet)
     assert str(raised.value) == (
-        f"training.start: found a model that shares no weight with this one ({folder}); "
+        f"training.init_from: found a model that shares no weight with this one ({folder}); "
         "expected one with parts of the same names and shapes"
     )
 
@@ -65,8 +65,8 @@ def test_a_start_that_reads_another_alphabet_is_refused(small_bundle, tmp_path, 
     other = Alphabet("ACDEFGHIKLMNPQRSTVWYXBJOUZ")
     save_bundle(replace(small_bundle, alphabet=other), tmp_path / "b", card="")
     with pytest.raises(ConfigError) as raised:
-        start_from(str(tmp_path / "b"), fresh(SMALL, alphabet), alphabet)
+        load_matching_weights(str(tmp_path / "b"), fresh(SMALL, alphabet), alphabet)
     assert str(raised.value) == (
-        f"training.start: found a model of the alphabet {other.letters} ({tmp_path / 'b'}); "
+        f"training.init_from: found a model of the alphabet {other.letters} ({tmp_path / 'b'}); "
         f"expected one of {alphabet.letters}"
     )

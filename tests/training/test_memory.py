@@ -16,10 +16,10 @@ CPU = torch.device("cpu")
 def test_values_that_training_keeps_are_counted_by_hand():
     plain = ModelConfig(embedding_dim=10, stem=StemConfig(channels=20, pool=4), hidden=8, layers=3)
     assert values_per_residue(plain) == 10 + 20 + 3 * 16 // 4
-    assert values_per_residue(replace(plain, name="lstm")) == 10 + 20 + 3 * 8 // 4
+    assert values_per_residue(replace(plain, encoder="lstm")) == 10 + 20 + 3 * 8 // 4
     stacks = StemConfig(name="stacks", channels=5, stacks=((3, 3), (2,)), pool=2)
-    assert values_per_residue(ModelConfig(name="none", embedding_dim=10, stem=stacks)) == 10 + 3 * 5 + 2 * 5
-    bare = ModelConfig(name="gru", directions=1, embedding_dim=10, stem=StemConfig(name="none"), hidden=8)
+    assert values_per_residue(ModelConfig(encoder="identity", embedding_dim=10, stem=stacks)) == 10 + 3 * 5 + 2 * 5
+    bare = ModelConfig(encoder="gru", directions=1, embedding_dim=10, stem=StemConfig(name="none"), hidden=8)
     assert values_per_residue(bare) == 10 + 10 + 8
 
 

@@ -6,8 +6,8 @@ import torch
 from scipy.special import expit
 
 from tfclass.config import SkipgramConfig, TrainingConfig
-from tfclass.models.embeddings import WordEmbedding
-from tfclass.training.skipgram import WordStream, pretrain_words, skipgram_loss, skipgram_vectors
+from tfclass.models.embeddings import KmerEmbedding
+from tfclass.training.skipgram import KmerStream, pretrain_kmers, skipgram_loss, skipgram_vectors
 from tfclass.training.trainer import Hooks, Interrupted
 
 
@@ -15,7 +15,7 @@ from tfclass.training.trainer import Hooks, Interrupted
 def embedding(alphabet):
     def make(k, dim=8):
         torch.manual_seed(0)
-        return WordEmbedding(alphabet, dim, k)
+        return KmerEmbedding(alphabet, dim, k)
 
     return make
 
@@ -36,7 +36,7 @@ def allowed_pairs(proteins, k, window):
 def test_pairs_are_all_those_of_a_loop_and_no_others(k, embedding):
     rng = np.random.default_rng(3)
     proteins = [rng.integers(1, 27, length).astype(np.uint8) for length in (9, 1, 2, 14, 3)]
-    stream = WordStream(embedding(k), proteins, window=2)
+    stream = KmerStream(embedding(k), proteins, window=2)
     words, near = stream.pairs(rng, 20_000)
 
     def letters(word):
@@ -51,7 +51,7 @@ def test_loss_equals_the_equation_in_numpy():
     words, near, drawn = (rng.normal(size=(n, 5)) for n in (6, 6, 4))
     good = np.log(expit((words * near).sum(axis=1)))
     bad = np.log(expit(-words @ drawn.T)).mean(axis=1)
-    ours = skipgram_loss(*(torch.from_numpy(part) for part in (words, near, drawn)), negatives=3.0)
+    ours = skipgram_loss(*(torch.from_numpy(part) for part in (words, near, drawn)), negative_weight=3.0)
     assert float(ours) == pytest.approx(-(good + 3 * bad).mean(), rel=1e-12)
 
 
@@ -61,7 +61,7 @@ def test_words_that_stand_in_the_same_places_get_like_vectors(embedding):
     topics = ([1, 2, 3, 4], [5, 6, 7, 8])
     proteins = [rng.choice(topics[i % 2], 60).astype(np.uint8) for i in range(60)]
     config = SkipgramConfig(window=3, pairs=200_000, learning_rate=0.02)
-    vectors = skipgram_vectors(WordStream(embedding(1), proteins, 3), 27, 8, config, seed=0)
+    vectors = skipgram_vectors(KmerStream(embedding(1), proteins, 3), 27, 8, config, seed=0)
     unit = torch.nn.functional.normalize(vectors[1:9] - vectors[1:9].mean(dim=0), dim=1)
     similarity = (unit @ unit.T).numpy()
     same = np.kron(np.eye(2), np.ones((4, 4))).astype(bool)
@@ -72,7 +72,7 @@ def test_only_words_that_were_seen_change(embedding):
     target = embedding(2)
     before = target.weight.detach().clone()
     protein = np.array([1, 2, 3, 1, 2, 2, 1, 3, 3, 2, 1] * 3, dtype=np.uint8)
-    pretrain_words(target, [protein], TrainingConfig(skipgram=SkipgramConfig(pairs=20_000)), seed=0)
+    pretrain_kmers(target, [protein], TrainingConfig(skipgram=SkipgramConfig(pairs=20_000)), seed=0)
     seen = sorted({int(a) * 27 + int(b) for a, b in zip(protein[:-1], protein[1:], strict=True)})
     unseen = sorted(set(range(27**2)) - set(seen))
     assert torch.equal(target.weight[unseen], before[unseen])
@@ -87,7 +87,7 @@ def test_vectors_are_as_wide_however_long_they_learned(embedding):
     proteins = [rng.choice(20, 300, p=np.arange(1, 21) / 210).astype(np.uint8) + 1 for _ in range(20)]
     target = embedding(1)
     for pairs in (50_000, 2_000_000):
-        pretrain_words(
+        pretrain_kmers(
             target, proteins, TrainingConfig(skipgram=SkipgramConfig(pairs=pairs, learning_rate=0.05)), seed=0
         )
         assert float(target.weight[1:21].detach().std()) == pytest.approx(0.2, abs=0.01)
@@ -96,7 +96,7 @@ def test_vectors_are_as_wide_however_long_they_learned(embedding):
 def test_proteins_shorter_than_a_word_teach_nothing_and_harm_nothing(embedding):
     target = embedding(3)
     before = target.weight.detach().clone()
-    pretrain_words(
+    pretrain_kmers(
         target,
         [np.array([4], dtype=np.uint8), np.array([4, 5], dtype=np.uint8)],
         TrainingConfig(skipgram=SkipgramConfig()),
@@ -109,7 +109,7 @@ def test_same_seed_gives_the_same_vectors(embedding):
     proteins = [np.random.default_rng(0).integers(1, 21, 80).astype(np.uint8)]
     left, right = embedding(2), embedding(2)
     for target in (left, right):
-        pretrain_words(target, proteins, TrainingConfig(skipgram=SkipgramConfig(pairs=10_000)), seed=4)
+        pretrain_kmers(target, proteins, TrainingConfig(skipgram=SkipgramConfig(pairs=10_000)), seed=4)
     assert torch.equal(left.weight, right.weight)
 
 
@@ -119,7 +119,7 @@ def test_a_quarter_of_the_minutes_is_the_most_that_it_takes(embedding):
     hooks = Hooks(on_pretraining=lambda share, seconds: shares.append((share, seconds)))
     # Two seconds in all, and pairs for many minutes.
     config = TrainingConfig(minutes=2 / 60, skipgram=SkipgramConfig(pairs=500_000_000))
-    seconds = pretrain_words(embedding(2), proteins, config, 0, hooks)
+    seconds = pretrain_kmers(embedding(2), proteins, config, 0, hooks)
     assert 0.5 <= seconds < 1.5
     assert [share for share, _ in shares] == sorted(share for share, _ in shares)
     assert shares[-1][0] == 1.0
@@ -130,7 +130,7 @@ def test_without_a_limit_every_pair_is_learned_from_and_the_share_is_told(embedd
     proteins = [np.random.default_rng(0).integers(1, 21, 300).astype(np.uint8)]
     shares = []
     hooks = Hooks(on_pretraining=lambda share, _: shares.append(share))
-    pretrain_words(embedding(2), proteins, TrainingConfig(skipgram=SkipgramConfig(pairs=4 * 8192)), 0, hooks)
+    pretrain_kmers(embedding(2), proteins, TrainingConfig(skipgram=SkipgramConfig(pairs=4 * 8192)), 0, hooks)
     assert shares == [0.25, 0.5, 0.75, 1.0]
 
 
@@ -139,5 +139,5 @@ def test_it_stops_on_request_and_leaves_the_embedding_alone(embedding):
     before = target.weight.detach().clone()
     proteins = [np.random.default_rng(0).integers(1, 21, 300).astype(np.uint8)]
     with pytest.raises(Interrupted):
-        pretrain_words(target, proteins, TrainingConfig(), 0, Hooks(should_stop=lambda: True))
+        pretrain_kmers(target, proteins, TrainingConfig(), 0, Hooks(should_stop=lambda: True))
     assert torch.equal(target.weight, before)

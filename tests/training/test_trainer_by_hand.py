@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from tests.training.test_trainer import HEADS, QUICK, parts, trainer
 from tfclass.models.factory import build
 from tfclass.sequences.batching import collate, shuffled_batches
-from tfclass.training import loop
+from tfclass.training import trainer as loop
 from tfclass.training.augmentation import drop_residues, substitute_residues
 from tfclass.training.losses import Targets
 from tfclass.training.trainer import Hooks

@@ -104,7 +104,7 @@ class Bundle:
     @property
     def network(self) -> str:
         """Return the name of the architecture, as in ``conf/model``; the encoder's where none was recorded."""
-        return str(self.provenance.get("network") or self.config.name)
+        return str(self.provenance.get("network") or self.config.encoder)
 
     @property
     def trained_on_generated(self) -> bool:

@@ -83,7 +83,7 @@ def _values(config: DictConfig, name: str, kind: type, arguments: Sequence[str])
 def _network(overrides: Sequence[str]) -> dict[str, str]:
     """Return the name of the network where the command line chose an encoder: the file of ``conf/model`` is not it."""
     given = {key: value for key, _, value in (override.lstrip("+").partition("=") for override in overrides)}
-    return {"network": given["model.name"]} if "model.name" in given and "network" not in given else {}
+    return {"network": given["model.encoder"]} if "model.encoder" in given and "network" not in given else {}
 
 
 def _refuse_curation(arguments: Sequence[str]) -> None:

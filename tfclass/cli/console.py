@@ -41,11 +41,11 @@ def training_display(epochs: int) -> Iterator[Hooks]:
 
         def on_pretraining(done: float, seconds: float) -> None:
             nonlocal tenths
-            bar.update(task, completed=done, description="word vectors")
+            bar.update(task, completed=done, description="k-mer vectors")
             # Where there is no bar, a line for every tenth.
             if int(10 * done) > tenths and (done >= 1 or not has_terminal()):
                 tenths = int(10 * done)
-                console.print(f"word vectors {done:4.0%}  {seconds:.0f} s", soft_wrap=True)
+                console.print(f"k-mer vectors {done:4.0%}  {seconds:.0f} s", soft_wrap=True)
 
         def on_step(epoch: int, done: float, loss: float) -> None:
             bar.update(task, completed=done, description=f"epoch {epoch + 1}/{epochs}", loss=f"loss {loss:.4f}")

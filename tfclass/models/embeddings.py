@@ -31,7 +31,7 @@ _AROMATIC = [float(letter in "FHWY") for letter in AMINO_ACIDS]
 _MEANINGS = {"B": "DN", "J": "IL", "O": "K", "U": "C", "X": AMINO_ACIDS, "Z": "EQ"}
 
 
-class WordEmbedding(nn.Embedding):
+class KmerEmbedding(nn.Embedding):
     """A learned vector for every overlapping word of `k` residues; with k = 1, for every residue.
 
     The word at a position begins there; at the end of a sequence it is cut short, so a sequence shorter than a word

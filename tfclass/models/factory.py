@@ -10,7 +10,7 @@ from torch import nn
 from tfclass.config import ModelConfig
 from tfclass.errors import ConfigError
 from tfclass.limits import MAX_WEIGHTS_BYTES, in_words
-from tfclass.models.embeddings import FixedEmbedding, WordEmbedding, blosum62, one_hot, physicochemical
+from tfclass.models.embeddings import FixedEmbedding, KmerEmbedding, blosum62, one_hot, physicochemical
 from tfclass.models.encoders import NoEncoder, Recurrent
 from tfclass.models.lstm import LSTM
 from tfclass.models.network import Classifier
@@ -35,8 +35,8 @@ def _recurrent(layer: _Layer, directions: int | None = None) -> Callable[[int, M
 
     def build_encoder(in_features: int, config: ModelConfig) -> Recurrent:
         if directions and config.directions not in (None, directions):
-            action = "choose another model.name, or leave model.directions out"
-            found = f"{config.directions} with model.name={config.name}"
+            action = "choose another model.encoder, or leave model.directions out"
+            found = f"{config.directions} with model.encoder={config.encoder}"
             raise ConfigError("model.directions", found, str(directions), action, key="model.directions")
         for option in ("residual", "variational_dropout"):
             if getattr(config, option) and config.layers < 2:
@@ -59,7 +59,7 @@ def _recurrent(layer: _Layer, directions: int | None = None) -> Callable[[int, M
 def _regularised(layer: nn.Module, config: ModelConfig) -> nn.Module:
     if config.forget_bias is not None:
         if not isinstance(layer, nn.LSTM | LSTM):
-            found = f"{config.forget_bias} with model.name={config.name}"
+            found = f"{config.forget_bias} with model.encoder={config.encoder}"
             raise ConfigError("model.forget_bias", found, "null: it has no forget gate", key="model.forget_bias")
         set_forget_bias(layer, config.forget_bias)
     return WeightDropout(layer, config.weight_dropout) if config.weight_dropout else layer
@@ -70,7 +70,7 @@ def _no_encoder(in_features: int, config: ModelConfig) -> NoEncoder:
     for option in _RECURRENT:
         given, left_out = getattr(config, option), getattr(usual, option)
         if given != left_out:
-            key, found = f"model.{option}", f"{json.dumps(given)} with model.name={config.name}"
+            key, found = f"model.{option}", f"{json.dumps(given)} with model.encoder={config.encoder}"
             raise ConfigError(key, found, f"{json.dumps(left_out)}: it has no recurrent layer", key=key)
     return NoEncoder(in_features)
 
@@ -79,8 +79,8 @@ def _peephole(in_features: int, config: ModelConfig) -> Recurrent:
     return _recurrent(lambda width, hidden: LSTM(width, hidden, config.peephole))(in_features, config)
 
 
-def _words(config: ModelConfig, alphabet: Alphabet) -> WordEmbedding:
-    return WordEmbedding(alphabet, config.embedding_dim, config.word)
+def _kmers(config: ModelConfig, alphabet: Alphabet) -> KmerEmbedding:
+    return KmerEmbedding(alphabet, config.embedding_dim, config.kmer)
 
 
 def _fixed(
@@ -95,16 +95,16 @@ def _fixed(
     return build_embedding
 
 
-EMBEDDINGS: dict[str, Callable[[ModelConfig, Alphabet], WordEmbedding | FixedEmbedding]] = {
-    "learned": _words,
+EMBEDDINGS: dict[str, Callable[[ModelConfig, Alphabet], KmerEmbedding | FixedEmbedding]] = {
+    "learned": _kmers,
     # The same network; its first vectors are not drawn at random (`tfclass.training.skipgram`).
-    "skipgram": _words,
+    "skipgram": _kmers,
     "one_hot": _fixed(one_hot),
     "blosum62": _fixed(blosum62),
     "physicochemical": _fixed(physicochemical),
 }
 ENCODERS: dict[str, Callable[[int, ModelConfig], NoEncoder | Recurrent]] = {
-    "none": _no_encoder,
+    "identity": _no_encoder,
     "bilstm": _recurrent(_torch_lstm, directions=2),
     "lstm": _recurrent(_torch_lstm, directions=1),
     "peephole_lstm": _peephole,
@@ -158,13 +158,13 @@ def check_size(config: ModelConfig, alphabet: Alphabet, n_classes: int) -> int:
 
 
 def _make(config: ModelConfig, alphabet: Alphabet, n_classes: int) -> Classifier:
-    make_encoder = _known(ENCODERS, config.name, "model.name")
-    if config.word > 1 and EMBEDDINGS.get(config.embedding, _words) is not _words:
-        found = f"{config.word} with model.embedding={config.embedding}"
-        expected = "1: only embeddings learned and skipgram know words"
-        raise ConfigError("model.word", found, expected, key="model.word")
-    if config.peephole != ModelConfig().peephole and config.name != "peephole_lstm":
-        key, found = "model.peephole", f"{config.peephole} with model.name={config.name}"
+    make_encoder = _known(ENCODERS, config.encoder, "model.encoder")
+    if config.kmer > 1 and EMBEDDINGS.get(config.embedding, _kmers) is not _kmers:
+        found = f"{config.kmer} with model.embedding={config.embedding}"
+        expected = "1: only embeddings learned and skipgram have k-mers"
+        raise ConfigError("model.kmer", found, expected, key="model.kmer")
+    if config.peephole != ModelConfig().peephole and config.encoder != "peephole_lstm":
+        key, found = "model.peephole", f"{config.peephole} with model.encoder={config.encoder}"
         raise ConfigError(key, found, f"{ModelConfig().peephole}: only peephole_lstm has peepholes", key=key)
     embedding = _known(EMBEDDINGS, config.embedding, "model.embedding")(config, alphabet)
     stem = _stem(config)

@@ -88,4 +88,4 @@ def _as_cell(layer: nn.Module) -> LSTM:
 
 def _no_gates(layer: nn.Module) -> ConfigError:
     expected = "an LSTM: only it has input, forget and output gates"
-    return ConfigError("model.name", f"layers of {type(layer).__name__}", expected, key="model.name")
+    return ConfigError("model.encoder", f"layers of {type(layer).__name__}", expected, key="model.encoder")

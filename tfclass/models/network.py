@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from tfclass.models.embeddings import FixedEmbedding, WordEmbedding
+from tfclass.models.embeddings import FixedEmbedding, KmerEmbedding
 from tfclass.models.encoders import NoEncoder, Recurrent, length_mask
 from tfclass.models.stacks import StackStem
 from tfclass.models.stems import ConvolutionStem, LookupStem, NoStem
@@ -59,7 +59,7 @@ class Classifier(nn.Module):
 
     def __init__(
         self,
-        embedding: WordEmbedding | FixedEmbedding,
+        embedding: KmerEmbedding | FixedEmbedding,
         stem: NoStem | ConvolutionStem | StackStem,
         encoder: NoEncoder | Recurrent,
         pooling: nn.Module,

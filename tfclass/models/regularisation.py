@@ -26,21 +26,21 @@ class Dropout(nn.Module):
 
     Parameters
     ----------
-    share : float
+    p : float
         Of the numbers that are dropped; below 1.
     """
 
-    def __init__(self, share: float) -> None:
+    def __init__(self, p: float) -> None:
         super().__init__()
-        self.share = share
-        self.dropped = min(round(share * 65536), 65535)
+        self.p = p
+        self.dropped = min(round(p * 65536), 65535)
 
     def forward(self, x: Tensor) -> Tensor:
         """Drop numbers of x, of any shape, in training mode only; the rest is scaled up, so that the mean stays."""
         if not self.training or not self.dropped:
             return x
         if x.device.type != "cpu":
-            return F.dropout(x, self.share)
+            return F.dropout(x, self.p)
         generator = np.random.Generator(np.random.SFC64(int(torch.randint(2**63 - 1, ()))))
         words = generator.integers(2**64, size=-(-x.numel() // 4), dtype=np.uint64)
         kept = torch.from_numpy(words.view(np.int16))[: x.numel()].view(x.shape).ge_(self.dropped - 32768)
@@ -52,17 +52,17 @@ class VariationalDropout(nn.Module):
 
     Parameters
     ----------
-    share : float
+    p : float
         Of the features that are dropped.
     """
 
-    def __init__(self, share: float) -> None:
+    def __init__(self, p: float) -> None:
         super().__init__()
-        self.share = share
+        self.p = p
 
     def forward(self, x_BLF: Tensor) -> Tensor:
         """Drop features of x_BLF, in training mode only; the rest is scaled up as in ``nn.Dropout``."""
-        mask_B1F = F.dropout(torch.ones_like(x_BLF[:, :1]), self.share, self.training)
+        mask_B1F = F.dropout(torch.ones_like(x_BLF[:, :1]), self.p, self.training)
         return x_BLF * mask_B1F
 
 
@@ -73,19 +73,19 @@ class WeightDropout(nn.Module):
     ----------
     layer : Module
         A recurrent layer of one direction.
-    share : float
+    p : float
         Of the recurrent weights that are dropped.
     """
 
-    def __init__(self, layer: nn.Module, share: float) -> None:
+    def __init__(self, layer: nn.Module, p: float) -> None:
         super().__init__()
         self.layer = layer
-        self.share = share
+        self.p = p
         self.name = "weight_h_GH" if isinstance(layer, LSTM) else "weight_hh_l0"
 
     def forward(self, x_BLE: Tensor) -> tuple[Tensor, object]:
         """Run the layer, in training mode with dropped weights."""
-        weight = F.dropout(getattr(self.layer, self.name), self.share, self.training)
+        weight = F.dropout(getattr(self.layer, self.name), self.p, self.training)
         return torch.func.functional_call(self.layer, {self.name: weight}, (x_BLE,))
 
 

@@ -43,7 +43,7 @@ def training_provenance(
     return {
         "tfclass_version": __version__,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "network": config.network or config.model.name,
+        "network": config.network or config.model.encoder,
         "corpus": corpus,
         "n_train": len(trainer.training.labels),
         "n_valid": len(trainer.validation.labels),

@@ -12,7 +12,7 @@ from tfclass.errors import CheckpointError
 from tfclass.io.files import make_folder, try_lock, whole_file
 from tfclass.overrides import override
 from tfclass.training.checkpoint import NAME as CHECKPOINT
-from tfclass.training.init_from import Start
+from tfclass.training.init_from import WarmStart
 
 _log = logging.getLogger(__name__)
 RUN_FILE = "run.json"
@@ -79,7 +79,7 @@ def read_record(folder: Path, kind: str = "training") -> dict[str, Any]:
     """
     try:
         content = json.loads(_read(folder / RUN_FILE).decode())
-        kinds = {"config": dict, "mlflow_run_id": str, "start": dict}
+        kinds = {"config": dict, "mlflow_run_id": str, "init_from": dict}
         if (
             any(not isinstance(content.get(key, kind()), kind) for key, kind in kinds.items())
             or "config" not in content
@@ -146,7 +146,7 @@ def _read(path: Path) -> bytes:
     return content
 
 
-def write_record(config: TrainConfig, run_id: str, start: Start | None) -> dict[str, Any]:
+def write_record(config: TrainConfig, run_id: str, start: WarmStart | None) -> dict[str, Any]:
     """Write down what is trained, with what start, and its MLflow run; give that."""
     # Resuming may happen from another folder.
     saved = to_mapping(config)
@@ -155,7 +155,7 @@ def write_record(config: TrainConfig, run_id: str, start: Start | None) -> dict[
     saved |= {"corpus": saved["corpus"] | {"path": str(Path(config.corpus.path).resolve())}}
     content = (read_record(folder) if config.resume else {}) | {"mlflow_run_id": run_id, "config": saved}
     if start:
-        content["start"] = {"sha256": start.digest, "copied": len(start.copied), "fresh": len(start.fresh)}
+        content["init_from"] = {"sha256": start.digest, "copied": len(start.copied), "fresh": len(start.fresh)}
     save_record(folder, content)
     return content
 

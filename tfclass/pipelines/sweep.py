@@ -99,7 +99,7 @@ def run_sweep(config: SweepConfig, hooks_of: Callable[[str], Hooks] = lambda _: 
     previous = _check_same(folder, config, digest)
     study = _open_study(config.study, folder)
     title = f"sweep {config.corpus.name} {config.study.name}"
-    tags = {"job": "sweep", "corpus": config.corpus.name, "network": config.network or config.model.name}
+    tags = {"job": "sweep", "corpus": config.corpus.name, "network": config.network or config.model.encoder}
     tags["split"] = config.split.policy
     with tracked(config.tracking, title, tags, resume=previous, journal=folder) as tracker:
         _write_record(folder, config, digest, tracker)
@@ -117,7 +117,7 @@ def run_sweep(config: SweepConfig, hooks_of: Callable[[str], Hooks] = lambda _: 
 def _train_config(config: SweepConfig, values: dict[str, Any], folder: Path, title: str) -> TrainConfig:
     base = {key: value for key, value in to_mapping(config).items() if key != "study"}
     base |= {"name": f"{config.corpus.name}-{config.study.name}", "run_dir": str(folder)}
-    base["network"] = values.get("model.name", config.network)
+    base["network"] = values.get("model.encoder", config.network)
     try:
         changed = from_mapping(TrainConfig, with_values(base, values))
     except ConfigError as error:

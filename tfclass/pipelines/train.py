@@ -21,7 +21,7 @@ from tfclass.evaluation.calibration_fit import check_calibration, choose_calibra
 from tfclass.evaluation.metrics import Scored, all_metrics
 from tfclass.evaluation.threshold_fit import max_mcc_threshold, operating_points
 from tfclass.io.folders import check_replaceable
-from tfclass.models.embeddings import WordEmbedding
+from tfclass.models.embeddings import KmerEmbedding
 from tfclass.models.factory import build
 from tfclass.models.forward import logits_of
 from tfclass.models.network import Classifier
@@ -40,10 +40,10 @@ from tfclass.sequences.alphabet import Alphabet
 from tfclass.tracking.experiment import group_of
 from tfclass.tracking.tracker import Tracker, tracked
 from tfclass.training.checkpoint import Progress
-from tfclass.training.init_from import Start, start_from
+from tfclass.training.init_from import WarmStart, load_matching_weights
 from tfclass.training.losses import check_annotations
 from tfclass.training.memory import check_batches, memory_limit_named
-from tfclass.training.skipgram import pretrain_words
+from tfclass.training.skipgram import pretrain_kmers
 from tfclass.training.trainer import Hooks, Trainer, class_weights
 
 
@@ -103,7 +103,8 @@ def _train_and_package(config: TrainConfig, hooks: Hooks, parent: str) -> Traine
     check_batches(config.model, config.training.max_residues, residues, device)
     model = build(config.model, alphabet, len(proteins.classes)).to(device)
     resume = has_checkpoint(config)
-    start = None if resume or not config.training.start else start_from(config.training.start, model, alphabet)
+    name = config.training.init_from
+    start = load_matching_weights(name, model, alphabet) if name and not resume else None
     # What can be refused is refused now, not after hours of training.
     check_calibration(config.training.calibration, len(proteins.classes))
     check_replaceable(bundle_folder(config), BUNDLE_FOLDER)
@@ -120,7 +121,7 @@ def _train_and_package(config: TrainConfig, hooks: Hooks, parent: str) -> Traine
         # An interrupted run that the store no longer has is a new one there.
         if not config.resume or tracker.run_id not in ("", previous):
             record = write_record(config, tracker.run_id, start)
-            _record_start(config, tracker, parts, model, device, record.get("start", {}))
+            _record_start(config, tracker, parts, model, device, record.get("init_from", {}))
         seconds = 0.0 if resume else _pretrain(model, config, parts["train"], start, hooks)
         trainer = Trainer(
             model,
@@ -142,18 +143,18 @@ def _train_and_package(config: TrainConfig, hooks: Hooks, parent: str) -> Traine
 
 
 def _pretrain(
-    model: Classifier, config: TrainConfig, part: LabelledProteins, start: Start | None, hooks: Hooks
+    model: Classifier, config: TrainConfig, part: LabelledProteins, start: WarmStart | None, hooks: Hooks
 ) -> float:
-    """Learn the first vectors of words, where none came with `start`; return the seconds that it took."""
+    """Learn the first vectors of k-mers, unless `start` brought some; return the seconds that it took."""
     embedding = model.embedding
     is_copied = start is not None and "embedding.weight" in start.copied
-    if config.model.embedding != "skipgram" or is_copied or not isinstance(embedding, WordEmbedding):
+    if config.model.embedding != "skipgram" or is_copied or not isinstance(embedding, KmerEmbedding):
         return 0.0
-    return pretrain_words(embedding, part.tokens, config.training, config.runtime.seed, hooks)
+    return pretrain_kmers(embedding, part.tokens, config.training, config.runtime.seed, hooks)
 
 
 def _tags(config: TrainConfig, proteins: LabelledProteins, device: torch.device) -> dict[str, str]:
-    names = {"job": "train", "corpus": config.corpus.name, "network": config.network or config.model.name}
+    names = {"job": "train", "corpus": config.corpus.name, "network": config.network or config.model.encoder}
     names["model"] = _name(config)
     return names | {"split": split_policy(proteins, config.split), "device": device.type}
 
@@ -163,7 +164,7 @@ def _run_name(config: TrainConfig) -> str:
 
 
 def _name(config: TrainConfig) -> str:
-    return config.name or f"{config.corpus.name}-{config.network or config.model.name}"
+    return config.name or f"{config.corpus.name}-{config.network or config.model.encoder}"
 
 
 def _fingerprint(config: TrainConfig, proteins: LabelledProteins) -> str:
@@ -202,7 +203,7 @@ def _record_start(
             part.frame, source=config.corpus.path, name=data_name, context=contexts[name], digest=part.digest
         )
         tracker.parameters({f"n_{name}": len(part.labels), f"residues_{name}": int(part.lengths.sum())})
-    tracker.parameters({f"start_{key}": value for key, value in start.items()})
+    tracker.parameters({f"init_from_{key}": value for key, value in start.items()})
     tracker.parameters({"n_weights": sum(p.numel() for p in model.parameters())})
 
 
@@ -243,8 +244,8 @@ def _package(
     scores |= {name: best[f"valid_{name}"] for name in heads if f"valid_{name}" in best}
     provenance = training_provenance(config, trainer, progress, proteins, scores)
     provenance |= {"calibration": choice.as_json(), "mlflow_run_id": tracker.run_id}
-    if start := read_record(trainer.folder).get("start"):
-        provenance["start"] = start
+    if start := read_record(trainer.folder).get("init_from"):
+        provenance["init_from"] = start
     bundle = Bundle(
         _name(config),
         trainer.model,

@@ -10,11 +10,11 @@ from tfclass.errors import ConfigError
 from tfclass.models.network import Classifier
 from tfclass.sequences.alphabet import Alphabet
 
-_KEY = "training.start"
+_KEY = "training.init_from"
 _logger = logging.getLogger(__name__)
 
 
-class Start(NamedTuple):
+class WarmStart(NamedTuple):
     """What a network began with.
 
     Attributes
@@ -30,7 +30,7 @@ class Start(NamedTuple):
     fresh: tuple[str, ...]
 
 
-def start_from(name: str, model: Classifier, alphabet: Alphabet) -> Start:
+def load_matching_weights(name: str, model: Classifier, alphabet: Alphabet) -> WarmStart:
     """Copy into `model` every weight of a bundle whose name and shape agree.
 
     Parameters
@@ -61,6 +61,6 @@ def start_from(name: str, model: Classifier, alphabet: Alphabet) -> Start:
         raise ConfigError(_KEY, found, "one with parts of the same names and shapes", key=_KEY, value=name)
     with torch.no_grad():
         model.load_state_dict(fitting, strict=False)
-    start = Start(bundle.digest, tuple(fitting), tuple(key for key in own if key not in fitting))
+    start = WarmStart(bundle.digest, tuple(fitting), tuple(key for key in own if key not in fitting))
     _logger.info("%s: %d weights copied, %d start fresh", name, len(start.copied), len(start.fresh))
     return start

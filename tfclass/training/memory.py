@@ -65,7 +65,7 @@ def values_per_residue(config: ModelConfig) -> int:
         width, pool = stem.channels * (len(stem.stacks) if stem.name == "stacks" else 1), stem.pool
     if stem.name == "stacks":
         inside = stem.channels * sum(map(len, stem.stacks))
-    directions = {"none": 0, "lstm": 1, "bilstm": 2}.get(config.name, config.directions or 2)
+    directions = {"identity": 0, "lstm": 1, "bilstm": 2}.get(config.encoder, config.directions or 2)
     return config.embedding_dim + inside + width + config.layers * directions * config.hidden // pool
 
 

@@ -1,4 +1,4 @@
-r"""Skip-gram: vectors for words of residues, learned from which words stand near each other.
+r"""Skip-gram: vectors for k-mers, learned from which words stand near each other.
 
 The vectors of [1]_ by negative sampling, on words of k residues as in [2]_: a protein is read in each of its k frames,
 so the words around a word do not overlap it and cannot give it away. A word :math:`w` and a word :math:`c` near it
@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tfclass.config import SkipgramConfig, TrainingConfig
-from tfclass.models.embeddings import WordEmbedding
+from tfclass.models.embeddings import KmerEmbedding
 from tfclass.sequences.alphabet import PAD
 from tfclass.training.trainer import Hooks, Interrupted
 from tfclass.typing import IntArray, TokenArray
@@ -41,8 +41,8 @@ _DRAWN = 128
 _SHARE = 0.25
 
 
-def pretrain_words(
-    embedding: WordEmbedding,
+def pretrain_kmers(
+    embedding: KmerEmbedding,
     tokens: Sequence[TokenArray],
     config: TrainingConfig,
     seed: int,
@@ -52,7 +52,7 @@ def pretrain_words(
 
     Parameters
     ----------
-    embedding : WordEmbedding
+    embedding : KmerEmbedding
         Changed in place: every word seen in `tokens` gets its vector, shifted and scaled together to mean 0 and a
         standard deviation of 0.2; the others keep what they have.
     tokens : sequence of ndarray of uint8, each of shape (L,)
@@ -73,7 +73,7 @@ def pretrain_words(
         `hooks.should_stop` said so; the embedding is as it was.
     """
     started = time.monotonic()
-    stream = WordStream(embedding, tokens, config.skipgram.window)
+    stream = KmerStream(embedding, tokens, config.skipgram.window)
     if not len(stream.places):
         return 0.0
     hooks, limit = hooks or Hooks(), 60 * _SHARE * config.minutes if config.minutes else math.inf
@@ -96,12 +96,12 @@ def pretrain_words(
     return time.monotonic() - started
 
 
-class WordStream:
+class KmerStream:
     """All words of a set of proteins in one row, and the words near each.
 
     Parameters
     ----------
-    embedding : WordEmbedding
+    embedding : KmerEmbedding
         Says what a word is and which number it has.
     tokens : sequence of ndarray of uint8, each of shape (L,)
     window : int
@@ -117,7 +117,7 @@ class WordStream:
         Where a whole word begins.
     """
 
-    def __init__(self, embedding: WordEmbedding, tokens: Sequence[TokenArray], window: int) -> None:
+    def __init__(self, embedding: KmerEmbedding, tokens: Sequence[TokenArray], window: int) -> None:
         self.k, self.window = embedding.k, window
         gap = np.full(self.k - 1, PAD, dtype=np.uint8)
         row = np.concatenate([part for sequence in tokens for part in (sequence, gap)])
@@ -146,7 +146,7 @@ class WordStream:
 
 
 def skipgram_vectors(
-    stream: WordStream,
+    stream: KmerStream,
     n_words: int,
     dim: int,
     config: SkipgramConfig,
@@ -171,7 +171,7 @@ def skipgram_vectors(
     for batch in range(1, batches + 1):
         words, contexts = (torch.from_numpy(drawn) for drawn in stream.pairs(rng, _BATCH))
         negatives = torch.multinomial(share, _DRAWN, replacement=True, generator=generator)
-        loss = skipgram_loss(vectors(words), near(contexts), near(negatives), config.negatives)
+        loss = skipgram_loss(vectors(words), near(contexts), near(negatives), config.negative_weight)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -180,8 +180,8 @@ def skipgram_vectors(
     return vectors.weight.detach()
 
 
-def skipgram_loss(words_BE: Tensor, near_BE: Tensor, drawn_NE: Tensor, negatives: float) -> Tensor:
-    """Mean over pairs of the loss of this module's equation, with K = `negatives`."""
+def skipgram_loss(words_BE: Tensor, near_BE: Tensor, drawn_NE: Tensor, negative_weight: float) -> Tensor:
+    """Mean over pairs of the loss of this module's equation, with K = `negative_weight`."""
     good_B = F.logsigmoid((words_BE * near_BE).sum(dim=1))
     bad_B = F.logsigmoid(-words_BE @ drawn_NE.T).mean(dim=1)
-    return -(good_B + negatives * bad_B).mean()
+    return -(good_B + negative_weight * bad_B).mean()
