@@ -15,10 +15,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from tfclass.bundle.answers import calling_of, channels_of
+from tfclass.bundle.answers import channels_of, decision_rule_of
 from tfclass.bundle.bundle import DEFAULT, find_bundle, load_bundle
-from tfclass.channels.calibration import at_prevalence
-from tfclass.channels.thresholds import Calling, decimals_for
+from tfclass.channels.thresholds import DecisionRule
 from tfclass.inference.predictor import Predictor
 from tfclass.sequences.fasta import Record
 
@@ -50,7 +49,7 @@ def main() -> None:
         sys.exit(0)
     bundle = load_bundle(find_bundle(arguments.model))
     channel = arguments.channel or channels_of(bundle)[-1]
-    calling = calling_of(bundle, channel)
+    own = decision_rule_of(bundle, channel)
     for name, file in PROTEOMES.items():
         table = pd.read_csv(Path(folder) / file, sep="\t", keep_default_na=False)
         positive_N = (table["label"] == "TF").to_numpy()
@@ -64,27 +63,26 @@ def main() -> None:
         head = ("--threshold", "--prevalence", "at", "threshold", "predicted", "false", "FDR", "recall")
         print("{:12} {:12} {:>7} {:>9} {:>9} {:>6}  {:6} {}".format(*head))
         for rule, prevalence in RULES:
-            print(line(calling, probability_N, positive_N, rule, prevalence))
+            print(line(own, probability_N, positive_N, rule, prevalence))
 
 
 def line(
-    calling: Calling,
+    own: DecisionRule,
     probability_N: np.ndarray,
     positive_N: np.ndarray,
     rule: str | None,
     prevalence: float | Literal["auto", "true"] | None,
 ) -> str:
-    known = calling.prevalence or 0.5
+    known = own.prevalence or 0.5
     share = float(positive_N.mean()) if prevalence == "true" else prevalence
     if share is None and rule in (None, "recall=0.9"):
         share = known
-    decision = calling.decide(probability_N, rule, share)
-    moved_N = at_prevalence(probability_N, known, decision.prevalence or known)
-    predicted_N = moved_N.round(decimals_for(decision.threshold)) >= decision.threshold
+    chosen = own.choose(rule, share, probability_N)
+    predicted_N = chosen.predict(chosen.shown(np.stack([1 - probability_N, probability_N], axis=1))) == 1
     false, found = int((predicted_N & ~positive_N).sum()), float(predicted_N[positive_N].mean())
     shown = f"{rule or '':12} {'' if prevalence is None else share if prevalence == 'auto' else f'{share:.4f}':12}"
     return (
-        f"{shown} {decision.prevalence or known:7.4f} {decision.threshold:9.6f} {int(predicted_N.sum()):9} {false:6}  "
+        f"{shown} {chosen.prevalence or known:7.4f} {chosen.threshold:9.6f} {int(predicted_N.sum()):9} {false:6}  "
         f"{false / max(1, int(predicted_N.sum())):.3f}  {found:.3f}"
     )
 

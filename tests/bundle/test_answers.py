@@ -17,7 +17,7 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import matthews_corrcoef
 
-from tfclass.bundle.answers import answer, asked_by, calling_of, channels_of, choose_channel
+from tfclass.bundle.answers import answer, asked_by, channels_of, choose_channel, decision_rule_of
 from tfclass.channels.stacking import Combiner, Fits, Found, features, n_terms
 from tfclass.errors import ConfigError, MissingExtraError
 from tfclass.evaluation.stacking_fit import fit_combiner, profile_terms
@@ -330,12 +330,12 @@ class TestCombiner:
         positive_N = (frame["label"] == "TF").to_numpy()
         tokens = [alphabet.encode(s) for s in frame["sequence"]]
         for channel in ("profile", "combined"):
-            calling = calling_of(witnesses, channel)
+            rule = decision_rule_of(witnesses, channel)
             probability_N = answer(witnesses, tokens, channel).probability_NC[:, 1]
-            assert matthews_corrcoef(positive_N, probability_N >= calling.threshold) > 0.5
-            assert calling.prevalence == positive_N.mean()
+            assert matthews_corrcoef(positive_N, probability_N >= rule.threshold) > 0.5
+            assert rule.prevalence == positive_N.mean()
             # Its own points were counted on these proteins.
-            for point in calling.operating_points:
+            for point in rule.operating_points:
                 called_N = probability_N >= point.threshold
                 assert called_N[positive_N].mean() == pytest.approx(point.recall)
                 assert 1 - positive_N[called_N].mean() == pytest.approx(point.fdr)
@@ -362,13 +362,14 @@ class TestChoice:
 
     def test_each_channel_calls_by_its_own_numbers(self, witnesses):
         calibration = witnesses.calibration
-        assert calling_of(witnesses, "network") == (0.5, (), calibration.prevalence)
+        assert decision_rule_of(witnesses, "network") == (0.5, (), calibration.prevalence, None)
         for channel in ("profile", "combined"):
             combiner = witnesses.combiners[channel]
-            assert calling_of(witnesses, channel) == (
+            assert decision_rule_of(witnesses, channel) == (
                 combiner.threshold,
                 combiner.operating_points,
                 combiner.prevalence,
+                None,
             )
 
 

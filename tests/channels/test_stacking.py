@@ -14,7 +14,7 @@ from tests.inference.test_domains import by_letters
 from tfclass.bundle.answers import answer
 from tfclass.bundle.bundle import load_bundle
 from tfclass.channels.calibration import at_prevalence
-from tfclass.channels.thresholds import Calling
+from tfclass.channels.thresholds import DecisionRule
 from tfclass.config import TrackingConfig
 from tfclass.errors import ConfigError
 from tfclass.inference.jobs import InProcess, Job, chunks, is_finished, predict_in_parts
@@ -186,10 +186,10 @@ class TestThreshold:
     @pytest.mark.parametrize("rule", ["max-mcc", "recall=0.5", 0.25])
     def test_a_rule_chooses_among_the_points_of_the_channel(self, witnesses, rule):
         for reading, combiner in witnesses.combiners.items():
-            expected = Calling(combiner.threshold, combiner.operating_points).choose(rule)
+            expected = DecisionRule(combiner.threshold, combiner.operating_points).choose(rule).threshold
             assert Predictor(witnesses, evidence=reading, threshold=rule).threshold == expected
         if isinstance(rule, str) and "=" in rule:
-            with pytest.raises(ConfigError, match="for a model without operating points"):
+            with pytest.raises(ConfigError, match="the model has no operating points"):
                 Predictor(witnesses, evidence="network", threshold=rule)
 
     def test_another_share_of_positives_moves_the_channel_from_its_own(self, witnesses, records):
@@ -197,7 +197,7 @@ class TestThreshold:
             before = list(Predictor(witnesses, evidence=reading).predict(records))
             moved = Predictor(witnesses, evidence=reading, prevalence=0.02)
             after = list(moved.predict(records))
-            own = Calling(combiner.threshold, combiner.operating_points, combiner.prevalence)
+            own = DecisionRule(combiner.threshold, combiner.operating_points, combiner.prevalence)
             assert moved.threshold == own.at_prevalence(0.02).threshold
             for old, new in zip(before, after, strict=True):
                 # The witnesses are named as they were, whatever is made of them.

@@ -14,7 +14,7 @@ from scipy.stats import binom
 from sklearn.metrics import average_precision_score, cohen_kappa_score, f1_score, matthews_corrcoef
 
 from tests.evaluation.test_report import FIVE, NOT_SEARCHED, proteins, scored
-from tfclass.bundle.answers import calling_of
+from tfclass.bundle.answers import decision_rule_of
 from tfclass.config import CorpusConfig, EvaluateConfig, EvaluationConfig
 from tfclass.errors import ReportError
 from tfclass.evaluation.compare import cohen_kappa, compare, comparison_table, mcnemar
@@ -57,8 +57,8 @@ def write(alphabet, small_bundle):
         bundle = replace(small_bundle, name=folder.name, classes=classes, threshold=0.5 if len(classes) == 2 else None)
         test = proteins(labels, classes, alphabet)
         answer = scored(labels, len(classes), seed, skill) if scores is None else scores
-        calling, rivals = calling_of(bundle, "network"), Rivals(None, NOT_SEARCHED, {})
-        report = Report.make(config, bundle, "network", calling, test, test, answer, rivals, {})
+        rule, rivals = decision_rule_of(bundle, "network"), Rivals(None, NOT_SEARCHED, {})
+        report = Report.make(config, bundle, "network", rule, test, test, answer, rivals, {})
         write_report(report, folder)
         return folder
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.evaluation.test_report import FIVE, NOT_SEARCHED, baseline, found, proteins, scored
-from tfclass.bundle.answers import calling_of
+from tfclass.bundle.answers import decision_rule_of
 from tfclass.config import CorpusConfig, EvaluateConfig, EvaluationConfig
 from tfclass.evaluation.baselines import LeftOut
 from tfclass.evaluation.figures import svg
@@ -75,8 +75,8 @@ def render(alphabet, small_bundle):
         bundle = replace(small_bundle, name=name, classes=classes, threshold=0.5 if len(classes) == 2 else None)
         others = {"rival": baseline(labels, len(classes))} if rivals is None else rivals
         answer = scored(labels, len(classes), skill=0.2)
-        calling, others = calling_of(bundle, "network"), Rivals(train, homologues, others)
-        report = Report.make(config, bundle, "network", calling, test, test, answer, others, {"python": "3"})
+        rule, others = decision_rule_of(bundle, "network"), Rivals(train, homologues, others)
+        report = Report.make(config, bundle, "network", rule, test, test, answer, others, {"python": "3"})
         return render_page(report.content, {key: svg(figure) for key, figure in report.figures.items()})
 
     return render

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score, matthews_corrcoef, precision_score, recall_score
 
-from tfclass.bundle.answers import calling_of
+from tfclass.bundle.answers import decision_rule_of
 from tfclass.channels.calibration import at_prevalence, estimate_prevalence
 from tfclass.channels.thresholds import OperatingPoint
 from tfclass.config import CorpusConfig, EvaluateConfig, EvaluationConfig
@@ -93,8 +93,8 @@ def make(alphabet, small_bundle):
         bundle = replace(small_bundle, threshold=threshold, classes=classes) if bundle is None else bundle
         if rivals is None:
             rivals = {"rival": baseline(labels, len(classes)), "gone": LeftOut("gone", "the gone", "it is not there")}
-        calling, rivals = calling_of(bundle, "network"), Rivals(train, homologues, rivals)
-        return Report.make(config, bundle, "network", calling, test, test, scores, rivals, {"python": "3"})
+        rule, rivals = decision_rule_of(bundle, "network"), Rivals(train, homologues, rivals)
+        return Report.make(config, bundle, "network", rule, test, test, scores, rivals, {"python": "3"})
 
     return make
 
@@ -381,7 +381,7 @@ def test_threshold_rules_say_what_they_do_here(make, small_bundle):
 def test_a_rule_that_the_model_cannot_follow_says_why(make, small_bundle):
     rules = make(np.arange(30) % 2, bundle=small_bundle).content["thresholds"]
     assert rules[0]["threshold"] == 0.5
-    assert rules[2]["left_out"] == "found recall=0.9 for a model without operating points"
+    assert rules[2]["left_out"] == "threshold recall=0.9: the model has no operating points; give a number"
 
 
 def test_the_rule_for_false_discoveries_is_applied_at_the_estimated_prevalence(make, small_bundle):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import matthews_corrcoef, precision_recall_curve, precision_score, recall_score
 
-from tfclass.channels.thresholds import Calling
+from tfclass.channels.thresholds import DecisionRule
 from tfclass.evaluation.threshold_fit import max_mcc_threshold, operating_points
 
 # scikit-learn's own remark on inputs with one label, which are meant here.
@@ -68,7 +68,7 @@ def test_a_wide_gap_gives_a_number_that_can_be_read():
 
 
 def test_the_lowest_of_equally_good_cuts_is_taken():
-    # Calling the best one or the best three of these gives the same correlation.
+    # Predicting the best one or the best three of these gives the same correlation.
     p_N, positive_N = np.array([0.9, 0.8, 0.7, 0.6]), np.array([True, False, True, False])
     cuts = {cut: matthews_corrcoef(positive_N, p_N >= cut) for cut in (0.85, 0.65)}
     assert cuts[0.85] == pytest.approx(cuts[0.65])
@@ -119,8 +119,8 @@ def test_the_threshold_is_among_the_operating_points_and_is_chosen_at_the_own_pr
     # Positives score higher, so that the best cut calls some and not all.
     probability = np.round(np.clip(rng.normal(0.4 + 0.3 * positive, 0.15), 0.01, 0.99), digits)
     threshold, prevalence = max_mcc_threshold(probability, positive), float(positive.mean())
-    calling = Calling(threshold, operating_points(probability, positive), prevalence)
-    chosen = calling.at_prevalence(prevalence).threshold
+    rule = DecisionRule(threshold, operating_points(probability, positive), prevalence)
+    chosen = rule.at_prevalence(prevalence).threshold
     assert matthews_corrcoef(positive, probability >= chosen) == pytest.approx(
         matthews_corrcoef(positive, probability >= threshold)
     )

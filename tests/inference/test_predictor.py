@@ -185,7 +185,7 @@ class TestRows:
     @pytest.mark.parametrize(
         ("rule", "message"),
         [
-            ("recall=0.9", "threshold: found recall=0.9; expected at most recall=0.8, the model's best"),
+            ("recall=0.9", "threshold recall=0.9: the model reaches at most recall=0.8 on validation"),
             ("fdr=2", "threshold: found 'fdr=2'; expected a probability between 0 and 1, max-mcc, fdr=X or recall=X"),
             ("best", "threshold: found 'best'; expected a probability between 0 and 1, max-mcc, fdr=X or recall=X"),
             ("", "threshold: found ''; expected a probability between 0 and 1, max-mcc, fdr=X or recall=X"),
@@ -287,7 +287,7 @@ class TestPrevalence:
 
     def test_a_model_that_does_not_know_its_own_share_is_refused(self, bundle):
         bundle = replace(bundle, calibration=replace(bundle.calibration, prevalence=None))
-        with pytest.raises(ConfigError, match="a model that does not record the prevalence it was calibrated at"):
+        with pytest.raises(ConfigError, match="the model does not record the prevalence it was calibrated at"):
             Predictor(bundle, prevalence=0.1)
 
 
@@ -400,7 +400,7 @@ class TestSeveralClasses:
     def test_a_threshold_is_refused(self, three_classes):
         with pytest.raises(ConfigError) as caught:
             Predictor(three_classes, threshold=0.5)
-        expected = "threshold: found 0.5; expected none: a model of several classes predicts the likeliest"
+        expected = "threshold 0.5: a model of several classes predicts the likeliest and has none"
         assert str(caught.value) == expected
 
 

@@ -14,7 +14,7 @@ from scipy.special import softmax
 from tfclass.bundle.bundle import Bundle
 from tfclass.channels.homology import Homologue, Reference, bits_of
 from tfclass.channels.stacking import READINGS, Fits, Found
-from tfclass.channels.thresholds import Calling
+from tfclass.channels.thresholds import DecisionRule
 from tfclass.config import Channel
 from tfclass.errors import BundleError, ConfigError, MissingExtraError
 from tfclass.models.forward import MAX_RESIDUES, Precision, scores_of
@@ -83,12 +83,12 @@ def choose_channel(bundle: Bundle, asked: Channel | None = None) -> Channel:
     return asked
 
 
-def calling_of(bundle: Bundle, channel: Channel) -> Calling:
-    """Give threshold, operating points and prevalence of a channel that the bundle has."""
+def decision_rule_of(bundle: Bundle, channel: Channel) -> DecisionRule:
+    """Return the decision rule of a channel that the bundle has."""
     if channel == "network":
-        return Calling(bundle.threshold, bundle.operating_points, bundle.calibration.prevalence)
+        return DecisionRule(bundle.threshold, bundle.operating_points, bundle.calibration.prevalence)
     combiner = bundle.combiners[channel]
-    return Calling(combiner.threshold, combiner.operating_points, combiner.prevalence)
+    return DecisionRule(combiner.threshold, combiner.operating_points, combiner.prevalence)
 
 
 def answer(

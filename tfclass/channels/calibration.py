@@ -1,4 +1,4 @@
-"""How a model's logits become probabilities, and probabilities calls.
+"""From logits to probabilities, and from one prevalence to another.
 
 References
 ----------
@@ -171,43 +171,11 @@ def estimate_prevalence(probability_N: FloatArray, trained_prevalence: float) ->
     return prevalence
 
 
-def expected_fdr(probability_N: FloatArray, threshold: float) -> float:
-    """Compute the expected share of false discoveries: the mean of 1 - p over the predicted positives.
-
-    It is as right as the probabilities are: calibrated, and for the prevalence of these proteins.
-
-    Parameters
-    ----------
-    probability_N : ndarray of float64, shape (N,)
-        Of the positive class.
-    threshold : float
-        Least probability of a predicted positive.
-
-    Returns
-    -------
-    float
-        NaN when there is none.
-
-    Examples
-    --------
-    >>> round(expected_fdr(np.array([0.2, 0.8, 0.9]), 0.5), 3)
-    0.15
-    """
-    called_N = probability_N[probability_N >= threshold]
-    return float(np.mean(1 - called_N)) if len(called_N) else float("nan")
-
-
 def _both(probability_N: FloatArray) -> FloatArray:
     return np.stack([1 - probability_N, probability_N], axis=1)
 
 
 def _odds(prevalence: float) -> float:
     if not 0.0 < prevalence < 1.0:
-        raise ConfigError(
-            "prevalence",
-            repr(prevalence),
-            "a share between 0 and 1, such as 0.06 for 6 %",
-            key="prevalence",
-            value=prevalence,
-        )
+        raise ConfigError(f"prevalence: found {prevalence!r}; expected a share between 0 and 1, such as 0.06 for 6 %")
     return prevalence / (1 - prevalence)

@@ -1,4 +1,4 @@
-"""Which probability makes a protein a predicted positive: the rules, and what the thresholds did on validation.
+"""Decision rules: from probabilities to predicted classes, by a threshold and a rule for choosing it.
 
 A threshold is a number, or follows a rule: ``max-mcc`` (the model's own), ``recall=X`` (on validation), or ``fdr=X``:
 the lowest threshold at which the expected false discovery rate *of the proteins to be judged* is at most X.
@@ -14,18 +14,20 @@ from scipy.special import expit, logit
 from tfclass.channels.calibration import at_prevalence, estimate_prevalence
 from tfclass.errors import ConfigError
 from tfclass.limits import MAX_OPERATING_POINTS
-from tfclass.typing import FloatArray
+from tfclass.typing import FloatArray, IntArray
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 _RULE = re.compile(r"(fdr|recall)=(.+)")
 # Probabilities are shown, and compared with a threshold, with so many decimals, or more where the threshold is low.
 _DECIMALS = 6
+# With more, the rounded numbers are not exact in floating point; probabilities are then compared in full.
+_MAX_DECIMALS = 15
 # Steps of the prevalence, in log-odds, at which the threshold of the greatest Matthews correlation is looked for.
 _STEP = 0.02
 
 
 class OperatingPoint(NamedTuple):
-    """What a threshold did on the validation split.
+    """Rates of a threshold on the validation split.
 
     Attributes
     ----------
@@ -55,7 +57,7 @@ OperatingPoints = Annotated[tuple[OperatingPoint, ...], Field(max_length=MAX_OPE
 
 
 class Rule(NamedTuple):
-    """How a threshold is chosen.
+    """Choice of a threshold.
 
     Attributes
     ----------
@@ -68,67 +70,92 @@ class Rule(NamedTuple):
     value: float = 0.0
 
 
-class Decision(NamedTuple):
-    """What was decided from the probabilities of all proteins of an input.
-
-    Attributes
-    ----------
-    threshold : float
-        On the probabilities at `prevalence`.
-    prevalence : float or None
-        Share of positives that the probabilities are moved to; None where they stay as they are.
-    """
-
-    threshold: float
-    prevalence: float | None
-
-
-class Calling(NamedTuple):
-    """How probabilities become predictions.
+class DecisionRule(NamedTuple):
+    """A threshold and the probabilities that are compared with it; the only place that compares them.
 
     Attributes
     ----------
     threshold : float or None
-        Least probability of a predicted positive, unless another is asked for; None in a multi-class task.
+        Least probability of a predicted positive; None in a multi-class task, where the likeliest class is predicted.
     operating_points : tuple of OperatingPoint
-        What other thresholds did on validation; threshold rising.
+        Results of other thresholds on validation; threshold rising.
     prevalence : float or None
-        Share of the positive class that the probabilities are right for; None when unknown or multi-class.
+        Share of the positive class for which threshold and probabilities hold; None when unknown or multi-class.
+    calibrated_at : float or None
+        Prevalence for which the probabilities were calibrated, where they must be moved to `prevalence`; else None.
     """
 
     threshold: float | None
     operating_points: tuple[OperatingPoint, ...] = ()
     prevalence: float | None = None
+    calibrated_at: float | None = None
 
-    def choose(self, rule: str | float | None) -> float | None:
-        """Compute the threshold of a rule that needs no input, or the own one without a rule.
+    @property
+    def moved_to(self) -> float | None:
+        """Prevalence to which probabilities are moved; None where they stay as they are calibrated."""
+        return None if self.calibrated_at is None else self.prevalence
+
+    def shown(self, probability_NC: FloatArray) -> FloatArray:
+        """Return calibrated probabilities as they are shown: at `prevalence`, and rounded as `decimals_for` says.
+
+        Parameters
+        ----------
+        probability_NC : ndarray of float64, shape (N, C)
+        """
+        if self.calibrated_at is not None and self.prevalence is not None:
+            positive_N = at_prevalence(probability_NC[:, 1], self.calibrated_at, self.prevalence)
+            probability_NC = np.stack([1 - positive_N, positive_N], axis=1)
+        decimals = decimals_for(self.threshold)
+        return probability_NC if decimals > _MAX_DECIMALS else probability_NC.round(decimals)
+
+    def predict(self, shown_NC: FloatArray) -> IntArray:
+        """Return the predicted class of each protein from the probabilities that are shown, shape (N,)."""
+        if self.threshold is None:
+            return shown_NC.argmax(axis=1)
+        return (shown_NC[:, 1] >= self.threshold).astype(np.int64)
+
+    def choose(
+        self,
+        rule: str | float | None = None,
+        prevalence: float | Literal["auto"] | None = None,
+        probability_N: FloatArray | None = None,
+    ) -> "DecisionRule":
+        """Return the decision rule with another threshold, for another prevalence.
+
+        Parameters
+        ----------
+        rule : str, float or None
+            See `parse_rule`; ``fdr=X`` takes the lowest threshold at which the mean of 1 - p over the predicted
+            positives is at most X, or 1 where there is none.
+        prevalence : float, 'auto' or None
+            Of the proteins to be predicted; ``auto`` estimates it from them (`estimate_prevalence`), and so does
+            ``fdr=X`` without a prevalence unless the model records none of its own.
+        probability_N : ndarray of float64, shape (N,), optional
+            Calibrated, of the positive class of all proteins to be predicted; needed where `depends_on_input`.
 
         Raises
         ------
         ConfigError
-            See `parse_rule`; a rule in a multi-class task; a recall that the model did not reach on validation; or
-            ``fdr=X``, for which see `decide`.
+            See `parse_rule` and `at_prevalence`; a rule in a multi-class task, a recall that the model did not reach
+            on validation, or no `probability_N` where it is needed.
         """
-        if rule is None:
-            return self.threshold
-        if self.threshold is None:
-            raise ConfigError("threshold", str(rule), "none: a model of several classes predicts the likeliest")
-        kind, value = parse_rule(rule)
+        kind, value = parse_rule("max-mcc" if rule is None else rule)
+        if rule is not None and self.threshold is None:
+            raise ConfigError(f"threshold {rule}: a model of several classes predicts the likeliest and has none")
+        if probability_N is None and depends_on_input(rule, prevalence):
+            raise ConfigError(f"threshold {rule}: this rule needs the probabilities of the input")
+        if prevalence == "auto" or (kind == "fdr" and prevalence is None and self.prevalence is not None):
+            known, _ = self._known_prevalence()
+            prevalence = round(estimate_prevalence(probability_N, known), _DECIMALS)  # type: ignore[arg-type]
+        moved = self if prevalence is None else self.at_prevalence(prevalence)
         if kind == "fdr":
-            raise ConfigError("threshold", str(rule), "a rule that needs no probabilities of the input")
-        if kind != "recall":
-            return self.threshold if kind == "max-mcc" else value
-        if not self.operating_points:
-            action = "train it again, or give a number"
-            raise ConfigError("threshold", f"{rule} for a model without operating points", action=action)
-        fitting = [point for point in self.operating_points if point.recall >= value][-1:]
-        if not fitting:
-            best = max(point.recall for point in self.operating_points)
-            raise ConfigError("threshold", str(rule), f"at most recall={best:.3g}, the model's best")
-        return _rounded(fitting[0].threshold)
+            return moved._replace(threshold=moved._fdr_threshold(probability_N, value))  # type: ignore[arg-type]
+        if kind == "recall":
+            return moved._replace(threshold=moved._recall_threshold(value))
+        return moved if kind == "max-mcc" else moved._replace(threshold=value)
 
-    def at_prevalence(self, prevalence: float) -> "Calling":
-        """Compute what predicts proteins among which positives are rarer or commoner.
+    def at_prevalence(self, prevalence: float) -> "DecisionRule":
+        """Return the decision rule for proteins among which positives are rarer or commoner.
 
         The own threshold moves towards the one with the greatest Matthews correlation there, if there are operating
         points, and with the probabilities otherwise. With a lower prevalence it is never higher, and never predicts
@@ -137,7 +164,7 @@ class Calling(NamedTuple):
         Parameters
         ----------
         prevalence : float
-            Share of positives among the proteins to be judged.
+            Share of positives among the proteins to be predicted.
 
         Raises
         ------
@@ -145,56 +172,36 @@ class Calling(NamedTuple):
             The prevalence is not between 0 and 1, the own one is not known, or there are several classes.
         """
         known, threshold = self._known_prevalence()
+        origin = self.calibrated_at or known
         if prevalence == known:
-            return self
+            return self._replace(calibrated_at=origin)
         points = tuple(point.at_prevalence(known, prevalence) for point in self.operating_points)
         moved = float(at_prevalence(np.array([threshold]), known, prevalence)[0])
-        return Calling(_rounded(self._max_mcc_at(prevalence) if points else moved), points, prevalence)
+        return DecisionRule(_rounded(self._max_mcc_at(prevalence) if points else moved), points, prevalence, origin)
 
-    def decide(
-        self, probability_N: FloatArray, rule: str | float | None, prevalence: float | Literal["auto"] | None = None
-    ) -> Decision:
-        """Choose a threshold with the probabilities of all proteins of an input at hand.
+    def _recall_threshold(self, recall: float) -> float:
+        if not self.operating_points:
+            raise ConfigError(f"threshold recall={recall:g}: the model has no operating points; give a number")
+        fitting = [point for point in self.operating_points if point.recall >= recall][-1:]
+        if not fitting:
+            best = max(point.recall for point in self.operating_points)
+            raise ConfigError(f"threshold recall={recall:g}: the model reaches at most recall={best:.3g} on validation")
+        return _rounded(fitting[0].threshold)
 
-        Parameters
-        ----------
-        probability_N : ndarray of float64, shape (N,)
-            Of the positive class, at the prevalence of the calibration.
-        rule : str, float or None
-            See `parse_rule`; ``fdr=X`` takes the lowest threshold at which the mean of 1 - p over the predicted
-            positives is at most X, or 1 where there is none.
-        prevalence : float, 'auto' or None
-            Of the proteins. ``auto`` and None estimate it from them, see `estimate_prevalence`; with None a model that
-            does not record its own leaves the probabilities as they are.
-
-        Raises
-        ------
-        ConfigError
-            As `choose` and `at_prevalence`.
-        """
-        if prevalence == "auto" or (prevalence is None and self.prevalence is not None):
-            known, _ = self._known_prevalence()
-            prevalence = round(estimate_prevalence(probability_N, known), _DECIMALS)
-        moved = self if prevalence is None else self.at_prevalence(prevalence)
-        kind, value = parse_rule("max-mcc" if rule is None else rule)
-        if kind != "fdr":
-            return Decision(moved.choose(rule) or 0.0, prevalence)
-        if prevalence is not None:
-            probability_N = at_prevalence(probability_N, self._known_prevalence()[0], prevalence)
-        return Decision(_fdr_threshold(probability_N.round(_DECIMALS), value), prevalence)
-
-    def probability_at(self, probability_NC: FloatArray, prevalence: float) -> FloatArray:
-        """Move probabilities, shape (N, 2), as `at_prevalence` moves the threshold."""
-        known, _ = self._known_prevalence()
-        positive_N = at_prevalence(probability_NC[:, 1], known, prevalence)
-        return np.stack([1 - positive_N, positive_N], axis=1)
+    def _fdr_threshold(self, probability_N: FloatArray, fdr: float) -> float:
+        shown_N = self._replace(threshold=None).shown(np.stack([1 - probability_N, probability_N], axis=1))[:, 1]
+        value_K, count_K = np.unique(-shown_N, return_counts=True)
+        expected_K = np.cumsum((1 + value_K) * count_K) / np.cumsum(count_K)
+        fitting = int(np.searchsorted(expected_K, fdr * (1 + 1e-12), side="right"))
+        return float(-value_K[fitting - 1]) if fitting else 1.0
 
     def _known_prevalence(self) -> tuple[float, float]:
         if self.threshold is None:
-            raise ConfigError("prevalence", "a model of several classes", "one of two classes", key="prevalence")
+            raise ConfigError("prevalence: the model has several classes; it is for models of two classes")
         if self.prevalence is None:
-            found = "a model that does not record the prevalence it was calibrated at"
-            raise ConfigError("prevalence", found, action="train it again", key="prevalence")
+            raise ConfigError(
+                "prevalence: the model does not record the prevalence it was calibrated at; train it again"
+            )
         return self.prevalence, self.threshold
 
     def _max_mcc_at(self, prevalence: float) -> float:
@@ -255,8 +262,13 @@ def parse_rule(rule: str | float) -> Rule:
         value = float("nan")
     if not 0.0 <= value <= 1.0:
         expected = "a probability between 0 and 1, max-mcc, fdr=X or recall=X, such as fdr=0.05"
-        raise ConfigError("threshold", repr(str(rule)), expected, key="threshold", value=rule)
+        raise ConfigError(f"threshold: found {str(rule)!r}; expected {expected}")
     return Rule(match[1] if match else "number", value)  # type: ignore[arg-type]
+
+
+def depends_on_input(rule: str | float | None, prevalence: float | str | None) -> bool:
+    """Return whether threshold and prevalence can only be chosen with the probabilities of all proteins at hand."""
+    return prevalence == "auto" or (rule is not None and parse_rule(rule).kind == "fdr")
 
 
 def decimals_for(threshold: float | None) -> int:
@@ -266,10 +278,3 @@ def decimals_for(threshold: float | None) -> int:
 
 def _rounded(threshold: float) -> float:
     return round(threshold, decimals_for(threshold))
-
-
-def _fdr_threshold(probability_N: FloatArray, fdr: float) -> float:
-    value_K, count_K = np.unique(-probability_N, return_counts=True)
-    expected_K = np.cumsum((1 + value_K) * count_K) / np.cumsum(count_K)
-    fitting = int(np.searchsorted(expected_K, fdr * (1 + 1e-12), side="right"))
-    return float(-value_K[fitting - 1]) if fitting else 1.0

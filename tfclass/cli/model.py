@@ -41,7 +41,7 @@ def show(model: Model) -> None:
 
 
 def _abilities(bundle: "Bundle") -> dict[str, str]:
-    from tfclass.bundle.answers import calling_of, channels_of, choose_channel
+    from tfclass.bundle.answers import channels_of, choose_channel, decision_rule_of
 
     profiles, reference = bundle.profiles, bundle.reference
     listed = {
@@ -52,7 +52,7 @@ def _abilities(bundle: "Bundle") -> dict[str, str]:
         "reference for homology": f"{len(reference.ids):,} proteins" if reference else "no",
     }
     for channel in channels_of(bundle):
-        threshold = calling_of(bundle, channel).threshold
+        threshold = decision_rule_of(bundle, channel).threshold
         called = "calls the likeliest class" if threshold is None else f"calls from {threshold}"
         default = ", the default" if channel == choose_channel(bundle) else ""
         listed[f"evidence: {channel}"] = called + default

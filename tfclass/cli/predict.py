@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tfclass.cli import predict_options as options
-from tfclass.cli.predict_summary import Tally, is_called, progress, summary
+from tfclass.cli.predict_summary import Tally, progress, summary
 from tfclass.cli.signals import stop_at_once
 from tfclass.errors import escaped
 from tfclass.io.files import is_address
@@ -69,10 +69,10 @@ def predict(
             scored = predictor.scored(records)
         else:
             scored = _in_parts(predictor, records, bundle_folder, folder, engine, workers or 2, threads)
-        tally = Tally()
+        tally = Tally(predictor.is_positive)
         with progress(quiet) as watched:
             rows = tally.count(predictor.settled(watched(scored)))
-            _write(filter(is_called, rows) if only_tf else rows, name, output, predictor, header=header)
+            _write(filter(predictor.is_positive, rows) if only_tf else rows, name, output, predictor, header=header)
         if folder is not None and parts is None:
             _remove_parts(folder)
     _conclude(tally, predictor, quiet=quiet, strict=strict)

@@ -37,6 +37,11 @@ _NAMES = re.compile(r"(?:^|;)([a-z_]+)")
 class Tally:
     """Counts of the rows that have passed.
 
+    Parameters
+    ----------
+    is_positive : callable
+        See `Predictor.is_positive`.
+
     Attributes
     ----------
     records, skipped, called : int
@@ -45,7 +50,8 @@ class Tally:
         Records with each note, and skipped records by reason.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, is_positive: "Callable[[Prediction], bool]") -> None:
+        self._is_positive = is_positive
         self.records = self.skipped = self.called = 0
         self.notes: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
@@ -54,7 +60,7 @@ class Tally:
         """Count rows as they pass."""
         for row in rows:
             self.records += 1
-            self.called += is_called(row)
+            self.called += self._is_positive(row)
             names = _NAMES.findall(row.notes)
             if row.status == "skipped":
                 self.skipped += 1
@@ -85,11 +91,6 @@ def _records(number: int) -> str:
 
 def _explained(name: str) -> str:
     return f"{name} ({_MEANINGS[name]})" if name in _MEANINGS else name
-
-
-def is_called(row: "Prediction") -> bool:
-    """Return whether a row is predicted positive; a model of several classes has no negative one."""
-    return row.probability is not None and (row.threshold is None or row.probability >= row.threshold)
 
 
 def summary(tally: Tally, predictor: "Predictor") -> Iterator[str]:

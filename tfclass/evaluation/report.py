@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from tfclass import __version__
 from tfclass.bundle.bundle import Bundle
-from tfclass.channels.thresholds import Calling
+from tfclass.channels.thresholds import DecisionRule
 from tfclass.config import Channel, EvaluateConfig, to_mapping
 from tfclass.data.demo import is_generated
 from tfclass.data.split import SPLITS, split_policy
@@ -86,7 +86,7 @@ class Report:
         config: EvaluateConfig,
         bundle: Bundle,
         channel: Channel,
-        calling: Calling,
+        decision_rule: DecisionRule,
         corpus: LabelledProteins,
         test: LabelledProteins,
         scored: Scored,
@@ -99,7 +99,7 @@ class Report:
         ----------
         channel : {'network', 'profile', 'homology', 'combined'}
             The evidence that scored.
-        calling : Calling
+        decision_rule : DecisionRule
             Of that channel.
         corpus : LabelledProteins
             The whole table.
@@ -118,7 +118,7 @@ class Report:
             "schema_version": SCHEMA_VERSION,
             "tfclass_version": __version__,
             "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "bundle": _model(bundle, channel, calling),
+            "bundle": _model(bundle, channel, decision_rule),
             **_what_was_scored(config, bundle, corpus, test),
             "confidence": config.evaluation.confidence,
             "n_bootstrap": config.evaluation.n_bootstrap,
@@ -127,7 +127,7 @@ class Report:
             "baselines": baselines,
             "classes": [_plain_class(scores) for scores in per_class(scored, test.classes)],
             "slices": slices,
-            "thresholds": threshold_rules(calling, scored),
+            "thresholds": threshold_rules(decision_rule, scored),
             "mistakes": worst_mistakes(test, scored, closest),
             "leakage": leakage_audit(test, closest),
             "configuration": _plain_configuration(config),
@@ -176,13 +176,13 @@ def write_report(report: Report, folder: Path) -> None:
         (building / PAGE).write_text(page, encoding="utf-8", errors="replace")
 
 
-def _model(bundle: Bundle, channel: Channel, calling: Calling) -> dict[str, Any]:
+def _model(bundle: Bundle, channel: Channel, decision_rule: DecisionRule) -> dict[str, Any]:
     return {
         "name": bundle.name,
         "network": bundle.network,
         "sha256": bundle.digest,
         "evidence": channel,
-        "threshold": calling.threshold,
+        "threshold": decision_rule.threshold,
         "created": bundle.provenance.get("created"),
         "mlflow_run_id": bundle.provenance.get("mlflow_run_id"),
     }

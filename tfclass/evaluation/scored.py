@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tfclass.channels.thresholds import DecisionRule
 from tfclass.typing import BoolArray, FloatArray, IntArray
 
 
@@ -55,10 +56,9 @@ class Scored(NamedTuple):
 
     @property
     def calls_N(self) -> IntArray:
-        """The class called for each protein, shape (N,)."""
-        if self.threshold is None:
-            return self.probability_NC.argmax(axis=1)
-        return (self.probability_NC[:, 1] >= self.threshold).astype(np.int64)
+        """The class predicted for each protein, shape (N,); of a probability as `DecisionRule` shows it."""
+        rule = DecisionRule(self.threshold)
+        return rule.predict(rule.shown(self.probability_NC) if self.are_probabilities else self.probability_NC)
 
     def select(self, rows: BoolArray) -> "Scored":
         """Keep the proteins where `rows`, of shape (N,), is true."""

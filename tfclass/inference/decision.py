@@ -7,17 +7,15 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from tfclass.channels.calibration import at_prevalence
-from tfclass.channels.thresholds import Decision, decimals_for
+from tfclass.channels.thresholds import DecisionRule
 from tfclass.inference.rows import OF_POSITIVES, Prediction
 from tfclass.typing import FloatArray
 
 
 def decided(
     rows: Iterable[Prediction],
-    decide: Callable[[FloatArray], Decision],
+    decide: Callable[[FloatArray], DecisionRule],
     classes: tuple[str, ...],
-    trained_prevalence: float | None,
 ) -> Iterator[Prediction]:
     """Read all rows, decide, and yield them again with their threshold, label and moved probability.
 
@@ -32,8 +30,6 @@ def decided(
         Called with the probabilities of all rows that were scored, float64, shape (N,).
     classes : tuple of str, length 2
         The positive one last.
-    trained_prevalence : float or None
-        That of the calibration; None when unknown.
     """
     probabilities = array("d")
     with tempfile.TemporaryFile("w+", encoding="ascii") as waiting:
@@ -43,17 +39,14 @@ def decided(
             # JSON keeps every float, and ids that are no UTF-8.
             waiting.write(json.dumps(row) + "\n")
         probability_N = np.frombuffer(probabilities)
-        threshold, prevalence = decide(probability_N)
-        if prevalence is not None and trained_prevalence is not None:
-            probability_N = at_prevalence(probability_N, trained_prevalence, prevalence)
-        rounded = iter(probability_N.round(decimals_for(threshold)).tolist())
+        rule = decide(probability_N)
+        shown_NC = rule.shown(np.stack([1 - probability_N, probability_N], axis=1))
+        settled = zip(shown_NC[:, 1].tolist(), rule.predict(shown_NC).tolist(), strict=True)
         waiting.seek(0)
         for line in waiting:
-            row = Prediction(*json.loads(line))._replace(threshold=threshold)
-            yield row if row.probability is None else _settled(row, next(rounded), threshold, classes)
-
-
-def _settled(row: Prediction, probability: float, threshold: float, classes: tuple[str, ...]) -> Prediction:
-    positive = probability >= threshold
-    row = row._replace(probability=probability, label=classes[int(positive)])
-    return row if positive else row._replace(**dict.fromkeys(OF_POSITIVES))
+            row = Prediction(*json.loads(line))._replace(threshold=rule.threshold)
+            if row.probability is not None:
+                probability, predicted = next(settled)
+                row = row._replace(probability=probability, label=classes[predicted])
+                row = row if predicted else row._replace(**dict.fromkeys(OF_POSITIVES))
+            yield row

@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 import torch
 
-from tfclass.bundle.answers import Answers, answer, calling_of, choose_channel
+from tfclass.bundle.answers import Answers, answer, choose_channel, decision_rule_of
 from tfclass.bundle.bundle import DEFAULT, Bundle, find_bundle, load_bundle
-from tfclass.channels.thresholds import Decision, decimals_for, parse_rule
+from tfclass.channels.thresholds import DecisionRule, depends_on_input
 from tfclass.config import Channel
 from tfclass.errors import MemoryLimitError
 from tfclass.inference.decision import decided
@@ -65,8 +65,7 @@ class Predictor:
     Raises
     ------
     ConfigError
-        A threshold or prevalence for a multi-class model, or one that is refused; see `Calling`. A channel that the
-        model does not have.
+        A threshold or prevalence that `DecisionRule.choose` refuses, or a channel that the model does not have.
 
     Examples
     --------
@@ -90,16 +89,12 @@ class Predictor:
         self.bundle = bundle
         self.binary = len(bundle.classes) == 2
         self.channel: Channel = choose_channel(bundle, evidence)
-        self._calling = calling_of(bundle, self.channel)
         self.asked = threshold, prevalence
-        self.waits = prevalence == "auto" or (threshold is not None and parse_rule(threshold).kind == "fdr")
+        self.waits = depends_on_input(threshold, prevalence)
+        # Invalid options are refused before any record is read.
+        self._rule = decision_rule_of(bundle, self.channel).choose(threshold, prevalence, np.zeros(0))
+        self.threshold = None if self.waits else self._rule.threshold
         self.prevalence = None if prevalence == "auto" else prevalence
-        calling = self._calling if self.prevalence is None else self._calling.at_prevalence(self.prevalence)
-        self.threshold = None if self.waits else calling.choose(threshold)
-        self._decimals = decimals_for(self.threshold)
-        if self.waits:
-            # What is refused is refused before any record is read.
-            self._decide(np.zeros(0))
         self.columns = columns_of(bundle, self.channel)
         self.max_residues = max_residues
         self.precision: Precision = precision
@@ -139,14 +134,16 @@ class Predictor:
         if not self.waits:
             return iter(rows)
 
-        def decide(probability_N: FloatArray) -> Decision:
-            self.threshold, self.prevalence = decision = self._decide(probability_N)
-            return decision
+        def decide(probability_N: FloatArray) -> DecisionRule:
+            self._rule = decision_rule_of(self.bundle, self.channel).choose(*self.asked, probability_N)
+            self.threshold, self.prevalence = self._rule.threshold, self._rule.moved_to
+            return self._rule
 
-        return decided(rows, decide, self.bundle.classes, self._calling.prevalence)
+        return decided(rows, decide, self.bundle.classes)
 
-    def _decide(self, probability_N: FloatArray) -> Decision:
-        return self._calling.decide(probability_N, *self.asked)
+    def is_positive(self, row: Prediction) -> bool:
+        """Return whether a row is predicted positive; a model of several classes has no negative one."""
+        return row.status == "ok" and (not self.binary or row.label == self.bundle.classes[1])
 
     def scored(self, records: Iterable[Record]) -> Iterator[Prediction]:
         """Score records, for `settled`; see `predict`."""
@@ -171,6 +168,11 @@ class Predictor:
             except MemoryLimitError as error:
                 # The longest are scored first, so the network has done little; what was searched is searched again.
                 cleaned = _without_long(cleaned, error.facts["residues"])
+        # Where all records decide, a row holds the calibrated probability and what a predicted positive shows.
+        shown_NC = answers.probability_NC if self.waits else self._rule.shown(answers.probability_NC)
+        predicted_N = np.ones(len(distinct), int) if self.waits else self._rule.predict(shown_NC)
+        column_N = 1 if self.binary else predicted_N
+        shown_N = shown_NC[np.arange(len(distinct)), column_N].tolist()
         for record, sequence, again, place in zip(window, cleaned, repeated, places, strict=True):
             named = (*(("duplicate_id",) if again else ()), *(() if record.id else ("no_id",)))
             notes = (*named, *record.notes, *sequence.notes)
@@ -179,14 +181,15 @@ class Predictor:
                 given = len(record.sequence) + record.left_out
                 yield Prediction(record.id, given, "", None, self.threshold, "skipped", said)
             else:
-                yield self._row(record, sequence, ";".join(notes), answers, place)
+                said = ";".join(notes)
+                yield self._row(record, sequence, said, answers, place, int(predicted_N[place]), shown_N[place])
 
     def _cleaned(self, record: Record) -> CleanSequence:
         cleaned = clean(record.sequence, self.bundle.alphabet)
         return cleaned._replace(problem=record.problem) if record.problem else cleaned
 
     def _ask(self, tokens: list[TokenArray]) -> Answers:
-        answers = answer(
+        return answer(
             self.bundle,
             tokens,
             self.channel,
@@ -194,31 +197,27 @@ class Predictor:
             precision=self.precision,
             cpu_fallback=self.cpu_fallback,
         )
-        if self.waits or self.prevalence is None:
-            return answers
-        moved_NC = self._calling.probability_at(answers.probability_NC, self.prevalence)
-        return answers._replace(probability_NC=moved_NC)
 
-    def _row(self, record: Record, sequence: CleanSequence, notes: str, answers: Answers, place: int) -> Prediction:
-        probabilities = answers.probability_NC[place].tolist()
-        if not self.waits:
-            probabilities = [round(probability, self._decimals) for probability in probabilities]
-        # The decision is made on the number that is shown, so that a reader can repeat it.
-        if self.threshold is not None:
-            called = int(probabilities[1] >= self.threshold)
-        else:
-            called = 1 if self.waits else max(range(len(probabilities)), key=probabilities.__getitem__)
-        shown = probabilities[1] if self.binary else probabilities[called]
+    def _row(
+        self,
+        record: Record,
+        sequence: CleanSequence,
+        notes: str,
+        answers: Answers,
+        place: int,
+        predicted: int,
+        probability: float,
+    ) -> Prediction:
         return Prediction(
             record.id,
             len(sequence.tokens),
-            self.bundle.classes[called],
-            shown,
+            self.bundle.classes[predicted],
+            probability,
             self.threshold,
             "ok",
             notes,
             # A model of several classes has no negative one.
-            **details(self.bundle, answers, place, record.sequence, called == 1 or not self.binary),
+            **details(self.bundle, answers, place, record.sequence, predicted == 1 or not self.binary),
         )
 
 

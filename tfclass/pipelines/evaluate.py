@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from tfclass.bundle.answers import answer, calling_of, choose_channel
+from tfclass.bundle.answers import answer, choose_channel, decision_rule_of
 from tfclass.bundle.bundle import Bundle, find_bundle, load_bundle
 from tfclass.config import Channel, CorpusConfig, EvaluateConfig, to_mapping
 from tfclass.data.split import assign_splits, select_split
@@ -42,7 +42,7 @@ def evaluate_bundle(config: EvaluateConfig) -> Report:
     check_replaceable(Path(config.report), REPORT_FOLDER)
     bundle = load_bundle(find_bundle(config.bundle))
     channel = choose_channel(bundle, config.evidence)
-    calling = calling_of(bundle, channel)
+    decision_rule = decision_rule_of(bundle, channel)
     corpus = _with_classes(config.corpus, bundle)
     table = read_table(corpus, bundle.alphabet)
     config = replace(config, split=remembered_split(bundle, table, config.split))
@@ -53,9 +53,9 @@ def evaluate_bundle(config: EvaluateConfig) -> Report:
     scoring_started = time.monotonic()
     answers = answer(bundle, test.tokens, channel)
     scoring_seconds = time.monotonic() - scoring_started
-    scored = Scored(answers.probability_NC, test.labels, calling.threshold)
+    scored = Scored(answers.probability_NC, test.labels, decision_rule.threshold)
     rivals = _rivals(config, proteins, test)
-    report = Report.make(config, bundle, channel, calling, proteins, test, scored, rivals, describe(device))
+    report = Report.make(config, bundle, channel, decision_rule, proteins, test, scored, rivals, describe(device))
     report.content["command"] = command_of(config)
     report.content["residues_per_second"] = round(int(test.lengths.sum()) / max(scoring_seconds, 1e-9), 1)
     report.content["seconds"] = round(time.monotonic() - started, 1)
