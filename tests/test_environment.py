@@ -10,8 +10,7 @@ import torch
 
 from tfclass.cli.corpora import all_or
 from tfclass.config import RuntimeConfig
-from tfclass.cores import at_most_cores, available_cores
-from tfclass.environment import prepare
+from tfclass.environment import at_most_cores, available_cores, prepare
 
 PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 

@@ -1,32 +1,42 @@
-"""The machine: device, threads, seeds, and a description of all of it for the record."""
+"""The machine: device, threads, seeds, memory, and a description of all of it for the record."""
 
+import errno
 import os
 import platform
+import re
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+from tfclass.errors import ConfigError, MemoryLimitError, TfclassError
 
-from tfclass.config import RuntimeConfig
-from tfclass.cores import at_most_cores
-from tfclass.errors import ConfigError
+try:
+    # With no memory left it could not be loaded any more.
+    import resource
+except ModuleNotFoundError:
+    # Windows has no such limits.
+    resource = None
+
+if TYPE_CHECKING:
+    import torch
+
+    from tfclass.config import RuntimeConfig
 
 _REPORTED = ("tfclass", "torch", "numpy", "pandas", "scikit-learn", "biopython", "mlflow", "hydra-core", "safetensors")
+# Below this much address space torch does not start, and some of its libraries end the process or wait for ever.
+MIN_ADDRESS_SPACE = 900 * 2**20
+# How the loader of the system, Python, torch and oneDNN (of a size beyond its own limit) word a lack of memory.
+_OUT_OF_MEMORY = re.compile(
+    r"failed to map segment|cannot allocate memory|can't allocate memory|can't start new thread|not enough memory"
+    r"|out of memory|std::bad_alloc|unable to allocate|could not create a primitive",
+    re.IGNORECASE,
+)
+_RAISE_LIMIT = "raise the limit (ulimit -v, or that of the batch system)"
 
 
-def prepare(config: RuntimeConfig) -> torch.device:
-    """Set threads, seeds and determinism, and choose the device.
+def prepare(config: "RuntimeConfig") -> "torch.device":
+    """Set threads, seeds and determinism, and choose the device; `ConfigError` as in `choose_device`."""
+    import torch
 
-    Parameters
-    ----------
-    config : RuntimeConfig
-        `threads` 0 leaves torch's choice; more than the machine has cores count as all of them.
-
-    Raises
-    ------
-    ConfigError
-        CUDA is asked for and not there.
-    """
     # Read by torch with its first tensor: large ones lie on huge pages where Linux has them, and are cheaper to touch.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     if config.deterministic:
@@ -41,16 +51,20 @@ def prepare(config: RuntimeConfig) -> torch.device:
     return choose_device(config.device)
 
 
-def choose_device(name: str) -> torch.device:
-    """Resolve ``auto``, ``cpu`` or ``cuda``; `ConfigError` when CUDA is asked for and not there."""
+def choose_device(name: str) -> "torch.device":
+    """Resolve ``auto``, ``cpu`` or ``cuda``; `ConfigError` where CUDA is asked for and not available."""
+    import torch
+
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
-        raise ConfigError("device", "'cuda', but no CUDA device is there", "cpu or auto", key="runtime.device")
+        raise ConfigError("device: found 'cuda', but no CUDA device is there; expected cpu or auto")
     return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
-def describe(device: torch.device) -> dict[str, Any]:
+def describe(device: "torch.device") -> dict[str, Any]:
     """List versions and hardware, as JSON values."""
+    import torch
+
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -60,3 +74,50 @@ def describe(device: torch.device) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "packages": {name: metadata.version(name) for name in _REPORTED},
     }
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use; a container often has fewer than the machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def at_most_cores(n: int) -> int:
+    """Return `n`, but at most the cores of the machine: more threads or workers only take memory."""
+    return min(n, os.cpu_count() or 1)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an exception, of whichever library, means that there was not enough memory."""
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    # Our own errors may quote a file.
+    return not isinstance(error, TfclassError) and _OUT_OF_MEMORY.search(str(error)) is not None
+
+
+def memory_error(error: BaseException) -> MemoryLimitError | None:
+    """Return the error to report where an exception, or one that led to it, means a lack of memory; else None."""
+    cause: BaseException | None = error
+    while cause is not None and not is_out_of_memory(cause):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None:
+        return None
+    found, limit = "memory: found not enough for this command", address_space()
+    if limit is None:
+        return MemoryLimitError(f"{found}; use a machine with more, or smaller inputs")
+    return MemoryLimitError(f"{found} (the address space is limited to {limit // 2**20:,} MB); {_RAISE_LIMIT}")
+
+
+def check_address_space() -> None:
+    """Raise `MemoryLimitError` where the limit of the address space is too low to load the libraries."""
+    limit = address_space()
+    if limit is not None and limit < MIN_ADDRESS_SPACE:
+        found = f"memory: found an address space limited to {limit // 2**20:,} MB"
+        raise MemoryLimitError(f"{found}; expected at least {MIN_ADDRESS_SPACE // 2**20:,} MB; {_RAISE_LIMIT}")
+
+
+def address_space() -> int | None:
+    """Return the limit of the address space of this process in bytes; None where there is none."""
+    if resource is None:
+        return None
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit == resource.RLIM_INFINITY else limit

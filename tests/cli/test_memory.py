@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tfclass.cli.memory import MIN_ADDRESS_SPACE, out_of_memory
+from tfclass.environment import MIN_ADDRESS_SPACE, memory_error
 from tfclass.errors import FetchError, MissingExtraError, ProfileError
 
 resource = pytest.importorskip("resource")
@@ -61,7 +61,7 @@ def test_every_form_of_it_is_recognised_also_as_the_cause_of_another(error):
     outer = ProfileError("profiles", "no profiles that can be read")
     outer.__cause__ = error
     for raised in (error, outer):
-        found = out_of_memory(raised)
+        found = memory_error(raised)
         assert found is not None
         assert str(found).startswith("memory: found not enough for this command")
 
@@ -73,4 +73,4 @@ def test_every_form_of_it_is_recognised_also_as_the_cause_of_another(error):
 )
 def test_other_errors_stay_what_they_are(error):
     error.__cause__ = ModuleNotFoundError("No module named 'distributed'")
-    assert out_of_memory(error) is None
+    assert memory_error(error) is None

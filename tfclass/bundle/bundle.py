@@ -35,6 +35,7 @@ from tfclass.channels.homology import Reference
 from tfclass.channels.stacking import Combiner, Reading
 from tfclass.channels.thresholds import OperatingPoint
 from tfclass.config import ModelConfig
+from tfclass.environment import is_out_of_memory
 from tfclass.errors import BundleError, ProfileError
 from tfclass.io.folders import FolderKind, read_again, whole_folder
 from tfclass.limits import (
@@ -44,7 +45,6 @@ from tfclass.limits import (
     MAX_WEIGHTS_HEADER_BYTES,
     in_words,
 )
-from tfclass.models.forward import out_of_memory
 from tfclass.models.network import Classifier
 from tfclass.sequences.alphabet import Alphabet
 
@@ -178,7 +178,7 @@ def load_bundle(folder: Path) -> Bundle:
     try:
         return read_again(folder, _load)
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         found = "a model that needs more memory than there is"
         action = "free memory, or use a machine with more"

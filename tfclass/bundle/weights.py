@@ -10,10 +10,10 @@ from safetensors import SafetensorError
 
 from tfclass.bundle.plain_files import check_digest, opened
 from tfclass.config import ModelConfig
+from tfclass.environment import is_out_of_memory
 from tfclass.errors import BundleError, ConfigError
 from tfclass.limits import MAX_WEIGHTS_BYTES, MAX_WEIGHTS_HEADER_BYTES, in_words
 from tfclass.models.factory import build, check_size
-from tfclass.models.forward import out_of_memory
 from tfclass.models.network import Classifier
 from tfclass.sequences.alphabet import Alphabet
 
@@ -39,7 +39,7 @@ def read_network(path: Path, sha256: str, config: ModelConfig, alphabet: Alphabe
         The file is not what `tfclass.bundle.plain_files` allows, holds the weights of another network, or one that is
         infinite or not a number. The size is compared before anything is allocated.
     MemoryError, RuntimeError
-        There is too little memory; see `tfclass.models.forward.out_of_memory`.
+        There is too little memory; see `tfclass.environment.is_out_of_memory`.
     """
     try:
         n_bytes = check_size(config, alphabet, n_classes)
@@ -55,7 +55,7 @@ def read_network(path: Path, sha256: str, config: ModelConfig, alphabet: Alphabe
         network = build(config, alphabet, n_classes)
         network.load_state_dict(weights)
     except RuntimeError as error:
-        if out_of_memory(error):
+        if is_out_of_memory(error):
             raise
         raise _do_not_fit(path, error) from error
     except (ConfigError, SafetensorError) as error:

@@ -10,9 +10,9 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from tfclass.cli.memory import check_address_space, out_of_memory
 from tfclass.cli.signals import end_if_interrupted
 from tfclass.cli.terminal import accept_all_characters
+from tfclass.environment import check_address_space, memory_error
 from tfclass.errors import TfclassError, escaped
 
 # The verbs and their modules. A module has a function of the verb's name, or an `app` with verbs of its own.
@@ -118,7 +118,7 @@ def main() -> None:
 
 def _expected(error: Exception) -> TfclassError | None:
     """Return the error to report on one line; None for what nobody foresaw."""
-    if no_memory := out_of_memory(error):
+    if no_memory := memory_error(error):
         return no_memory
     if isinstance(error, TfclassError):
         return error

@@ -247,7 +247,7 @@ def _chosen(part: str, given: dict[str, Any]) -> dict[str, Any]:
 
 def all_or(threads: int) -> int:
     """Return the number of threads asked for, at most one per core; for 0 all that this process may use."""
-    from tfclass.cores import at_most_cores, available_cores
+    from tfclass.environment import at_most_cores, available_cores
 
     return at_most_cores(threads or available_cores())
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
-from tfclass.cores import at_most_cores
+from tfclass.environment import at_most_cores
 from tfclass.errors import MissingExtraError, WorkerError, escaped
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import active_children, get_context, parent_process
 
-from tfclass.cores import at_most_cores
+from tfclass.environment import at_most_cores
 from tfclass.errors import WorkerError
 from tfclass.inference.dask_engine import dask_executor, scheduler_address
 from tfclass.inference.jobs import InProcess

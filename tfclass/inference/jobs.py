@@ -20,7 +20,7 @@ import torch
 from tfclass import __version__
 from tfclass.bundle.bundle import load_bundle
 from tfclass.config import Channel
-from tfclass.cores import at_most_cores
+from tfclass.environment import at_most_cores
 from tfclass.errors import BundleError, OutputError
 from tfclass.inference.duplicates import SeenIds
 from tfclass.inference.parts import MARK, held_alone, refuse_foreign, remove_parts

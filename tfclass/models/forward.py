@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 
+from tfclass.environment import is_out_of_memory
 from tfclass.errors import MemoryLimitError
 from tfclass.models.network import Classifier, HeadLogits
 from tfclass.sequences.batching import Indices, Tokens, collate, longest_first_batches
@@ -120,7 +121,7 @@ def _in_batches(
             with torch.inference_mode(), reduced:
                 keep(rows, model.all_heads(batch.tokens_BL, batch.lengths_B, front))
         except RuntimeError as error:
-            if not out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             if len(rows) == 1 and cpu_fallback:
                 too_long.append(int(rows[0]))
@@ -145,14 +146,6 @@ def _in_batches(
             batches = [half for rows in too_many for half in np.array_split(rows, 2)]
             too_many.clear()
     return too_long
-
-
-def out_of_memory(error: RuntimeError) -> bool:
-    """Return whether torch raised this because memory did not suffice."""
-    # On the CPU torch has no class of its own for it, and oneDNN says of sizes beyond its own limit (an LSTM over some
-    # million steps) no more than that.
-    told = ("can't allocate memory", "could not create a primitive")
-    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in told)
 
 
 def _in_single_threads(score: Callable[[Indices], None], batches: list[Indices]) -> None:

@@ -9,9 +9,9 @@ import psutil
 import torch
 
 from tfclass.config import ModelConfig
+from tfclass.environment import is_out_of_memory
 from tfclass.errors import ConfigError, MemoryLimitError
 from tfclass.limits import in_words
-from tfclass.models.forward import out_of_memory
 
 # Of a value, at least: with `training.amp` they have 16 bits.
 _BYTES = 2
@@ -75,7 +75,7 @@ def memory_limit_named(max_residues: int) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and not out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         found = "too little memory"
         action = f"try a training.max_residues below {max_residues}, or a smaller network"
