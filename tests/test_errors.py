@@ -14,5 +14,5 @@ def test_whatever_its_parts_hold_a_message_is_one_line_without_control_character
 
 def test_what_cannot_be_printed_is_shown_as_python_writes_it():
     error = FastaError("a\x1b[31m.fasta", "tab\there", "some\n  thing")
-    assert str(error) == r"a\x1b[31m.fasta: found tab\x09here; expected some thing"
+    assert str(error) == r"a\x1b[31m.fasta: found tab\there; expected some thing"
     assert error.where == "a\x1b[31m.fasta"

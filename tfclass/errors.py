@@ -15,7 +15,9 @@ import re
 from typing import Any
 
 _LINE_BREAKS = re.compile(r"\s*[\r\n]\s*")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# What a terminal obeys or cannot show: control characters, line and paragraph separators, marks that turn the direction
+# of writing, and lone surrogates.
+UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class TfclassError(Exception):
@@ -49,15 +51,15 @@ class TfclassError(Exception):
         return escaped(_LINE_BREAKS.sub(" ", "; ".join(parts)))
 
 
-def escaped(text: str) -> str:
-    r"""Return a text with its control characters as backslash escapes: a terminal obeys them, wherever they come from.
+def escaped(text: str, keep: str = "") -> str:
+    r"""Return a text with all `UNSAFE` characters, but for those to keep, as backslash escapes.
 
     Examples
     --------
-    >>> escaped("a\x1b[2J")
-    'a\\x1b[2J'
+    >>> escaped("a\x1b[2J\n"), escaped("a\n\ud800", keep="\n\t")
+    ('a\\x1b[2J\\n', 'a\n\\ud800')
     """
-    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+    return UNSAFE.sub(lambda match: match[0] if match[0] in keep else match[0].encode("unicode_escape").decode(), text)
 
 
 class FastaError(TfclassError):

@@ -1,23 +1,16 @@
-"""Names from outside: what may stand in one, and how any text is shown on a terminal."""
+"""Names and paths from outside: what may stand in one, as types for pydantic."""
 
-import re
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from tfclass.errors import UNSAFE
 from tfclass.limits import MAX_NAME_CHARACTERS
 
-# What a terminal obeys or cannot show: control characters, line and paragraph separators, marks that turn the direction
-# of writing, and lone surrogates.
-_UNSAFE = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
-_UNSAFE_ANYWHERE = re.compile(f"[{_UNSAFE}]")
-_UNSAFE_BUT_LINES = re.compile(f"(?![\n\t])[{_UNSAFE}]")
 
-
-def printable(name: str) -> str:
-    """Return the name, or raise what pydantic reports where it cannot be shown on one line."""
-    if _UNSAFE_ANYWHERE.search(name):
+def _printable(name: str) -> str:
+    if UNSAFE.search(name):
         raise PydanticCustomError("printable", "a text without control characters, on one line")
     return name
 
@@ -42,22 +35,11 @@ def _different(names: tuple[str, ...]) -> tuple[str, ...]:
 
 def is_name(text: str) -> bool:
     """Return whether a text may be a `Name`."""
-    return 0 < len(text) <= MAX_NAME_CHARACTERS and not _UNSAFE_ANYWHERE.search(text)
+    return 0 < len(text) <= MAX_NAME_CHARACTERS and not UNSAFE.search(text)
 
 
-def escaped_lines(text: str) -> str:
-    r"""Escape what a terminal would obey, line ends and tabs excepted.
-
-    Examples
-    --------
-    >>> escaped_lines("# card\n\x1b[31mred \ud800")
-    '# card\n\\x1b[31mred \\ud800'
-    """
-    return _UNSAFE_BUT_LINES.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
-
-
-Text = Annotated[str, Field(max_length=MAX_NAME_CHARACTERS), AfterValidator(printable)]
-Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS), AfterValidator(printable)]
+Text = Annotated[str, Field(max_length=MAX_NAME_CHARACTERS), AfterValidator(_printable)]
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS), AfterValidator(_printable)]
 Names = Annotated[tuple[Name, ...], AfterValidator(_different)]
 # A path or an address; an empty one stands for none, or for a default. A folder that is written to is never empty.
 PathText = Annotated[str, AfterValidator(_path)]

@@ -30,11 +30,11 @@ def list_() -> None:
 def show(model: Model) -> None:
     """Print a model's card, and what it can tell."""
     from tfclass.bundle.bundle import find_bundle, load_bundle, read_card
-    from tfclass.names import escaped_lines
+    from tfclass.errors import escaped
 
     folder = find_bundle(model)
     bundle = load_bundle(folder)
-    typer.echo(escaped_lines(read_card(folder)))
+    typer.echo(escaped(read_card(folder), keep="\n\t"))
     typer.echo("## What it tells\n\n| | |\n|---|---|")
     for name, value in _abilities(bundle).items():
         typer.echo(f"| {name} | {value} |")

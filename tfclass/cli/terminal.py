@@ -6,6 +6,8 @@ from io import TextIOWrapper
 
 import typer
 
+from tfclass.errors import escaped
+
 # What stands for a typographic character where the encoding has none.
 _PLAIN = {"\N{MINUS SIGN}": "-", "\N{EN DASH}": "-", "\N{NO-BREAK SPACE}": " "}
 _HANDLER = "tfclass.plain"
@@ -18,9 +20,7 @@ def has_terminal() -> bool:
 
 def say(text: str = "", *, err: bool = False) -> None:
     """Print text that may hold names from a file: what a terminal would obey is escaped, line ends excepted."""
-    from tfclass.names import escaped_lines
-
-    typer.echo(escaped_lines(text), err=err)
+    typer.echo(escaped(text, keep="\n\t"), err=err)
 
 
 def accept_all_characters() -> None:

@@ -9,9 +9,9 @@ from typing import Any, BinaryIO, Protocol, TextIO, cast
 
 import numpy as np
 
+from tfclass.errors import escaped
 from tfclass.inference.rows import COLUMNS, KINDS, Prediction
 from tfclass.io.tsv import tsv_cell
-from tfclass.names import escaped_lines
 
 # Rows in a row group of Parquet: what is held in memory at a time.
 _GROUP = 10_000
@@ -116,7 +116,7 @@ def _cell(column: str, value: object) -> str:
         return f"{value:.{_DECIMALS[column]}f}"
     # A homologue goes by the id of its table. It is the model's to name, and a terminal would obey it.
     text = str(value)
-    return tsv_cell(escaped_lines(text) if column == "homologue" else text)
+    return tsv_cell(escaped(text, keep="\n\t") if column == "homologue" else text)
 
 
 def _valid_text(row: Prediction) -> Prediction:
