@@ -21,7 +21,7 @@ from tfclass.data.download import check_download, download
 from tfclass.data.query import FetchConfig
 from tfclass.data.uniprot import UniProt
 from tfclass.errors import FetchError, OutputError, TableError
-from tfclass.io.temporary import remove_abandoned, temporary_name
+from tfclass.io.files import remove_abandoned, temporary_name
 
 SHIPPED = yaml.safe_load((Path(__file__).parents[2] / "conf" / "corpus" / "swissprot.yaml").read_bytes())["curation"]
 TOTAL, SIZE = 230, 50

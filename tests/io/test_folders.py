@@ -13,8 +13,8 @@ import pytest
 from tfclass.bundle.bundle import load_bundle, save_bundle
 from tfclass.errors import OutputError
 from tfclass.io import folders
+from tfclass.io.files import remove_abandoned
 from tfclass.io.folders import FolderKind, check_replaceable, read_again, whole_folder
-from tfclass.io.temporary import remove_abandoned
 
 KIND = FolderKind("marker.json", ("ours",), lambda content: content["ours"])
 
@@ -176,7 +176,7 @@ def test_a_folder_that_stays_the_same_is_read_once(tmp_path):
 
     def read(folder):
         seen.append(folder)
-        raise OutputError("x", "a fault")
+        raise OutputError("x: a fault")
 
     with pytest.raises(OutputError):
         read_again(tmp_path / "folder", read)

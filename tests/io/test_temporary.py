@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfclass.io.temporary import is_temporary, remove_abandoned, temporary_file, temporary_folder, temporary_name
+from tfclass.io.files import is_temporary, remove_abandoned, temporary_file, temporary_folder, temporary_name
 
 HANG = """
 import sys, time
 from pathlib import Path
-from tfclass.io.temporary import temporary_file, temporary_folder
+from tfclass.io.files import temporary_file, temporary_folder
 files = temporary_file(Path("rows.tsv"))
 with files as stream, temporary_folder(Path("bundle")) as folder, temporary_folder() as spare:
     stream.write(b"half")
@@ -84,7 +84,7 @@ def test_the_next_writer_in_the_folder_cleans_up(hanging):
 
 def test_writers_are_not_disturbed_by_those_who_clean_up(tmp_path):
     code = (
-        "import sys, time\nfrom pathlib import Path\nfrom tfclass.io.temporary import remove_abandoned\n"
+        "import sys, time\nfrom pathlib import Path\nfrom tfclass.io.files import remove_abandoned\n"
         "from tfclass.io.files import whole_file\nend = time.monotonic() + 5\nwhile time.monotonic() < end:\n"
         "    remove_abandoned.cache_clear()\n"
         "    with whole_file(Path(sys.argv[1])) as stream:\n        stream.write(b'x' * 100)\n"

@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -13,7 +14,7 @@ from urllib.request import url2pathname
 import typer
 
 from tfclass.errors import OutputError
-from tfclass.io.files import is_address, uploaded_file, whole_file
+from tfclass.io.files import is_address, temporary_folder, whole_file
 
 _FORMATS = ("tsv", "jsonl", "parquet")
 
@@ -88,8 +89,32 @@ def opened(output: str | None) -> contextlib.AbstractContextManager[BinaryIO]:
     """Open the place for the rows, compressed where its name ends in .gz; None is standard output."""
     if output is None:
         return _standard_output()
-    place = uploaded_file(output) if is_address(output) else whole_file(Path(output))
+    place = _uploaded(output) if is_address(output) else whole_file(Path(output))
     return _compressed(place) if _ending(output)[1] else place
+
+
+@contextlib.contextmanager
+def _uploaded(address: str) -> Iterator[BinaryIO]:
+    """Open a local file that fsspec uploads when the block ends; it is kept and named where that fails."""
+    import fsspec
+
+    try:
+        system, place = fsspec.url_to_fs(address)
+    except (ImportError, ValueError) as error:
+        # fsspec says which package is missing.
+        raise OutputError(f"{address}: found an address that cannot be opened ({error})") from error
+    with temporary_folder() as folder:
+        local = folder / (Path(place).name or "rows")
+        with whole_file(local) as stream:
+            yield stream
+        try:
+            system.put_file(str(local), place)
+        # Every driver has exceptions of its own.
+        except Exception as error:
+            kept = Path(tempfile.mkdtemp(prefix="tfclass-"), local.name)
+            os.replace(local, kept)
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise OutputError(f"{address}: found an upload that failed ({reason}); upload it from {kept}") from error
 
 
 @contextlib.contextmanager

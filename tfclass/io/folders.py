@@ -11,8 +11,7 @@ from pathlib import Path, PurePath
 from typing import Any, NamedTuple, TypeVar
 
 from tfclass.errors import OutputError, TfclassError
-from tfclass.io.files import cannot_write
-from tfclass.io.temporary import temporary_folder, temporary_name
+from tfclass.io.files import cannot_write, temporary_folder, temporary_name
 
 # Bytes of a marker that are read; none of ours comes near.
 _MAX_MARKER_BYTES = 256 << 20
@@ -31,10 +30,10 @@ class FolderKind(NamedTuple):
     marker : str
         The JSON file that every folder of the kind has.
     keys : tuple of str
-        What the object in it holds at least; a file of that name without them is another program's.
+        Keys of the object in it; a file of that name without them is another program's.
     owned : callable
         That object -> paths, relative to the folder, of what tfclass wrote there: files, or folders with all in them.
-        They are removed with an older folder. All others that the new one does not have are kept.
+        They are removed with an older folder; all others are kept.
     """
 
     marker: str
@@ -49,8 +48,8 @@ def whole_folder(path: Path, kind: FolderKind) -> Iterator[Path]:
     Parameters
     ----------
     path : Path
-        Missing parents are made; what a symbolic link points to is replaced, not the link. From an older folder of the
-        same kind all is kept that is neither in the new one nor owned by the kind.
+        Missing parents are made; a link is followed. What an older folder of the same kind has and the kind does not
+        own is kept, unless the new folder has it too.
 
     Yields
     ------
@@ -60,14 +59,15 @@ def whole_folder(path: Path, kind: FolderKind) -> Iterator[Path]:
     Raises
     ------
     OutputError
-        It cannot be written, or something else stands there.
+        As `check_replaceable`.
     """
     check_replaceable(path, kind)
     try:
         target = _target(path)
         with temporary_folder(target) as building:
             yield building
-            os.chmod(building, 0o777 & ~_umask())
+            os.umask(mask := os.umask(0))
+            building.chmod(0o777 & ~mask)
             _take_place(building, target, kind)
     except OSError as error:
         raise cannot_write(path, error) from error
@@ -85,14 +85,14 @@ def check_replaceable(path: Path, kind: FolderKind) -> None:
         target = _target(path)
         if Path.cwd().is_relative_to(target.resolve()):
             found = "a place that cannot be written (it is or holds the working directory)"
-            raise OutputError(str(path), found, action="choose another folder", path=str(path))
+            raise OutputError(f"{path}: found {found}; choose another folder")
         target.parent.mkdir(parents=True, exist_ok=True)
         with temporary_folder(target):
             pass
         taken = target.exists() and (not target.is_dir() or any(target.iterdir()))
         if taken and _content(target, kind) is None:
             found = f"something there that has no {kind.marker} of tfclass, and would be lost"
-            raise OutputError(str(path), found, "an empty or missing folder", "choose another", path=str(path))
+            raise OutputError(f"{path}: found {found}; expected an empty or missing folder; choose another")
     except OSError as error:
         raise cannot_write(path, error) from error
 
@@ -162,21 +162,21 @@ def _take_place(building: Path, path: Path, kind: FolderKind) -> None:
 def _carry_over(old: Path, new: Path, kind: FolderKind) -> None:
     """Link into `new` what is in `old` and not of tfclass; copy it where the file system has no links."""
     content = _content(old, kind)
-    owned = [] if content is None else [PurePath(name).parts for name in (kind.marker, *kind.owned(content))]
+    owned = [] if content is None else [PurePath(name) for name in (kind.marker, *kind.owned(content))]
+
+    def is_kept(path: Path) -> bool:
+        return not any(path.is_relative_to(one) for one in owned)
+
     for place, folders, names in os.walk(old):
         inside = Path(place).relative_to(old)
         links = [name for name in folders if Path(place, name).is_symlink()]
-        folders[:] = [name for name in folders if name not in links and not _is_in((*inside.parts, name), owned)]
-        others = [name for name in (*names, *links) if not _is_in((*inside.parts, name), owned)]
+        folders[:] = [name for name in folders if name not in links and is_kept(inside / name)]
+        others = [inside / name for name in (*names, *links) if is_kept(inside / name)]
         if others or not (folders or names or links):
             (new / inside).mkdir(parents=True, exist_ok=True)
-        for name in others:
-            if not os.path.lexists(new / inside / name):
-                _link(Path(place, name), new / inside / name)
-
-
-def _is_in(parts: tuple[str, ...], owned: list[tuple[str, ...]]) -> bool:
-    return any(parts[: len(path)] == path for path in owned)
+        for other in others:
+            if not os.path.lexists(new / other):
+                _link(old / other, new / other)
 
 
 def _link(source: Path, copy: Path) -> None:
@@ -187,7 +187,7 @@ def _link(source: Path, copy: Path) -> None:
 
 
 def _exchange(building: Path, path: Path) -> None:
-    """Let two folders change their names in one step, or in two where the system cannot do better."""
+    """Exchange the names of two folders in one step, or in two where the system cannot do better."""
     if _renameat2 is not None:
         names = (os.fsencode(building), os.fsencode(path))
         arguments = (_AT_WORKING_DIRECTORY, names[0], _AT_WORKING_DIRECTORY, names[1], _RENAME_EXCHANGE)
@@ -205,12 +205,6 @@ def _exchange(building: Path, path: Path) -> None:
             os.rename(aside, path)
         raise
     os.rename(aside, building)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 try:

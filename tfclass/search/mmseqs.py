@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from tfclass.errors import MissingExtraError, ProgramError
-from tfclass.io.temporary import temporary_folder
+from tfclass.io.files import temporary_folder
 from tfclass.search.children import ends_with_parent
 from tfclass.sequences.alphabet import Alphabet
 from tfclass.typing import FloatArray, IntArray, TokenArray

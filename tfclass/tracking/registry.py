@@ -10,7 +10,7 @@ from urllib.request import url2pathname
 from tfclass.bundle.bundle import DESCRIPTION
 from tfclass.config import TrackingConfig
 from tfclass.errors import BundleError
-from tfclass.io.temporary import temporary_folder
+from tfclass.io.files import temporary_folder
 from tfclass.tracking.connection import ARTIFACTS, as_global, check_database, is_missing, short_waits, sqlite_file
 from tfclass.tracking.delivery import reason_of
 from tfclass.tracking.origin import tracking_uri, without_password
