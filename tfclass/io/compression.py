@@ -6,7 +6,7 @@ import io
 import lzma
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, cast
 
 from tfclass.limits import in_words
@@ -17,31 +17,12 @@ else:
     from backports import zstd
 
 _BUFFER_BYTES = 1 << 16
-
-
-def _bzip2(stream: BinaryIO) -> BinaryIO:
-    return _buffered(_Streams(stream, bz2.BZ2Decompressor))
-
-
-def _xz(stream: BinaryIO) -> BinaryIO:
-    # The format allows NUL bytes between and behind streams, in multiples of four.
-    return _buffered(_Streams(stream, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ), padding=4))
-
-
-_OPENERS: dict[bytes, Callable[[BinaryIO], Any]] = {
-    b"\x1f\x8b": gzip.open,
-    b"BZh": _bzip2,
-    b"\xfd7zXZ\x00": _xz,
-    b"\x28\xb5\x2f\xfd": zstd.open,
-}
-_LONGEST_MAGIC = max(map(len, _OPENERS))
-
 # What reading a cut or damaged stream raises, besides OSError.
 DAMAGED = (EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError)
 
 
 def decompressed(stream: BinaryIO) -> BinaryIO:
-    """Give the content of a stream, unpacked where it is packed.
+    """Return the content of a stream that may be compressed.
 
     Parameters
     ----------
@@ -51,22 +32,24 @@ def decompressed(stream: BinaryIO) -> BinaryIO:
     Returns
     -------
     binary file
-        Reading it raises one of `DAMAGED`, or OSError, where the packed data is cut short or damaged.
+        Reading it raises one of `DAMAGED`, or OSError, where the compressed data is cut short or damaged.
     """
     start, whole = looked_into(stream, _LONGEST_MAGIC)
     for magic, opener in _OPENERS.items():
         if start.startswith(magic):
-            return cast(BinaryIO, opener(whole))
+            return opener(whole)
     return whole
 
 
 def unpacked(content: bytes, most: int) -> bytes:
-    """Unpack what may be packed, up to a size.
+    """Decompress what may be compressed, up to a size.
 
     Parameters
     ----------
+    content : bytes
+        Compressed or plain.
     most : int
-        Bytes that the result may have; no more are unpacked, whatever the packed data promises.
+        Bytes that the result may have; no more are decompressed, whatever the compressed data promises.
 
     Raises
     ------
@@ -82,12 +65,16 @@ def unpacked(content: bytes, most: int) -> bytes:
 
 
 def looked_into(stream: BinaryIO, size: int) -> tuple[bytes, BinaryIO]:
-    """Read the first bytes of a stream; return them, and the stream as it was before.
+    """Read the first bytes of a stream, and return the stream as it was before as well.
+
+    `peek` would not do: from a slow pipe it may return a single byte.
 
     Parameters
     ----------
     stream : binary file
         Left open when the result is closed.
+    size : int
+        Bytes to read.
 
     Returns
     -------
@@ -98,89 +85,83 @@ def looked_into(stream: BinaryIO, size: int) -> tuple[bytes, BinaryIO]:
     start = b""
     while len(start) < size and (more := stream.read(size - len(start))):
         start += more
-    return start, _buffered(_PutBack(start, stream))
+
+    def blocks() -> Iterator[bytes]:
+        yield start
+        while block := stream.read(_BUFFER_BYTES):
+            yield block
+
+    return start, _Blocks.stream(blocks())
 
 
 def compressed(content: bytes) -> bytes:
-    """Pack with zstd, as small as is quick to unpack; the same content gives the same bytes."""
+    """Compress with zstd, as small as is quick to decompress; the same content gives the same bytes."""
     return zstd.compress(content, level=19)
 
 
-def _buffered(raw: io.RawIOBase) -> BinaryIO:
-    return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))
+class _Blocks(io.RawIOBase):
+    """A file of the blocks of bytes that an iterator yields."""
 
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks, self._rest = blocks, memoryview(b"")
 
-class _PutBack(io.RawIOBase):
-    """The stream as it was before its first bytes were looked at; closing this leaves the stream open.
-
-    `peek` would not do: from a slow pipe it may return a single byte.
-    """
-
-    def __init__(self, start: bytes, stream: BinaryIO) -> None:
-        self._start, self._stream = start, stream
+    @classmethod
+    def stream(cls, blocks: Iterator[bytes]) -> BinaryIO:
+        return cast(BinaryIO, io.BufferedReader(cls(blocks), _BUFFER_BYTES))
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any, /) -> int:  # noqa: ANN401
-        part = self._start or self._stream.read(len(buffer)) or b""
-        part, self._start = part[: len(buffer)], part[len(buffer) :]
+    def readinto(self, buffer: Any, /) -> int:  # noqa: ANN401 - inherited
+        while not self._rest:
+            block = next(self._blocks, None)
+            if block is None:
+                return 0
+            self._rest = memoryview(block)
+        part, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
         buffer[: len(part)] = part
         return len(part)
 
 
-class _Streams(io.RawIOBase):
-    """The content of compressed streams that follow one another; closing this leaves the file open.
+def _contents(
+    stream: BinaryIO, new_decoder: Callable[[], bz2.BZ2Decompressor | lzma.LZMADecompressor], padding: int = 0
+) -> Iterator[bytes]:
+    """Yield the content of compressed streams that follow one another, with NUL bytes in multiples of `padding` behind.
 
     `bz2.open` and `lzma.open` ignore whatever follows the first stream and is no intact stream; here it is an error.
-
-    Parameters
-    ----------
-    new_decoder : callable
-        Return a decoder of one stream.
-    padding : int
-        NUL bytes may stand behind a stream in multiples of this; 0 for none.
     """
-
-    def __init__(
-        self,
-        stream: BinaryIO,
-        new_decoder: Callable[[], bz2.BZ2Decompressor | lzma.LZMADecompressor],
-        padding: int = 0,
-    ) -> None:
-        self._stream, self._new_decoder, self._padding = stream, new_decoder, padding
-        self._decoder = new_decoder()
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any, /) -> int:  # noqa: ANN401
-        content = b""
-        while not content:
-            packed = b""
-            if self._decoder.eof:
-                packed = self._next_stream()
-                if not packed:
-                    return 0
-                self._decoder = self._new_decoder()
-            elif self._decoder.needs_input:
-                packed = self._stream.read(_BUFFER_BYTES)
+    packed = stream.read(_BUFFER_BYTES)
+    while packed:
+        decoder = new_decoder()
+        while not decoder.eof:
+            if decoder.needs_input and not packed:
+                packed = stream.read(_BUFFER_BYTES)
                 if not packed:
                     raise EOFError("Compressed file ended before the end-of-stream marker was reached")
-            content = self._decoder.decompress(packed, len(buffer))
-        buffer[: len(content)] = content
-        return len(content)
-
-    def _next_stream(self) -> bytes:
-        """Read the beginning of the next stream, behind the padding; nothing at the end of the file."""
-        packed, skipped = self._decoder.unused_data or self._stream.read(_BUFFER_BYTES), 0
-        while self._padding and packed:
+            yield decoder.decompress(packed, _BUFFER_BYTES)
+            packed = b""
+        packed, n_skipped = decoder.unused_data or stream.read(_BUFFER_BYTES), 0
+        while padding and packed.startswith(b"\0"):
             rest = packed.lstrip(b"\0")
-            skipped += len(packed) - len(rest)
-            if rest:
-                packed = rest
-                break
-            packed = self._stream.read(_BUFFER_BYTES)
-        if skipped and skipped % self._padding:
-            raise lzma.LZMAError(f"{skipped} NUL bytes behind a stream, not a multiple of {self._padding}")
-        return packed
+            n_skipped += len(packed) - len(rest)
+            packed = rest or stream.read(_BUFFER_BYTES)
+        if padding and n_skipped % padding:
+            raise lzma.LZMAError(f"{n_skipped} NUL bytes behind a stream, not a multiple of {padding}")
+
+
+def _bzip2(stream: BinaryIO) -> BinaryIO:
+    return _Blocks.stream(_contents(stream, bz2.BZ2Decompressor))
+
+
+def _xz(stream: BinaryIO) -> BinaryIO:
+    # The format allows NUL bytes between and behind streams, in multiples of four.
+    return _Blocks.stream(_contents(stream, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ), padding=4))
+
+
+_OPENERS: dict[bytes, Callable[[BinaryIO], Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": _bzip2,
+    b"\xfd7zXZ\x00": _xz,
+    b"\x28\xb5\x2f\xfd": zstd.open,
+}
+_LONGEST_MAGIC = max(map(len, _OPENERS))
