@@ -14,7 +14,8 @@
 #   TRAIN_ARGS="training.epochs=12"     Hydra overrides of every training (train, eval, predict, demo, pretrained)
 #   EVAL_ARGS="evaluation.split=valid"  Hydra overrides of the evaluation (eval, demo)
 #   PREDICT_ARGS="--only-tf"            options of predict
-#   COMPARE_ARGS= ZOO_ARGS= SWEEP_ARGS= Hydra overrides of compare, zoo and sweep
+#   COMPARE_ARGS= SWEEP_ARGS=           Hydra overrides of the comparison (compare, zoo), and of sweep
+#   ZOO_ARGS="training.minutes=10"      Hydra overrides of the trainings of zoo; its evaluations take EVAL_ARGS
 #   TEST_ARGS="-k fasta"                options of pytest
 
 .DEFAULT_GOAL := help
@@ -41,7 +42,7 @@ TRAIN_ARGS ?=
 EVAL_ARGS ?=
 PREDICT_ARGS ?=
 COMPARE_ARGS ?=
-ZOO_ARGS ?=
+ZOO_ARGS ?= training.minutes=10
 SWEEP_ARGS ?=
 TEST_ARGS ?=
 
@@ -54,6 +55,10 @@ quoted = '$(subst ','\'',$(1))'
 override_of = $(if $(shell printf %s $(call quoted,$(2)) | LC_ALL=C tr -d 'A-Za-z0-9._/-'),$(call \
     quoted,$(1)="$(subst $${,\$${,$(subst ",\",$(2)))"),$(1)=$(2))
 plain = $(shell printf %s $(call quoted,$(1)) | LC_ALL=C tr -c 'A-Za-z0-9._\200-\377-' '-')
+# Words with commas between them, which are several values for Hydra.
+comma := ,
+space := $(subst ,, )
+joined = $(subst $(space),$(comma),$(strip $(1)))
 # Files of the user's stand in no rule, since make takes some names for something else. This is what makes a target again
 # that one of these (words for a shell) is newer than.
 newer = $(shell for file in $(2); do test "$$file" -nt $(1) && echo FORCE && break; done)
@@ -88,7 +93,7 @@ endif
 endif
 
 # A network is trained where there is no model of it yet; a model by its folder or name is taken as it is.
-NETWORKS := $(patsubst conf/model/%.yaml,%,$(wildcard conf/model/*.yaml))
+NETWORKS := $(sort $(patsubst conf/model/%.yaml,%,$(wildcard conf/model/*.yaml)))
 ifneq ($(filter $(NETWORKS),$(MODEL)),)
 BUNDLE := models/$(NAME)-$(MODEL)
 MADE := $(BUNDLE)/bundle.json
@@ -96,6 +101,7 @@ else
 BUNDLE := $(value MODEL)
 endif
 PRETRAINED := models/pretrained/$(NAME)
+ZOO := runs/$(NAME)-zoo
 REPORT := reports/$(NAME)-$(call plain,$(value MODEL))
 # One file of this name, else the words that a shell makes of it.
 READ := $(if $(shell test -e $(call quoted,$(value FASTA)) && echo there),$(call quoted,$(value FASTA)),$(value FASTA))
@@ -130,8 +136,12 @@ compare: $(VENV)/.installed ## Hold reports against the first of them (RUNS="rep
 predict: $(if $(CHOSEN),$(MADE)) | $(VENV)/.installed ## Predict FASTA=FILE with the shipped model, or that of MODEL= and CORPUS=
 	$(BIN)/tfclass predict $(READ) $(if $(CHOSEN),--model $(call quoted,$(BUNDLE))) $(PREDICT_ARGS)
 
-zoo: $(VENV)/.installed $(TABLE) ## Train every network with the same budget; one table (ZOO_ARGS='training.minutes=10')
-	$(BIN)/tfclass zoo $(CORPUS_ARGS) $(ZOO_ARGS)
+zoo: $(VENV)/.installed $(TABLE) ## Train every network for the same time and compare them; goes on where it was interrupted
+	$(BIN)/tfclass train -m $(CORPUS_ARGS) model=$(call joined,$(NETWORKS)) hydra.sweep.dir=$(ZOO) \
+	    'hydra.sweep.subdir=$${network}' $(ZOO_ARGS)
+	$(BIN)/tfclass evaluate -m $(CORPUS_ARGS) bundle=$(call joined,$(NETWORKS:%=$(ZOO)/%/bundle)) 'report=$${bundle}/../report' \
+	    evaluation.baselines=false $(EVAL_ARGS)
+	$(BIN)/tfclass evaluate compare $(NETWORKS:%=$(ZOO)/%/report) report=$(ZOO)/comparison $(COMPARE_ARGS)
 
 sweep: $(VENV)/.installed-sweep $(TABLE) ## Search for good options by many trainings (SWEEP_ARGS='study.n_trials=50')
 	$(BIN)/tfclass sweep $(or $(EXPERIMENT),$(CORPUS_ARGS)) $(STUDY) $(call override_of,model,$(value MODEL)) $(SWEEP_ARGS)

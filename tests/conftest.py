@@ -179,7 +179,7 @@ class Finished:
 def processes():
     """Processes forked from one that has done the imports, which are most of the time that a command takes."""
     context = multiprocessing.get_context("forkserver")
-    modules = ["tfclass.pipelines.attach", "tfclass.pipelines.zoo", "mlflow.store.tracking.sqlalchemy_store"]
+    modules = ["tfclass.pipelines.attach", "tfclass.pipelines.sweep", "mlflow.store.tracking.sqlalchemy_store"]
     context.set_forkserver_preload(modules)
     return context
 

@@ -21,7 +21,6 @@ from tfclass.config import (
     StemConfig,
     TrainConfig,
     TrainingConfig,
-    ZooConfig,
     from_mapping,
     to_mapping,
 )
@@ -77,7 +76,6 @@ def test_every_file_that_ships_evaluates_where_it_applies():
         ("evaluate", EvaluateConfig),
         ("compare", CompareConfig),
         ("sweep", SweepConfig),
-        ("zoo", ZooConfig),
     ],
 )
 def test_help_lists_every_group_of_a_command_and_the_files_that_go_with_it(name, kind):
@@ -141,11 +139,6 @@ def test_a_configuration_survives_json_and_cannot_be_changed():
     assert StemConfig().kernel == 11
 
 
-def test_a_key_below_a_name_of_ones_own_is_looked_for_where_it_belongs():
-    with pytest.raises(ConfigError, match="models.mine.foo: found an unknown key; expected one of encoder, embedding"):
-        from_mapping(ZooConfig, {"corpus": {"path": "t.tsv"}, "run_dir": "r", "models": {"mine": {"foo": 1}}})
-
-
 @pytest.mark.parametrize(
     ("kind", "values", "message"),
     [
@@ -178,9 +171,9 @@ def test_a_path_with_a_null_character_is_refused_by_name(key):
     assert str(caught.value) == f"{key}: found 'a\\x00b'; expected a path without null characters"
 
 
-@pytest.mark.parametrize("kind", [TrainConfig, ZooConfig, SweepConfig])
+@pytest.mark.parametrize("kind", [TrainConfig, SweepConfig])
 def test_an_empty_run_dir_is_refused(kind):
     values = {"corpus": {"path": "a.tsv"}, "run_dir": ""}
-    values |= {ZooConfig: {"models": {"a": {}}}, SweepConfig: {"study": {"name": "s", "space": {}}}}.get(kind, {})
+    values |= {"study": {"name": "s", "space": {}}} if kind is SweepConfig else {}
     with pytest.raises(ConfigError, match=r"^run_dir: found ''; expected the name of a folder$"):
         from_mapping(kind, values)

@@ -104,6 +104,19 @@ def test_each_step_has_arguments_of_its_own():
     ]
 
 
+def test_the_zoo_trains_every_network_for_the_same_time_and_compares_them():
+    train, evaluate, compare = planned("zoo", "EVAL_ARGS=evaluation.n_bootstrap=10")[-3:]
+    networks = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
+    assert train[1:5] == ["train", "-m", "corpus=demo", "model=" + ",".join(networks)]
+    assert train[-2:] == ["hydra.sweep.subdir=${network}", "training.minutes=10"]
+    bundles = ",".join(f"runs/demo-zoo/{network}/bundle" for network in networks)
+    assert evaluate[1:5] == ["evaluate", "-m", "corpus=demo", f"bundle={bundles}"]
+    assert evaluate[-1] == "evaluation.n_bootstrap=10"
+    assert compare[1:-1] == ["evaluate", "compare", *(f"runs/demo-zoo/{network}/report" for network in networks)]
+    equal_time = planned("zoo", "ZOO_ARGS=experiment=equal_time")[-3]
+    assert (equal_time[-1], "training.minutes=10" in equal_time) == ("experiment=equal_time", False)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -213,20 +213,6 @@ class TrainConfig:
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
-class ZooConfig:
-    """All of ``conf/zoo.yaml``."""
-
-    corpus: CorpusConfig
-    split: SplitConfig = field(default_factory=SplitConfig)
-    models: Annotated[dict[str, ModelConfig], Field(min_length=1)]
-    training: TrainingConfig = field(default_factory=TrainingConfig)
-    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
-    tracking: TrackingConfig = field(default_factory=TrackingConfig)
-    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
-    run_dir: FolderText
-
-
-@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class EvaluateConfig:
     """All of ``conf/evaluate.yaml``."""
 

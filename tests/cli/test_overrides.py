@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from tfclass.cli.typed_overrides import typed
-from tfclass.config import TrainConfig, ZooConfig
+from tfclass.config import TrainConfig
 from tfclass.errors import ConfigError
 from tfclass.overrides import for_hydra, override
 from tfclass.pipelines.search import SweepConfig
@@ -71,8 +71,6 @@ def test_text_stays_text_and_names_of_ones_own_need_no_plus(argument, words):
 
 
 def test_every_mapping_of_a_configuration_takes_new_keys():
-    assert typed(["models.mine={name:gru}"], ZooConfig) == ["++models.mine={name:gru}"]
-    assert typed(["models.mine.hidden=7"], ZooConfig) == ["++models.mine.hidden=7"]
     space = "study.space.model.layers={low:1,high:3}"
     assert typed([space, "~study.space.training"], SweepConfig) == [f"++{space}", "~study.space.training"]
 

@@ -140,9 +140,9 @@ def test_a_folder_in_which_nothing_was_trained_is_named_with_how_to_start_anew(t
 
 
 def test_for_the_parent_folder_of_runs_the_newest_one_is_named(tfclass, tmp_path):
-    # The last ones are no trainings: a sweep, a zoo and a damaged file.
-    contents = ['{"config": {}}'] * 3 + ['{"config": {"study": {}}}', '{"config": {"models": {}}}', "mine"]
-    for time_s, (name, content) in enumerate(zip(["c", "a", "b", "d", "e", "f"], contents, strict=True)):
+    # The last ones are no trainings: a sweep and a damaged file.
+    contents = ['{"config": {}}'] * 3 + ['{"config": {"study": {}}}', "mine"]
+    for time_s, (name, content) in enumerate(zip(["c", "a", "b", "d", "e"], contents, strict=True)):
         path = tmp_path / "runs" / "demo-bilstm" / name / "run.json"
         path.parent.mkdir(parents=True)
         path.write_text(content)
@@ -219,6 +219,30 @@ def test_a_sweep_trains_every_combination_under_one_parent_in_mlflow(tfclass, co
     assert {run.info.status for run in runs} == {"FINISHED"}
     scores = client.get_metric_history(parent.info.run_id, "valid_ap")
     assert [m.value for m in scores] == [by_name[f"pooling={p}"].data.metrics["best_valid_ap"] for p in ("max", "mean")]
+
+
+def test_an_interrupted_multirun_goes_on_and_what_is_finished_stays(tfclass, corpus, tmp_path, empty_store):
+    shutil.copy(empty_store, tmp_path)
+    quick = [option for option in QUICK if not option.startswith(("tracking", "training.epochs"))]
+    options = ["train", "-m", corpus, *quick, "training.epochs=8", "training.checkpoint_minutes=0", "model=gru,rnn"]
+    options += ["hydra.sweep.subdir=${network}"]
+    assert tfclass(*options, "tracking=off", "hydra.sweep.dir=whole").status == 0
+    process = start([*options, "hydra.sweep.dir=stopped"], tmp_path)
+    wait_for((tmp_path / "stopped" / "rnn" / "checkpoint.pt").exists, process)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors.decode().splitlines()[-1]) == (
+        130,
+        "tfclass: interrupted; go on with: the same command and hydra.sweep.dir=stopped",
+    )
+    again = tfclass(*options, "hydra.sweep.dir=stopped")
+    assert again.status == 0, again.err
+    assert 0 < again.err.count("validation: loss") <= 8
+    for network in ("gru", "rnn"):
+        left, right = (weights(tmp_path / folder / network / "bundle") for folder in ("whole", "stopped"))
+        assert all(torch.equal(left[name], right[name]) for name in left)
+    other = tfclass(*options, "hydra.sweep.dir=stopped", "training.weight_decay=0.5", "tracking=off")
+    assert (other.status, "found a checkpoint of another training" in other.err) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from tfclass.config import (
     EvaluateConfig,
     EvaluationConfig,
     RuntimeConfig,
+    SkipgramConfig,
     SplitConfig,
     TrackingConfig,
     TrainConfig,
@@ -128,6 +129,34 @@ def test_the_seed_decides_the_first_weights_and_what_is_drawn_on_the_way(demo_ta
     # Next to no learning rate: these are the first ones.
     assert not torch.allclose(weights["still"], weights["other"], atol=1e-3)
     assert not torch.allclose(weights["a"] - weights["still"], weights["b"] - weights["other"], atol=1e-3)
+
+
+KMERS = replace(SMALL, name="gru", embedding="skipgram", word=2)
+
+
+def test_kmer_vectors_are_learned_ahead_of_the_training_where_the_model_says_so(demo_table, folder):
+    # Next to no learning rate: the training itself leaves them as they are.
+    still = replace(QUICK, epochs=1, learning_rate=1e-12, skipgram=SkipgramConfig(pairs=5000))
+    weights = {}
+    for embedding in ("skipgram", "learned"):
+        model = replace(KMERS, embedding=embedding)
+        config = train_config(demo_table, folder, model=model, training=still, run_dir=str(folder / embedding))
+        weights[embedding] = load_bundle(train_and_package(config).bundle).model.embedding.weight
+    assert weights["skipgram"].shape == weights["learned"].shape
+    assert not torch.allclose(weights["skipgram"], weights["learned"], atol=0.05)
+
+
+def test_kmer_vectors_are_learned_from_the_training_split_alone(demo_table, folder):
+    frame = pd.read_csv(demo_table, sep="\t")
+    test = frame["split"] == "test"
+    frame.loc[test, "sequence"] = frame.loc[test, "sequence"].str[::-1]
+    frame.to_csv(folder / "other.tsv", sep="\t", index=False)
+    once = replace(QUICK, epochs=1, skipgram=SkipgramConfig(pairs=5000))
+    weights = []
+    for name, path in (("a", demo_table), ("b", folder / "other.tsv")):
+        config = train_config(path, folder, model=KMERS, training=once, run_dir=str(folder / name))
+        weights.append((train_and_package(config).bundle / "model.safetensors").read_bytes())
+    assert weights[0] == weights[1]
 
 
 def test_test_proteins_have_no_part_in_training(demo_table, folder):

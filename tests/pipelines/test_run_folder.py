@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from tfclass.errors import CheckpointError
-from tfclass.pipelines.run_folder import RUN_FILE, read_record, resumed
+from tfclass.pipelines.run_folder import RUN_FILE, moved_config, read_record
 
 QUICK = [
     *("training.epochs=1", "training.max_residues=2048", "model.hidden=6", "model.embedding_dim=8", "tracking=off"),
@@ -64,18 +64,15 @@ def test_a_bundle_elsewhere_stays_where_it_was_asked_for(tfclass, run, tmp_path)
 
 
 def test_places_in_a_record_are_taken_along_only_from_inside(tmp_path):
-    record = {
-        "config": {"run_dir": "/a/run", "bundle": "/a/run/bundle", "corpus": {"path": "/a/run.tsv", "name": "x"}},
-        "mlflow_run_id": "",
-    }
-    assert resumed(tmp_path, record) == {
+    config = {"run_dir": "/a/run", "bundle": "/a/run/bundle", "corpus": {"path": "/a/run.tsv", "name": "x"}}
+    assert moved_config(tmp_path, config) == {
         "run_dir": "/a/run",
         "bundle": str(tmp_path / "bundle"),
         "corpus": {"path": "/a/run.tsv", "name": "x"},
         "resume": str(tmp_path),
     }
-    record["config"]["corpus"]["path"] = "/a/run/t.tsv"
-    assert resumed(tmp_path, record)["corpus"]["path"] == str(tmp_path / "t.tsv")
+    config["corpus"]["path"] = "/a/run/t.tsv"
+    assert moved_config(tmp_path, config)["corpus"]["path"] == str(tmp_path / "t.tsv")
 
 
 def sparse(path):
@@ -140,7 +137,7 @@ def test_a_configuration_that_was_edited_is_named_with_its_file(config, message,
     assert refused.err.startswith(f"tfclass: run/run.json, {message}"), refused.err
 
 
-@pytest.mark.parametrize("verb", ["train", "sweep", "zoo"])
+@pytest.mark.parametrize("verb", ["train", "sweep"])
 def test_no_verb_goes_on_in_a_folder_whose_record_is_damaged(verb, tfclass, demo_table, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / RUN_FILE).write_text("[" * 10**5)

@@ -202,7 +202,6 @@ def test_a_folder_of_something_else_is_refused(demo_table, folder):
     Path(other.run_dir).mkdir()
     record = Path(other.run_dir) / "run.json"
     for content, found in (
-        ('{"mlflow_run_id": "", "config": {"models": {}}}', "the folder of a zoo; expected a sweep's, or an empty one"),
         ('{"mlflow_run_id": "", "config": {"name": ""}}', "the folder of a training; expected a sweep's, or an empty"),
         ('{"mlflow_run_id": ""}', "no readable run.json"),
         ("[1]", "no readable run.json"),

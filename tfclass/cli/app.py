@@ -20,7 +20,6 @@ _VERBS = {
     "predict": "predict",
     "train": "train",
     "evaluate": "evaluate",
-    "zoo": "zoo",
     "sweep": "sweep",
     "replay": "replay",
     "ui": "ui",
@@ -29,7 +28,7 @@ _VERBS = {
     "profiles": "profiles",
 }
 # Everything behind these, --help included, is for Hydra.
-_HYDRA_VERBS = {"train", "evaluate", "zoo", "sweep"}
+_HYDRA_VERBS = {"train", "evaluate", "sweep"}
 _HYDRA = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 _HELP = {"-h", "--help"}
 

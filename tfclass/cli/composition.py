@@ -30,7 +30,7 @@ def run_with_hydra(name: str, kind: type, job: Callable[[Mapping[str, Any]], obj
     Parameters
     ----------
     name : str
-        Of a file in ``conf``: ``train``, ``evaluate``, ``compare``, ``zoo`` or ``sweep``.
+        Of a file in ``conf``: ``train``, ``evaluate``, ``compare`` or ``sweep``.
     kind : type
         The configuration's dataclass, for the list of keys in messages.
     job : callable

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -110,8 +109,8 @@ def print_table(content: "Contents") -> None:
         table.add_column(Text(name), justify="left" if column in content.words else "right")
     for row in content.rows:
         table.add_row(*(_cell(cell) for cell in row))
-    _show(table)
     console = _console()
+    console.print(table)
     for number, text in enumerate(content.notes, start=1):
         console.print(Text(f"[{number}] {text}"), soft_wrap=True)
 
@@ -119,31 +118,6 @@ def print_table(content: "Contents") -> None:
 def _cell(cell: "Cell") -> Text:
     note = f" [{cell.note}]" if cell.note else ""
     return Text(f"{cell.text}{note}").append(f" {cell.below}" if cell.below else "", style="dim")
-
-
-def print_zoo(networks: pd.DataFrame, corpus: str, split: str) -> None:
-    """Print the table of `tfclass.pipelines.zoo.run_zoo` on stdout."""
-    title = f"networks on {corpus}, {split} split"
-    if networks["prevalence"].notna().all():
-        title += f", {networks['prevalence'].iloc[0]:.1%} positive"
-    table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column("network")
-    for heading in ("weights", "epochs", "residues/s, training", "prediction", "valid AP", "test AP", "test MCC"):
-        table.add_column(heading, justify="right")
-    for row in networks.to_dict("records"):
-        counts = (row["weights"], row["train_residues_per_second"], row["predict_residues_per_second"])
-        weights, training, prediction = (f"{count:,.0f}" for count in counts)
-        scores = (
-            f"{row[name]:.3f} [{row[f'{name}_low']:.3f}, {row[f'{name}_high']:.3f}]" if row[name] == row[name] else ""
-            for name in ("test_ap", "test_mcc")
-        )
-        valid = f"{row['valid_ap']:.3f}"
-        table.add_row(row["network"], weights, f"{row['epochs']:.2f}", training, prediction, valid, *scores)
-    _show(table)
-
-
-def _show(table: Table) -> None:
-    _console().print(table)
 
 
 def _console() -> Console:

@@ -1,4 +1,4 @@
-"""The folder of a training, which has it to itself; and the record in a folder of a training, a sweep or a zoo."""
+"""The folder of a training, which has it to itself; and the record in a folder of a training or a sweep."""
 
 import contextlib
 import json
@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tfclass.config import TrainConfig, to_mapping
-from tfclass.errors import CheckpointError
+from tfclass.config import TrainConfig, from_mapping, to_mapping
+from tfclass.errors import CheckpointError, ConfigError
 from tfclass.io.files import make_folder, try_lock, whole_file
 from tfclass.overrides import override
 from tfclass.training.checkpoint import NAME as CHECKPOINT
@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 RUN_FILE = "run.json"
 _MOST_BYTES = 1 << 24
 # What only their configurations have; a folder of one kind is not taken for another.
-_TELLING = {"study": "sweep", "models": "zoo"}
+_TELLING = {"study": "sweep"}
 
 
 def make_run_folder(config: TrainConfig) -> Path:
@@ -70,7 +70,7 @@ def bundle_folder(config: TrainConfig) -> Path:
 
 
 def read_record(folder: Path, kind: str = "training") -> dict[str, Any]:
-    """Read what a ``training``, ``sweep`` or ``zoo`` wrote down in its folder; nothing where there is none.
+    """Read what a ``training`` or ``sweep`` wrote down in its folder; nothing where there is none.
 
     Raises
     ------
@@ -109,30 +109,52 @@ def newest_run(folder: Path) -> Path | None:
     return None
 
 
-def resumed(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the configuration of an interrupted training, for the place where its folder is now.
+def resumed_config(folder: Path) -> TrainConfig:
+    """Read the configuration of an interrupted training, for the place where its folder is now.
+
+    Raises
+    ------
+    CheckpointError
+        The folder has no record of a training, or one that was edited.
+    """
+    record = read_record(folder)
+    if not record:
+        raise CheckpointError(_nothing_to_resume(folder))
+    try:
+        return from_mapping(TrainConfig, moved_config(folder, record["config"]))
+    except ConfigError as error:
+        raise CheckpointError(f"{folder / RUN_FILE}, {error}; restore the file, or start anew") from None
+
+
+def moved_config(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recorded configuration for the place where its folder is now.
 
     A bundle or a table inside the folder is looked for inside it, also where the folder was moved or copied; one
     elsewhere stays where it was.
-
-    Parameters
-    ----------
-    folder : Path
-        With `record` in it.
-    record : mapping
-        As `read_record` returned it.
     """
-    before, config = record["config"].get("run_dir"), {**record["config"], "resume": str(folder)}
+    before = config.get("run_dir")
 
     def moved(place: Any) -> Any:  # noqa: ANN401 - of whatever type it is, which is checked later
         if isinstance(place, str) and isinstance(before, str) and Path(place).is_relative_to(before):
             return str(folder / Path(place).relative_to(before))
         return place
 
-    config["bundle"] = moved(config.get("bundle", ""))
-    if isinstance(config.get("corpus"), dict):
-        config["corpus"] = config["corpus"] | {"path": moved(config["corpus"].get("path"))}
-    return config
+    corpus = config.get("corpus")
+    if isinstance(corpus, dict):
+        corpus = corpus | {"path": moved(corpus.get("path"))}
+    changed = {"bundle": moved(config.get("bundle", "")), "resume": str(folder), "corpus": corpus}
+    return {**config, **{key: value for key, value in changed.items() if value is not None}}
+
+
+def _nothing_to_resume(folder: Path) -> str:
+    found = f"{folder}: found no {RUN_FILE}"
+    if newest := newest_run(folder):
+        resume = override("resume", str(newest))
+        return f"{found}: runs are below it; resume the newest one with tfclass train {resume}"
+    if folder.is_dir():
+        anew = override("run_dir", str(folder))
+        return f"{found}: nothing was trained there yet; start anew with tfclass train {anew} and the options of before"
+    return f"{found}; name the folder of an interrupted run"
 
 
 def _read(path: Path) -> bytes:
