@@ -14,7 +14,7 @@ CONFINED = {
     "dask": ("inference/dask_engine.py",),
     "distributed": ("inference/dask_engine.py",),
     "mlflow": ("tracking/",),
-    "optuna": ("pipelines/sweep.py", "pipelines/search.py"),
+    "optuna": ("pipelines/sweep.py",),
     "Bio": ("models/embeddings.py", "training/augmentation.py"),
     "pyhmmer": ("search/", "channels/build_profiles.py"),
     "pyfamsa": ("channels/build_profiles.py",),

@@ -19,6 +19,7 @@ from tfclass.config import (
     RuntimeConfig,
     SplitConfig,
     StemConfig,
+    SweepConfig,
     TrainConfig,
     TrainingConfig,
     from_mapping,
@@ -27,7 +28,6 @@ from tfclass.config import (
 from tfclass.config_errors import unknown_key
 from tfclass.errors import ConfigError
 from tfclass.models.factory import build
-from tfclass.pipelines.search import SweepConfig
 from tfclass.sequences.alphabet import Alphabet
 
 CONF = Path(__file__).parents[1] / "conf"

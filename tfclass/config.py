@@ -1,7 +1,6 @@
 """What a training or evaluation can be told: a frozen dataclass for each group of ``conf/``, checked before it starts.
 
-``curation`` (`tfclass.data`), ``study`` (`tfclass.pipelines.search`) and the rules of enrichment
-(`tfclass.pipelines.pseudo_label_rules`) have theirs where they are used.
+``curation`` and the rules of pseudo-labels (`tfclass.pipelines.pseudo_label_rules`) have theirs elsewhere.
 
 Nothing here knows Hydra: the same classes are built from the JSON in a bundle, so a model never needs Hydra to be
 loaded. Networks are chosen by name, never by a class path, so a configuration cannot call code.
@@ -210,6 +209,38 @@ class TrainConfig:
     run_dir: FolderText
     bundle: PathText = ""
     resume: PathText = ""
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class StudyConfig:
+    """How a sweep searches; an empty `storage` means ``study.db`` in the sweep's folder."""
+
+    name: str = "study"
+    storage: PathText = ""
+    heartbeat_seconds: Positive = 30
+    n_trials: Positive = 20
+    sampler: Literal["tpe", "random"] = "tpe"
+    seed: Seed = 0
+    startup_trials: Positive = 5
+    pruner: Literal["median", "hyperband", "none"] = "median"
+    warmup_epochs: Natural = 2
+    space: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class SweepConfig:
+    """All of ``conf/sweep.yaml``."""
+
+    corpus: CorpusConfig
+    split: SplitConfig = field(default_factory=SplitConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+    study: StudyConfig
+    network: str = ""
+    run_dir: FolderText
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from tfclass.cli.typed_overrides import typed
-from tfclass.config import TrainConfig
+from tfclass.config import SweepConfig, TrainConfig
 from tfclass.errors import ConfigError
 from tfclass.overrides import for_hydra, override
-from tfclass.pipelines.search import SweepConfig
 
 UNREADABLE = "which Hydra cannot read as it is"
 SEVERAL = "expected one; add -m to run once for each"

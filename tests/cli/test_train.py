@@ -140,9 +140,9 @@ def test_a_folder_in_which_nothing_was_trained_is_named_with_how_to_start_anew(t
 
 
 def test_for_the_parent_folder_of_runs_the_newest_one_is_named(tfclass, tmp_path):
-    # The last ones are no trainings: a sweep and a damaged file.
-    contents = ['{"config": {}}'] * 3 + ['{"config": {"study": {}}}', "mine"]
-    for time_s, (name, content) in enumerate(zip(["c", "a", "b", "d", "e"], contents, strict=True)):
+    # The last one is damaged.
+    contents = ['{"config": {}}'] * 3 + ["mine"]
+    for time_s, (name, content) in enumerate(zip(["c", "a", "b", "d"], contents, strict=True)):
         path = tmp_path / "runs" / "demo-bilstm" / name / "run.json"
         path.parent.mkdir(parents=True)
         path.write_text(content)

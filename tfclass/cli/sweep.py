@@ -10,7 +10,7 @@ import typer
 def sweep(context: typer.Context) -> None:
     """Search for good options with Optuna; configured by Hydra overrides (`tfclass sweep --help` lists them)."""
     from tfclass.cli.composition import run_with_hydra
-    from tfclass.pipelines.search import SweepConfig
+    from tfclass.config import SweepConfig
 
     run_with_hydra("sweep", SweepConfig, _job, context.args)
 
@@ -19,9 +19,8 @@ def _job(values: Mapping[str, Any]) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     from tfclass.cli.console import trainings_display
-    from tfclass.config import from_mapping
+    from tfclass.config import SweepConfig, from_mapping
     from tfclass.overrides import override
-    from tfclass.pipelines.search import SweepConfig
     from tfclass.pipelines.sweep import TABLE, run_sweep
 
     config = from_mapping(SweepConfig, values)

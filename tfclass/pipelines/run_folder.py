@@ -1,4 +1,4 @@
-"""The folder of a training, which has it to itself; and the record in a folder of a training or a sweep."""
+"""The folder of a training: its record, and a lock that keeps a second training out."""
 
 import contextlib
 import json
@@ -17,8 +17,6 @@ from tfclass.training.init_from import WarmStart
 _log = logging.getLogger(__name__)
 RUN_FILE = "run.json"
 _MOST_BYTES = 1 << 24
-# What only their configurations have; a folder of one kind is not taken for another.
-_TELLING = {"study": "sweep"}
 
 
 def make_run_folder(config: TrainConfig) -> Path:
@@ -27,9 +25,7 @@ def make_run_folder(config: TrainConfig) -> Path:
     make_folder(folder)
     if not config.resume and (folder / CHECKPOINT).exists():
         action = f"resume it with {override('resume', str(folder))}, or choose another run_dir"
-        raise CheckpointError(
-            str(folder), "a training that was here before", "an empty folder", action, path=str(folder)
-        )
+        raise CheckpointError(f"{folder}: found a training that was here before; expected an empty folder; {action}")
     return folder
 
 
@@ -38,8 +34,8 @@ def alone_in(run_dir: Path) -> Iterator[None]:
     """Keep a second training out of the folder, whose checkpoints would replace those of the first."""
     lock = try_lock(run_dir / "training.lock")
     if lock is None:
-        where, action = str(run_dir), "wait for it, or choose another run_dir"
-        raise CheckpointError(where, "a training that is under way", "none", action, path=where)
+        found = f"{run_dir}: found a training that is under way; expected none"
+        raise CheckpointError(f"{found}; wait for it, or choose another run_dir")
     try:
         yield
     finally:
@@ -47,7 +43,7 @@ def alone_in(run_dir: Path) -> Iterator[None]:
 
 
 def has_checkpoint(config: TrainConfig) -> bool:
-    """Tell whether a training that is resumed has a checkpoint, or was interrupted before the first one.
+    """Return whether a training that is resumed has a checkpoint, or was interrupted before the first one.
 
     Raises
     ------
@@ -58,43 +54,36 @@ def has_checkpoint(config: TrainConfig) -> bool:
     if not config.resume or (folder / CHECKPOINT).exists():
         return bool(config.resume)
     if (folder / "bundle").exists():
-        where, action = str(folder / CHECKPOINT), "name the folder of an interrupted run"
-        raise CheckpointError(where, "no checkpoint, and a finished training", action=action, path=where)
+        found = f"{folder / CHECKPOINT}: found no checkpoint, and a finished training"
+        raise CheckpointError(f"{found}; name the folder of an interrupted run")
     _log.warning("%s: no checkpoint yet; training starts at the beginning", folder)
     return False
 
 
 def bundle_folder(config: TrainConfig) -> Path:
-    """Give where the bundle goes."""
+    """Return where the bundle goes."""
     return Path(config.bundle or Path(config.resume or config.run_dir) / "bundle")
 
 
-def read_record(folder: Path, kind: str = "training") -> dict[str, Any]:
-    """Read what a ``training`` or ``sweep`` wrote down in its folder; nothing where there is none.
+def read_record(folder: Path) -> dict[str, Any]:
+    """Read what a training wrote down in its folder; nothing where there is none.
 
     Raises
     ------
     CheckpointError
-        It cannot be read, or is of another kind.
+        It cannot be read.
     """
     try:
         content = json.loads(_read(folder / RUN_FILE).decode())
         kinds = {"config": dict, "mlflow_run_id": str, "init_from": dict}
-        if (
-            any(not isinstance(content.get(key, kind()), kind) for key, kind in kinds.items())
-            or "config" not in content
-        ):
+        if "config" not in content or not all(isinstance(content.get(key, kinds[key]()), kinds[key]) for key in kinds):
             raise ValueError("values of other types")
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, AttributeError, RecursionError) as error:
-        action = "choose another folder, or remove this one"
-        raise CheckpointError(str(folder), f"no readable {RUN_FILE}", action=action, path=str(folder)) from error
-    config = content["config"]
-    found = next((name for key, name in _TELLING.items() if key in config), "training")
-    if found != kind:
-        expected = f"a {kind}'s, or an empty one"
-        raise CheckpointError(str(folder), f"the folder of a {found}", expected, "choose another", path=str(folder))
+        raise CheckpointError(
+            f"{folder}: found no readable {RUN_FILE}; choose another folder, or remove this one"
+        ) from error
     return content
 
 
@@ -102,7 +91,6 @@ def newest_run(folder: Path) -> Path | None:
     """Find the folder of the training that began last, up to two levels below a folder; None where there is none."""
     records = [path for pattern in ("*", "*/*") for path in folder.glob(f"{pattern}/{RUN_FILE}") if path.is_file()]
     for path in sorted(records, key=lambda path: path.stat().st_mtime, reverse=True):
-        # Others, such as those of a sweep, cannot be resumed.
         with contextlib.suppress(CheckpointError):
             read_record(path.parent)
             return path.parent
@@ -169,7 +157,7 @@ def _read(path: Path) -> bytes:
 
 
 def write_record(config: TrainConfig, run_id: str, start: WarmStart | None) -> dict[str, Any]:
-    """Write down what is trained, with what start, and its MLflow run; give that."""
+    """Write down what is trained, from what start, and its MLflow run; return the record."""
     # Resuming may happen from another folder.
     saved = to_mapping(config)
     folder = Path(config.resume or config.run_dir)
@@ -178,11 +166,6 @@ def write_record(config: TrainConfig, run_id: str, start: WarmStart | None) -> d
     content = (read_record(folder) if config.resume else {}) | {"mlflow_run_id": run_id, "config": saved}
     if start:
         content["init_from"] = {"sha256": start.digest, "copied": len(start.copied), "fresh": len(start.fresh)}
-    save_record(folder, content)
-    return content
-
-
-def save_record(folder: Path, content: dict[str, Any]) -> None:
-    """Write the record of a folder, in place of what was there."""
     with whole_file(folder / RUN_FILE) as stream:
         stream.write(json.dumps(content, indent=1).encode())
+    return content

@@ -1,55 +1,51 @@
-"""Many trainings in search of the options with the best validation average precision, by Optuna.
+"""Search for the options of a training with the best validation average precision, by Optuna.
 
-Every trial draws from a sampler seeded by its own number, and one that was interrupted goes on from its checkpoint; so
-a sweep that was killed and run again makes the very trials of one that was not.
+The study is kept in a storage of Optuna's, so several processes may work on it. A trial whose process was interrupted
+or died is queued again, and goes on from its checkpoint.
 """
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+import sqlite3
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 from filelock import FileLock
 
-from tfclass.config import TrainConfig, from_mapping, to_mapping
+from tfclass.config import StudyConfig, SweepConfig, TrainConfig, from_mapping, to_mapping
 from tfclass.data.neighbours import check_neighbour, starts_with
 from tfclass.data.table import read_table
-from tfclass.errors import ConfigError, MemoryLimitError, MissingExtraError, NonFiniteLossError
-from tfclass.io.files import make_folder, try_lock, whole_file
+from tfclass.errors import CheckpointError, ConfigError, MemoryLimitError, MissingExtraError, NonFiniteLossError
+from tfclass.io.files import make_folder, whole_file
 from tfclass.models.factory import check_size
-from tfclass.pipelines.run_folder import read_record, save_record
-from tfclass.pipelines.search import (
-    DistributionConfig,
-    StudyConfig,
-    SweepConfig,
-    is_study,
-    read_space,
-    sampler_of,
-    suggest,
-    with_values,
-)
+from tfclass.pipelines.run_folder import RUN_FILE
 from tfclass.pipelines.train import train_and_package
 from tfclass.sequences.alphabet import Alphabet
 from tfclass.tracking.tracker import Tracker, tracked
 from tfclass.training.checkpoint import NAME as CHECKPOINT
 from tfclass.training.trainer import Hooks, Interrupted
 
-if TYPE_CHECKING:
-    from optuna import Study
-    from optuna.trial import FrozenTrial, Trial
+try:
+    import optuna
+    from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+    from optuna.trial import FrozenTrial, Trial, TrialState
+    from sqlalchemy.exc import SQLAlchemyError
+except ModuleNotFoundError as error:
+    raise MissingExtraError("tfclass sweep needs Optuna; pip install 'tfclass[sweep]'") from error
 
 TABLE = "trials.tsv"
+Space = Mapping[str, Any]
 
 
 class Pruned(Interrupted):
     """A trial is not worth going on with."""
 
 
-class Swept(NamedTuple):
-    """What `run_sweep` found.
+class SweepResult(NamedTuple):
+    """What a sweep found.
 
     Attributes
     ----------
@@ -63,182 +59,190 @@ class Swept(NamedTuple):
     best: dict[str, Any]
 
 
-def run_sweep(config: SweepConfig, hooks_of: Callable[[str], Hooks] = lambda _: Hooks()) -> Swept:
-    """Train until the study has its trials; those of earlier calls count.
+def run_sweep(config: SweepConfig, hooks_of: Callable[[str], Hooks] = lambda _: Hooks()) -> SweepResult:
+    """Train until the study has its trials, those of earlier calls included, and write ``trials.tsv``.
 
-    In MLflow one run is the parent of all trials. Several processes may work on one sweep.
+    In MLflow one run is the parent of all trials.
 
     Parameters
     ----------
     hooks_of : callable, optional
         Title of a trial -> hooks of its training.
 
-    Returns
-    -------
-    Swept
-        Its table is in ``trials.tsv`` too.
-
     Raises
     ------
     TfclassError
-        As `train_and_package`; or the space is at fault, or ``run_dir`` holds a sweep of another kind.
-    MissingExtraError
-        Optuna is not installed.
+        As `train_and_package`; or the space is at fault, or ``run_dir`` holds a training or another sweep.
     Interrupted
         A training was stopped; calling again goes on.
     """
-    space = read_space(config.study.space)
-    # A name or value that no training takes is refused before anything starts.
-    for name, distribution in space.items():
-        for value in distribution.choices or (distribution.low, distribution.high):
-            check_size(_train_config(config, {name: value}, Path(config.run_dir), "").model, Alphabet(), 2)
-    folder = Path(config.run_dir)
+    # Failed trials are in the table; Optuna would print their tracebacks.
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    space = _check_space(config)
+    folder, digest = Path(config.run_dir), read_table(config.corpus, Alphabet()).digest
+    if (folder / RUN_FILE).exists():
+        raise CheckpointError(f"{folder}: found the folder of a training; expected a sweep's; choose another run_dir")
     make_folder(folder)
     check_neighbour(folder / TABLE, starts_with("trial", "state", "valid_ap", "epochs"), "run_dir")
-    digest = read_table(config.corpus, Alphabet()).digest
-    previous = _check_same(folder, config, digest)
-    study = _open_study(config.study, folder)
-    title = f"sweep {config.corpus.name} {config.study.name}"
     tags = {"job": "sweep", "corpus": config.corpus.name, "network": config.network or config.model.encoder}
     tags["split"] = config.split.policy
-    with tracked(config.tracking, title, tags, resume=previous, journal=folder) as tracker:
-        _write_record(folder, config, digest, tracker)
-        while (claimed := _claimed(study, config, folder)) is not None:
-            with claimed as (trial, place):
-                _run_trial(study, trial, config, place, space, hooks_of, tracker)
-        swept = _summary(study)
-        with whole_file(folder / TABLE) as stream:
-            stream.write(swept.trials.to_csv(sep="\t", index=False, float_format="%.6g").encode())
-        tracker.facts("trials.json", {"trials": swept.trials.to_dict("records")})
-        tracker.tags({f"best.{name}": str(value) for name, value in swept.best.items()})
-    return swept
+    title = f"sweep {config.corpus.name} {config.study.name}"
+    with warnings.catch_warnings():
+        # Optuna says at each step that its heartbeat may change.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study = _open_study(config.study, folder)
+        _check_same(study, config, digest)
+        previous = study.user_attrs.get("mlflow_run_id", "")
+        with tracked(config.tracking, title, tags, resume=previous, journal=folder) as tracker:
+            study.set_user_attr("mlflow_run_id", tracker.run_id)
+            tracker.facts("config.yaml", study.user_attrs["config"])
+            # One by one, since other processes make trials too.
+            while _has_more(study, config.study.n_trials):
+                study.optimize(
+                    lambda trial: _train_trial(trial, config, space, hooks_of, tracker),
+                    n_trials=1,
+                    catch=(NonFiniteLossError, MemoryLimitError),
+                )
+                _remove_checkpoints(study, folder)
+            return _write_result(study, folder, tracker)
 
 
-def _train_config(config: SweepConfig, values: dict[str, Any], folder: Path, title: str) -> TrainConfig:
-    base = {key: value for key, value in to_mapping(config).items() if key != "study"}
-    base |= {"name": f"{config.corpus.name}-{config.study.name}", "run_dir": str(folder)}
-    base["network"] = values.get("model.encoder", config.network)
+def _check_space(config: SweepConfig) -> Space:
+    """Return the options to search; refuse names and values that no training takes before anything starts."""
+    space, trial = dict(_flat(config.study.space)), optuna.create_study().ask()
+    for name, options in space.items():
+        where = f"study.space.{name}"
+        if not isinstance(options, Mapping):
+            raise ConfigError(f"{where}: found {options!r}; expected low and high, or choices")
+        try:
+            _suggest(trial, name, options)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"{where}: {error}; expected low and high (log, step), or choices") from None
+        for value in options.get("choices") or (options["low"], options["high"]):
+            check_size(_train_config(config, {name: value}, Path(config.run_dir)).model, Alphabet(), 2)
+    return space
+
+
+def _flat(space: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, options in space.items():
+        if isinstance(options, Mapping) and any(isinstance(value, Mapping) for value in options.values()):
+            yield from _flat(options, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", options
+
+
+def _suggest(trial: Trial, name: str, options: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    if "choices" in options:
+        return trial.suggest_categorical(name, **options)
+    is_integer = all(isinstance(options.get(key, 1), int) for key in ("low", "high", "step"))
+    return (trial.suggest_int if is_integer else trial.suggest_float)(name, **options)
+
+
+def _train_config(config: SweepConfig, values: Mapping[str, Any], folder: Path, title: str = "") -> TrainConfig:
+    """Return the configuration of a training with other values of the options, by dotted names."""
+    changed = {key: value for key, value in to_mapping(config).items() if key != "study"}
+    changed |= {"name": f"{config.corpus.name}-{config.study.name}", "run_dir": str(folder)}
+    changed["network"] = values.get("model.encoder", config.network)
+    changed["resume"] = str(folder) if (folder / CHECKPOINT).exists() else ""
+    # Trials are not registered: they would crowd out the models that are meant for use.
+    changed["tracking"] |= {"run_name": title, "register": ""}
+    for name, value in values.items():
+        *groups, key = name.split(".")
+        owner = changed
+        for group in groups:
+            owner = owner.setdefault(group, {})
+        owner[key] = value
     try:
-        changed = from_mapping(TrainConfig, with_values(base, values))
+        return from_mapping(TrainConfig, changed)
     except ConfigError as error:
-        where = f"study.space.{error.where}"
-        raise ConfigError(where, error.found, error.expected, error.action, **error.facts) from None
-    # Trials are not meant for use; registering them would crowd out the models that are.
-    return replace(changed, tracking=replace(config.tracking, run_name=title, register=""))
+        raise ConfigError(f"study.space.{error}") from None
 
 
-def _check_same(folder: Path, config: SweepConfig, digest: str) -> str:
-    """Make sure that a sweep that was here before is this one; give its MLflow run."""
-    before = read_record(folder, "sweep")
-    if not before:
-        return ""
-    now = _plain(config, digest)
-    for key in ("corpus", "split", "model", "training", "study"):
-        if before["config"].get(key) != now[key]:
-            action = "choose another run_dir or study.name, or remove this folder"
-            raise ConfigError("run_dir", f"{folder}, a sweep with other {key} options", "the same", action, key=key)
-    return before.get("mlflow_run_id", "")
-
-
-def _plain(config: SweepConfig, digest: str) -> dict[str, Any]:
-    # JSON knows no tuples; and a sweep may be made longer.
-    values = json.loads(json.dumps(to_mapping(config)))
-    del values["study"]["n_trials"], values["tracking"]
-    values["corpus"]["sha256"] = digest
-    return values
-
-
-def _write_record(folder: Path, config: SweepConfig, digest: str, tracker: Tracker) -> None:
-    save_record(folder, {"mlflow_run_id": tracker.run_id, "config": _plain(config, digest)})
-    tracker.facts("config.yaml", {key: value for key, value in to_mapping(config).items() if key != "tracking"})
-
-
-def _open_study(config: StudyConfig, folder: Path) -> "Study":
-    try:
-        import optuna
-        from sqlalchemy.exc import SQLAlchemyError
-    except ModuleNotFoundError as error:
-        action = "pip install 'tfclass[sweep]'"
-        raise MissingExtraError("tfclass sweep", "no Optuna in this installation", action=action) from error
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+def _open_study(config: StudyConfig, folder: Path) -> optuna.Study:
     pruner = {
         "median": optuna.pruners.MedianPruner(config.startup_trials, config.warmup_epochs),
         "hyperband": optuna.pruners.HyperbandPruner(min_resource=max(config.warmup_epochs, 1)),
         "none": optuna.pruners.NopPruner(),
     }[config.pruner]
     url = config.storage or f"sqlite:///{(folder / 'study.db').resolve()}"
-    # Others may be writing to the file.
-    wait = {"connect_args": {"timeout": 60}} if url.startswith("sqlite:") else {}
-    with FileLock(folder / "study.lock"):
-        if not config.storage:
-            check_neighbour(folder / "study.db", is_study, "run_dir")
-        try:
-            storage = optuna.storages.RDBStorage(url, engine_kwargs=wait)
+    if not config.storage:
+        check_neighbour(folder / "study.db", _is_study, "run_dir")
+    try:
+        with FileLock(folder / "study.lock"):
+            storage = RDBStorage(
+                url,
+                # Others may be writing to the file.
+                engine_kwargs={"connect_args": {"timeout": 60}} if url.startswith("sqlite:") else {},
+                heartbeat_interval=config.heartbeat_seconds,
+                heartbeat_stale_trial_callback=_queue_again,
+            )
             return optuna.create_study(
                 study_name=config.name, storage=storage, direction="maximize", pruner=pruner, load_if_exists=True
             )
-        except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError, ValueError, ImportError) as error:
-            # An address may hold a password.
-            where = "study.storage" if config.storage else str(folder / "study.db")
-            reason = str(getattr(error, "orig", None) or error).split("\n")[0]
-            action = "mend or remove it, or choose another study.storage"
-            raise ConfigError(where, f"no readable study ({reason})", action=action, key="study.storage") from error
+    except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError, ValueError, ImportError) as error:
+        # An address may hold a password.
+        where = "study.storage" if config.storage else str(folder / "study.db")
+        reason = str(getattr(error, "orig", None) or error).split("\n")[0]
+        action = "mend or remove it, or choose another study.storage"
+        raise ConfigError(f"{where}: no readable study ({reason}); {action}") from error
 
 
-def _claimed(
-    study: "Study", config: SweepConfig, folder: Path
-) -> "contextlib.AbstractContextManager[tuple[Trial, Path]] | None":
-    """Take an interrupted trial that no process is working on, or else a new one; None when there are enough."""
-    from optuna.trial import Trial, TrialState
-
-    with FileLock(folder / "study.lock"):
-        trials = study.get_trials(deepcopy=False)
-        for frozen in trials:
-            place = folder / f"trial-{frozen.number:03d}"
-            if frozen.state == TrialState.RUNNING and (lock := _try_lock(place)):
-                study.sampler = sampler_of(config.study, frozen.number)
-                return _held(lock, Trial(study, frozen._trial_id), place)
-        number = len(trials)
-        if number >= config.study.n_trials:
-            return None
-        study.sampler = sampler_of(config.study, number)
-        trial = study.ask()
-        place = folder / f"trial-{trial.number:03d}"
-        lock = _try_lock(place)
-        assert lock is not None, "a new trial is nobody's"
-        return _held(lock, trial, place)
-
-
-def _try_lock(place: Path) -> FileLock | None:
-    make_folder(place)
-    return try_lock(place / "lock")
-
-
-@contextlib.contextmanager
-def _held(lock: FileLock, trial: "Trial", place: Path) -> "Iterator[tuple[Trial, Path]]":
+def _is_study(path: Path) -> bool:
+    """Return whether a file is an SQLite database of Optuna, or none that can be read: Optuna says why."""
     try:
-        yield trial, place
-    finally:
-        lock.release()
+        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+            tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.Error:
+        return True
+    return not tables or tables >= {"studies", "trials", "version_info"}
 
 
-def _run_trial(
-    study: "Study",
-    trial: "Trial",
-    config: SweepConfig,
-    place: Path,
-    space: dict[str, DistributionConfig],
-    hooks_of: Callable[[str], Hooks],
-    tracker: Tracker,
-) -> None:
-    from optuna.trial import TrialState
+def _check_same(study: optuna.Study, config: SweepConfig, digest: str) -> None:
+    """Refuse a study that was begun with other options; more trials may be asked for."""
+    now = json.loads(json.dumps(to_mapping(config)))
+    now["corpus"]["sha256"] = digest
+    del now["study"]["n_trials"], now["tracking"]
+    before = study.user_attrs.get("config", now)
+    for key in ("corpus", "split", "model", "training", "study"):
+        if before.get(key) != now[key]:
+            found = f"run_dir: {config.run_dir} has a sweep with other {key} options"
+            raise ConfigError(f"{found}; choose another run_dir or study.name, or remove this folder")
+    study.set_user_attr("config", now)
 
-    values = {name: suggest(trial, name, distribution) for name, distribution in space.items()}
+
+def _queue_again(study: optuna.Study, trial: FrozenTrial) -> None:
+    """Queue a trial once more, with its options and the scores of its epochs so far."""
+    RetryHeartbeatStaleTrialCallback(inherit_intermediate_values=True)(study, trial)
+
+
+def _trials(study: optuna.Study) -> list[FrozenTrial]:
+    """Return the trials; one that was queued again is in the place of the one that it repeats."""
+    newest = {}
+    for trial in study.get_trials(deepcopy=False):
+        repeated = RetryHeartbeatStaleTrialCallback.retried_trial_number(trial)
+        newest[trial.number if repeated is None else repeated] = trial
+    return list(newest.values())
+
+
+def _has_more(study: optuna.Study, n_trials: int) -> bool:
+    optuna.storages.fail_stale_trials(study)
+    trials = _trials(study)
+    return len(trials) < n_trials or any(trial.state == TrialState.WAITING for trial in trials)
+
+
+def _train_trial(
+    trial: Trial, config: SweepConfig, space: Space, hooks_of: Callable[[str], Hooks], tracker: Tracker
+) -> float:
+    """Train with the options that the trial draws; return the best validation average precision."""
+    study = trial.study
+    number = [each.number for each in _trials(study)].index(trial.number)
+    # A seed for each trial: it draws the same values after an interruption, and others than those of another process.
+    seed, samplers = config.study.seed * 1_000_003 + number, optuna.samplers
+    tpe = samplers.TPESampler(seed=seed, n_startup_trials=config.study.startup_trials)
+    study.sampler = tpe if config.study.sampler == "tpe" else samplers.RandomSampler(seed=seed)
+    values = {name: _suggest(trial, name, options) for name, options in space.items()}
     words = " ".join(f"{name.rpartition('.')[2]}={_short(value)}" for name, value in values.items())
-    title = f"trial {trial.number}: {words}"
-    train = _train_config(config, values, place, title)
-    if (place / CHECKPOINT).exists():
-        train = replace(train, resume=str(place))
+    title = f"trial {number}: {words}"
     hooks = hooks_of(title)
 
     def on_epoch(entry: dict[str, float]) -> None:
@@ -248,46 +252,54 @@ def _run_trial(
             raise Pruned
 
     try:
-        trained = train_and_package(train, hooks._replace(on_epoch=on_epoch), parent=tracker.run_id)
+        train = _train_config(config, values, _folder(config.run_dir, number), title)
+        history = train_and_package(train, hooks._replace(on_epoch=on_epoch), parent=tracker.run_id).history
     except Pruned:
-        study.tell(trial, state=TrialState.PRUNED)
-    except (NonFiniteLossError, MemoryLimitError):
-        # These options cannot be trained with; others can.
-        study.tell(trial, state=TrialState.FAIL)
-    except ConfigError:
-        # Options that do not go together: said now, and not tried again by the next call.
-        study.tell(trial, state=TrialState.FAIL)
+        raise optuna.TrialPruned from None
+    except (NonFiniteLossError, MemoryLimitError, ConfigError):
+        # These options cannot be trained with.
         raise
-    else:
-        score = max(entry["valid_ap"] for entry in trained.history)
-        study.tell(trial, score)
-        tracker.metrics({"valid_ap": score, "best_valid_ap": study.best_value}, step=trial.number)
-    # It is large, and of no more use.
-    (place / CHECKPOINT).unlink(missing_ok=True)
+    except BaseException:
+        _queue_again(study, study.get_trials(deepcopy=False)[trial.number])
+        raise
+    score = max(entry["valid_ap"] for entry in history)
+    best = max([score, *(each.value for each in _trials(study) if each.state == TrialState.COMPLETE and each.value)])
+    tracker.metrics({"valid_ap": score, "best_valid_ap": best}, step=number)
+    return score
 
 
-def _summary(study: "Study") -> Swept:
-    from optuna.trial import TrialState
+def _folder(run_dir: str | Path, number: int) -> Path:
+    return Path(run_dir) / f"trial-{number:03d}"
 
-    trials = study.get_trials(deepcopy=False)
-    rows = [_row(trial) for trial in trials]
-    table = pd.DataFrame(rows)
+
+def _remove_checkpoints(study: optuna.Study, folder: Path) -> None:
+    """Remove the checkpoints of finished trials, which are large."""
+    for number, trial in enumerate(_trials(study)):
+        if trial.state.is_finished():
+            (_folder(folder, number) / CHECKPOINT).unlink(missing_ok=True)
+
+
+def _write_result(study: optuna.Study, folder: Path, tracker: Tracker) -> SweepResult:
+    rows = [
+        {
+            "trial": number,
+            "state": trial.state.name.lower(),
+            "valid_ap": max(trial.intermediate_values.values(), default=float("nan")),
+            "epochs": len(trial.intermediate_values),
+            **trial.params,
+        }
+        for number, trial in enumerate(_trials(study))
+    ]
     # Finished ones first: a pruned trial's value is that of an early epoch.
-    order = table.assign(finished=table["state"] == "complete")
-    order = order.sort_values(["finished", "valid_ap"], ascending=False, kind="stable")
-    complete = any(trial.state == TrialState.COMPLETE for trial in trials)
-    return Swept(order.drop(columns="finished").reset_index(drop=True), dict(study.best_params) if complete else {})
-
-
-def _row(trial: "FrozenTrial") -> dict[str, Any]:
-    reported = trial.intermediate_values
-    return {
-        "trial": trial.number,
-        "state": trial.state.name.lower(),
-        "valid_ap": max(reported.values(), default=float("nan")),
-        "epochs": len(reported),
-        **trial.params,
-    }
+    table = pd.DataFrame(rows).assign(finished=lambda table: table["state"] == "complete")
+    table = table.sort_values(["finished", "valid_ap"], ascending=False, kind="stable", ignore_index=True)
+    best = dict(study.best_params) if table["finished"].any() else {}
+    table = table.drop(columns="finished")
+    with whole_file(folder / TABLE) as stream:
+        stream.write(table.to_csv(sep="\t", index=False, float_format="%.6g").encode())
+    tracker.facts("trials.json", {"trials": table.to_dict("records")})
+    tracker.tags({f"best.{name}": str(value) for name, value in best.items()})
+    return SweepResult(table, best)
 
 
 def _short(value: object) -> str:
