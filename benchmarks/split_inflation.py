@@ -20,7 +20,8 @@ from tfclass.config import CorpusConfig, SplitConfig
 from tfclass.data.leakage import Limit, too_near
 from tfclass.data.split import assign_splits, select_split
 from tfclass.data.table import LabelledProteins, read_table
-from tfclass.evaluation.baselines import Baseline, find_homologues, kmer_regression, top_hit
+from tfclass.evaluation.baselines import Baseline, kmer_regression, top_hit
+from tfclass.evaluation.homologues import find_homologues
 from tfclass.search.mmseqs import MAX_E_VALUE
 from tfclass.sequences.alphabet import Alphabet
 

@@ -22,15 +22,14 @@ from tfclass.data.table import LabelledProteins, read_table
 from tfclass.errors import ProgramError
 from tfclass.evaluation.baselines import (
     Baseline,
-    Homologues,
-    LeftOut,
     all_baselines,
+    composition,
     composition_regression,
-    find_homologues,
     kmer_regression,
+    kmers,
     top_hit,
 )
-from tfclass.evaluation.regressions import composition, kmers
+from tfclass.evaluation.homologues import Homologues, LeftOut, find_homologues
 from tfclass.evaluation.scored import Scored
 from tfclass.search.mmseqs import MAX_E_VALUE
 from tfclass.sequences.alphabet import AMINO_ACIDS, Alphabet
@@ -61,11 +60,11 @@ def drawn(n, n_classes=2, seed=0, classes=BINARY, per_cluster=2) -> LabelledProt
 
 
 def scored(baseline: Baseline, proteins: LabelledProteins) -> Scored:
-    return Scored(baseline.scores_NC, proteins.labels, baseline.threshold, baseline.is_probability)
+    return Scored(baseline.scores_NC, proteins.labels, baseline.threshold, baseline.are_probabilities)
 
 
 def best_mcc(scores_N, positive_N):
-    return max(matthews_corrcoef(positive_N, scores_N >= cut) for cut in np.unique(scores_N))
+    return max(matthews_corrcoef(positive_N, scores_N >= threshold) for threshold in np.unique(scores_N))
 
 
 @given(st.lists(PROTEIN, max_size=6))
@@ -77,22 +76,22 @@ def test_composition_is_the_share_of_each_amino_acid(sequences):
 
 
 def sklearn_kmers(sequences):
-    words = [a for a in AMINO_ACIDS]
-    words += [a + b for a in AMINO_ACIDS for b in AMINO_ACIDS]
-    words += [a + b for a in AMINO_ACIDS for b in words[20:420]]
-    counter = CountVectorizer(analyzer="char", ngram_range=(1, 3), lowercase=False, vocabulary=words)
+    kmers = [a for a in AMINO_ACIDS]
+    kmers += [a + b for a in AMINO_ACIDS for b in AMINO_ACIDS]
+    kmers += [a + b for a in AMINO_ACIDS for b in kmers[20:420]]
+    counter = CountVectorizer(analyzer="char", ngram_range=(1, 3), lowercase=False, vocabulary=kmers)
     counts = counter.transform(sequences).toarray()
     return np.sqrt(counts / np.array([len(s) for s in sequences])[:, None])
 
 
 @given(st.lists(PROTEIN, min_size=1, max_size=6))
-def test_words_are_those_that_scikit_learn_counts(sequences):
+def test_kmers_are_those_that_scikit_learn_counts(sequences):
     found = kmers([ALPHABET.encode(s) for s in sequences])
     assert found.has_canonical_format
     np.testing.assert_allclose(found.toarray(), sklearn_kmers(sequences), rtol=1e-6)
 
 
-def test_words_of_no_protein_are_a_table_without_rows():
+def test_kmers_of_no_protein_are_a_table_without_rows():
     assert kmers([]).shape == (0, 8420)
     assert composition([]).shape == (0, 20)
 
@@ -103,7 +102,7 @@ REGRESSIONS = {
         lambda: make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)),
         lambda sequences: composition([ALPHABET.encode(s) for s in sequences]),
     ),
-    "words": (kmer_regression, lambda: LogisticRegression(max_iter=1000), sklearn_kmers),
+    "k-mers": (kmer_regression, lambda: LogisticRegression(max_iter=1000), sklearn_kmers),
 }
 
 
@@ -114,9 +113,9 @@ class TestRegression:
         found = run(train, None, test)
         expected = model().fit(features(train.frame["sequence"]), train.labels)
         np.testing.assert_allclose(found.scores_NC, expected.predict_proba(features(test.frame["sequence"])), atol=1e-3)
-        assert found.is_probability
+        assert found.are_probabilities
         assert found.threshold is None
-        assert found.note == "the likeliest class is called"
+        assert found.note == "the likeliest class is predicted"
 
     def test_a_class_that_training_lacks_has_probability_zero(self, run, model, features):
         train, test = drawn(60, 2, classes=FOUR), drawn(20, 4, seed=1, classes=FOUR)
@@ -171,7 +170,7 @@ class TestRegression:
 
     def test_composition_is_learned(self, run, model, features):
         train, valid, test = drawn(400), drawn(100, seed=1), drawn(200, seed=2)
-        assert matthews_corrcoef(test.labels, scored(run(train, valid, test), test).calls_N) > 0.3
+        assert matthews_corrcoef(test.labels, scored(run(train, valid, test), test).predicted_N) > 0.3
 
 
 def hits_of(*rows) -> Homologues:
@@ -181,7 +180,7 @@ def hits_of(*rows) -> Homologues:
     return Homologues(frame, how="MMseqs2 18, sensitivity 6")
 
 
-def test_the_top_hit_is_called_and_its_lead_is_the_score():
+def test_the_top_hit_is_predicted_and_its_lead_is_the_score():
     train = labelled(["MKV"] * 4, [1, 0, 1, 0])
     test = labelled(["MKV"] * 6, [0] * 6)
     found = top_hit(
@@ -196,17 +195,17 @@ def test_the_top_hit_is_called_and_its_lead_is_the_score():
         ),
     )  # fmt: skip
     assert found.scores_NC[:, 1].tolist() == [30, -5, 0, -45, -83, -50]
-    assert scored(found, test).calls_N.tolist() == [1, 0, 0, 0, 0, 0]
-    assert not found.is_probability
+    assert scored(found, test).predicted_N.tolist() == [1, 0, 0, 0, 0, 0]
+    assert not found.are_probabilities
     assert found.note.endswith("; MMseqs2 18, sensitivity 6")
 
 
-def test_of_many_classes_the_top_hits_is_called_and_the_commonest_where_there_is_no_hit():
+def test_of_many_classes_the_top_hits_is_predicted_and_the_commonest_where_there_is_no_hit():
     train = labelled(["MKV"] * 5, [3, 1, 1, 2, 1], FOUR)
     test = labelled(["MKV"] * 4, [0] * 4, FOUR)
     found = top_hit(train, test, hits_of((0, 0, 90, 1e-20), (0, 1, 80, 1e-18), (1, 3, 30, 0.5), (2, 3, 70, 1e-9)))
     assert found.threshold is None
-    assert scored(found, test).calls_N.tolist() == [3, 2, 2, 1]
+    assert scored(found, test).predicted_N.tolist() == [3, 2, 2, 1]
     assert found.scores_NC[0].tolist() == [-90, -10, -90, 10]
 
 
@@ -216,14 +215,14 @@ TOP_HITS = st.lists(
 
 
 @given(TOP_HITS, st.lists(st.integers(0, 1), min_size=6, max_size=6).filter(lambda labels: len(set(labels)) == 2))
-def test_a_positive_call_means_a_good_hit_whose_class_has_no_rival(rows, labels):
+def test_a_positive_prediction_means_a_good_hit_better_than_any_of_the_other_class(rows, labels):
     train, test = labelled(["MKV"] * 6, labels), labelled(["MKV"] * 4, [0] * 4)
     found = top_hit(train, test, hits_of(*((q, t, bits, 2.0 ** (33 - bits)) for q, t, bits in rows)))
-    calls_N = scored(found, test).calls_N
+    predicted_N = scored(found, test).predicted_N
     for query in range(4):
         best = {c: max([0, *(b for q, t, b in rows if q == query and labels[t] == c)]) for c in (0, 1)}
         good = max(best.values()) > 42
-        assert calls_N[query] == (good and best[1] > best[0])
+        assert predicted_N[query] == (good and best[1] > best[0])
         assert found.scores_NC[query, 1] - (0 if good else -50) == pytest.approx(best[1] - best[0], abs=0.25)
 
 
@@ -236,12 +235,13 @@ def test_every_baseline_is_run_once_there_is_something_to_learn_from():
     train, valid, test = drawn(60), drawn(30, seed=1), drawn(20, seed=2)
     found = all_baselines(train, valid, test, Homologues(NO_HITS))
     assert list(found) == NAMES
-    for name, baseline in found.items():
+    for baseline in found.values():
         assert isinstance(baseline, Baseline)
-        assert baseline.name == name
         assert baseline.scores_NC.shape == (20, 2)
         assert np.isfinite(baseline.scores_NC).all()
-        np.testing.assert_array_equal(scored(baseline, test).calls_N, baseline.scores_NC[:, 1] >= baseline.threshold)
+        np.testing.assert_array_equal(
+            scored(baseline, test).predicted_N, baseline.scores_NC[:, 1] >= baseline.threshold
+        )
 
 
 @pytest.mark.parametrize("train", [None, drawn(60).select(drawn(60).labels == 1)], ids=["no split", "one class"])
@@ -251,7 +251,7 @@ def test_without_two_classes_to_learn_from_each_says_why(train):
     for baseline in found.values():
         assert isinstance(baseline, LeftOut)
         assert baseline.title
-        assert baseline.reason == "the table has no train split with two classes to fit it on"
+        assert baseline.left_out == "the table has no train split with two classes to fit it on"
 
 
 def test_without_mmseqs_the_top_hit_is_left_out_and_says_what_to_install(tmp_path, monkeypatch):
@@ -262,7 +262,7 @@ def test_without_mmseqs_the_top_hit_is_left_out_and_says_what_to_install(tmp_pat
     assert homologues.hits is None
     found = all_baselines(train, None, test, homologues)
     assert [isinstance(baseline, LeftOut) for baseline in found.values()] == [False, False, True]
-    assert "pip install 'tfclass[homology]'" in found["top_hit"].reason
+    assert "pip install 'tfclass[homology]'" in found["top_hit"].left_out
 
 
 def test_without_a_train_split_nothing_is_searched():
@@ -278,7 +278,7 @@ def test_a_search_that_fails_is_no_reason_to_leave_it_out_in_silence(tmp_path, m
         find_homologues(drawn(9), drawn(9))
 
 
-def test_homologues_of_positives_are_called_positive():
+def test_homologues_of_positives_are_predicted_positive():
     rng = np.random.default_rng(6)
     letters = list(AMINO_ACIDS)
     founders = [rng.choice(letters, 200) for _ in range(10)]
@@ -298,7 +298,7 @@ def test_homologues_of_positives_are_called_positive():
     assert homologues.hits is not None
     assert homologues.hits["e_value"].max() > MAX_E_VALUE
     found = top_hit(train, test, homologues)
-    assert scored(found, test).calls_N.tolist() == test.labels.tolist()
+    assert scored(found, test).predicted_N.tolist() == test.labels.tolist()
     assert average_precision_score(test.labels, found.scores_NC[:, 1]) == 1.0
 
 
@@ -315,9 +315,9 @@ def test_on_real_proteins_the_baselines_are_as_good_as_is_known():
     least = {"composition_regression": (0.67, 0.54), "kmer_regression": (0.89, 0.71), "top_hit": (0.967, 0.92)}
     for name, baseline in all_baselines(train, valid, test, homologues).items():
         assert isinstance(baseline, Baseline)
-        calls_N = scored(baseline, test).calls_N
+        predicted_N = scored(baseline, test).predicted_N
         ap = average_precision_score(test.labels, baseline.scores_NC[:, 1])
-        mcc = matthews_corrcoef(test.labels, calls_N)
-        print(f"{name} AP {ap:.4f} MCC {mcc:.4f} F1 {f1_score(test.labels, calls_N):.4f}")
+        mcc = matthews_corrcoef(test.labels, predicted_N)
+        print(f"{name} AP {ap:.4f} MCC {mcc:.4f} F1 {f1_score(test.labels, predicted_N):.4f}")
         assert ap >= least[name][0]
         assert mcc >= least[name][1]

@@ -7,14 +7,18 @@ from scipy.stats import bootstrap as scipy_bootstrap
 from scipy.stats import norm
 
 from tests.evaluation.test_metrics import simulated
-from tfclass.evaluation.bootstrap import Resampled, resample
-from tfclass.evaluation.metrics import Scored, all_metrics, cluster_bootstrap, resampled_metrics
+from tfclass.config import EvaluationConfig
+from tfclass.evaluation.bootstrap import Estimate, Resampled, resample
+from tfclass.evaluation.metrics import all_metrics, resampled_metrics
+from tfclass.evaluation.scored import Scored
+
+
+def config(n_resamples, seed, confidence=0.95):
+    return EvaluationConfig(n_bootstrap=n_resamples, confidence=confidence, n_calibration_bins=10, seed=seed)
 
 
 def bootstrap(scored, clusters, seed=0, n_resamples=200, confidence=0.95):
-    return cluster_bootstrap(
-        scored, np.asarray(clusters), n_bins=10, n_resamples=n_resamples, confidence=confidence, seed=seed
-    )
+    return resampled_metrics(scored, np.asarray(clusters), config(n_resamples, seed, confidence)).estimates()
 
 
 @pytest.mark.parametrize("n_classes", [2, 5])
@@ -23,9 +27,9 @@ def test_estimates_are_the_plain_metrics_and_lie_in_their_intervals(n_classes):
     estimates = bootstrap(scored, np.arange(400).astype(str))
     plain = all_metrics(scored, 10)
     assert estimates.keys() == plain.keys()
-    for name, (value, low, high) in estimates.items():
-        assert value == pytest.approx(plain[name], rel=1e-12)
-        assert low < value < high, name
+    for name, estimate in estimates.items():
+        assert estimate.value == pytest.approx(plain[name], rel=1e-12)
+        assert estimate.low < estimate.value < estimate.high, name
 
 
 @pytest.mark.parametrize("n_classes", [2, 5])
@@ -39,7 +43,7 @@ def test_every_resample_is_scored_like_a_table_of_the_clusters_that_were_drawn(n
         return {"sum": weights_NR.sum(axis=0)}
 
     resample(remember, clusters_N.astype(str), n_resamples=100, seed=8)
-    resampled = resampled_metrics(scored, clusters_N.astype(str), n_bins=10, n_resamples=100, seed=8)
+    resampled = resampled_metrics(scored, clusters_N.astype(str), config(100, seed=8))
     weights_NR = np.concatenate(weights[1:], axis=1)
     assert weights_NR.shape == (120, 100)
     for r, weights_N in enumerate(weights_NR.T[:10]):
@@ -63,8 +67,9 @@ def test_the_interval_of_a_mean_is_about_scipys(confidence):
         np.arange(300).astype(str),
         n_resamples=4000,
         seed=0,
+        confidence=confidence,
     )
-    ours = resampled.estimates(confidence)["mean"]
+    ours = resampled.estimates()["mean"]
     assert ours.low == pytest.approx(theirs.confidence_interval.low, abs=0.005)
     assert ours.high == pytest.approx(theirs.confidence_interval.high, abs=0.005)
 
@@ -73,18 +78,18 @@ def test_the_interval_of_a_mean_is_about_scipys(confidence):
 def test_the_interval_is_corrected_for_where_the_value_stands_among_its_resamples(at):
     draws_R = np.random.default_rng(0).gamma(2.0, size=20_000)
     value = float(np.quantile(draws_R, at))
-    found = Resampled({"metric": value}, {"metric": draws_R}).estimates(0.9)["metric"]
+    found = Resampled({"metric": value}, {"metric": draws_R}, 0.9).estimates()["metric"]
     # Efron's formula: z0 is the normal quantile of the share of resamples below the value.
     ends = ndtr(2 * norm.ppf(at) + norm.ppf([0.05, 0.95]))
     assert (found.low, found.high) == pytest.approx(tuple(np.quantile(draws_R, ends)), rel=1e-2)
     # As any percentile, it goes along with what is done to the metric.
-    log = Resampled({"metric": np.log(value)}, {"metric": np.log(draws_R)}).estimates(0.9)["metric"]
+    log = Resampled({"metric": np.log(value)}, {"metric": np.log(draws_R)}, 0.9).estimates()["metric"]
     assert (np.exp(log.low), np.exp(log.high)) == pytest.approx((found.low, found.high), rel=1e-2)
 
 
 def test_a_resample_that_equals_the_value_counts_for_half():
     draws_R = np.repeat([0.0, 1.0, 2.0], [25, 50, 25])
-    found = Resampled({"metric": 1.0}, {"metric": draws_R}).estimates(0.9)["metric"]
+    found = Resampled({"metric": 1.0}, {"metric": draws_R}, 0.9).estimates()["metric"]
     assert (found.low, found.high) == (0.0, 2.0)
 
 
@@ -123,17 +128,18 @@ def test_a_single_cluster_gives_no_interval_rather_than_certainty():
     scored = simulated(2, seed=1)
     for name, estimate in bootstrap(scored, np.full(400, "one")).items():
         assert np.isfinite(estimate.value), name
-        assert np.isnan([estimate.low, estimate.high]).all(), name
+        assert (estimate.low, estimate.high) == (None, None), name
+        assert estimate.reason.startswith("no interval: there is one cluster only"), name
 
 
 def paired(scored, seed=0):
     clusters_N = (np.arange(400) // 4).astype(str)
-    return resampled_metrics(scored, clusters_N, n_bins=10, n_resamples=300, seed=seed)
+    return resampled_metrics(scored, clusters_N, config(300, seed))
 
 
 def test_a_model_does_not_differ_from_itself():
-    difference = paired(simulated(2, seed=1)).less(paired(simulated(2, seed=1)), 0.95)
-    assert set(difference.values()) == {(0.0, 0.0, 0.0)}
+    difference = paired(simulated(2, seed=1)).minus(paired(simulated(2, seed=1)))
+    assert set(difference.values()) == {Estimate(0.0, 0.0, 0.0)}
 
 
 def test_a_difference_on_the_same_proteins_is_surer_than_the_two_intervals_suggest():
@@ -143,21 +149,21 @@ def test_a_difference_on_the_same_proteins_is_surer_than_the_two_intervals_sugge
     worse = Scored(np.stack([1 - p_N, p_N], axis=1), good.labels_N, 0.4)
     ours, theirs = paired(good), paired(worse)
     for name in ("average_precision", "auroc", "brier"):
-        difference, own = ours.less(theirs, 0.95)[name], ours.estimates(0.95)[name]
+        difference, own = ours.minus(theirs)[name], ours.estimates()[name]
         assert difference.value == pytest.approx(ours.values[name] - theirs.values[name])
         assert difference.high - difference.low < 0.6 * (own.high - own.low), name
-    assert ours.less(theirs, 0.95)["auroc"].low > 0
+    assert ours.minus(theirs)["auroc"].low > 0
 
 
 def test_what_one_of_the_two_lacks_has_no_difference():
     scored = simulated(2, seed=1)
-    bits = Scored.from_scores(scored.probability_NC[:, 1] * 100, scored.labels_N, 40.0)
-    difference = paired(scored).less(paired(bits), 0.95)
-    assert np.isnan(difference["brier"]).all()
-    assert difference["auroc"] == (0.0, 0.0, 0.0)
+    bits = Scored(scored.probability_NC * 100, scored.labels_N, 40.0, are_probabilities=False)
+    difference = paired(scored).minus(paired(bits))
+    assert difference["brier"] == Estimate(None, None, None, "the scores are no probabilities")
+    assert difference["auroc"] == Estimate(0.0, 0.0, 0.0)
 
 
-PREVALENCE, SHIFT, KINSHIP, CUT = 0.3, 2.0, 0.8, 0.6
+PREVALENCE, SHIFT, KINSHIP, THRESHOLD = 0.3, 2.0, 0.8, 0.6
 
 
 def relatives(seed: int, n_clusters: int) -> tuple[Scored, np.ndarray]:
@@ -169,14 +175,14 @@ def relatives(seed: int, n_clusters: int) -> tuple[Scored, np.ndarray]:
     score_N = SHIFT * positive_K[cluster_N] + np.sqrt(KINSHIP) * rng.normal(size=n_clusters)[cluster_N] + own_N
     # The true probability, given the score of two normal distributions of variance 1.
     p_N = expit(np.log(PREVALENCE / (1 - PREVALENCE)) + SHIFT * score_N - SHIFT**2 / 2)
-    return Scored(np.stack([1 - p_N, p_N], axis=1), positive_K[cluster_N].astype(int), CUT), cluster_N.astype(str)
+    return Scored(np.stack([1 - p_N, p_N], axis=1), positive_K[cluster_N].astype(int), THRESHOLD), cluster_N.astype(str)
 
 
 def test_nominal_95_percent_intervals_cover_the_truth_and_those_that_ignore_kinship_do_not():
     # The truth: by formula, and for the other metrics from many clusters.
     population = all_metrics(relatives(seed=99, n_clusters=200_000)[0], 10)
-    cut = (np.log(CUT / (1 - CUT)) - np.log(PREVALENCE / (1 - PREVALENCE)) + SHIFT**2 / 2) / SHIFT
-    truth = {"auroc": ndtr(SHIFT / np.sqrt(2)), "recall": ndtr(SHIFT - cut)}
+    threshold = (np.log(THRESHOLD / (1 - THRESHOLD)) - np.log(PREVALENCE / (1 - PREVALENCE)) + SHIFT**2 / 2) / SHIFT
+    truth = {"auroc": ndtr(SHIFT / np.sqrt(2)), "recall": ndtr(SHIFT - threshold)}
     assert population["auroc"] == pytest.approx(truth["auroc"], abs=0.002)
     assert population["recall"] == pytest.approx(truth["recall"], abs=0.003)
     truth |= {name: population[name] for name in ("average_precision", "mcc", "brier", "log_loss")}

@@ -1,7 +1,8 @@
-"""Reports held against each other: the statistics are those of others, and only like is compared with like."""
+"""Comparison of reports: the statistics are those of others, and only like is compared with like."""
 
 import json
 import os
+import re
 import shutil
 from dataclasses import replace
 
@@ -13,15 +14,15 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 from sklearn.metrics import average_precision_score, cohen_kappa_score, f1_score, matthews_corrcoef
 
-from tests.evaluation.test_report import FIVE, NOT_SEARCHED, proteins, scored
-from tfclass.bundle.answers import decision_rule_of
+from tests.evaluation.test_report import FIVE, proteins, report_of, scored
+from tfclass.cli.console import print_comparison
 from tfclass.config import CorpusConfig, EvaluateConfig, EvaluationConfig
 from tfclass.errors import ReportError
-from tfclass.evaluation.compare import cohen_kappa, compare, comparison_table, mcnemar
+from tfclass.evaluation.bootstrap import Estimate
+from tfclass.evaluation.compare import Kappa, McNemar, compare, kappa, mcnemar
 from tfclass.evaluation.figures import differences_figure, png
-from tfclass.evaluation.reading import read_run
-from tfclass.evaluation.report import Report, Rivals, write_report
-from tfclass.evaluation.tables import comparison_tables
+from tfclass.evaluation.report import write_report
+from tfclass.evaluation.report_reader import read_run
 
 QUICK = EvaluationConfig(n_bootstrap=50)
 LABELS = np.arange(240) % 3 == 0
@@ -32,7 +33,7 @@ def test_mcnemar_is_the_exact_binomial_test_of_the_discordant_pairs(pairs):
     first, second = (np.array(column) for column in zip(*pairs, strict=True))
     test = mcnemar(first, second)
     alone = [sum(a and not b for a, b in pairs), sum(b and not a for a, b in pairs)]
-    assert [test.first_only, test.second_only] == alone
+    assert [test.reference_only, test.run_only] == alone
     expected = min(1.0, 2 * binom.cdf(min(alone), sum(alone), 0.5)) if sum(alone) else 1.0
     assert test.p_value == pytest.approx(expected)
 
@@ -40,11 +41,11 @@ def test_mcnemar_is_the_exact_binomial_test_of_the_discordant_pairs(pairs):
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=100))
 def test_kappa_is_that_of_scikit_learn(pairs):
     first, second = (np.array(column) for column in zip(*pairs, strict=True))
-    kappa = cohen_kappa(first, second)
+    found = kappa(first, second)
     if len(set(first) | set(second)) == 1:
-        assert np.isnan(kappa)
+        assert found == Kappa(None, "both predict one class throughout")
     else:
-        assert kappa == pytest.approx(cohen_kappa_score(first, second), abs=1e-12)
+        assert found.value == pytest.approx(cohen_kappa_score(first, second), abs=1e-12)
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +58,7 @@ def write(alphabet, small_bundle):
         bundle = replace(small_bundle, name=folder.name, classes=classes, threshold=0.5 if len(classes) == 2 else None)
         test = proteins(labels, classes, alphabet)
         answer = scored(labels, len(classes), seed, skill) if scores is None else scores
-        rule, rivals = decision_rule_of(bundle, "network"), Rivals(None, NOT_SEARCHED, {})
-        report = Report.make(config, bundle, "network", rule, test, test, answer, rivals, {})
-        write_report(report, folder)
+        write_report(report_of(config, bundle, test, answer, {}), folder)
         return folder
 
     return write
@@ -95,7 +94,7 @@ def test_a_report_is_read_back_as_it_was_scored(classes, written):
     answer = scored(labels, len(classes), seed=3)
     run = read_run(written("a", labels, classes, scores=answer), "A")
     np.testing.assert_array_equal(run.scored.labels_N, labels)
-    np.testing.assert_array_equal(run.scored.calls_N, answer.calls_N)
+    np.testing.assert_array_equal(run.scored.predicted_N, answer.predicted_N)
     np.testing.assert_allclose(run.scored.probability_NC, answer.probability_NC, rtol=1e-15, atol=1e-16)
     assert (run.classes, run.model, run.ids[7], run.clusters_N[7]) == (classes, "a", "p7", "c2")
 
@@ -104,26 +103,26 @@ def test_the_differences_are_those_of_the_scores(written):
     a, b = scored(LABELS.astype(int), 2, seed=1, skill=0.4), scored(LABELS.astype(int), 2, seed=2, skill=0.9)
     runs = [read_run(written("a", scores=a), "A"), read_run(written("b", scores=b), "B")]
     content = compare(runs, QUICK)
-    (pair,) = content["pairs"]
+    (pair,) = content.pairs
     expected = {
         "average_precision": [average_precision_score(LABELS, x.probability_NC[:, 1]) for x in (a, b)],
-        "mcc": [matthews_corrcoef(LABELS, x.calls_N) for x in (a, b)],
-        "f1": [f1_score(LABELS, x.calls_N) for x in (a, b)],
+        "mcc": [matthews_corrcoef(LABELS, x.predicted_N) for x in (a, b)],
+        "f1": [f1_score(LABELS, x.predicted_N) for x in (a, b)],
     }
     for name, (first, second) in expected.items():
-        assert content["runs"][0]["metrics"][name]["value"] == pytest.approx(first)
-        assert content["runs"][1]["metrics"][name]["value"] == pytest.approx(second)
-        assert pair["difference"][name]["value"] == pytest.approx(second - first)
-    assert pair["kappa"]["value"] == pytest.approx(cohen_kappa_score(a.calls_N, b.calls_N))
-    assert pair["same_calls"] == (a.calls_N == b.calls_N).sum()
-    assert pair["mcnemar"]["run_only"] == ((b.calls_N == LABELS) & (a.calls_N != LABELS)).sum()
+        assert content.runs[0].metrics[name].value == pytest.approx(first)
+        assert content.runs[1].metrics[name].value == pytest.approx(second)
+        assert pair.difference[name].value == pytest.approx(second - first)
+    assert pair.kappa.value == pytest.approx(cohen_kappa_score(a.predicted_N, b.predicted_N))
+    assert pair.same_predictions == (a.predicted_N == b.predicted_N).sum()
+    assert pair.mcnemar.run_only == ((b.predicted_N == LABELS) & (a.predicted_N != LABELS)).sum()
 
 
 def test_the_interval_is_that_of_a_bootstrap_that_draws_clusters_by_hand(written):
     a, b = scored(LABELS.astype(int), 2, seed=1, skill=0.4), scored(LABELS.astype(int), 2, seed=2, skill=0.6)
     runs = [read_run(written("a", scores=a), "A"), read_run(written("b", scores=b), "B")]
     config = EvaluationConfig(n_bootstrap=2000)
-    found = compare(runs, config)["pairs"][0]["difference"]
+    found = compare(runs, config).pairs[0].difference
     rng = np.random.default_rng(11)
     members = [np.flatnonzero(runs[0].clusters_N == name) for name in np.unique(runs[0].clusters_N)]
     draws = {"average_precision": [], "mcc": [], "f1": []}
@@ -137,38 +136,39 @@ def test_the_interval_is_that_of_a_bootstrap_that_draws_clusters_by_hand(written
     for name, values in draws.items():
         low, high = np.percentile(values, [2.5, 97.5])
         # Both ends vary from seed to seed by some hundredths of the width.
-        assert found[name]["low"] == pytest.approx(low, abs=0.15 * (high - low))
-        assert found[name]["high"] == pytest.approx(high, abs=0.15 * (high - low))
+        assert found[name].low == pytest.approx(low, abs=0.15 * (high - low))
+        assert found[name].high == pytest.approx(high, abs=0.15 * (high - low))
 
 
 def test_a_report_against_itself_differs_in_nothing(pair):
     runs = [read_run(pair[0], "A"), read_run(pair[0], "copy of A")]
-    (compared,) = compare(runs, QUICK)["pairs"]
-    for estimate in compared["difference"].values():
-        assert estimate == {"value": 0.0, "low": 0.0, "high": 0.0}
-    assert compared["mcnemar"] == {"reference_only": 0, "run_only": 0, "p_value": 1.0}
-    assert compared["kappa"] == {"value": pytest.approx(1.0)}
+    (compared,) = compare(runs, QUICK).pairs
+    for estimate in compared.difference.values():
+        assert estimate == Estimate(0.0, 0.0, 0.0)
+    assert compared.mcnemar == McNemar(0, 0, 1.0)
+    assert compared.kappa.value == pytest.approx(1.0)
 
 
 def test_the_order_of_the_proteins_does_not_matter(pair):
     a, b = pair
-    before = compare([read_run(a, "A"), read_run(b, "B")], QUICK)["pairs"]
+    before = compare([read_run(a, "A"), read_run(b, "B")], QUICK).pairs
     rewrite(b, lambda frame: frame.sample(frac=1, random_state=0))
-    assert compare([read_run(a, "A"), read_run(b, "B")], QUICK)["pairs"] == before
+    assert compare([read_run(a, "A"), read_run(b, "B")], QUICK).pairs == before
 
 
-def test_several_runs_are_each_held_against_the_first(pair, written):
+def test_several_runs_are_each_compared_with_the_first(pair, written):
     runs = [read_run(folder, folder.name) for folder in (*pair, written("c", seed=2))]
     content = compare(runs, QUICK)
-    assert [(pair["run"], pair["reference"]) for pair in content["pairs"]] == [("b", "a"), ("c", "a")]
-    alone = compare([runs[0], runs[2]], QUICK)["pairs"]
-    assert alone == content["pairs"][1:]
-    table = comparison_table(content)
+    assert [(pair.run, pair.reference) for pair in content.pairs] == [("b", "a"), ("c", "a")]
+    alone = compare([runs[0], runs[2]], QUICK).pairs
+    assert alone == content.pairs[1:]
+    table = content.table()
     assert table["run"].tolist() == ["a", "b", "c"]
     assert table["difference_mcc"].isna().tolist() == [True, False, False]
     assert table["prevalence"].tolist() == [1 / 3] * 3
-    assert table["same_calls"][1] == content["pairs"][0]["same_calls"]
-    figure = differences_figure(content)
+    assert table["same_calls"][1] == content.pairs[0].same_predictions
+    differences = {pair.run: pair.difference for pair in content.pairs}
+    figure = differences_figure(differences, content.reference, content.n_proteins)
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["b", "c"]
     assert png(figure).startswith(b"\x89PNG")
 
@@ -177,24 +177,26 @@ def test_five_classes_are_compared_by_their_means(written):
     labels = np.arange(200) % 5
     a, b = scored(labels, 5, seed=1), scored(labels, 5, seed=2, skill=1.0)
     runs = [read_run(written("a", labels, FIVE, scores=a), "A"), read_run(written("b", labels, FIVE, scores=b), "B")]
-    (pair,) = compare(runs, QUICK)["pairs"]
-    macro = [f1_score(labels, x.calls_N, average="macro") for x in (a, b)]
-    assert pair["difference"]["f1"]["value"] == pytest.approx(macro[1] - macro[0])
-    assert compare(runs, QUICK)["prevalence"] is None
+    (pair,) = compare(runs, QUICK).pairs
+    macro = [f1_score(labels, x.predicted_N, average="macro") for x in (a, b)]
+    assert pair.difference["f1"].value == pytest.approx(macro[1] - macro[0])
+    assert compare(runs, QUICK).prevalence is None
 
 
-def test_what_is_undefined_says_why(written):
+def test_what_is_undefined_says_why(written, capsys):
     labels = np.zeros(60, int)
     calm = scored(labels, 2, skill=50.0)
     runs = [read_run(written(name, labels, scores=calm), name) for name in "ab"]
     content = compare(runs, QUICK)
-    (pair,) = content["pairs"]
-    assert pair["difference"]["mcc"]["reason"] == "no positive protein"
-    assert pair["kappa"] == {"value": None, "reason": "both call one class throughout"}
-    assert json.loads(json.dumps(content, allow_nan=False)) == content
-    for table in comparison_tables(content):
-        assert not [cell for row in table.rows for cell in row if "nan" in cell.text.lower()]
-        assert all(cell.note for row in table.rows for cell in row if cell.text == "–")
+    (pair,) = content.pairs
+    assert pair.difference["mcc"].reason == "no positive protein"
+    assert pair.kappa == Kappa(None, "both predict one class throughout")
+    assert json.loads(json.dumps(content.to_json(), allow_nan=False)) == content.to_json()
+    print_comparison(content)
+    cells = [cell.strip() for line in capsys.readouterr().out.splitlines() for cell in line.split("│")]
+    assert not [cell for cell in cells if "nan" in cell.lower()]
+    assert any(cell.startswith("–") for cell in cells)
+    assert all(re.fullmatch(r"– \[\d\]", cell) for cell in cells if cell.startswith("–"))
 
 
 CHANGES = {
@@ -328,8 +330,8 @@ def zero(path):
 
 
 EDITS = {
-    "nested deeply": (lambda f: (f / "report.json").write_text("[" * 100_000 + "]" * 100_000), "(nested too deep)"),
-    "nested deeply inside": (entry("name", "[" * 100_000 + "]" * 100_000), "(nested too deep)"),
+    "nested deeply": (lambda f: (f / "report.json").write_text("[" * 100_000 + "]" * 100_000), "recursion limit"),
+    "nested deeply inside": (entry("name", "[" * 100_000 + "]" * 100_000), "recursion limit"),
     "a list of models": (whole(bundle=["name", "threshold"]), "(bundle: Input should be"),
     "no model": (whole(bundle=None), "(bundle: Input should be"),
     "a model without values": (whole(bundle={}), "(bundle.name: Field required)"),
@@ -337,14 +339,14 @@ EDITS = {
     "one class": (whole(class_counts={"TF": 240}), "(class_counts: Dictionary should have at least 2 items"),
     "a class of no text": (
         whole(class_counts={"a\ud800": 1, "TF": 2}),
-        "[key]: Input should be a valid string, unable",
+        "Invalid JSON: unexpected end of hex escape",
     ),
     "a count that is none": (whole(class_counts={"nonTF": "1", "TF": 2}), "(class_counts.nonTF: Input should be"),
     "a class with a control character": (whole(class_counts={"a\x1b[2J": 1, "TF": 2}), "without control characters"),
     "name: number": (entry("name", "3"), "(bundle.name: Input should be a valid string)"),
     "name: list": (entry("name", '["a"]'), "(bundle.name: Input should be a valid string)"),
     "name: null": (entry("name", "null"), "(bundle.name: Input should be a valid string)"),
-    "name: lone surrogate": (entry("name", '"\\ud800"'), "(bundle.name: Input should be a valid string, unable"),
+    "name: lone surrogate": (entry("name", '"\\ud800"'), "Invalid JSON: unexpected end of hex escape"),
     "name: escape": (entry("name", '"a\\u001b[2J"'), "(bundle.name: a text without control characters"),
     "name: line end": (entry("name", '"a\\nb"'), "(bundle.name: a text without control characters"),
     "name: direction mark": (entry("name", '"a\\u202eb"'), "(bundle.name: a text without control characters"),
@@ -357,9 +359,9 @@ EDITS = {
     "threshold: bool": (entry("threshold", "true"), "(bundle.threshold: Input should be a valid number)"),
     "threshold: 400 digits": (
         entry("threshold", "1" + "0" * 400),
-        "(bundle.threshold: Input should be a valid number)",
+        "(bundle.threshold: Input should be less",
     ),
-    "threshold: 5,000 digits": (entry("threshold", "1" * 5000), "damaged content (Exceeds the limit"),
+    "threshold: 5,000 digits": (entry("threshold", "1" * 5000), "(Invalid JSON: number out of range"),
     "threshold: above 1": (entry("threshold", "1.5"), "(bundle.threshold: Input should be less"),
     "probability: negative": (cells("probability", "-1"), "(a probability outside 0 to 1)"),
     "probability: above 1": (cells("probability", "1.0000001"), "(a probability outside 0 to 1)"),

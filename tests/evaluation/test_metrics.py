@@ -9,19 +9,16 @@ from hypothesis import strategies as st
 from scipy.special import log_softmax
 from sklearn import metrics as sk
 
+from tfclass.config import EvaluationConfig
 from tfclass.evaluation.metrics import (
-    Metrics,
-    Scored,
     all_metrics,
-    auroc,
     average_precision,
-    cluster_bootstrap,
-    confusion,
-    expected_calibration_error,
-    matthews_correlation,
-    per_class,
-    why_undefined,
+    metrics_at,
+    resampled_metrics,
+    scores_by_class,
+    undefined_reasons,
 )
+from tfclass.evaluation.scored import Scored, matthews_correlation
 
 EXACT = {"rel": 1e-12, "abs": 1e-12}
 BOTH = {
@@ -55,7 +52,7 @@ def simulated(n_classes: int, seed: int, n: int = 400, threshold: float = 0.4) -
 
 
 def by_scikit_learn(scored: Scored, weights_N) -> dict[str, float]:
-    p_NC, labels_N, calls_N = scored.probability_NC, scored.labels_N, scored.calls_N
+    p_NC, labels_N, predicted_N = scored.probability_NC, scored.labels_N, scored.predicted_N
     weighted = {"sample_weight": weights_N}
     if p_NC.shape[1] == 2:
         precision, recall, _ = sk.precision_recall_curve(labels_N, p_NC[:, 1], **weighted)
@@ -63,7 +60,7 @@ def by_scikit_learn(scored: Scored, weights_N) -> dict[str, float]:
             "average_precision": sk.average_precision_score(labels_N, p_NC[:, 1], **weighted),
             "auroc": sk.roc_auc_score(labels_N, p_NC[:, 1], **weighted),
             "brier": sk.brier_score_loss(labels_N, p_NC[:, 1], **weighted),
-            "specificity": sk.recall_score(labels_N, calls_N, pos_label=0, **weighted),
+            "specificity": sk.recall_score(labels_N, predicted_N, pos_label=0, **weighted),
             "recall_at_fdr_1": recall[precision >= 0.99 - 1e-12].max(),
             "recall_at_fdr_5": recall[precision >= 0.95 - 1e-12].max(),
         }
@@ -75,18 +72,18 @@ def by_scikit_learn(scored: Scored, weights_N) -> dict[str, float]:
             "average_precision": sk.average_precision_score(true_NC, p_NC, average="macro", **weighted),
             "auroc": sk.roc_auc_score(true_NC, p_NC, average="macro", **weighted),
             "brier": np.average(squares_N, weights=weights_N),
-            "f1_weighted": sk.f1_score(labels_N, calls_N, average="weighted", zero_division=0, **weighted),
+            "f1_weighted": sk.f1_score(labels_N, predicted_N, average="weighted", zero_division=0, **weighted),
         }
         if p_NC.shape[1] > 3:
             classes = range(p_NC.shape[1])
             own["top_3_accuracy"] = sk.top_k_accuracy_score(labels_N, p_NC, k=3, labels=classes, **weighted)
         mean = "macro"
     return own | {
-        "mcc": sk.matthews_corrcoef(labels_N, calls_N, **weighted),
-        "f1": sk.f1_score(labels_N, calls_N, average=mean, zero_division=0, **weighted),
-        "precision": sk.precision_score(labels_N, calls_N, average=mean, zero_division=0, **weighted),
-        "recall": sk.recall_score(labels_N, calls_N, average=mean, zero_division=0, **weighted),
-        "balanced_accuracy": sk.balanced_accuracy_score(labels_N, calls_N, **weighted),
+        "mcc": sk.matthews_corrcoef(labels_N, predicted_N, **weighted),
+        "f1": sk.f1_score(labels_N, predicted_N, average=mean, zero_division=0, **weighted),
+        "precision": sk.precision_score(labels_N, predicted_N, average=mean, zero_division=0, **weighted),
+        "recall": sk.recall_score(labels_N, predicted_N, average=mean, zero_division=0, **weighted),
+        "balanced_accuracy": sk.balanced_accuracy_score(labels_N, predicted_N, **weighted),
         "log_loss": sk.log_loss(labels_N, p_NC, labels=range(p_NC.shape[1]), **weighted),
     }
 
@@ -108,7 +105,7 @@ def test_fractional_weights_many_at_once_are_scikit_learns_one_by_one(n_classes)
     scored = simulated(n_classes, seed=3)
     weights_NR = np.random.default_rng(5).exponential(size=(400, 7))
     weights_NR[::5] = 0.0
-    ours = Metrics(scored, 10).under(weights_NR)
+    ours = metrics_at(scored, 10, weights_NR)
     for r in range(7):
         for name, value in by_scikit_learn(scored, weights_NR[:, r]).items():
             assert ours[name][r] == pytest.approx(value, **EXACT), name
@@ -150,7 +147,8 @@ def test_log_probabilities_rank_like_the_difference_of_the_logits():
     log_probability_NC = log_softmax(logits_NC, axis=1)
     expected = sk.average_precision_score(labels_N, difference_N)
     assert average_precision(log_probability_NC, labels_N) == pytest.approx(expected, **EXACT)
-    assert auroc(log_probability_NC, labels_N) == pytest.approx(sk.roc_auc_score(labels_N, difference_N), **EXACT)
+    auroc = all_metrics(Scored(log_probability_NC, labels_N, None, are_probabilities=False), 1)["auroc"]
+    assert auroc == pytest.approx(sk.roc_auc_score(labels_N, difference_N), **EXACT)
 
 
 def slow_calibration_error(stated, happened, weights, n_bins):
@@ -178,36 +176,36 @@ def test_the_calibration_error_equals_a_slow_loop(rows, n_bins):
     weights = np.array([float(w) for _, _, w in rows])
     scored = Scored(np.array([[1 - p, p] for p in stated]), labels, 0.5)
     slow = slow_calibration_error(stated, labels, weights, n_bins)
-    assert expected_calibration_error(scored, n_bins, weights) == pytest.approx(slow, **EXACT)
+    assert all_metrics(scored, n_bins, weights)["ece"] == pytest.approx(slow, **EXACT)
 
 
-def test_the_calibration_error_of_many_classes_is_that_of_the_called_class():
+def test_the_calibration_error_of_many_classes_is_that_of_the_predicted_class():
     scored = simulated(5, seed=2)
-    stated, called = scored.probability_NC.max(axis=1), scored.probability_NC.argmax(axis=1)
-    slow = slow_calibration_error(stated, called == scored.labels_N, np.ones(400), 15)
-    assert expected_calibration_error(scored, 15) == pytest.approx(slow, **EXACT)
+    stated, predicted = scored.probability_NC.max(axis=1), scored.probability_NC.argmax(axis=1)
+    slow = slow_calibration_error(stated, predicted == scored.labels_N, np.ones(400), 15)
+    assert all_metrics(scored, 15)["ece"] == pytest.approx(slow, **EXACT)
 
 
-def test_a_protein_at_the_threshold_is_called():
+def test_a_protein_at_the_threshold_is_predicted():
     scored = Scored(np.array([[0.5, 0.5], [0.51, 0.49]]), np.array([1, 0]), 0.5)
-    assert scored.calls_N.tolist() == [1, 0]
+    assert scored.predicted_N.tolist() == [1, 0]
 
 
-def test_without_a_threshold_the_likeliest_class_is_called():
+def test_without_a_threshold_the_likeliest_class_is_predicted():
     scored = Scored(np.array([[0.2, 0.3, 0.5], [0.4, 0.35, 0.25]]), np.array([0, 0]), None)
-    assert scored.calls_N.tolist() == [2, 0]
+    assert scored.predicted_N.tolist() == [2, 0]
 
 
 @pytest.mark.filterwarnings("ignore:A single label was found")
 @pytest.mark.parametrize(
     "confusion",
     [[[5, 0], [3, 0]], [[0, 5], [0, 3]], [[5, 3], [0, 0]], [[0, 0], [0, 4]], [[2, 0, 0], [3, 0, 0], [4, 0, 0]]],
-    ids=["none called", "all called", "no positive", "only positives", "one of three classes called"],
+    ids=["none predicted", "all predicted", "no positive", "only positives", "one of three classes predicted"],
 )
 def test_the_matthews_correlation_is_zero_like_scikit_learns_when(confusion):
     confusion = np.array(confusion)
-    true, called = np.indices(confusion.shape)
-    labels, calls = np.repeat(true, confusion.ravel()), np.repeat(called, confusion.ravel())
+    true, predicted = np.indices(confusion.shape)
+    labels, calls = np.repeat(true, confusion.ravel()), np.repeat(predicted, confusion.ravel())
     assert matthews_correlation(confusion.astype(float)) == sk.matthews_corrcoef(labels, calls) == 0.0
 
 
@@ -216,25 +214,30 @@ def scores(labels, threshold=0.5, n_classes=2):
     return Scored(p_NC, np.array(labels), threshold if n_classes == 2 else None)
 
 
+def bits(scores_N, labels_N, threshold=None):
+    """Scores on any scale, of which higher ones are for the positive class."""
+    return Scored(np.stack([-scores_N, scores_N], axis=1), labels_N, threshold, are_probabilities=False)
+
+
 RANKING = {"average_precision", "auroc", "mcc"}
 WITHOUT_A_POSITIVE = RANKING | {"recall", "f1", "balanced_accuracy", "recall_at_fdr_1", "recall_at_fdr_5"}
 UNDEFINED = {
     "no positive": (scores([0, 0, 0, 0], threshold=0.0), WITHOUT_A_POSITIVE),
-    "no positive and none called": (scores([0, 0, 0], threshold=1.1), WITHOUT_A_POSITIVE | {"precision"}),
+    "no positive and none predicted": (scores([0, 0, 0], threshold=1.1), WITHOUT_A_POSITIVE | {"precision"}),
     "only positives": (scores([1, 1, 1]), RANKING | {"specificity", "balanced_accuracy"}),
-    "only positives and none called": (
+    "only positives and none predicted": (
         scores([1, 1], threshold=1.1),
         RANKING | {"specificity", "balanced_accuracy", "precision"},
     ),
     "one protein of five classes": (scores([3], n_classes=5), RANKING),
-    "none called": (scores([0, 1, 1, 0], threshold=1.1), {"precision"}),
+    "none predicted": (scores([0, 1, 1, 0], threshold=1.1), {"precision"}),
     "two of five classes present": (scores([0, 2, 2, 0, 2], n_classes=5), set()),
     "scores that are no probabilities": (
-        Scored.from_scores(np.array([-3.0, 40.0, 0.0, 12.5]), np.array([0, 1, 0, 1]), 5.0),
+        bits(np.array([-3.0, 40.0, 0.0, 12.5]), np.array([0, 1, 0, 1]), 5.0),
         {"brier", "log_loss", "ece"},
     ),
     "scores that are no probabilities of one protein": (
-        Scored.from_scores(np.array([-3.0]), np.array([0])),
+        bits(np.array([-3.0]), np.array([0])),
         WITHOUT_A_POSITIVE | {"precision", "brier", "log_loss", "ece"},
     ),
 }
@@ -246,19 +249,19 @@ def test_what_is_undefined_is_nan_and_has_a_reason_and_no_warning_with(scored, u
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         metrics = all_metrics(scored, 10)
-        estimates = cluster_bootstrap(scored, clusters_N, n_bins=10, n_resamples=20, confidence=0.9, seed=0)
+        estimates = resampled_metrics(scored, clusters_N, EvaluationConfig(n_bootstrap=20)).estimates()
     assert {name for name, value in metrics.items() if np.isnan(value)} == undefined
-    assert why_undefined(scored).keys() == undefined
-    assert all(why_undefined(scored).values())
+    assert undefined_reasons(scored).keys() == undefined
+    assert all(undefined_reasons(scored).values())
     for name in undefined:
-        assert np.isnan(estimates[name].value), name
+        assert estimates[name].value is None, name
 
 
 def test_the_reason_says_which_proteins_are_missing():
-    assert why_undefined(scores([0, 0]))["auroc"] == "no positive protein"
-    assert why_undefined(scores([1, 1]))["auroc"] == "no negative protein"
-    assert why_undefined(scores([2, 2], n_classes=4))["auroc"] == "proteins of one class only"
-    assert why_undefined(scores([0, 1], threshold=2.0)) == {"precision": "no protein was called"}
+    assert undefined_reasons(scores([0, 0]))["auroc"] == "no positive protein"
+    assert undefined_reasons(scores([1, 1]))["auroc"] == "no negative protein"
+    assert undefined_reasons(scores([2, 2], n_classes=4))["auroc"] == "proteins of one class only"
+    assert undefined_reasons(scores([0, 1], threshold=2.0)) == {"precision": "no protein is predicted positive"}
 
 
 @settings(max_examples=80, deadline=None)
@@ -269,51 +272,46 @@ def test_the_reason_says_which_proteins_are_missing():
 def test_scores_on_any_scale_are_scored_as_their_ranks_are(rows, threshold):
     scores_N = np.array([score for score, _ in rows])
     labels_N = np.array([int(positive) for _, positive in rows])
-    scored = Scored.from_scores(scores_N, labels_N, threshold)
-    assert scored.calls_N.tolist() == (scores_N > 0 if threshold is None else scores_N >= threshold).tolist()
+    scored = bits(scores_N, labels_N, threshold)
+    assert scored.predicted_N.tolist() == (scores_N > 0 if threshold is None else scores_N >= threshold).tolist()
     ours = all_metrics(scored, 10)
     if 0 < labels_N.sum() < len(labels_N):
         # scikit-learn takes no infinite score; ranks say the same.
         ranks_N = np.unique(scores_N, return_inverse=True)[1]
         assert ours["average_precision"] == pytest.approx(sk.average_precision_score(labels_N, ranks_N), **EXACT)
         assert ours["auroc"] == pytest.approx(sk.roc_auc_score(labels_N, ranks_N), **EXACT)
-        assert ours["mcc"] == pytest.approx(sk.matthews_corrcoef(labels_N, scored.calls_N), **EXACT)
-
-
-def test_a_score_that_is_nan_is_refused():
-    with pytest.raises(ValueError, match="a score is NaN; give what was not found the lowest score instead"):
-        Scored.from_scores(np.array([1.0, np.nan]), np.array([0, 1]))
+        assert ours["mcc"] == pytest.approx(sk.matthews_corrcoef(labels_N, scored.predicted_N), **EXACT)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 6])
 def test_the_table_of_classes_is_scikit_learns(n_classes):
     scored = simulated(n_classes, seed=9)
     names = [f"class {c}" for c in range(n_classes)]
-    precision, recall, f1, support = sk.precision_recall_fscore_support(scored.labels_N, scored.calls_N)
-    for c, row in enumerate(per_class(scored, names)):
+    precision, recall, f1, support = sk.precision_recall_fscore_support(scored.labels_N, scored.predicted_N)
+    for c, row in enumerate(scores_by_class(scored, names)):
         ap = sk.average_precision_score(scored.labels_N == c, scored.probability_NC[:, c])
-        assert (row.name, row.support, row.called) == (names[c], support[c], (scored.calls_N == c).sum())
+        assert (row.name, row.support, row.predicted) == (names[c], support[c], (scored.predicted_N == c).sum())
         found = (row.precision, row.recall, row.f1, row.average_precision)
         assert found == pytest.approx((precision[c], recall[c], f1[c], ap), **EXACT)
         assert row.undefined == {}
 
 
-def test_a_class_that_is_not_there_or_never_called_says_so():
+def test_a_class_that_is_not_there_or_never_predicted_says_so():
     p_NC = np.array([[0.8, 0.1, 0.1], [0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])
-    rows = per_class(Scored(p_NC, np.array([0, 1, 0]), None), ["a", "b", "c"])
+    rows = scores_by_class(Scored(p_NC, np.array([0, 1, 0]), None), ["a", "b", "c"])
     for row in rows:
         numbers = {"precision": row.precision, "recall": row.recall, "f1": row.f1, "ap": row.average_precision}
         missing = {"ap" if name == "average_precision" else name for name in row.undefined}
-        assert {name for name, value in numbers.items() if np.isnan(value)} == missing
+        assert {name for name, value in numbers.items() if value is None} == missing
     assert rows[0].undefined == {}
-    assert rows[1].undefined == {"precision": "never called"}
+    assert rows[1].undefined == {"precision": "never predicted"}
     assert rows[2].undefined == dict.fromkeys(("recall", "f1", "average_precision"), "no protein of this class")
-    alone = per_class(Scored(p_NC, np.array([0, 0, 0]), None), ["a", "b", "c"])[0]
+    alone = scores_by_class(Scored(p_NC, np.array([0, 0, 0]), None), ["a", "b", "c"])[0]
     assert alone.undefined == {"average_precision": "no protein of another class"}
 
 
 @pytest.mark.parametrize("n_classes", [2, 5])
 def test_the_confusion_is_scikit_learns(n_classes):
     scored = simulated(n_classes, seed=4)
-    expected = sk.confusion_matrix(scored.labels_N, scored.calls_N, labels=range(n_classes))
-    np.testing.assert_array_equal(confusion(scored), expected)
+    expected = sk.confusion_matrix(scored.labels_N, scored.predicted_N, labels=range(n_classes))
+    np.testing.assert_array_equal(scored.confusion_CC, expected)

@@ -18,19 +18,19 @@ ROWS = st.lists(st.tuples(st.sampled_from(SCORES), st.booleans()), min_size=1, m
 
 def slow_recall_at(fdr, scores_N, positive_N, weights_N) -> float:
     best = 0.0
-    for cut in scores_N:
-        called_N = scores_N >= cut
-        called, hits = weights_N[called_N].sum(), weights_N[called_N & positive_N].sum()
-        if called > 0 and (called - hits) / called <= fdr + 1e-9:
-            best = max(best, hits / weights_N[positive_N].sum())
+    for threshold in scores_N:
+        predicted_N = scores_N >= threshold
+        predicted, tp = weights_N[predicted_N].sum(), weights_N[predicted_N & positive_N].sum()
+        if predicted > 0 and (predicted - tp) / predicted <= fdr + 1e-9:
+            best = max(best, tp / weights_N[positive_N].sum())
     return best
 
 
 def assert_equal_to_scikit_learn(scores_N, positive_N, weights_NR) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        cuts = Ranking(scores_N, positive_N).under(weights_NR)
-        ap_R, auroc_R, recall_R = cuts.average_precision(), cuts.auroc(), cuts.recall_at(0.2)
+        curve = Ranking(scores_N, positive_N).at_weights(weights_NR)
+        ap_R, auroc_R, recall_R = curve.average_precision(), curve.auroc(), curve.recall_at(0.2)
     for r, weights_N in enumerate(weights_NR.T):
         positives, negatives = weights_N[positive_N].sum(), weights_N[~positive_N].sum()
         assert np.isnan(ap_R[r]) == np.isnan(auroc_R[r]) == (positives == 0 or negatives == 0)
@@ -69,20 +69,20 @@ def test_thousands_of_proteins_equal_scikit_learn(seed):
 
 
 def test_a_share_at_the_limit_is_within_it():
-    # One false among a hundred called is 1 %, whatever the last bit of a product says.
-    for called in (100, 700, 2900, 5700, 11400):
-        positive_N = np.ones(called, dtype=bool)
-        positive_N[: called // 100] = False
-        cuts = Ranking(np.zeros(called), positive_N).under(np.ones((called, 1)))
-        assert cuts.recall_at(0.01)[0] == 1.0
-        assert cuts.recall_at(0.0099)[0] == 0.0
+    # One false among a hundred predicted is 1 %, whatever the last bit of a product says.
+    for predicted in (100, 700, 2900, 5700, 11400):
+        positive_N = np.ones(predicted, dtype=bool)
+        positive_N[: predicted // 100] = False
+        curve = Ranking(np.zeros(predicted), positive_N).at_weights(np.ones((predicted, 1)))
+        assert curve.recall_at(0.01)[0] == 1.0
+        assert curve.recall_at(0.0099)[0] == 0.0
 
 
 def test_the_order_of_the_proteins_does_not_matter():
     rng = np.random.default_rng(0)
     scores_N, positive_N, weights_NR = rng.integers(0, 9, 200), rng.random(200) < 0.4, rng.poisson(1.0, (200, 3)) + 0.0
     shuffled = rng.permutation(200)
-    one = Ranking(scores_N, positive_N).under(weights_NR)
-    other = Ranking(scores_N[shuffled], positive_N[shuffled]).under(weights_NR[shuffled])
+    one = Ranking(scores_N, positive_N).at_weights(weights_NR)
+    other = Ranking(scores_N[shuffled], positive_N[shuffled]).at_weights(weights_NR[shuffled])
     np.testing.assert_allclose(one.average_precision(), other.average_precision(), rtol=1e-12)
     np.testing.assert_allclose(one.auroc(), other.auroc(), rtol=1e-12)

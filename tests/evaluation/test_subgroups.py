@@ -1,4 +1,4 @@
-"""Slices: every protein in the right one, each scored as if it were alone, and small ones marked."""
+"""Subgroups: every protein in the right one, each scored as if it were alone, and small ones marked."""
 
 from dataclasses import replace
 
@@ -10,30 +10,35 @@ from hypothesis import strategies as st
 from tests.evaluation.test_metrics import simulated
 from tfclass.config import EvaluationConfig, from_mapping
 from tfclass.errors import ConfigError
-from tfclass.evaluation.metrics import Scored, all_metrics, cluster_bootstrap
-from tfclass.evaluation.subgroups import Slicing, by_column, by_identity, by_length, evaluate_slices
+from tfclass.evaluation.metrics import all_metrics, resampled_metrics
+from tfclass.evaluation.scored import Scored
+from tfclass.evaluation.subgroups import Grouping, Subgroup, by_column, by_identity, by_length, score_grouping
 
 CONFIG = EvaluationConfig(n_bootstrap=50)
 
 
-def named(slicing: Slicing) -> list[str]:
-    return [slicing.labels[code] for code in slicing.codes_N]
+def scored_of(scored, clusters_N, grouping, config=CONFIG):
+    return score_grouping(scored, clusters_N, grouping, [str(c) for c in range(scored.n_classes)], config)
+
+
+def named(grouping: Grouping) -> list[str]:
+    return [grouping.labels[code] for code in grouping.codes_N]
 
 
 def test_lengths_fall_between_the_edges():
-    slicing = by_length(np.array([1, 200, 201, 400, 401, 35_000]), (200, 400))
-    assert slicing.labels == ("up to 200", "201 to 400", "above 400")
-    assert named(slicing) == [*["up to 200"] * 2, *["201 to 400"] * 2, *["above 400"] * 2]
+    grouping = by_length(np.array([1, 200, 201, 400, 401, 35_000]), (200, 400))
+    assert grouping.labels == ("up to 200", "201 to 400", "above 400")
+    assert named(grouping) == [*["up to 200"] * 2, *["201 to 400"] * 2, *["above 400"] * 2]
 
 
-def test_a_single_edge_makes_two_slices():
+def test_a_single_edge_makes_two_subgroups():
     assert by_length(np.array([5]), (200,)).labels == ("up to 200", "above 200")
 
 
 def test_identities_fall_between_the_edges_and_nan_is_none_found():
-    slicing = by_identity(np.array([np.nan, 0.0, 0.2999, 0.3, 0.5, 0.69, 0.7, 1.0]), (0.3, 0.5, 0.7))
-    assert slicing.labels == ("none found", "below 30 %", "30 to 50 %", "50 to 70 %", "70 % and above")
-    assert slicing.codes_N.tolist() == [0, 1, 1, 2, 3, 3, 4, 4]
+    grouping = by_identity(np.array([np.nan, 0.0, 0.2999, 0.3, 0.5, 0.69, 0.7, 1.0]), (0.3, 0.5, 0.7))
+    assert grouping.labels == ("none found", "below 30 %", "30 to 50 %", "50 to 70 %", "70 % and above")
+    assert grouping.codes_N.tolist() == [0, 1, 1, 2, 3, 3, 4, 4]
 
 
 @pytest.mark.parametrize("identity", [35.0, -0.1])
@@ -43,80 +48,80 @@ def test_identities_in_percent_are_refused(identity):
 
 
 def test_values_of_a_column_come_commonest_first_and_unknown_ones_last():
-    slicing = by_column("kingdom", np.array(["", "Fungi", "Metazoa", "", "", "Metazoa"]))
-    assert slicing.title == "kingdom"
-    assert slicing.labels == ("Metazoa", "Fungi", "not stated")
-    assert named(slicing) == ["not stated", "Fungi", "Metazoa", "not stated", "not stated", "Metazoa"]
+    grouping = by_column("kingdom", np.array(["", "Fungi", "Metazoa", "", "", "Metazoa"]))
+    assert grouping.title == "kingdom"
+    assert grouping.labels == ("Metazoa", "Fungi", "not stated")
+    assert named(grouping) == ["not stated", "Fungi", "Metazoa", "not stated", "not stated", "Metazoa"]
 
 
 def test_rare_values_of_a_column_are_taken_together():
     values_N = np.repeat([f"family {i}" for i in range(12)], np.arange(12, 0, -1))
-    slicing = by_column("family", values_N)
-    assert slicing.labels == (*(f"family {i}" for i in range(8)), "other")
-    assert (slicing.codes_N == 8).sum() == 4 + 3 + 2 + 1
+    grouping = by_column("family", values_N)
+    assert grouping.labels == (*(f"family {i}" for i in range(8)), "other")
+    assert (grouping.codes_N == 8).sum() == 4 + 3 + 2 + 1
 
 
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(["", "a", "b", "c", *"defghijkl"]), min_size=1, max_size=60))
-def test_every_protein_is_in_a_slice_of_its_column(values):
-    slicing = by_column("column", np.array(values))
-    for value, label in zip(values, named(slicing), strict=True):
-        assert label == (value or "not stated") or (label == "other" and len(slicing.labels) >= 9)
-    assert set(slicing.codes_N.tolist()) == set(range(len(slicing.labels)))
+def test_every_protein_is_in_a_subgroup_of_its_column(values):
+    grouping = by_column("column", np.array(values))
+    for value, label in zip(values, named(grouping), strict=True):
+        assert label == (value or "not stated") or (label == "other" and len(grouping.labels) >= 9)
+    assert set(grouping.codes_N.tolist()) == set(range(len(grouping.labels)))
 
 
 @pytest.mark.parametrize("n_classes", [2, 5])
-def test_a_slice_is_scored_as_if_it_were_alone(n_classes):
+def test_a_subgroup_is_scored_as_if_it_were_alone(n_classes):
     scored, clusters_N = simulated(n_classes, seed=1), (np.arange(400) // 2).astype(str)
-    slicing = Slicing("thirds", ("a", "b", "c"), np.arange(400) // 2 % 3)
-    slices = evaluate_slices(scored, clusters_N, slicing, CONFIG)
-    assert [part.label for part in slices] == ["a", "b", "c"]
-    for code, part in enumerate(slices):
-        rows_N = slicing.codes_N == code
+    grouping = Grouping("thirds", ("a", "b", "c"), np.arange(400) // 2 % 3)
+    subgroups = scored_of(scored, clusters_N, grouping)
+    assert [part.label for part in subgroups] == ["a", "b", "c"]
+    for code, part in enumerate(subgroups):
+        rows_N = grouping.codes_N == code
         alone = Scored(scored.probability_NC[rows_N], scored.labels_N[rows_N], scored.threshold)
-        expected = cluster_bootstrap(alone, clusters_N[rows_N], n_bins=15, n_resamples=50, confidence=0.95, seed=0)
-        assert part.resampled.estimates(0.95) == expected
-        assert part.resampled.values == all_metrics(alone, 15)
-        assert part.n == rows_N.sum() == sum(part.class_counts)
+        assert part.metrics == resampled_metrics(alone, clusters_N[rows_N], CONFIG).estimates()
+        assert {name: e.value for name, e in part.metrics.items()} == all_metrics(alone, 15)
+        assert part.n == rows_N.sum() == sum(part.class_counts.values())
         assert part.n_clusters == len(set(clusters_N[rows_N]))
         assert part.prevalence == (np.mean(alone.labels_N == 1) if n_classes == 2 else None)
-        assert (part.small, part.undefined) == ("", {})
+        assert part.small == ""
 
 
 def test_the_seed_and_the_number_of_resamples_are_those_of_the_configuration():
     scored, clusters_N = simulated(2, seed=1), np.arange(400).astype(str)
-    slicing = Slicing("all", ("all",), np.zeros(400, dtype=int))
-    draws = {}
+    grouping = Grouping("all", ("all",), np.zeros(400, dtype=int))
+    scored_draws = resampled_metrics(scored, clusters_N, CONFIG).draws["mcc"]
     for seed, n in ((0, 50), (1, 50), (0, 60)):
-        (part,) = evaluate_slices(scored, clusters_N, slicing, replace(CONFIG, seed=seed, n_bootstrap=n))
-        draws[seed, n] = part.resampled.draws["mcc"]
-    assert [len(each) for each in draws.values()] == [50, 50, 60]
-    assert (draws[0, 50] != draws[1, 50]).any()
-    assert (draws[0, 50] == draws[0, 60][:50]).all()
+        config = replace(CONFIG, seed=seed, n_bootstrap=n)
+        (part,) = scored_of(scored, clusters_N, grouping, config)
+        resampled = resampled_metrics(scored, clusters_N, config)
+        assert len(resampled.draws["mcc"]) == n
+        assert part.metrics == resampled.estimates()
+        assert (resampled.draws["mcc"][:50] == scored_draws[:50]).all() == (seed == 0)
 
 
-def test_a_protein_may_be_in_no_slice():
+def test_a_protein_may_be_in_no_subgroup():
     scored, clusters_N = simulated(2, seed=1), np.arange(400).astype(str)
     codes_N = np.where(np.arange(400) < 100, -1, 0)
-    (part,) = evaluate_slices(scored, clusters_N, Slicing("some", ("later ones",), codes_N), CONFIG)
+    (part,) = scored_of(scored, clusters_N, Grouping("some", ("later ones",), codes_N))
     assert part.n == 300
 
 
-def test_a_slice_without_a_protein_has_no_metrics():
+def test_a_subgroup_without_a_protein_has_no_metrics():
     scored, clusters_N = simulated(2, seed=1), np.arange(400).astype(str)
-    slicing = Slicing("two", ("all", "none"), np.zeros(400, dtype=int))
-    empty = evaluate_slices(scored, clusters_N, slicing, CONFIG)[1]
-    assert empty == ("none", 0, 0, (0, 0), None, None, {}, "no protein")
+    grouping = Grouping("two", ("all", "none"), np.zeros(400, dtype=int))
+    empty = scored_of(scored, clusters_N, grouping)[1]
+    assert empty == Subgroup("none", 0, 0, {"0": 0, "1": 0}, None, "no protein", None)
 
 
 def one(labels, clusters=None, n_classes=2):
-    """The only slice of proteins with these labels."""
+    """The only subgroup of proteins with these labels."""
     labels_N = np.array(labels)
     p_NC = np.random.default_rng(0).dirichlet(np.ones(n_classes), size=len(labels_N))
     scored = Scored(p_NC, labels_N, 0.5 if n_classes == 2 else None)
     clusters_N = np.arange(len(labels_N)) if clusters is None else np.array(clusters)
-    slicing = Slicing("all", ("all",), np.zeros(len(labels_N), dtype=int))
-    return evaluate_slices(scored, clusters_N.astype(str), slicing, CONFIG)[0]
+    grouping = Grouping("all", ("all",), np.zeros(len(labels_N), dtype=int))
+    return scored_of(scored, clusters_N.astype(str), grouping)[0]
 
 
 SMALL = {
@@ -139,16 +144,16 @@ SMALL = {
 
 
 @pytest.mark.parametrize(("part", "small"), SMALL.values(), ids=SMALL.keys())
-def test_a_slice_says_why_it_is_small_with(part, small):
+def test_a_subgroup_says_why_it_is_small_with(part, small):
     assert part.small == small
 
 
-def test_a_slice_of_one_class_says_why_its_metrics_are_undefined():
+def test_a_subgroup_of_one_class_says_why_its_metrics_are_undefined():
     part = one([0] * 50)
     assert part.prevalence == 0.0
-    assert part.undefined["average_precision"] == part.undefined["recall"] == "no positive protein"
-    assert {name for name, value in part.resampled.values.items() if np.isnan(value)} == part.undefined.keys()
-    assert np.isfinite(part.resampled.estimates(0.95)["brier"]).all()
+    assert part.metrics["average_precision"].reason == part.metrics["recall"].reason == "no positive protein"
+    assert all(estimate.reason for estimate in part.metrics.values() if estimate.value is None)
+    assert part.metrics["brier"].low <= part.metrics["brier"].value <= part.metrics["brier"].high
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
@@ -16,10 +16,12 @@ from tfclass.cli.terminal import has_terminal
 from tfclass.training.trainer import Hooks, Interrupted
 
 if TYPE_CHECKING:
-    from tfclass.evaluation.tables import Cell
-    from tfclass.evaluation.tables import Table as Contents
+    from tfclass.evaluation.bootstrap import Estimate
+    from tfclass.evaluation.compare import Comparison
+    from tfclass.evaluation.content import ReportContent
+    from tfclass.evaluation.formats import Footnotes
 
-# How an outcome against a baseline looks.
+# By the outcome of a comparison with a baseline.
 _STYLES = {"loses": "bold red", "behind": "red", "undecided": "yellow", "ahead": "yellow", "wins": ""}
 
 
@@ -83,41 +85,80 @@ def trainings_display(epochs: int) -> Iterator[Callable[[str], Hooks]]:
             raise typer.Exit(130) from None
 
 
-def print_report(content: dict[str, Any]) -> None:
-    """Print what a report says first, on stdout: scores with intervals, and how the model does against baselines."""
-    from tfclass.evaluation.tables import all_scores, shares
+def print_report(content: "ReportContent") -> None:
+    """Print the scores of a report on stdout, and how the model compares with the baselines."""
+    from tfclass.evaluation.formats import Footnotes, display_name, percent, shares
+    from tfclass.evaluation.metrics import METRICS
 
-    corpus = content["corpus"]
-    title = f"{content['bundle']['name']} on {corpus['name']} {corpus['split']}: {shares(content['class_counts'])}"
-    print_table(all_scores(content, meanings=False)._replace(caption=title))
-    console = _console()
-    if corpus["note"]:
-        console.print(Text(corpus["note"], style="bold"), soft_wrap=True)
-    for verdict in content["verdicts"]:
-        style = _STYLES[verdict["outcome"]]
-        console.print(Text(verdict["text"], style=style), soft_wrap=True)
-    for baseline in content["baselines"].values():
-        if "left_out" in baseline:
-            console.print(Text(f"Not compared with {baseline['title']}: {baseline['left_out']}."), soft_wrap=True)
+    corpus, compared, notes = content.corpus, content.compared, Footnotes()
+    title = f"{content.bundle.name} on {corpus.name} {corpus.split}: {shares(content.class_counts)}"
+    table = _table("metric", content.bundle.name, *map(display_name, compared))
+    for name, own in content.metrics.items():
+        others = (baseline.metrics[name] for baseline in compared.values())
+        table.add_row(METRICS[name].title, *(_estimate(each, notes) for each in (own, *others)))
+    for name in next((baseline.difference for baseline in compared.values()), ()):
+        leads = (_estimate(baseline.difference[name], notes, sign=True) for baseline in compared.values())
+        table.add_row(f"lead in {METRICS[name].title}", "", *leads)
+    if content.prevalence is not None:
+        table.add_row("prevalence", *[percent(content.prevalence)] * (1 + len(compared)))
+    _show(table, title, notes)
+    if corpus.note:
+        _print(corpus.note, "bold")
+    for conclusion in content.conclusions:
+        _print(conclusion.text, _STYLES[conclusion.outcome])
+    for baseline in content.not_compared:
+        _print(f"Not compared with {baseline.title}: {baseline.left_out}.")
 
 
-def print_table(content: "Contents") -> None:
-    """Print a table of a report on stdout, its notes below it."""
-    _console().print(Text(content.caption, style="bold"), soft_wrap=True)
+def print_comparison(content: "Comparison") -> None:
+    """Print a comparison on stdout: the runs with their scores, then each run's lead over the first."""
+    from tfclass.evaluation.formats import Footnotes, percent, three
+    from tfclass.evaluation.metrics import METRICS
+
+    titles = [METRICS[name].title for name in content.runs[0].metrics]
+    known, positives = content.prevalence is not None, percent(content.prevalence)
+    table, notes = _table("run", "model", *titles, *(["prevalence"] if known else []), n_texts=2), Footnotes()
+    for run in content.runs:
+        estimates = (_estimate(estimate, notes) for estimate in run.metrics.values())
+        table.add_row(Text(run.name), Text(run.model), *estimates, *([positives] if known else []))
+    positive = f", {positives} {list(content.class_counts)[1]}" if known else ""
+    _show(table, f"{content.n_proteins:,} proteins in {content.n_clusters:,} clusters{positive}", notes)
+    table, notes = _table("run", *titles, "correct alone", "McNemar p", "kappa"), Footnotes()
+    for pair in content.pairs:
+        leads = (_estimate(estimate, notes, sign=True) for estimate in pair.difference.values())
+        test, value = pair.mcnemar, pair.kappa.value
+        kappa = f"– [{notes.number(pair.kappa.reason)}]" if value is None else three(value)
+        alone = f"{test.run_only:,} : {test.reference_only:,}"
+        table.add_row(Text(pair.run), *leads, alone, f"{test.p_value:.2g}", kappa)
+    level = f"{100 * content.confidence:g}\u00a0%"
+    caption = f"Less {content.reference}, with {level} intervals of the paired differences over clusters; "
+    _show(table, f"{caption}proteins that only one of the two predicts correctly, run : reference", notes)
+
+
+def _table(*heads: str, n_texts: int = 1) -> Table:
     table = Table()
-    for column, name in enumerate(content.head):
-        table.add_column(Text(name), justify="left" if column in content.words else "right")
-    for row in content.rows:
-        table.add_row(*(_cell(cell) for cell in row))
-    console = _console()
-    console.print(table)
-    for number, text in enumerate(content.notes, start=1):
-        console.print(Text(f"[{number}] {text}"), soft_wrap=True)
+    for column, head in enumerate(heads):
+        table.add_column(Text(head), justify="left" if column < n_texts else "right")
+    return table
 
 
-def _cell(cell: "Cell") -> Text:
-    note = f" [{cell.note}]" if cell.note else ""
-    return Text(f"{cell.text}{note}").append(f" {cell.below}" if cell.below else "", style="dim")
+def _estimate(estimate: "Estimate", notes: "Footnotes", *, sign: bool = False) -> Text:
+    from tfclass.evaluation.formats import UNDEFINED, interval, signed, three
+
+    text = UNDEFINED if estimate.value is None else (signed if sign else three)(estimate.value)
+    note = f" [{notes.number(estimate.reason)}]" if estimate.reason else ""
+    return Text(f"{text}{note}").append(f" {interval(estimate, sign=sign)}".rstrip(), style="dim")
+
+
+def _show(table: Table, title: str, notes: "Footnotes") -> None:
+    _print(title, "bold")
+    _console().print(table)
+    for number, text in enumerate(notes.texts, start=1):
+        _print(f"[{number}] {text}")
+
+
+def _print(text: str, style: str = "") -> None:
+    _console().print(Text(text, style=style), soft_wrap=True)
 
 
 def _console() -> Console:

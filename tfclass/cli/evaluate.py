@@ -1,4 +1,4 @@
-"""``tfclass evaluate``: a bundle and a labelled table in, a report out; and reports held against each other."""
+"""``tfclass evaluate``: a bundle and a labelled table in, a report out; and reports compared."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from tfclass.cli.signals import stop_at_once
 def evaluate(context: typer.Context) -> None:
     """Score a model on the test split, or compare reports; configured by Hydra (see `tfclass evaluate --help`).
 
-    `tfclass evaluate compare A B...` holds reports, given by folder or MLflow run id, against the first of them.
+    `tfclass evaluate compare A B...` compares reports, given by folder or MLflow run id, with the first of them.
     """
     from tfclass.cli.composition import run_with_hydra
     from tfclass.config import EvaluateConfig
@@ -38,25 +38,23 @@ def _job(values: Mapping[str, Any]) -> None:
 
 def _compare(arguments: Sequence[str]) -> None:
     from tfclass.cli.composition import run_with_hydra
-    from tfclass.cli.console import print_table
+    from tfclass.cli.console import print_comparison
     from tfclass.config import CompareConfig, from_mapping
 
     runs, others = _apart(arguments)
 
     def job(values: Mapping[str, Any]) -> None:
-        from tfclass.evaluation.tables import comparison_tables
         from tfclass.pipelines.compare import compare_runs
 
         config = from_mapping(CompareConfig, values)
-        for table in comparison_tables(compare_runs(config, runs)):
-            print_table(table)
+        print_comparison(compare_runs(config, runs))
         typer.echo(f"comparison: {config.report}", err=True)
 
     run_with_hydra("compare", CompareConfig, job, others)
 
 
 def _apart(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Tell runs from Hydra's overrides and flags; behind a flag everything is Hydra's."""
+    """Separate runs from Hydra's overrides and flags; behind a flag everything is Hydra's."""
     flag = next((place for place, word in enumerate(arguments) if word.startswith("-")), len(arguments))
     runs = [word for word in arguments[:flag] if "=" not in word or Path(word).is_dir()]
     return runs, [word for word in arguments if word not in runs]

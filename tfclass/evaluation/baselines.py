@@ -1,126 +1,82 @@
-"""What a model must beat to have learned anything: composition, short words, and the label of the nearest homologue."""
+"""Baselines: logistic regressions on composition and on k-mers, and the label of the nearest training homologue.
 
+A threshold is never chosen on the proteins that are scored: it comes from the validation split, or else from
+cross-validation on the training split that keeps clusters whole.
+"""
+
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
+import numpy.typing as npt
+from scipy.sparse import csr_matrix
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from tfclass.data.table import LabelledProteins
-from tfclass.errors import MissingExtraError
-from tfclass.evaluation.regressions import Answer, regress_on_composition, regress_on_kmers
-from tfclass.search.mmseqs import MAX_E_VALUE, MAX_HITS, SENSITIVITY, mmseqs_version, search
-from tfclass.typing import FloatArray
+from tfclass.evaluation.homologues import Homologues, LeftOut
+from tfclass.evaluation.threshold_fit import max_mcc_threshold
+from tfclass.search.mmseqs import MAX_E_VALUE
+from tfclass.sequences.alphabet import AMINO_ACIDS
+from tfclass.typing import FloatArray, TokenArray
 
-# Hits that may well be chance still rank the proteins that have no better ones.
-_WEAKEST_E_VALUE = 10.0
-# More bits than such a hit has: about 43 is the most among 20 million residues.
+# More bits than a hit that may well be chance has: about 43 is the most among 20 million residues.
 _WEAK_BITS = 50.0
 # Bits are whole numbers, so this means: more for the positive class than for the other.
 _ANY_BITS = 0.5
-_TITLES = {
+_MAX_K = 3
+_N_FOLDS = 5
+_DEFAULT_THRESHOLD = 0.5
+TITLES = {
     "composition_regression": "a logistic regression on amino acid composition",
-    "kmer_regression": "a logistic regression on words of one to three residues",
+    "kmer_regression": "a logistic regression on k-mers of one to three residues",
     "top_hit": "the label of the nearest training homologue",
 }
 
 
 class Baseline(NamedTuple):
-    """What a baseline says of the test proteins.
+    """Scores of a baseline for the test proteins.
 
     Attributes
     ----------
-    name : str
-        A key for reports, such as ``top_hit``.
     title : str
-        For people.
+        For readers of the report.
     scores_NC : ndarray of float64, shape (N, C)
         Ranks the proteins of each class; rows of probabilities sum to 1.
     threshold : float or None
-        From this score on the last class is called in a binary task; None in a multi-class one, where the class with
-        the greatest score is called.
-    is_probability : bool
-        Whether log loss, Brier score and calibration error mean anything for `scores_NC`.
+        Least score of a predicted positive in a binary task; None in a multi-class one, where the class with the
+        greatest score is predicted.
+    are_probabilities : bool
+        Whether log loss, Brier score and calibration error have a meaning.
     note : str
-        How scores and calls were made.
+        How scores and predictions were made.
     """
 
-    name: str
     title: str
     scores_NC: FloatArray
     threshold: float | None
-    is_probability: bool
+    are_probabilities: bool
     note: str
 
 
-class LeftOut(NamedTuple):
-    """A baseline that could not be run, and why."""
-
-    name: str
-    title: str
-    reason: str
-
-
-class Homologues(NamedTuple):
-    """What a search for the test proteins among the training proteins found.
-
-    Attributes
-    ----------
-    hits : DataFrame or None
-        From `tfclass.search.mmseqs.search`, up to an e-value of 10; `nearest` of that module takes the good ones.
-    reason : str
-        Why there are none.
-    how : str
-        Program and settings.
-    """
-
-    hits: pd.DataFrame | None
-    reason: str = ""
-    how: str = ""
-
-
-def find_homologues(train: LabelledProteins | None, test: LabelledProteins, *, threads: int = 1) -> Homologues:
-    """Search the training proteins for homologues of the test proteins, once for all who need them.
-
-    Returns
-    -------
-    Homologues
-        Without hits when there is no train split or no MMseqs2.
-
-    Raises
-    ------
-    ProgramError
-        MMseqs2 failed.
-    """
-    if train is None:
-        return Homologues(None, "the table has no train split; nothing is known of what the model was trained on")
-    try:
-        how = f"MMseqs2 {mmseqs_version()}, sensitivity {SENSITIVITY:g}"
-        hits = search(
-            test.tokens,
-            train.tokens,
-            sensitivity=SENSITIVITY,
-            max_e_value=_WEAKEST_E_VALUE,
-            threads=threads,
-            max_hits=MAX_HITS,
-        )
-    except MissingExtraError as error:
-        return Homologues(None, str(error))
-    return Homologues(hits, how=how)
+Baselines = dict[str, Baseline | LeftOut]
 
 
 def all_baselines(
     train: LabelledProteins | None, valid: LabelledProteins | None, test: LabelledProteins, homologues: Homologues
-) -> dict[str, Baseline | LeftOut]:
+) -> Baselines:
     """Run every baseline that can be run.
 
     Parameters
     ----------
     train : LabelledProteins or None
-        What they learn from.
+        Fitted on these.
     valid : LabelledProteins or None
-        Where thresholds are chosen.
+        Thresholds are chosen on these.
     test : LabelledProteins
-        What they are scored on; its labels are not looked at.
+        Scored; the labels are not used.
     homologues : Homologues
         From `find_homologues` with the same `train` and `test`.
 
@@ -131,55 +87,146 @@ def all_baselines(
     """
     if train is None or len(np.unique(train.labels)) < 2:
         reason = "the table has no train split with two classes to fit it on"
-        return {name: LeftOut(name, title, reason) for name, title in _TITLES.items()}
+        return {name: LeftOut(reason, title) for name, title in TITLES.items()}
     return {
         "composition_regression": composition_regression(train, valid, test),
         "kmer_regression": kmer_regression(train, valid, test),
-        "top_hit": LeftOut("top_hit", _TITLES["top_hit"], homologues.reason)
+        "top_hit": LeftOut(homologues.reason, TITLES["top_hit"])
         if homologues.hits is None
         else top_hit(train, test, homologues),
     }
 
 
 def composition_regression(train: LabelledProteins, valid: LabelledProteins | None, test: LabelledProteins) -> Baseline:
-    """Fit a logistic regression on the share of each amino acid.
+    """Fit a logistic regression on the fraction of each amino acid.
 
     Parameters
     ----------
     train : LabelledProteins
         Of two classes at least.
     valid : LabelledProteins or None
-        Where the threshold of a binary task is chosen; without it, by cross-validation on `train`.
+        The threshold of a binary task is chosen on these; without them, by cross-validation on `train`.
+    test : LabelledProteins
+        Scored; the labels are not used.
 
     Returns
     -------
     Baseline
         With probabilities; 0 for a class that `train` lacks.
     """
-    return _from_regression("composition_regression", regress_on_composition(train, valid, test))
+    title = TITLES["composition_regression"]
+    return _regression(title, lambda: make_pipeline(StandardScaler(), _logistic()), composition, train, valid, test)
 
 
 def kmer_regression(train: LabelledProteins, valid: LabelledProteins | None, test: LabelledProteins) -> Baseline:
-    """Fit a logistic regression on words of one to three residues; else as `composition_regression`."""
-    return _from_regression("kmer_regression", regress_on_kmers(train, valid, test))
+    """Fit a logistic regression on k-mers of one to three residues; else as `composition_regression`."""
+    return _regression(TITLES["kmer_regression"], lambda: make_pipeline(_logistic()), kmers, train, valid, test)
 
 
-def _from_regression(name: str, answer: Answer) -> Baseline:
-    return Baseline(name, _TITLES[name], answer.probability_NC, answer.threshold, True, answer.chosen)
+def _logistic() -> LogisticRegression:
+    return LogisticRegression(max_iter=1000)
+
+
+def _regression(
+    title: str,
+    unfitted: Callable[[], Pipeline],
+    features: Callable[[Sequence[TokenArray]], FloatArray | csr_matrix],
+    train: LabelledProteins,
+    valid: LabelledProteins | None,
+    test: LabelledProteins,
+) -> Baseline:
+    features_NF = features(train.tokens)
+    fitted = unfitted().fit(features_NF, train.labels)
+    probability_NC = np.zeros((len(test.tokens), len(test.classes)))
+    probability_NC[:, fitted.classes_] = fitted.predict_proba(features(test.tokens))
+    if len(test.classes) > 2:
+        return Baseline(title, probability_NC, None, True, "the likeliest class is predicted")
+    if valid is not None and len(np.unique(valid.labels)) > 1:
+        positive_N = fitted.predict_proba(features(valid.tokens))[:, 1].astype(np.float64)
+        threshold, note = max_mcc_threshold(positive_N, valid.is_positive), "threshold from validation"
+    elif (threshold := _cross_validated_threshold(unfitted, features_NF, train)) is not None:
+        note = "threshold cross-validated on the training proteins"
+    else:
+        threshold = _DEFAULT_THRESHOLD
+        note = f"threshold {threshold}, for there are too few clusters to choose one"
+    return Baseline(title, probability_NC, threshold, True, note)
+
+
+def _cross_validated_threshold(
+    unfitted: Callable[[], Pipeline], features_NF: FloatArray | csr_matrix, train: LabelledProteins
+) -> float | None:
+    """Find the best threshold for proteins of clusters that were not fitted on; None with too few clusters."""
+    clusters_N, positive_N = train.frame["cluster"].to_numpy(dtype=str), train.is_positive
+    n_folds = min(_N_FOLDS, *(len(np.unique(clusters_N[positive_N == side])) for side in (False, True)))
+    if n_folds < 2:
+        return None
+    probability_N = np.full(len(positive_N), np.nan)
+    folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=0)
+    for rest, held_out in folds.split(features_NF, positive_N, clusters_N):
+        if len(np.unique(positive_N[rest])) > 1:
+            fitted = unfitted().fit(features_NF[rest], positive_N[rest])
+            probability_N[held_out] = fitted.predict_proba(features_NF[held_out])[:, 1]
+    scored_N = np.isfinite(probability_N)
+    if len(np.unique(positive_N[scored_N])) < 2:
+        return None
+    return max_mcc_threshold(probability_N[scored_N], positive_N[scored_N])
+
+
+def composition(tokens: Sequence[TokenArray]) -> FloatArray:
+    """Compute the fraction of each amino acid.
+
+    Returns
+    -------
+    ndarray of float64, shape (N, 20)
+        Rows sum to at most 1; other letters count in the length only.
+    """
+    counts = [np.bincount(sequence, minlength=256)[1 : len(AMINO_ACIDS) + 1] / len(sequence) for sequence in tokens]
+    return np.array(counts).reshape(len(tokens), len(AMINO_ACIDS))
+
+
+def kmers(tokens: Sequence[TokenArray]) -> csr_matrix:
+    """Compute the square root of the number per residue of each k-mer of one to three amino acids.
+
+    The root keeps a few repeated k-mers from outweighing the thousands that occur once.
+
+    Returns
+    -------
+    csr_matrix of float32, shape (N, 20 + 400 + 8000)
+        k-mers of one length stand together, in alphabetical order; one with another letter is left out.
+    """
+    n_letters = len(AMINO_ACIDS)
+    width = sum(n_letters**k for k in range(1, _MAX_K + 1))
+    columns, values, ends = [np.empty(0, np.int32)], [np.empty(0, np.float32)], [0]
+    for sequence in tokens:
+        counts = np.bincount(_kmer_numbers(sequence), minlength=1)
+        present = np.flatnonzero(counts)
+        columns.append(present.astype(np.int32))
+        values.append(np.sqrt(counts[present] / len(sequence)).astype(np.float32))
+        ends.append(ends[-1] + len(present))
+    return csr_matrix((np.concatenate(values), np.concatenate(columns), ends), shape=(len(tokens), width))
+
+
+def _kmer_numbers(sequence: TokenArray) -> npt.NDArray[np.int32]:
+    n_letters = len(AMINO_ACIDS)
+    letters = sequence.astype(np.int32) - 1
+    numbers, standard = np.zeros(len(letters) + 1, np.int32), np.ones(len(letters) + 1, np.bool_)
+    found, first = [], 0
+    for k in range(1, _MAX_K + 1):
+        last = letters[k - 1 :]
+        # k-mer i is the (k-1)-mer i and one letter more.
+        numbers, standard = numbers[: len(last)] * n_letters + last, standard[: len(last)] & (last < n_letters)
+        found.append(numbers[standard] + first)
+        first += n_letters**k
+    return np.concatenate(found)
 
 
 def top_hit(train: LabelledProteins, test: LabelledProteins, homologues: Homologues) -> Baseline:
-    """Give each protein the label of its best hit among the training proteins.
+    """Predict the label of each protein's best hit among the training proteins.
 
     The score of a class is the bits of its best hit less those of the best hit of any other class. Where no hit is
-    better than chance (e-value below 1e-3), 50 bits are taken off: such proteins come after all that have a good hit
-    of the class alone, and none of them is called positive in a binary task. In a multi-class task a protein without
-    any hit is called the commonest class.
-
-    Parameters
-    ----------
-    homologues : Homologues
-        With hits.
+    better than chance (e-value below 1e-3), 50 bits are subtracted: such proteins rank below all that have a good hit
+    of the class alone, and none of them is predicted positive in a binary task. In a multi-class task the commonest
+    class is predicted for a protein without any hit.
 
     Returns
     -------
@@ -189,7 +236,7 @@ def top_hit(train: LabelledProteins, test: LabelledProteins, homologues: Homolog
     Raises
     ------
     ValueError
-        `homologues` has no hits table.
+        `homologues` has no hits.
     """
     hits = homologues.hits
     if hits is None:
@@ -204,6 +251,6 @@ def top_hit(train: LabelledProteins, test: LabelledProteins, homologues: Homolog
     weak_N = np.ones(len(bits_NC), dtype=np.bool_)
     weak_N[query[hits["e_value"].to_numpy() < MAX_E_VALUE]] = False
     scores_NC[weak_N] -= _WEAK_BITS
-    note = "bits of the best hit of the class less those of the best other one; called by the best hit"
+    note = "bits of the best hit of the class less those of the best other one; the best hit is predicted"
     threshold = _ANY_BITS if n_classes == 2 else None
-    return Baseline("top_hit", _TITLES["top_hit"], scores_NC, threshold, False, "; ".join([note, homologues.how]))
+    return Baseline(TITLES["top_hit"], scores_NC, threshold, False, "; ".join([note, homologues.how]))

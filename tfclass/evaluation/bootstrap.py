@@ -2,9 +2,9 @@
 
 Sequences of one cluster are not independent; resampling single proteins would pretend to more data than there are.
 The intervals are percentiles, corrected for the bias of the resamples: with many clusters they are right as often as
-they claim, with some dozens a little less often. Three things to know: what the proteins show without exception, such
-as a recall of 1, has an interval of no width; the calibration error, which noise can only raise, has one that lies too
-high; and recall at a limit of false discoveries, decided by the few best-ranked negatives, one that is too narrow.
+they claim, with some dozens a little less often. Three limits: a metric without an exception, such as a recall of 1,
+has an interval of no width; that of the calibration error, which noise can only raise, lies too high; that of the
+recall at a false discovery rate, decided by the few best-ranked negatives, is too narrow.
 
 References
 ----------
@@ -16,23 +16,24 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from pydantic.dataclasses import dataclass
 from scipy.special import ndtr, ndtri
 
 from tfclass.typing import FloatArray
 
 # Resamples that are computed side by side. Few enough for the processor's cache with some thousand proteins.
 _CHUNK = 64
+_NO_INTERVAL = "no interval: there is one cluster only, or no resample defines it"
 
 
-class Estimate(NamedTuple):
-    """A metric and its interval.
+@dataclass(frozen=True)
+class Estimate:
+    """A metric and its interval; None where undefined, with the reason."""
 
-    `low` and `high` are NaN where no resample defines the metric, and where there is but one cluster to resample.
-    """
-
-    value: float
-    low: float
-    high: float
+    value: float | None
+    low: float | None
+    high: float | None
+    reason: str = ""
 
 
 class Resampled(NamedTuple):
@@ -44,35 +45,51 @@ class Resampled(NamedTuple):
         On the proteins as they are; NaN where undefined.
     draws : dict of str to ndarray of float64, shape (R,)
         In each resample. The same clusters and seed give the same resamples, whatever is scored.
+    confidence : float
+        Coverage of the intervals.
+    reasons : dict of str to str
+        Why a value is undefined, by metric.
     """
 
     values: dict[str, float]
     draws: dict[str, FloatArray]
+    confidence: float
+    reasons: dict[str, str] = {}
 
-    def estimates(self, confidence: float) -> dict[str, Estimate]:
-        """Give every metric with its bias-corrected percentile interval [1]_."""
-        return {name: _estimate(value, self.draws[name], confidence) for name, value in self.values.items()}
+    def estimates(self) -> dict[str, Estimate]:
+        """Return every metric with its bias-corrected percentile interval [1]_."""
+        return {name: self._estimate(name, value, self.draws[name]) for name, value in self.values.items()}
 
-    def less(self, other: "Resampled", confidence: float) -> dict[str, Estimate]:
-        """Give every metric's difference to `other`, resample by resample.
+    def minus(self, other: "Resampled") -> dict[str, Estimate]:
+        """Return the difference to `other` in every metric that both have, with its interval.
 
-        Both have met the same proteins, so the interval of the difference is narrower than those of the two suggest.
+        The interval is that of the differences within each resample, which is narrower than those of the two metrics
+        suggest.
 
         Parameters
         ----------
         other : Resampled
             Made from the same labels, clusters and seed.
-
-        Returns
-        -------
-        dict of str to Estimate
-            For the metrics that both have; positive where this one's is greater.
         """
+        both = self._replace(reasons={**other.reasons, **self.reasons})
         return {
-            name: _estimate(value - other.values[name], self.draws[name] - other.draws[name], confidence)
+            name: both._estimate(name, value - other.values[name], self.draws[name] - other.draws[name])
             for name, value in self.values.items()
             if name in other.values
         }
+
+    def _estimate(self, name: str, value: float, draws_R: FloatArray) -> Estimate:
+        if not np.isfinite(value):
+            return Estimate(None, None, None, self.reasons.get(name, "not defined on these proteins"))
+        defined = draws_R[np.isfinite(draws_R)]
+        if not len(defined):
+            return Estimate(value, None, None, _NO_INTERVAL)
+        # Where the value stands among its resamples says how far they are off; an equal one counts for half.
+        below = (np.mean(defined < value) + np.mean(defined <= value)) / 2
+        bias = ndtri(np.clip(below, 0.5 / len(defined), 1 - 0.5 / len(defined)))
+        tail = ndtri((1 - self.confidence) / 2)
+        low, high = np.quantile(defined, ndtr([2 * bias + tail, 2 * bias - tail]))
+        return Estimate(value, float(low), float(high))
 
 
 def resample(
@@ -81,6 +98,8 @@ def resample(
     *,
     n_resamples: int,
     seed: int,
+    confidence: float = 0.95,
+    reasons: dict[str, str] | None = None,
 ) -> Resampled:
     """Compute metrics on the proteins and on resamples of their clusters.
 
@@ -90,13 +109,21 @@ def resample(
         From weights of the proteins, float64 of shape (N, R), to every metric in each weighting, shape (R,).
     clusters_N : ndarray of str, shape (N,)
         Homology cluster of each protein; the unit that is resampled.
+    n_resamples, seed : int
+        R, and the seed that decides them.
+    confidence : float
+        Coverage of the intervals.
+    reasons : dict of str to str, optional
+        Why a value is undefined, by metric.
     """
     values = {name: float(value_R[0]) for name, value_R in compute(np.ones((len(clusters_N), 1))).items()}
-    if len(np.unique(clusters_N)) < 2:
+    if len(np.unique(clusters_N)) > 1:
+        chunks = [compute(weights_NR) for weights_NR in _resamples(clusters_N, n_resamples, seed)]
+    else:
         # Every resample would be the same, which looks like certainty and is ignorance.
-        return Resampled(values, {name: np.full(n_resamples, np.nan) for name in values})
-    chunks = [compute(weights_NR) for weights_NR in _resamples(clusters_N, n_resamples, seed)]
-    return Resampled(values, {name: np.concatenate([chunk[name] for chunk in chunks]) for name in values})
+        chunks = [dict.fromkeys(values, np.full(n_resamples, np.nan))]
+    draws = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in values}
+    return Resampled(values, draws, confidence, reasons or {})
 
 
 def _resamples(clusters_N: npt.NDArray[np.str_], n_resamples: int, seed: int) -> Iterator[FloatArray]:
@@ -110,15 +137,3 @@ def _resamples(clusters_N: npt.NDArray[np.str_], n_resamples: int, seed: int) ->
             [np.bincount(rng.integers(n_clusters, size=n_clusters), minlength=n_clusters) for _ in range(n_chunk)]
         )
         yield np.ascontiguousarray(counts_RK.T, dtype=np.float64)[membership_N]
-
-
-def _estimate(value: float, draws_R: FloatArray, confidence: float) -> Estimate:
-    defined = draws_R[np.isfinite(draws_R)]
-    if not len(defined) or not np.isfinite(value):
-        return Estimate(value, float("nan"), float("nan"))
-    # Where the value stands among its resamples says how far they are off; an equal one counts for half.
-    below = (np.mean(defined < value) + np.mean(defined <= value)) / 2
-    bias = ndtri(np.clip(below, 0.5 / len(defined), 1 - 0.5 / len(defined)))
-    tail = ndtri((1 - confidence) / 2)
-    low, high = np.quantile(defined, ndtr([2 * bias + tail, 2 * bias - tail]))
-    return Estimate(value, float(low), float(high))

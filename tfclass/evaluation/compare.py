@@ -1,4 +1,4 @@
-"""Two or more reports on the same proteins: which model is better, by how much, and how surely.
+"""Comparison of two or more reports on the same proteins: differences with intervals, and tests.
 
 References
 ----------
@@ -8,86 +8,131 @@ References
    10.1177/001316446002000104.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import TypeAdapter
+from pydantic.dataclasses import dataclass
 from scipy.stats import binomtest
+from sklearn.metrics import cohen_kappa_score
 
 from tfclass import __version__
 from tfclass.config import EvaluationConfig
 from tfclass.errors import ReportError
-from tfclass.evaluation.bootstrap import Resampled
-from tfclass.evaluation.comparisons import resampled
-from tfclass.evaluation.plain import plain_estimates
-from tfclass.evaluation.reading import Run
-from tfclass.evaluation.scored import why_undefined
+from tfclass.evaluation.bootstrap import Estimate, Resampled
+from tfclass.evaluation.metrics import resampled_metrics
+from tfclass.evaluation.report_reader import Run
 from tfclass.typing import BoolArray, IntArray
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 COMPARED = ("average_precision", "mcc", "f1")
 
 
-class McNemar(NamedTuple):
-    """Proteins that just one of two models calls rightly, and how likely so uneven a share of them is by chance."""
+@dataclass(frozen=True)
+class McNemar:
+    """Proteins that only one of two runs predicts correctly, and the p-value of McNemar's test."""
 
-    first_only: int
-    second_only: int
+    reference_only: int
+    run_only: int
     p_value: float
 
 
-def mcnemar(first_right_N: BoolArray, second_right_N: BoolArray) -> McNemar:
-    """Test whether two models are right equally often, by the exact binomial form of McNemar's test [1]_.
+@dataclass(frozen=True)
+class Kappa:
+    """Cohen's kappa; None where undefined, with the reason."""
 
-    It takes the proteins for independent, which those of one cluster are not: the bootstrap's intervals are the more
-    careful answer.
+    value: float | None
+    reason: str = ""
 
-    Parameters
+
+@dataclass(frozen=True)
+class ComparedRun:
+    """A run and its metrics."""
+
+    name: str
+    model: str
+    threshold: float | None
+    metrics: dict[str, Estimate]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A run compared with the reference.
+
+    Attributes
     ----------
-    first_right_N, second_right_N : ndarray of bool, shape (N,)
-
-    Returns
-    -------
-    McNemar
-        Two-sided; the p-value is 1 where the models are right on the same proteins.
-
-    Examples
-    --------
-    >>> mcnemar(np.array([True] * 6 + [False]), np.array([False] * 6 + [True]))
-    McNemar(first_only=6, second_only=1, p_value=0.125)
+    difference : dict of str to Estimate
+        Run less reference, by metric.
+    same_predictions : int
+        Proteins for which both predict the same class.
     """
-    first_only = int(np.sum(first_right_N & ~second_right_N))
-    second_only = int(np.sum(second_right_N & ~first_right_N))
-    discordant = first_only + second_only
-    p_value = float(binomtest(first_only, discordant).pvalue) if discordant else 1.0
-    return McNemar(first_only, second_only, p_value)
+
+    run: str
+    reference: str
+    difference: dict[str, Estimate]
+    mcnemar: McNemar
+    same_predictions: int
+    kappa: Kappa
 
 
-def cohen_kappa(first_N: IntArray, second_N: IntArray) -> float:
-    """Agreement of two models' calls beyond chance [2]_.
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """The content of ``compare.json``; ``docs/report.md`` describes the schema."""
 
-    Parameters
-    ----------
-    first_N, second_N : ndarray of int64, shape (N,)
-        The classes called.
+    schema_version: int
+    tfclass_version: str
+    created: str
+    n_proteins: int
+    n_clusters: int
+    class_counts: dict[str, int]
+    prevalence: float | None
+    confidence: float
+    n_bootstrap: int
+    reference: str
+    runs: list[ComparedRun]
+    pairs: list[Pair]
 
-    Returns
-    -------
-    float
-        1 is full agreement, 0 that of chance; NaN where both call one and the same class throughout.
-    """
-    n_classes = int(max(first_N.max(), second_N.max())) + 1
-    first_C, second_C = (np.bincount(calls_N, minlength=n_classes) / len(calls_N) for calls_N in (first_N, second_N))
-    by_chance = float(first_C @ second_C)
-    if by_chance == 1.0:
-        return float("nan")
-    return float((np.mean(first_N == second_N) - by_chance) / (1 - by_chance))
+    def to_json(self) -> dict[str, Any]:
+        """Return the content as JSON values."""
+        return TypeAdapter(Comparison).dump_python(self, mode="json", exclude_defaults=True)
+
+    def table(self) -> pd.DataFrame:
+        """Return a row for each run, empty cells where the reference has no difference to itself.
+
+        Returns
+        -------
+        DataFrame
+            ``run, model, n_proteins, prevalence``, every metric of `COMPARED` with ``_low`` and ``_high``, the same
+            behind ``difference_``, ``reference_only_right, run_only_right, mcnemar_p, same_calls, kappa``.
+        """
+        pairs, rows = {pair.run: pair for pair in self.pairs}, []
+        for run in self.runs:
+            row: dict[str, Any] = {"run": run.name, "model": run.model, "n_proteins": self.n_proteins}
+            row |= {"prevalence": self.prevalence} | _flat("", run.metrics)
+            if pair := pairs.get(run.name):
+                row |= _flat("difference_", pair.difference)
+                row |= {"reference_only_right": pair.mcnemar.reference_only, "run_only_right": pair.mcnemar.run_only}
+                row |= {"mcnemar_p": pair.mcnemar.p_value, "same_calls": pair.same_predictions}
+                row |= {"kappa": pair.kappa.value}
+            rows.append(row)
+        counts = ("reference_only_right", "run_only_right", "same_calls")
+        return pd.DataFrame(rows).astype(dict.fromkeys(counts, "Int64"))
+
+    def numbers(self) -> dict[str, float]:
+        """Return the differences of each run to the reference for tracking, by name; undefined ones are left out."""
+        numbers: dict[str, float] = {}
+        for place, pair in enumerate(self.pairs, start=1):
+            values = {"mcnemar_p": pair.mcnemar.p_value, "kappa": pair.kappa.value}
+            values |= {f"difference_in_{name}": estimate.value for name, estimate in pair.difference.items()}
+            numbers |= {f"run_{place}/{name}": value for name, value in values.items() if value is not None}
+        return numbers
 
 
-def compare(runs: Sequence[Run], config: EvaluationConfig) -> dict[str, Any]:
-    """Hold every run against the first.
+def compare(runs: Sequence[Run], config: EvaluationConfig) -> Comparison:
+    """Compare every run with the first.
 
     Parameters
     ----------
@@ -96,93 +141,91 @@ def compare(runs: Sequence[Run], config: EvaluationConfig) -> dict[str, Any]:
     config : EvaluationConfig
         Its `n_bootstrap`, `confidence` and `seed`.
 
-    Returns
-    -------
-    dict
-        The content of ``compare.json``, see ``docs/report.md``. JSON values.
-
     Raises
     ------
     ReportError
-        There is but one run, or two of them scored different proteins, or took them for different ones.
+        There is only one run, or two of them scored different proteins or labels.
     """
     if len(runs) < 2:
-        raise ReportError("compare", f"{len(runs)} run{'s' if len(runs) != 1 else ''}", "at least two")
-    twice = next((run.name for i, run in enumerate(runs) if run.name in {other.name for other in runs[:i]}), None)
-    if twice is not None:
-        raise ReportError(twice, "the same run twice", "each run once")
+        raise ReportError(f"compare: found {len(runs)} run{'s' if len(runs) != 1 else ''}; expected at least two")
+    names = [run.name for run in runs]
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise ReportError(f"{repeated}: found the same run twice; expected each run once")
     first = runs[0]
     runs = [first, *(run.in_the_order_of(first) for run in runs[1:])]
-    draws = [resampled(run.scored, first.clusters_N, config) for run in runs]
+    resampled = [resampled_metrics(run.scored, first.clusters_N, config) for run in runs]
     counts = np.bincount(first.scored.labels_N, minlength=len(first.classes)).tolist()
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "tfclass_version": __version__,
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "n_proteins": len(first.ids),
-        "n_clusters": len(np.unique(first.clusters_N)),
-        "class_counts": dict(zip(first.classes, counts, strict=True)),
-        "prevalence": counts[1] / len(first.ids) if len(counts) == 2 else None,
-        "confidence": config.confidence,
-        "n_bootstrap": config.n_bootstrap,
-        "reference": first.name,
-        "runs": [_one(run, own, config) for run, own in zip(runs, draws, strict=True)],
-        "pairs": [_pair(first, draws[0], run, own, config) for run, own in zip(runs[1:], draws[1:], strict=True)],
-    }
+    return Comparison(
+        schema_version=SCHEMA_VERSION,
+        tfclass_version=__version__,
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        n_proteins=len(first.ids),
+        n_clusters=len(np.unique(first.clusters_N)),
+        class_counts=dict(zip(first.classes, counts, strict=True)),
+        prevalence=counts[1] / len(first.ids) if len(counts) == 2 else None,
+        confidence=config.confidence,
+        n_bootstrap=config.n_bootstrap,
+        reference=first.name,
+        runs=[
+            ComparedRun(run.name, run.model, run.scored.threshold, _compared(own.estimates()))
+            for run, own in zip(runs, resampled, strict=True)
+        ],
+        pairs=[_pair(first, resampled[0], run, own) for run, own in zip(runs[1:], resampled[1:], strict=True)],
+    )
 
 
-def _one(run: Run, own: Resampled, config: EvaluationConfig) -> dict[str, Any]:
-    estimates = own.estimates(config.confidence)
-    metrics = plain_estimates({name: estimates[name] for name in COMPARED}, why_undefined(run.scored))
-    return {"name": run.name, "model": run.model, "threshold": run.scored.threshold, "metrics": metrics}
+def _pair(first: Run, reference: Resampled, run: Run, own: Resampled) -> Pair:
+    labels_N, predicted_N, reference_N = run.scored.labels_N, run.scored.predicted_N, first.scored.predicted_N
+    return Pair(
+        run.name,
+        first.name,
+        _compared(own.minus(reference)),
+        mcnemar(reference_N == labels_N, predicted_N == labels_N),
+        int(np.sum(reference_N == predicted_N)),
+        kappa(reference_N, predicted_N),
+    )
 
 
-def _pair(first: Run, reference: Resampled, run: Run, own: Resampled, config: EvaluationConfig) -> dict[str, Any]:
-    labels_N, first_calls_N, calls_N = first.scored.labels_N, first.scored.calls_N, run.scored.calls_N
-    differences = own.less(reference, config.confidence)
-    reasons = {**why_undefined(first.scored), **why_undefined(run.scored)}
-    test = mcnemar(first_calls_N == labels_N, calls_N == labels_N)
-    kappa = cohen_kappa(first_calls_N, calls_N)
-    defined = {"value": kappa} if np.isfinite(kappa) else {"value": None, "reason": "both call one class throughout"}
-    return {
-        "run": run.name,
-        "reference": first.name,
-        "difference": plain_estimates({name: differences[name] for name in COMPARED}, reasons),
-        "mcnemar": {"reference_only": test.first_only, "run_only": test.second_only, "p_value": test.p_value},
-        "same_calls": int(np.sum(first_calls_N == calls_N)),
-        "kappa": defined,
-    }
+def mcnemar(reference_correct_N: BoolArray, run_correct_N: BoolArray) -> McNemar:
+    """Test whether two runs are correct equally often, by the exact binomial form of McNemar's test [1]_.
 
+    It assumes independent proteins, which those of one cluster are not: the bootstrap's intervals are more careful.
 
-def comparison_table(content: dict[str, Any]) -> pd.DataFrame:
-    """Flatten a comparison: a row for each run, empty cells where the first has no difference to itself.
+    Parameters
+    ----------
+    reference_correct_N, run_correct_N : ndarray of bool, shape (N,)
 
     Returns
     -------
-    DataFrame
-        ``run, model, n_proteins, prevalence``, every metric of `COMPARED` with ``_low`` and ``_high``, the same behind
-        ``difference_``, ``reference_only_right, run_only_right, mcnemar_p, same_calls, kappa``.
+    McNemar
+        Two-sided; the p-value is 1 where both are correct for the same proteins.
+
+    Examples
+    --------
+    >>> mcnemar(np.array([True] * 6 + [False]), np.array([False] * 6 + [True]))
+    McNemar(reference_only=6, run_only=1, p_value=0.125)
     """
-    pairs = {pair["run"]: pair for pair in content["pairs"]}
-    rows = []
-    for run in content["runs"]:
-        row: dict[str, Any] = {"run": run["name"], "model": run["model"], "n_proteins": content["n_proteins"]}
-        row |= {"prevalence": content["prevalence"]} | _flat("", run["metrics"])
-        pair = pairs.get(run["name"])
-        if pair:
-            row |= _flat("difference_", pair["difference"])
-            row |= {
-                "reference_only_right": pair["mcnemar"]["reference_only"],
-                "run_only_right": pair["mcnemar"]["run_only"],
-                "mcnemar_p": pair["mcnemar"]["p_value"],
-                "same_calls": pair["same_calls"],
-                "kappa": pair["kappa"]["value"],
-            }
-        rows.append(row)
-    counts = ("reference_only_right", "run_only_right", "same_calls")
-    return pd.DataFrame(rows).astype(dict.fromkeys(counts, "Int64"))
+    reference_only = int(np.sum(reference_correct_N & ~run_correct_N))
+    run_only = int(np.sum(run_correct_N & ~reference_correct_N))
+    discordant = reference_only + run_only
+    p_value = float(binomtest(reference_only, discordant).pvalue) if discordant else 1.0
+    return McNemar(reference_only, run_only, p_value)
 
 
-def _flat(prefix: str, estimates: dict[str, dict[str, Any]]) -> dict[str, float | None]:
-    ends = (("value", ""), ("low", "_low"), ("high", "_high"))
-    return {f"{prefix}{name}{suffix}": e[key] for name, e in estimates.items() for key, suffix in ends}
+def kappa(first_N: IntArray, second_N: IntArray) -> Kappa:
+    """Compute the agreement of two runs' predictions beyond chance [2]_, from classes of shape (N,)."""
+    if len(np.union1d(first_N, second_N)) == 1:
+        return Kappa(None, "both predict one class throughout")
+    return Kappa(float(cohen_kappa_score(first_N, second_N)))
+
+
+def _compared(estimates: Mapping[str, Estimate]) -> dict[str, Estimate]:
+    return {name: estimates[name] for name in COMPARED}
+
+
+def _flat(prefix: str, estimates: Mapping[str, Estimate]) -> dict[str, float | None]:
+    flat: dict[str, float | None] = {}
+    for name, e in estimates.items():
+        flat |= {f"{prefix}{name}": e.value, f"{prefix}{name}_low": e.low, f"{prefix}{name}_high": e.high}
+    return flat

@@ -1,9 +1,8 @@
-"""The figures of an evaluation. Each title says what is shown, each axis says of what."""
+"""The figures of an evaluation, with titles and axes that say what is shown."""
 
 import io
 import textwrap
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib
 import numpy as np
@@ -12,87 +11,92 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from tfclass.evaluation.scored import Scored, calibration_bins, confusion, stated_and_happened
-from tfclass.evaluation.tables import METRICS
-from tfclass.typing import FloatArray, IntArray
+from tfclass.evaluation.bootstrap import Estimate
+from tfclass.evaluation.formats import display_name, interval
+from tfclass.evaluation.homologues import LeftOut
+from tfclass.evaluation.metrics import METRICS
+from tfclass.evaluation.scored import Scored, calibration_bins
+from tfclass.evaluation.subgroups import ScoredGrouping, Subgroup
+from tfclass.typing import FloatArray
 
 _BLUE, _ORANGE, _GREY = "#1f5fa8", "#d9822b", "#7a7a7a"
-_RIVALS = ("#d9822b", "#4a9b76", "#a06cb5", "#b58b2a")
-# What is drawn by slice: how well the model ranks, and how well it calls.
-_SLICED = ("average_precision", "mcc")
-Estimates = Mapping[str, Mapping[str, Any]]
+_BASELINES = ("#d9822b", "#4a9b76", "#a06cb5", "#b58b2a")
+# Drawn by subgroup: one of the ranking, and one of the predictions.
+_BY_SUBGROUP = ("average_precision", "mcc")
 
 
-def evaluation_figures(
+def report_figures(
     scored: Scored,
     classes: Sequence[str],
-    metrics: Estimates,
+    metrics: Mapping[str, Estimate],
     n_bins: int,
-    *,
-    rivals: Mapping[str, Scored] | None = None,
-    slices: Mapping[str, Mapping[str, Any]] | None = None,
+    baselines: Mapping[str, Scored],
+    subgroups: Mapping[str, ScoredGrouping | LeftOut],
 ) -> dict[str, Figure]:
     """Draw every figure of a report.
 
     Parameters
     ----------
+    scored : Scored
+        By the model.
     classes : sequence of str, length C
-    metrics : mapping of str to mapping
-        As in the report; shown in the legends.
+    metrics : mapping of str to Estimate
+        Shown in the legends.
     n_bins : int
         Of the reliability diagram.
-    rivals : mapping of str to Scored, optional
-        What baselines say of the same proteins, by title.
-    slices : mapping of str to mapping, optional
-        From `break_down`.
+    baselines : mapping of str to Scored
+        By name.
+    subgroups : mapping of str to ScoredGrouping or LeftOut
 
     Returns
     -------
     dict of str to Figure
         By file name without suffix: ``calibration`` and ``confusion``; in a binary task also ``scores`` and, where
-        both classes have members, ``precision_recall`` and ``roc``; and ``by_KEY`` for each way to slice in which some
+        both classes have members, ``precision_recall`` and ``roc``; and ``by_KEY`` for each grouping in which some
         metric is defined.
     """
     names = [_verbatim(name) for name in classes]
     figures: dict[str, Figure] = {}
     # With one class alone there is no trade-off to draw.
     if len(classes) == 2 and len(np.unique(scored.labels_N)) == 2:
-        others = {_verbatim(title): rival for title, rival in (rivals or {}).items()}
-        figures["precision_recall"] = _precision_recall(scored, names, metrics["average_precision"], others)
-        figures["roc"] = _roc(scored, names, metrics["auroc"], others)
+        figures["precision_recall"] = _precision_recall(scored, names, metrics["average_precision"], baselines)
+        figures["roc"] = _roc(scored, names, metrics["auroc"], baselines)
     figures["calibration"] = _calibration(scored, metrics["ece"], n_bins)
     figures["confusion"] = _confusion(scored, names)
     if len(classes) == 2:
         figures["scores"] = _scores(scored, names)
-    for key, slicing in (slices or {}).items():
-        shown = [part for part in slicing.get("slices", []) if _drawable(part["metrics"])]
+    for key, grouping in subgroups.items():
+        shown = [] if isinstance(grouping, LeftOut) else [part for part in grouping.subgroups if _is_drawable(part)]
         if shown:
-            figures[f"by_{key}"] = _by_slice(slicing["title"], shown, joined=key in ("length", "identity"))
+            figures[f"by_{key}"] = _by_subgroup(grouping.title, shown, joined=key in ("length", "identity"))
     return figures
 
 
-def differences_figure(content: Mapping[str, Any]) -> Figure:
-    """Draw the differences of a comparison with their intervals, a panel for each metric."""
-    pairs, metrics = content["pairs"], list(content["pairs"][0]["difference"])
-    figure = Figure(figsize=(3.1 * len(metrics) + 1.6, 1.5 + 0.45 * len(pairs)), dpi=120, layout="constrained")
-    figure.suptitle(
-        f"Difference to {_verbatim(content['reference'])} on {content['n_proteins']:,} proteins", fontsize=10
-    )
-    places = np.arange(len(pairs), dtype=float)
+def differences_figure(differences: Mapping[str, Mapping[str, Estimate]], reference: str, n_proteins: int) -> Figure:
+    """Draw the differences of runs to a reference, with their intervals, a panel for each metric.
+
+    Parameters
+    ----------
+    differences : mapping of str to mapping of str to Estimate
+        By run and metric.
+    reference : str
+        Name of the run that they are differences to.
+    n_proteins : int
+    """
+    metrics, places = list(next(iter(differences.values()))), np.arange(len(differences), dtype=float)
+    size = (3.1 * len(metrics) + 1.6, 1.5 + 0.45 * len(differences))
+    figure = Figure(figsize=size, dpi=120, layout="constrained")
+    figure.suptitle(f"Difference to {_verbatim(reference)} on {n_proteins:,} proteins", fontsize=10)
     panels = figure.subplots(1, len(metrics), sharex=True, sharey=True, squeeze=False)[0]
     for axes, name in zip(panels, metrics, strict=True):
         axes.spines[["top", "right"]].set_visible(False)
         axes.axvline(0, color=_GREY, linestyle="--", linewidth=1)
-        for place, pair in zip(places, pairs, strict=True):
-            estimate = pair["difference"][name]
-            if estimate["value"] is not None:
-                ends = [estimate["value"] if estimate[end] is None else estimate[end] for end in ("low", "high")]
-                axes.plot(ends, [place, place], color=_BLUE)
-                axes.plot(estimate["value"], place, "o", color=_BLUE, markersize=5)
-        axes.set(xlabel=METRICS[name][0] if name in METRICS else name, ylim=(len(pairs) - 0.5, -0.5))
+        rows, values, bars = _defined(places, [difference[name] for difference in differences.values()])
+        axes.errorbar(values, rows, xerr=bars, color=_BLUE, fmt="o", markersize=5)
+        axes.set(xlabel=METRICS[name].title, ylim=(len(places) - 0.5, -0.5))
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.tick_params(labelsize="small")
-    figure.axes[0].set_yticks(places, [_verbatim(pair["run"][-32:]) for pair in pairs], fontsize="small")
+    panels[0].set_yticks(places, [_verbatim(run[-32:]) for run in differences], fontsize="small")
     return figure
 
 
@@ -124,58 +128,68 @@ def _axes(title: str, x: str, y: str, *, square: bool = True) -> tuple[Figure, A
     return figure, axes
 
 
-def _with_interval(name: str, estimate: Mapping[str, Any]) -> str:
-    if estimate["value"] is None:
+def _legend_entry(name: str, estimate: Estimate) -> str:
+    if estimate.value is None:
         return f"{name} undefined"
-    interval = "" if estimate["low"] is None else f" [{estimate['low']:.3f}, {estimate['high']:.3f}]"
-    return f"{name} {estimate['value']:.3f}{interval}"
+    return f"{name} {estimate.value:.3f} {interval(estimate)}".rstrip()
 
 
 def _precision_recall(
-    scored: Scored, classes: Sequence[str], estimate: Mapping[str, Any], rivals: Mapping[str, Scored]
+    scored: Scored, classes: Sequence[str], estimate: Estimate, baselines: Mapping[str, Scored]
 ) -> Figure:
+    def curve(scored: Scored) -> tuple[FloatArray, FloatArray]:
+        precision, recall, _ = precision_recall_curve(scored.labels_N == 1, scored.probability_NC[:, 1])
+        return recall, precision
+
     figure, axes = _axes(f"Precision and recall of {classes[1]}", "recall", "precision")
-    for (title, rival), color in zip(rivals.items(), _RIVALS, strict=False):
-        precision, recall, _ = precision_recall_curve(rival.labels_N == 1, rival.probability_NC[:, 1])
-        axes.plot(recall, precision, color=color, linewidth=1, label=title, drawstyle="steps-post")
-    precision, recall, _ = precision_recall_curve(scored.labels_N == 1, scored.probability_NC[:, 1])
-    label = _with_interval("model, AP", estimate)
-    axes.plot(recall, precision, color=_BLUE, linewidth=1.8, label=label, drawstyle="steps-post")
+    _draw_curves(axes, curve, scored, _legend_entry("model, AP", estimate), baselines, drawstyle="steps-post")
     prevalence = float((scored.labels_N == 1).mean())
     axes.axhline(prevalence, color=_GREY, linestyle="--", label=f"chance (prevalence {prevalence:.3f})")
-    calls = scored.calls_N == 1
-    if calls.any():
-        hits = (calls & (scored.labels_N == 1)).sum()
-        at = (hits / (scored.labels_N == 1).sum(), hits / calls.sum())
-        axes.plot(*at, "o", color=_BLUE, label=f"model at its threshold, {scored.threshold:.3f}")
+    (_, fp), (fn, tp) = scored.confusion_CC
+    if tp + fp:
+        label = f"model at its threshold, {scored.threshold:.3f}"
+        axes.plot(tp / (tp + fn), tp / (tp + fp), "o", color=_BLUE, label=label)
     axes.set(xlim=(0, 1.01), ylim=(0, 1.03))
     axes.legend(loc="lower left", frameon=False, fontsize="small")
     return figure
 
 
-def _roc(scored: Scored, classes: Sequence[str], estimate: Mapping[str, Any], rivals: Mapping[str, Scored]) -> Figure:
+def _roc(scored: Scored, classes: Sequence[str], estimate: Estimate, baselines: Mapping[str, Scored]) -> Figure:
+    def curve(scored: Scored) -> tuple[FloatArray, FloatArray]:
+        return roc_curve(scored.labels_N == 1, scored.probability_NC[:, 1])[:2]
+
     figure, axes = _axes(f"ROC of {classes[1]}", "false positive rate", "true positive rate")
-    for (title, rival), color in zip(rivals.items(), _RIVALS, strict=False):
-        false_rate, true_rate, _ = roc_curve(rival.labels_N == 1, rival.probability_NC[:, 1])
-        axes.plot(false_rate, true_rate, color=color, linewidth=1, label=title)
-    false_rate, true_rate, _ = roc_curve(scored.labels_N == 1, scored.probability_NC[:, 1])
-    axes.plot(false_rate, true_rate, color=_BLUE, linewidth=1.8, label=_with_interval("model, AUROC", estimate))
+    _draw_curves(axes, curve, scored, _legend_entry("model, AUROC", estimate), baselines)
     axes.plot([0, 1], [0, 1], color=_GREY, linestyle="--", label="chance")
     axes.set(xlim=(-0.01, 1), ylim=(0, 1.02))
     axes.legend(loc="lower right", frameon=False, fontsize="small")
     return figure
 
 
-def _calibration(scored: Scored, estimate: Mapping[str, Any], n_bins: int) -> Figure:
+def _draw_curves(
+    axes: Axes,
+    curve: Callable[[Scored], tuple[FloatArray, FloatArray]],
+    scored: Scored,
+    label: str,
+    baselines: Mapping[str, Scored],
+    drawstyle: str = "default",
+) -> None:
+    for (name, baseline), color in zip(baselines.items(), _BASELINES, strict=False):
+        axes.plot(*curve(baseline), color=color, linewidth=1, label=display_name(name), drawstyle=drawstyle)
+    axes.plot(*curve(scored), color=_BLUE, linewidth=1.8, label=label, drawstyle=drawstyle)
+
+
+def _calibration(scored: Scored, estimate: Estimate, n_bins: int) -> Figure:
     figure, axes = _axes("Reliability", "stated probability", "observed frequency")
-    stated_N, happened_N = stated_and_happened(scored)
-    bins_N = calibration_bins(stated_N, n_bins)
+    confidence_N, outcome_N = scored.confidence_and_outcome
+    bins_N = calibration_bins(confidence_N, n_bins)
     count = np.bincount(bins_N, minlength=n_bins)
     filled = count > 0
-    stated = np.bincount(bins_N, stated_N, n_bins)[filled] / count[filled]
-    observed = np.bincount(bins_N, happened_N, n_bins)[filled] / count[filled]
+    stated, observed = (
+        np.bincount(bins_N, values_N, n_bins)[filled] / count[filled] for values_N in (confidence_N, outcome_N)
+    )
     axes.plot([0, 1], [0, 1], color=_GREY, linestyle="--", label="perfect")
-    axes.plot(stated, observed, color=_BLUE, label=_with_interval("ECE", estimate))
+    axes.plot(stated, observed, color=_BLUE, label=_legend_entry("ECE", estimate))
     area = 20 + 180 * count[filled] / count.max()
     axes.scatter(stated, observed, s=area, color=_BLUE, alpha=0.55, linewidth=0, label="bin (area: proteins)")
     axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
@@ -184,27 +198,20 @@ def _calibration(scored: Scored, estimate: Mapping[str, Any], n_bins: int) -> Fi
 
 
 def _confusion(scored: Scored, classes: Sequence[str]) -> Figure:
-    n_classes = len(classes)
-    counts_CC = confusion(scored)
+    n_classes, counts_CC = len(classes), scored.confusion_CC
     shares_CC = counts_CC / np.maximum(counts_CC.sum(axis=1, keepdims=True), 1)
-    figure, axes = _axes("Confusion (color: share of the true class)", "called", "true")
+    figure, axes = _axes("Confusion (color: share of the true class)", "predicted", "true")
     size = max(4.2, 0.32 * n_classes + 2.4)
     figure.set_size_inches(size + 0.8, size)
     image = axes.imshow(shares_CC, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, shrink=0.8)
-    rotation = 0 if n_classes <= 4 else 90
-    axes.set_xticks(range(n_classes), classes, rotation=rotation)
+    axes.set_xticks(range(n_classes), classes, rotation=0 if n_classes <= 4 else 90)
     axes.set_yticks(range(n_classes), classes)
-    if n_classes <= 12:
-        _write_counts(axes, counts_CC, shares_CC)
+    for true, predicted in np.ndindex(counts_CC.shape) if n_classes <= 12 else ():
+        share = shares_CC[true, predicted]
+        text, color = f"{counts_CC[true, predicted]:,}\n{share:.1%}", "white" if share > 0.5 else "black"
+        axes.text(predicted, true, text, ha="center", va="center", color=color)
     return figure
-
-
-def _write_counts(axes: Axes, counts_CC: IntArray, shares_CC: FloatArray) -> None:
-    for true, called in np.ndindex(counts_CC.shape):
-        color = "white" if shares_CC[true, called] > 0.5 else "black"
-        text = f"{counts_CC[true, called]:,}\n{shares_CC[true, called]:.1%}"
-        axes.text(called, true, text, ha="center", va="center", color=color)
 
 
 def _scores(scored: Scored, classes: Sequence[str]) -> Figure:
@@ -221,51 +228,48 @@ def _scores(scored: Scored, classes: Sequence[str]) -> Figure:
     return figure
 
 
-def _drawable(metrics: Estimates | None) -> bool:
-    return metrics is not None and any(metrics[name]["value"] is not None for name in _SLICED)
+def _is_drawable(part: Subgroup) -> bool:
+    return part.metrics is not None and any(part.metrics[name].value is not None for name in _BY_SUBGROUP)
 
 
-def _by_slice(title: str, parts: Sequence[Mapping[str, Any]], *, joined: bool) -> Figure:
+def _by_subgroup(title: str, parts: Sequence[Subgroup], *, joined: bool) -> Figure:
     figure = Figure(figsize=(6.4, 5.6), dpi=120, layout="constrained")
     both = figure.subplots(2, 1, sharex=True)
     figure.suptitle(f"By {_verbatim(title)}")
     places = np.arange(len(parts), dtype=np.float64)
-    rival = any("top_hit" in part for part in parts)
-    shift = np.float64(0.06 if rival else 0.0)
-    for axes, metric in zip(both, _SLICED, strict=True):
+    series = [("model", _BLUE, [part.metrics or {} for part in parts])]
+    if any(part.top_hit for part in parts):
+        series.append(("homology search, top hit", _ORANGE, [part.top_hit or {} for part in parts]))
+    shares = [part.prevalence for part in parts]
+    for axes, metric in zip(both, _BY_SUBGROUP, strict=True):
         axes.spines[["top", "right"]].set_visible(False)
-        _with_bars(axes, places - shift, [p["metrics"][metric] for p in parts], "model", _BLUE, joined)
-        if rival:
-            estimates = [part["top_hit"][metric] for part in parts]
-            _with_bars(axes, places + shift, estimates, "homology search, top hit", _ORANGE, joined)
-        shares = [part["prevalence"] for part in parts]
+        for shift, (label, color, metrics) in zip((-0.06, 0.06) if len(series) > 1 else (0.0,), series, strict=True):
+            x, values, bars = _defined(places + shift, [each[metric] for each in metrics])
+            line = "-" if joined else "none"
+            axes.errorbar(
+                x, values, bars, color=color, marker="o", markersize=4, capsize=3, linestyle=line, label=label
+            )
         if metric == "average_precision" and None not in shares:
             axes.plot(places, shares, "_", color=_GREY, markersize=22, label="prevalence (chance)")
-        axes.set(ylabel=METRICS[metric][0], ylim=(min(0, axes.get_ylim()[0]), 1.03))
+        axes.set(ylabel=METRICS[metric].title, ylim=(min(0, axes.get_ylim()[0]), 1.03))
         axes.grid(axis="y", color=_GREY, alpha=0.25, linewidth=0.6)
     # Above the axes, where no value can lie.
     both[0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize="small")
     both[1].set_xlabel(_verbatim(title))
-    both[1].set_xticks(places, [f"{_wrapped(part['label'])}\nn {part['n']:,}" for part in parts], fontsize="small")
+    both[1].set_xticks(places, [f"{_wrapped(part.label)}\nn {part.n:,}" for part in parts], fontsize="small")
     return figure
 
 
-def _with_bars(
-    axes: Axes,
-    places: FloatArray,
-    estimates: Sequence[Mapping[str, Any]],
-    label: str,
-    color: str,
-    joined: bool,
-) -> None:
-    kept = [(x, e) for x, e in zip(places, estimates, strict=True) if e["value"] is not None]
-    values = np.array([e["value"] for _, e in kept])
-    low, high = (np.array([e["value"] if e[end] is None else e[end] for _, e in kept]) for end in ("low", "high"))
+def _defined(places: FloatArray, estimates: Sequence[Estimate]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the places and values of the estimates that have one, and how far their intervals reach, shape (2, n)."""
+    kept = [
+        (x, e.value, e.value if e.low is None else e.low, e.value if e.high is None else e.high)
+        for x, e in zip(places, estimates, strict=True)
+        if e.value is not None
+    ]
+    x, values, low, high = np.array(kept).reshape(-1, 4).T
     # A percentile interval need not hold the value itself.
-    bars = np.maximum([values - low, high - values], 0)
-    line = "-" if joined else "none"
-    x = [place for place, _ in kept]
-    axes.errorbar(x, values, bars, color=color, marker="o", markersize=4, capsize=3, linestyle=line, label=label)
+    return x, values, np.maximum([values - low, high - values], 0)
 
 
 def _wrapped(label: str) -> str:

@@ -1,26 +1,24 @@
-"""The calls that were most wrong, with what a reader needs to judge whether the model or the label is at fault."""
+"""The surest wrong predictions, with what a reader needs to judge whether the model or the label is at fault."""
 
 import re
-from typing import Any
 
 import numpy as np
+from pydantic.dataclasses import dataclass
 
 from tfclass.data.table import LabelledProteins
-from tfclass.evaluation.metrics import Scored
-from tfclass.evaluation.proximity import Nearest
-from tfclass.typing import BoolArray, FloatArray, IntArray
+from tfclass.evaluation.homologues import Nearest, Neighbour
+from tfclass.evaluation.scored import Scored
 
-# What UniProt documents as the form of its accessions; behind it may stand the number of an isoform.
+# The form of accessions that UniProt documents, with the number of an isoform or without.
 _ACCESSION = r"([OPQ][0-9][A-Z0-9]{3}[0-9]|[A-NR-Z][0-9](?:[A-Z][A-Z0-9]{2}[0-9]){1,2})(?:-[0-9]+)?"
 _UNIPROT = re.compile(rf"(?:{_ACCESSION}|(?:sp|tr)\|{_ACCESSION}\|\S*)", re.ASCII)
-# Columns that tables often have and a reader asks for.
+# Optional columns of a table that are shown.
 CONTEXT = ("kingdom", "family", "source")
-# Of each kind of mistake.
-_SHOWN = 20
+_MAX_SHOWN = 20
 
 
 def uniprot_link(record_id: str) -> str | None:
-    """Give the address of a protein's UniProt entry, where its id is a UniProt accession.
+    """Return the address of a protein's UniProt entry, where its id is a UniProt accession.
 
     Parameters
     ----------
@@ -37,66 +35,86 @@ def uniprot_link(record_id: str) -> str | None:
     return f"https://www.uniprot.org/uniprotkb/{match[1] or match[2]}/entry" if match else None
 
 
-def worst_mistakes(test: LabelledProteins, scored: Scored, nearest: Nearest) -> list[dict[str, Any]]:
-    """List the surest 20 of each kind of wrong calls.
+@dataclass(frozen=True)
+class Mistake:
+    """A protein with a wrong prediction.
 
-    Returns
-    -------
-    list of dict
-        Per kind of mistake ``key``, ``title``, ``total`` and ``proteins``: false positives and false negatives in a
-        binary task, wrong calls in a multi-class one. A protein has ``id``, ``url``, ``label``, ``call``,
-        ``probability``, ``length``, the columns of `CONTEXT` that the table has, and ``nearest`` (see
-        `Nearest.of`). JSON values.
+    Attributes
+    ----------
+    url : str or None
+        Of its UniProt entry.
+    call : str
+        The predicted class.
+    probability : float
+        Of the positive class in a binary task, of the predicted class in a multi-class one.
+    nearest : Neighbour or None
+        The nearest training protein.
     """
-    calls_N = scored.calls_N
-    wrong_N = calls_N != scored.labels_N
-    rows = np.arange(len(calls_N))
-    if scored.probability_NC.shape[1] == 2:
-        positive = test.classes[1]
-        shown_N = scored.probability_NC[:, 1]
+
+    id: str
+    url: str | None
+    label: str
+    call: str
+    probability: float
+    length: int
+    nearest: Neighbour | None
+    kingdom: str | None = None
+    family: str | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True)
+class Mistakes:
+    """The surest 20 mistakes of one kind.
+
+    Attributes
+    ----------
+    total : int
+        Mistakes of this kind.
+    """
+
+    key: str
+    title: str
+    total: int
+    proteins: list[Mistake]
+
+
+def worst_mistakes(test: LabelledProteins, scored: Scored, closest: Nearest) -> list[Mistakes]:
+    """List the surest wrong predictions: false positives and negatives, or all of them in a multi-class task."""
+    predicted_N, wrong_N = scored.predicted_N, scored.predicted_N != scored.labels_N
+    if scored.n_classes == 2:
+        name, shown_N = test.classes[1], scored.probability_NC[:, 1]
         kinds = [
             (
                 "false_positives",
-                f"False positives: not {positive}, called {positive}",
-                wrong_N & (calls_N == 1),
+                f"False positives: not {name}, predicted {name}",
+                wrong_N & (predicted_N == 1),
                 -shown_N,
             ),
-            ("false_negatives", f"False negatives: {positive}, not called", wrong_N & (calls_N == 0), shown_N),
+            ("false_negatives", f"False negatives: {name}, not predicted", wrong_N & (predicted_N == 0), shown_N),
         ]
     else:
-        shown_N = scored.probability_NC[rows, calls_N]
-        kinds = [("wrong_calls", "Wrong calls", wrong_N, -shown_N)]
-    return [
-        {
-            "key": key,
-            "title": title,
-            "total": int(chosen_N.sum()),
-            "proteins": [_protein(i, test, calls_N, shown_N, nearest) for i in _first(chosen_N, order_N)],
-        }
-        for key, title, chosen_N, order_N in kinds
-    ]
+        shown_N = scored.probability_NC[np.arange(len(predicted_N)), predicted_N]
+        kinds = [("wrong_predictions", "Wrong predictions", wrong_N, -shown_N)]
+    found = []
+    for key, title, chosen_N, order_N in kinds:
+        rows = np.flatnonzero(chosen_N)
+        surest = rows[np.argsort(order_N[rows], kind="stable")][:_MAX_SHOWN].tolist()
+        calls, probabilities = [test.classes[predicted_N[row]] for row in surest], shown_N[surest].tolist()
+        proteins = [_mistake(test, closest, *each) for each in zip(surest, calls, probabilities, strict=True)]
+        found.append(Mistakes(key, title, len(rows), proteins))
+    return found
 
 
-def _first(chosen_N: BoolArray, order_N: FloatArray) -> list[int]:
-    rows = np.flatnonzero(chosen_N)
-    return rows[np.argsort(order_N[rows], kind="stable")][:_SHOWN].tolist()
-
-
-def _protein(
-    row: int,
-    test: LabelledProteins,
-    calls_N: IntArray,
-    shown_N: FloatArray,
-    nearest: Nearest,
-) -> dict[str, Any]:
-    record: dict[str, Any] = test.frame.iloc[row].to_dict()
-    return {
-        "id": record["id"],
-        "url": uniprot_link(record["id"]),
-        "label": record["label"],
-        "call": test.classes[calls_N[row]],
-        "probability": float(shown_N[row]),
-        "length": len(test.tokens[row]),
+def _mistake(test: LabelledProteins, closest: Nearest, row: int, call: str, probability: float) -> Mistake:
+    record = test.frame.iloc[row]
+    return Mistake(
+        id=record["id"],
+        url=uniprot_link(record["id"]),
+        label=record["label"],
+        call=call,
+        probability=probability,
+        length=len(test.tokens[row]),
+        nearest=closest.neighbour(row),
         **{column: record[column] for column in CONTEXT if column in test.frame},
-        "nearest": nearest.of(row),
-    }
+    )

@@ -1,8 +1,8 @@
 """Ranking metrics of one order of the proteins under many weightings at once.
 
-Sorting is the costly part, and a resample of a bootstrap changes only the weights. So the order is found once, and the
-rest is cumulative sums over the ranks, for all resamples side by side. Proteins with equal scores share one cut, as in
-scikit-learn; a protein of weight 0 changes nothing.
+Sorting is the costly part, and a resample of a bootstrap changes only the weights. So the order is computed once, and
+the rest is cumulative sums over the ranks, for all resamples side by side. Proteins with equal scores share one
+threshold, as in scikit-learn; a protein of weight 0 changes nothing.
 
 References
 ----------
@@ -14,7 +14,7 @@ import numpy as np
 
 from tfclass.typing import BoolArray, FloatArray
 
-# A share such as 5 of 100 must not fail a limit of 5 % by the last bit of a product.
+# A rate such as 5 of 100 must not exceed a limit of 5 % by the last bit of a product.
 _ROUNDING = 1 + 1e-12
 
 
@@ -25,71 +25,77 @@ class Ranking:
     ----------
     scores_N : ndarray of float64, shape (N,)
     positive_N : ndarray of bool, shape (N,)
+
+    Attributes
+    ----------
+    scores_K : ndarray of float64, shape (K,)
+        The distinct scores, falling; each is a possible threshold.
     """
 
     def __init__(self, scores_N: FloatArray, positive_N: BoolArray) -> None:
-        self.order_N = np.argsort(-scores_N, kind="stable")
-        sorted_N = scores_N[self.order_N]
-        self._ends_K = np.flatnonzero(np.append(sorted_N[1:] != sorted_N[:-1], True))
-        self._positive_N = positive_N[self.order_N]
+        self._order_N = np.argsort(-scores_N, kind="stable")
+        sorted_N = scores_N[self._order_N]
+        self._last_K = np.flatnonzero(np.append(sorted_N[1:] != sorted_N[:-1], True))
+        self._positive_N = positive_N[self._order_N]
+        self.scores_K = sorted_N[self._last_K]
 
-    def under(self, weights_NR: FloatArray) -> "Cuts":
-        """Count what each cut calls and finds.
+    def at_weights(self, weights_NR: FloatArray) -> "ThresholdCurve":
+        """Count the predicted positives at each threshold.
 
         Parameters
         ----------
         weights_NR : ndarray of float64, shape (N, R)
             Weight of each protein, in the order in which the proteins were given, in each of R weightings.
         """
-        sorted_NR = weights_NR[self.order_N]
-        called_NR = np.cumsum(sorted_NR, axis=0)
+        sorted_NR = weights_NR[self._order_N]
+        predicted_NR = np.cumsum(sorted_NR, axis=0)
         sorted_NR[~self._positive_N] = 0.0
-        hits_NR = np.cumsum(sorted_NR, axis=0)
-        if len(self._ends_K) < len(self.order_N):
-            called_NR, hits_NR = called_NR[self._ends_K], hits_NR[self._ends_K]
-        return Cuts(called_NR, hits_NR)
+        tp_NR = np.cumsum(sorted_NR, axis=0)
+        if len(self._last_K) < len(self._order_N):
+            predicted_NR, tp_NR = predicted_NR[self._last_K], tp_NR[self._last_K]
+        return ThresholdCurve(predicted_NR, tp_NR)
 
 
-class Cuts:
-    """What every possible cut calls, the strictest first, in R weightings.
+class ThresholdCurve:
+    """Predicted positives at every threshold, the highest first, in R weightings.
 
     Parameters
     ----------
-    called_KR, hits_KR : ndarray of float64, shape (K, R)
-        Weight of the proteins called by each of K cuts, and of the positive ones among them; the last calls all.
+    predicted_KR, tp_KR : ndarray of float64, shape (K, R)
+        Weight of the predicted positives at each of K thresholds, and of the true ones among them; the last threshold
+        predicts every protein positive.
     """
 
-    def __init__(self, called_KR: FloatArray, hits_KR: FloatArray) -> None:
-        self._called_KR, self._hits_KR = called_KR, hits_KR
-        self._positives_R = hits_KR[-1]
-        self._negatives_R = called_KR[-1] - hits_KR[-1]
-        self._found_KR = np.diff(hits_KR, axis=0, prepend=0.0)
+    def __init__(self, predicted_KR: FloatArray, tp_KR: FloatArray) -> None:
+        self.predicted_KR, self.tp_KR = predicted_KR, tp_KR
+        self._new_tp_KR = np.diff(tp_KR, axis=0, prepend=0.0)
 
     def average_precision(self) -> FloatArray:
-        r"""Give :math:`\sum_k (r_k - r_{k-1}) p_k` with precision p and recall r, shape (R,); NaN with one class."""
-        called_KR = np.maximum(self._called_KR, np.finfo(float).tiny)
-        sums_R = np.einsum("kr,kr->r", self._found_KR, self._hits_KR / called_KR)
-        return self._where_both(sums_R, self._positives_R)
+        r"""Return :math:`\sum_k (r_k - r_{k-1}) p_k` of precision p and recall r, shape (R,); NaN with one class."""
+        predicted_KR = np.maximum(self.predicted_KR, np.finfo(float).tiny)
+        sums_R = np.einsum("kr,kr->r", self._new_tp_KR, self.tp_KR / predicted_KR)
+        return self._where_both_classes(sums_R, self.tp_KR[-1])
 
     def auroc(self) -> FloatArray:
-        """Give the area under the ROC curve by trapezoids [1]_, shape (R,); NaN with one class."""
-        # A positive outranks every negative that its cut leaves uncalled, and draws with those of its own cut.
-        missed_KR = self._called_KR - self._hits_KR
-        below_KR = 2 * self._negatives_R - missed_KR
-        below_KR[1:] -= missed_KR[:-1]
-        sums_R = np.einsum("kr,kr->r", self._found_KR, below_KR) / 2
-        return self._where_both(sums_R, self._positives_R * self._negatives_R)
+        """Return the area under the ROC curve by trapezoids [1]_, shape (R,); NaN with one class."""
+        positives_R, fp_KR = self.tp_KR[-1], self.predicted_KR - self.tp_KR
+        # A positive ranks above every negative that its threshold excludes, and ties with those of equal score.
+        below_KR = 2 * fp_KR[-1] - fp_KR
+        below_KR[1:] -= fp_KR[:-1]
+        sums_R = np.einsum("kr,kr->r", self._new_tp_KR, below_KR) / 2
+        return self._where_both_classes(sums_R, positives_R * fp_KR[-1])
 
     def recall_at(self, fdr: float) -> FloatArray:
-        """Give the greatest recall of a cut with at most `fdr` false discoveries, shape (R,).
+        """Return the greatest recall at a false discovery rate of at most `fdr`, shape (R,).
 
-        0 where every cut has more; NaN without a positive.
+        0 where every threshold has a higher rate; NaN without a positive.
         """
-        fits_KR = self._called_KR - self._hits_KR <= fdr * _ROUNDING * self._called_KR
-        best_R = np.where(fits_KR, self._hits_KR, 0.0).max(axis=0)
+        fits_KR = self.predicted_KR - self.tp_KR <= fdr * _ROUNDING * self.predicted_KR
+        best_R = np.where(fits_KR, self.tp_KR, 0.0).max(axis=0)
         with np.errstate(invalid="ignore"):
-            return np.where(self._positives_R > 0, best_R / self._positives_R, np.nan)
+            return np.where(self.tp_KR[-1] > 0, best_R / self.tp_KR[-1], np.nan)
 
-    def _where_both(self, sums_R: FloatArray, norm_R: FloatArray) -> FloatArray:
-        defined_R = (self._positives_R > 0) & (self._negatives_R > 0)
+    def _where_both_classes(self, sums_R: FloatArray, norm_R: FloatArray) -> FloatArray:
+        positives_R = self.tp_KR[-1]
+        defined_R = (positives_R > 0) & (self.predicted_KR[-1] - positives_R > 0)
         return np.where(defined_R, sums_R / np.where(defined_R, norm_R, 1.0), np.nan)

@@ -1,6 +1,7 @@
 """The report of an evaluation: ``report.html``, ``report.json``, ``predictions.tsv`` and the figures, in one folder."""
 
 import json
+import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,48 +18,66 @@ from tfclass.config import Channel, EvaluateConfig, to_mapping
 from tfclass.data.demo import is_generated
 from tfclass.data.split import SPLITS, split_policy
 from tfclass.data.table import LabelledProteins
-from tfclass.evaluation.baselines import Baseline, Homologues, LeftOut
-from tfclass.evaluation.breakdown import break_down
-from tfclass.evaluation.calls import ClassScores, per_class
-from tfclass.evaluation.comparisons import contest, resampled, scored_baseline, spoken, verdicts
-from tfclass.evaluation.figures import evaluation_figures, png, svg
+from tfclass.evaluation.baselines import Baseline, Baselines
+from tfclass.evaluation.conclusions import compare_with_baseline, conclude
+from tfclass.evaluation.content import SCHEMA_VERSION, ReportContent, ScoredCorpus, ScoredModel, SplitSize, to_json
+from tfclass.evaluation.figures import png, report_figures, svg
+from tfclass.evaluation.homologues import Homologues, Nearest, leakage_audit
+from tfclass.evaluation.metrics import resampled_metrics, scores_by_class
 from tfclass.evaluation.mistakes import worst_mistakes
 from tfclass.evaluation.page import render_page
-from tfclass.evaluation.plain import plain_estimates, plain_number
-from tfclass.evaluation.proximity import Nearest, leakage_audit
-from tfclass.evaluation.scored import Scored, why_undefined
-from tfclass.evaluation.threshold_table import threshold_rules
+from tfclass.evaluation.scored import Scored
+from tfclass.evaluation.subgroups import score_subgroups
+from tfclass.evaluation.threshold_table import apply_rules
 from tfclass.io.folders import FolderKind, whole_folder
 from tfclass.tracking.journal import FOLDER as JOURNAL
 
-SCHEMA_VERSION = 2
 CONTENT, PAGE, PREDICTIONS = "report.json", "report.html", "predictions.tsv"
 _FIGURES = ("precision_recall", "roc", "calibration", "confusion", "scores")
 
 
 def _written(content: dict[str, Any]) -> list[str]:
-    slices = content["slices"] if isinstance(content["slices"], dict) else ()
-    figures = [*_FIGURES, *(f"by_{key}" for key in slices)]
+    groupings = content["subgroups"] if isinstance(content["subgroups"], dict) else ()
+    figures = [*_FIGURES, *(f"by_{key}" for key in groupings)]
     return [PAGE, PREDICTIONS, JOURNAL, *(f"figures/{name}.png" for name in figures)]
 
 
-REPORT_FOLDER = FolderKind(CONTENT, ("schema_version", "bundle", "metrics", "slices"), _written)
+REPORT_FOLDER = FolderKind(CONTENT, ("schema_version", "bundle", "metrics", "subgroups"), _written)
 
 
-class Rivals(NamedTuple):
-    """What the model is held against.
+class Evaluation(NamedTuple):
+    """What a report is made from.
 
     Attributes
     ----------
+    channel : {'network', 'profile', 'homology', 'combined'}
+        The channel that was scored.
+    decision_rule : DecisionRule
+        Of that channel.
+    corpus : LabelledProteins
+        The whole table.
+    test : LabelledProteins
+        The proteins scored.
+    scored : Scored
+        Of `test`.
     train : LabelledProteins or None
         The table's training split.
     homologues : Homologues
-        Of the scored proteins, among the training proteins.
+        Of `test`, among `train`.
+    baselines : dict of str to Baseline or LeftOut
+        Scores of `test`.
     """
 
+    config: EvaluateConfig
+    bundle: Bundle
+    channel: Channel
+    decision_rule: DecisionRule
+    corpus: LabelledProteins
+    test: LabelledProteins
+    scored: Scored
     train: LabelledProteins | None
     homologues: Homologues
-    baselines: dict[str, Baseline | LeftOut]
+    baselines: Baselines
 
 
 @dataclass(frozen=True)
@@ -67,8 +86,6 @@ class Report:
 
     Attributes
     ----------
-    content : dict
-        JSON values; ``docs/report.md`` describes the schema. An undefined number is null.
     predictions : DataFrame
         ``id, label, call, probability, cluster, length, nearest, identity`` of every protein scored, and in a
         multi-class task ``p:CLASS`` for each class.
@@ -76,84 +93,74 @@ class Report:
         By file name without suffix.
     """
 
-    content: dict[str, Any]
+    content: ReportContent
     predictions: pd.DataFrame
     figures: dict[str, Figure]
 
-    @classmethod
-    def make(
-        cls,
-        config: EvaluateConfig,
-        bundle: Bundle,
-        channel: Channel,
-        decision_rule: DecisionRule,
-        corpus: LabelledProteins,
-        test: LabelledProteins,
-        scored: Scored,
-        rivals: Rivals,
-        environment: dict[str, Any],
-    ) -> "Report":
-        """Score, compare with the baselines, break down, draw.
 
-        Parameters
-        ----------
-        channel : {'network', 'profile', 'homology', 'combined'}
-            The evidence that scored.
-        decision_rule : DecisionRule
-            Of that channel.
-        corpus : LabelledProteins
-            The whole table.
-        test : LabelledProteins
-            The proteins scored.
-        """
-        clusters_N = test.frame["cluster"].to_numpy(dtype=str)
-        own = resampled(scored, clusters_N, config.evaluation)
-        estimates = own.estimates(config.evaluation.confidence)
-        metrics = plain_estimates(estimates, why_undefined(scored))
-        baselines = contest(own, rivals.baselines, test.labels, clusters_N, config.evaluation)
-        ran = {n: scored_baseline(b, test.labels) for n, b in rivals.baselines.items() if isinstance(b, Baseline)}
-        closest = Nearest.among(rivals.train, rivals.homologues, len(test.labels))
-        slices = break_down(test, scored, closest, config.evaluation, ran.get("top_hit"))
-        content = {
-            "schema_version": SCHEMA_VERSION,
-            "tfclass_version": __version__,
-            "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "bundle": _model(bundle, channel, decision_rule),
-            **_what_was_scored(config, bundle, corpus, test),
-            "confidence": config.evaluation.confidence,
-            "n_bootstrap": config.evaluation.n_bootstrap,
-            "verdicts": verdicts(bundle.name, metrics, baselines),
-            "metrics": metrics,
-            "baselines": baselines,
-            "classes": [_plain_class(scores) for scores in per_class(scored, test.classes)],
-            "slices": slices,
-            "thresholds": threshold_rules(decision_rule, scored),
-            "mistakes": worst_mistakes(test, scored, closest),
-            "leakage": leakage_audit(test, closest),
-            "configuration": _plain_configuration(config),
-            "environment": environment,
-        }
-        figures = evaluation_figures(
-            scored,
-            test.classes,
-            metrics,
-            config.evaluation.n_calibration_bins,
-            rivals={spoken(name): rival for name, rival in ran.items()},
-            slices=slices,
-        )
-        return cls(content, _predictions(test, scored, closest), figures)
+def make_report(
+    evaluation: Evaluation,
+    environment: dict[str, Any],
+    *,
+    command: str,
+    residues_per_second: float,
+    started: float,
+) -> Report:
+    """Score, compare with the baselines, score the subgroups, draw.
 
-    def numbers(self) -> dict[str, float]:
-        """Return the metrics for tracking, by name; undefined ones are left out.
-
-        Of each baseline only the metrics that the verdicts rest on, and the lead over it in them. All others, and
-        every interval, are in ``report.json``.
-        """
-        found = dict(self.content["metrics"])
-        for name, baseline in self.content["baselines"].items():
-            for metric, lead in baseline.get("difference", {}).items():
-                found |= {f"{name}/{metric}": baseline["metrics"][metric], f"{name}/lead_in_{metric}": lead}
-        return {name: estimate["value"] for name, estimate in found.items() if estimate["value"] is not None}
+    Parameters
+    ----------
+    evaluation : Evaluation
+    environment : dict
+        Versions and hardware, as JSON values.
+    command : str
+        Repeats the evaluation.
+    residues_per_second : float
+        Speed of the scoring.
+    started : float
+        When the evaluation began, by `time.monotonic`.
+    """
+    bundle, test, scored, config = evaluation.bundle, evaluation.test, evaluation.scored, evaluation.config.evaluation
+    clusters_N = test.frame["cluster"].to_numpy(dtype=str)
+    own = resampled_metrics(scored, clusters_N, config)
+    metrics, baselines, others = own.estimates(), dict[str, Any](), dict[str, Scored]()
+    for name, baseline in evaluation.baselines.items():
+        if isinstance(baseline, Baseline):
+            others[name] = Scored(baseline.scores_NC, test.labels, baseline.threshold, baseline.are_probabilities)
+            baseline = compare_with_baseline(own, baseline, others[name], clusters_N, config)
+        baselines[name] = baseline
+    compared = {name: baselines[name] for name in others}
+    closest = Nearest.among(evaluation.train, evaluation.homologues, len(test.labels))
+    subgroups = score_subgroups(test, scored, closest, config, others.get("top_hit"))
+    figures = report_figures(scored, test.classes, metrics, config.n_calibration_bins, others, subgroups)
+    counts = _counts(test)
+    content = ReportContent(
+        schema_version=SCHEMA_VERSION,
+        tfclass_version=__version__,
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        bundle=_model(evaluation),
+        corpus=_corpus(evaluation),
+        n_proteins=len(test.labels),
+        n_clusters=int(test.frame["cluster"].nunique()),
+        class_counts=counts,
+        prevalence=counts[test.classes[1]] / len(test.labels) if len(counts) == 2 else None,
+        confidence=config.confidence,
+        n_bootstrap=config.n_bootstrap,
+        conclusions=conclude(bundle.name, metrics, compared),
+        metrics=metrics,
+        baselines=baselines,
+        classes=scores_by_class(scored, test.classes),
+        subgroups=subgroups,
+        thresholds=apply_rules(evaluation.decision_rule, scored),
+        mistakes=worst_mistakes(test, scored, closest),
+        leakage=leakage_audit(test, closest),
+        configuration={key: value for key, value in to_mapping(evaluation.config).items() if key != "tracking"},
+        environment=environment,
+        command=command,
+        residues_per_second=residues_per_second,
+        seconds=round(time.monotonic() - started, 1),
+    )
+    return Report(content, _predictions(test, scored, closest), figures)
 
 
 def write_report(report: Report, folder: Path) -> None:
@@ -165,7 +172,7 @@ def write_report(report: Report, folder: Path) -> None:
         It cannot be written.
     """
     with whole_folder(folder, REPORT_FOLDER) as building:
-        text = json.dumps(report.content, indent=1, allow_nan=False)
+        text = json.dumps(to_json(report.content), indent=1, allow_nan=False)
         (building / CONTENT).write_text(text + "\n", encoding="utf-8")
         # In full: from rounded probabilities other scores would follow than those in the report.
         report.predictions.to_csv(building / PREDICTIONS, sep="\t", index=False)
@@ -176,43 +183,36 @@ def write_report(report: Report, folder: Path) -> None:
         (building / PAGE).write_text(page, encoding="utf-8", errors="replace")
 
 
-def _model(bundle: Bundle, channel: Channel, decision_rule: DecisionRule) -> dict[str, Any]:
-    return {
-        "name": bundle.name,
-        "network": bundle.network,
-        "sha256": bundle.digest,
-        "evidence": channel,
-        "threshold": decision_rule.threshold,
-        "created": bundle.provenance.get("created"),
-        "mlflow_run_id": bundle.provenance.get("mlflow_run_id"),
-    }
+def _model(evaluation: Evaluation) -> ScoredModel:
+    bundle = evaluation.bundle
+    return ScoredModel(
+        name=bundle.name,
+        network=bundle.network,
+        sha256=bundle.digest,
+        evidence=evaluation.channel,
+        threshold=evaluation.decision_rule.threshold,
+        created=bundle.provenance.get("created"),
+        mlflow_run_id=bundle.provenance.get("mlflow_run_id"),
+    )
 
 
-def _what_was_scored(
-    config: EvaluateConfig, bundle: Bundle, corpus: LabelledProteins, test: LabelledProteins
-) -> dict[str, Any]:
+def _corpus(evaluation: Evaluation) -> ScoredCorpus:
+    config, bundle, corpus = evaluation.config, evaluation.bundle, evaluation.corpus
     trained_on = bundle.provenance.get("corpus", {})
-    counts = _counts(test)
-    return {
-        "corpus": {
-            "name": config.corpus.name,
-            "path": config.corpus.path,
-            "sha256": corpus.digest,
-            "same_as_in_training": corpus.digest == trained_on.get("sha256"),
-            "split_policy": split_policy(corpus, config.split),
-            "split": config.evaluation.split,
-            "splits": _splits(corpus),
-            "note": _mismatch(trained_on_generated=bundle.trained_on_generated, generated=is_generated(corpus.frame)),
-        },
-        "n_proteins": len(test.labels),
-        "n_clusters": int(test.frame["cluster"].nunique()),
-        "class_counts": counts,
-        "prevalence": counts[test.classes[1]] / len(test.labels) if len(counts) == 2 else None,
-    }
+    return ScoredCorpus(
+        name=config.corpus.name,
+        path=config.corpus.path,
+        sha256=corpus.digest,
+        same_as_in_training=corpus.digest == trained_on.get("sha256"),
+        split_policy=split_policy(corpus, config.split),
+        split=config.evaluation.split,
+        splits=_splits(corpus),
+        note=_mismatch(trained_on_generated=bundle.trained_on_generated, generated=is_generated(corpus.frame)),
+    )
 
 
 def _mismatch(*, trained_on_generated: bool, generated: bool) -> str | None:
-    """Say what a score does not mean, where only one of model and corpus is of generated proteins; else None."""
+    """Return a note where only one of model and corpus is of generated proteins; else None."""
     if trained_on_generated == generated:
         return None
     if generated:
@@ -220,28 +220,16 @@ def _mismatch(*, trained_on_generated: bool, generated: bool) -> str | None:
     return "Note: the model was trained on generated proteins: this score says nothing about models of real proteins."
 
 
-def _plain_configuration(config: EvaluateConfig) -> dict[str, Any]:
-    # JSON knows no tuples.
-    return json.loads(json.dumps({key: value for key, value in to_mapping(config).items() if key != "tracking"}))
-
-
-def _splits(corpus: LabelledProteins) -> dict[str, dict[str, Any]]:
+def _splits(corpus: LabelledProteins) -> dict[str, SplitSize]:
     if "split" not in corpus.frame:
         return {}
     found = {}
-    for name in sorted(set(corpus.frame["split"]), key=_split_order):
-        part = corpus.select((corpus.frame["split"] == name).to_numpy())
-        found[name] = {
-            "n_proteins": len(part.labels),
-            "n_clusters": int(part.frame["cluster"].nunique()),
-            "residues": int(part.lengths.sum()),
-            "class_counts": _counts(part),
-        }
+    names = corpus.frame["split"]
+    for name in sorted(set(names), key=lambda name: (SPLITS.index(name) if name in SPLITS else len(SPLITS), name)):
+        part = corpus.select((names == name).to_numpy())
+        n_clusters = int(part.frame["cluster"].nunique())
+        found[name] = SplitSize(len(part.labels), n_clusters, int(part.lengths.sum()), _counts(part))
     return found
-
-
-def _split_order(name: str) -> tuple[int, str]:
-    return (SPLITS.index(name) if name in SPLITS else len(SPLITS), name)
 
 
 def _counts(proteins: LabelledProteins) -> dict[str, int]:
@@ -249,23 +237,19 @@ def _counts(proteins: LabelledProteins) -> dict[str, int]:
     return dict(zip(proteins.classes, counts, strict=True))
 
 
-def _plain_class(scores: ClassScores) -> dict[str, Any]:
-    return {key: plain_number(v) if isinstance(v, float) else v for key, v in scores._asdict().items()}
-
-
 def _predictions(test: LabelledProteins, scored: Scored, closest: Nearest) -> pd.DataFrame:
-    calls_N = scored.calls_N
+    predicted_N = scored.predicted_N
     binary = scored.n_classes == 2
     frame = pd.DataFrame(
         {
             "id": test.frame["id"].to_numpy(),
             "label": test.frame["label"].to_numpy(),
-            "call": [test.classes[i] for i in calls_N],
-            "probability": scored.probability_NC[np.arange(len(calls_N)), 1 if binary else calls_N],
+            "call": [test.classes[i] for i in predicted_N],
+            "probability": scored.probability_NC[np.arange(len(predicted_N)), 1 if binary else predicted_N],
             "cluster": test.frame["cluster"].to_numpy(),
             "length": test.lengths,
-            "nearest": closest.ids_N,
-            "identity": closest.identity_N,
+            "nearest": closest.frame["id"].to_numpy(),
+            "identity": closest.frame["identity"].to_numpy(),
         }
     )
     if not binary:

@@ -1,4 +1,4 @@
-"""Scores by kind of protein: a mean over everything hides where a model fails."""
+"""Scores by subgroup of proteins: a mean over everything hides where a model fails."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -6,25 +6,31 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from pydantic.dataclasses import dataclass
 
 from tfclass.config import EvaluationConfig
-from tfclass.evaluation.metrics import Resampled, resampled_metrics
-from tfclass.evaluation.scored import Scored, why_undefined
+from tfclass.data.table import LabelledProteins
+from tfclass.evaluation.bootstrap import Estimate
+from tfclass.evaluation.homologues import LeftOut, Nearest
+from tfclass.evaluation.metrics import resampled_metrics
+from tfclass.evaluation.scored import Scored
 from tfclass.typing import FloatArray, IntArray
 
 NOT_STATED = "not stated"
-_MOST_KINDS = 8
+_MAX_VALUES = 8
+_COLUMNS = ("kingdom",)
+_IDENTITY = "identity to the nearest training protein"
 
 
-class Slicing(NamedTuple):
-    """One way to divide the proteins.
+class Grouping(NamedTuple):
+    """Division of the proteins into subgroups.
 
     Attributes
     ----------
     title : str
         Such as ``length``.
     labels : tuple of str
-        Of the slices, in the order in which to show them.
+        Of the subgroups, in the order in which to show them.
     codes_N : ndarray of int64, shape (N,)
         Index into `labels`; -1 leaves a protein out.
     """
@@ -34,42 +40,50 @@ class Slicing(NamedTuple):
     codes_N: IntArray
 
 
-class Slice(NamedTuple):
-    """The proteins of one kind, and how the model fares on them.
+@dataclass(frozen=True)
+class Subgroup:
+    """The scores of one subgroup.
 
     Attributes
     ----------
     n, n_clusters : int
         Proteins, and clusters they come from.
-    class_counts : tuple of int, length C
     prevalence : float or None
-        Share of the last class in a binary task; None in a multi-class one.
-    resampled : Resampled or None
-        The metrics; None in a slice without a protein. `Resampled.estimates` gives the intervals.
-    undefined : dict of str to str
-        Why a metric has no value, by metric.
+        Of the positive class in a binary task; None in a multi-class one and without a protein.
     small : str
-        Why the numbers are hardly worth looking at; empty when they are.
+        Why there is too little to judge by; empty when there is enough.
+    metrics : dict of str to Estimate, or None
+        None without a protein.
+    top_hit : dict of str to Estimate, or None
+        Metrics of the homology search, where it is compared.
     """
 
     label: str
     n: int
     n_clusters: int
-    class_counts: tuple[int, ...]
+    class_counts: dict[str, int]
     prevalence: float | None
-    resampled: Resampled | None
-    undefined: dict[str, str]
     small: str
+    metrics: dict[str, Estimate] | None
+    top_hit: dict[str, Estimate] | None = None
 
 
-def by_length(lengths_N: IntArray, edges: Sequence[int]) -> Slicing:
+@dataclass(frozen=True)
+class ScoredGrouping:
+    """The subgroups of one grouping."""
+
+    title: str
+    subgroups: list[Subgroup]
+
+
+def by_length(lengths_N: IntArray, edges: Sequence[int]) -> Grouping:
     """Divide by residues: up to the first edge, from one to the next, above the last.
 
     Parameters
     ----------
     lengths_N : ndarray of int64, shape (N,)
     edges : sequence of int
-        Rising; an edge belongs to the slice below it.
+        Rising; an edge belongs to the subgroup below it.
 
     Examples
     --------
@@ -78,10 +92,10 @@ def by_length(lengths_N: IntArray, edges: Sequence[int]) -> Slicing:
     """
     labels = [f"{low + 1} to {high}" for low, high in pairwise(edges)]
     labels = (f"up to {edges[0]}", *labels, f"above {edges[-1]}")
-    return Slicing("length in residues", labels, np.searchsorted(np.asarray(edges), lengths_N, side="left"))
+    return Grouping("length in residues", labels, np.searchsorted(np.asarray(edges), lengths_N, side="left"))
 
 
-def by_identity(identity_N: FloatArray, edges: Sequence[float]) -> Slicing:
+def by_identity(identity_N: FloatArray, edges: Sequence[float]) -> Grouping:
     """Divide by identity to the nearest training protein: none found, then by rising identity.
 
     Parameters
@@ -89,7 +103,7 @@ def by_identity(identity_N: FloatArray, edges: Sequence[float]) -> Slicing:
     identity_N : ndarray of float64, shape (N,)
         Share of identical residues, 0 to 1; NaN where no training protein was found.
     edges : sequence of float
-        Rising; an edge belongs to the slice above it.
+        Rising; an edge belongs to the subgroup above it.
 
     Raises
     ------
@@ -108,10 +122,10 @@ def by_identity(identity_N: FloatArray, edges: Sequence[float]) -> Slicing:
     codes_N = np.searchsorted(np.asarray(edges), identity_N, side="right") + 1
     codes_N[np.isnan(identity_N)] = 0
     labels = ("none found", f"below {percent[0]} %", *labels, f"{percent[-1]} % and above")
-    return Slicing("identity to the nearest training protein", labels, codes_N)
+    return Grouping(_IDENTITY, labels, codes_N)
 
 
-def by_column(title: str, values_N: npt.NDArray[np.str_]) -> Slicing:
+def by_column(title: str, values_N: npt.NDArray[np.str_]) -> Grouping:
     """Divide by a column of the table, such as ``kingdom``: the commonest values first.
 
     Parameters
@@ -122,60 +136,93 @@ def by_column(title: str, values_N: npt.NDArray[np.str_]) -> Slicing:
     filled_N = np.where(values_N == "", NOT_STATED, values_N)
     names, codes_N, counts = np.unique(filled_N, return_inverse=True, return_counts=True)
     known = [i for i in np.argsort(-counts, kind="stable") if names[i] != NOT_STATED]
-    labels = [str(names[i]) for i in known[:_MOST_KINDS]]
+    labels = [str(names[i]) for i in known[:_MAX_VALUES]]
     place = np.full(len(names), -1)
-    place[known[:_MOST_KINDS]] = np.arange(len(labels))
-    if len(known) > _MOST_KINDS:
-        place[known[_MOST_KINDS:]] = len(labels)
+    place[known[:_MAX_VALUES]] = np.arange(len(labels))
+    if len(known) > _MAX_VALUES:
+        place[known[_MAX_VALUES:]] = len(labels)
         labels.append("other")
     if NOT_STATED in names:
         place[place < 0] = len(labels)
         labels.append(NOT_STATED)
-    return Slicing(title, tuple(labels), place[codes_N])
+    return Grouping(title, tuple(labels), place[codes_N])
 
 
-def evaluate_slices(
-    scored: Scored, clusters_N: npt.NDArray[np.str_], slicing: Slicing, config: EvaluationConfig
-) -> list[Slice]:
-    """Score every slice, with intervals over its own clusters.
+def score_subgroups(
+    test: LabelledProteins, scored: Scored, closest: Nearest, config: EvaluationConfig, top_hit: Scored | None = None
+) -> dict[str, ScoredGrouping | LeftOut]:
+    """Score every subgroup.
 
     Parameters
     ----------
-    clusters_N : ndarray of str, shape (N,)
+    test : LabelledProteins
+    scored : Scored
+        Of `test`.
+    closest : Nearest
+        Of `test`.
+    config : EvaluationConfig
+        Edges of the groupings, and how to resample.
+    top_hit : Scored, optional
+        Scores of the homology search, shown beside the model's by identity.
 
     Returns
     -------
-    list of Slice
-        One for each label, those without a protein too.
+    dict of str to ScoredGrouping or LeftOut
+        ``length``, ``identity`` and, where the table has it, ``kingdom``.
     """
-    rows = [slicing.codes_N == code for code in range(len(slicing.labels))]
-    return [
-        _evaluate(label, scored.select(rows_N), clusters_N[rows_N], config)
-        for label, rows_N in zip(slicing.labels, rows, strict=True)
-    ]
+    clusters_N = test.frame["cluster"].to_numpy(dtype=str)
+    groupings = {"length": by_length(test.lengths, config.length_edges)}
+    if not closest.unknown:
+        groupings["identity"] = by_identity(closest.frame["identity"].to_numpy(), config.identity_edges)
+    groupings |= {c: by_column(c, test.frame[c].to_numpy(dtype=str)) for c in _COLUMNS if c in test.frame}
+    found: dict[str, ScoredGrouping | LeftOut] = {
+        key: ScoredGrouping(
+            grouping.title,
+            score_grouping(scored, clusters_N, grouping, test.classes, config, top_hit if key == "identity" else None),
+        )
+        for key, grouping in groupings.items()
+    }
+    return found if not closest.unknown else found | {"identity": LeftOut(closest.unknown, _IDENTITY)}
 
 
-def _evaluate(label: str, scored: Scored, clusters_N: npt.NDArray[np.str_], config: EvaluationConfig) -> Slice:
-    counts = tuple(np.bincount(scored.labels_N, minlength=scored.n_classes).tolist())
-    n = len(scored.labels_N)
-    if not n:
-        return Slice(label, 0, 0, counts, None, None, {}, "no protein")
-    resampled = resampled_metrics(
-        scored, clusters_N, n_bins=config.n_calibration_bins, n_resamples=config.n_bootstrap, seed=config.seed
-    )
-    prevalence = counts[1] / n if len(counts) == 2 else None
-    small = _why_small(scored, clusters_N, config.min_members)
-    return Slice(label, n, len(np.unique(clusters_N)), counts, prevalence, resampled, why_undefined(scored), small)
+def score_grouping(
+    scored: Scored,
+    clusters_N: npt.NDArray[np.str_],
+    grouping: Grouping,
+    classes: Sequence[str],
+    config: EvaluationConfig,
+    top_hit: Scored | None = None,
+) -> list[Subgroup]:
+    """Score each subgroup of a grouping, those without a protein too, with intervals over its own clusters."""
+    subgroups = []
+    for code, label in enumerate(grouping.labels):
+        rows_N = grouping.codes_N == code
+        own, own_clusters_N = scored.select(rows_N), clusters_N[rows_N]
+        n, counts = len(own_clusters_N), np.bincount(own.labels_N, minlength=len(classes)).tolist()
+        subgroup = Subgroup(
+            label,
+            n,
+            n_clusters=len(np.unique(own_clusters_N)),
+            class_counts=dict(zip(classes, counts, strict=True)),
+            prevalence=counts[1] / n if n and len(counts) == 2 else None,
+            small=_why_small(own, own_clusters_N, config.min_members) if n else "no protein",
+            metrics=resampled_metrics(own, own_clusters_N, config).estimates() if n else None,
+            top_hit=resampled_metrics(top_hit.select(rows_N), own_clusters_N, config).estimates()
+            if n and top_hit is not None
+            else None,
+        )
+        subgroups.append(subgroup)
+    return subgroups
 
 
-def _why_small(scored: Scored, clusters_N: npt.NDArray[np.str_], least: int) -> str:
+def _why_small(scored: Scored, clusters_N: npt.NDArray[np.str_], min_members: int) -> str:
     groups = {"protein": np.ones(len(clusters_N), dtype=bool)}
     if scored.n_classes == 2:
         groups = {"positive protein": scored.labels_N == 1, "negative protein": scored.labels_N == 0}
     for name, rows_N in groups.items():
         n, n_clusters = int(rows_N.sum()), len(np.unique(clusters_N[rows_N]))
-        if n < least:
+        if n < min_members:
             return f"{n or 'no'} {name}{'s' if n > 1 else ''}"
-        if n_clusters < least:
+        if n_clusters < min_members:
             return f"{name}s of {n_clusters} cluster{'s' if n_clusters > 1 else ''} only"
     return ""

@@ -1,57 +1,76 @@
-"""What the rules for choosing a threshold do on the proteins that are scored, whose labels play no part in them."""
+"""The rules for choosing a threshold, applied to the proteins that are scored; their labels play no part in them."""
 
-from typing import Any
-
-import numpy as np
+from pydantic.dataclasses import dataclass
 
 from tfclass.channels.thresholds import DecisionRule
 from tfclass.errors import ConfigError
-from tfclass.evaluation.metrics import Scored
+from tfclass.evaluation.scored import Scored
 
 RULES = {
     "max-mcc": "greatest Matthews correlation on validation; the model's own",
     "fdr=0.05": "at most 5 % false discoveries expected by the probabilities, at the prevalence estimated from them",
-    "recall=0.9": "at least 90 % of the positives found on validation",
+    "recall=0.9": "at least 90 % of the positives of the validation split",
 }
 
 
-def threshold_rules(own: DecisionRule, scored: Scored) -> list[dict[str, Any]]:
-    """Apply each rule of `RULES`.
+@dataclass(frozen=True)
+class RuleResult:
+    """What a rule does on the scored proteins.
 
-    Parameters
+    Attributes
     ----------
-    own : DecisionRule
-        Of the channel that scored.
-    scored : Scored
-        Of a binary task.
-
-    Returns
-    -------
-    list of dict
-        ``rule``, ``meaning`` and, where the model can follow it, ``threshold``, ``prevalence`` (that the probabilities
-        are moved to for it; null where they stay), ``called``, ``true_positives``, ``precision``, ``fdr`` (both null
-        when nothing is called) and ``recall`` (null without a positive); else ``left_out`` with the reason. Empty in a
-        multi-class task. JSON values.
+    prevalence : float or None
+        To which the probabilities are moved for it; None where they stay.
+    predicted, true_positives : int
+        Predicted positives, and the true ones of them.
+    precision, fdr : float or None
+        None without a predicted positive.
+    recall : float or None
+        None without a positive.
     """
+
+    rule: str
+    meaning: str
+    threshold: float
+    prevalence: float | None
+    predicted: int
+    true_positives: int
+    precision: float | None
+    fdr: float | None
+    recall: float | None
+
+
+@dataclass(frozen=True)
+class UnusableRule:
+    """A rule that the model cannot follow; `left_out` is the reason."""
+
+    rule: str
+    meaning: str
+    left_out: str
+
+
+def apply_rules(own: DecisionRule, scored: Scored) -> list[RuleResult | UnusableRule]:
+    """Apply each rule of `RULES`; none in a multi-class task."""
     if own.threshold is None:
         return []
-    return [{"rule": rule, "meaning": meaning, **_applied(rule, own, scored)} for rule, meaning in RULES.items()]
+    return [_apply(rule, meaning, own, scored) for rule, meaning in RULES.items()]
 
 
-def _applied(rule: str, own: DecisionRule, scored: Scored) -> dict[str, Any]:
+def _apply(rule: str, meaning: str, own: DecisionRule, scored: Scored) -> RuleResult | UnusableRule:
     try:
         chosen = own.choose(rule, probability_N=scored.probability_NC[:, 1])
     except ConfigError as error:
-        return {"left_out": str(error)}
-    called_N = chosen.predict(chosen.shown(scored.probability_NC)) == 1
-    positive_N = scored.labels_N == 1
-    called, positives, hits = int(called_N.sum()), int(positive_N.sum()), int(np.sum(called_N & positive_N))
-    return {
-        "threshold": chosen.threshold,
-        "prevalence": chosen.moved_to,
-        "called": called,
-        "true_positives": hits,
-        "precision": hits / called if called else None,
-        "fdr": (called - hits) / called if called else None,
-        "recall": hits / positives if positives else None,
-    }
+        return UnusableRule(rule, meaning, str(error))
+    predicted_N, positive_N = chosen.predict(chosen.shown(scored.probability_NC)) == 1, scored.labels_N == 1
+    n, positives, tp = int(predicted_N.sum()), int(positive_N.sum()), int((predicted_N & positive_N).sum())
+    return RuleResult(
+        rule,
+        meaning,
+        threshold=chosen.threshold or 0.0,
+        prevalence=chosen.moved_to,
+        predicted=n,
+        true_positives=tp,
+        precision=tp / n if n else None,
+        fdr=(n - tp) / n if n else None,
+        recall=tp / positives if positives else None,
+    )

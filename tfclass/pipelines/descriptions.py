@@ -4,6 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from tfclass.evaluation.content import ReportContent
+from tfclass.evaluation.formats import interval
+
 _WIDTH = 100
 # A word of a shell command, which may have blanks between quotes.
 _WORD = re.compile(r"(?:'[^']*'|\"[^\"]*\"|\S)+")
@@ -39,34 +42,23 @@ def describe_training(provenance: Mapping[str, Any], command: str, registered: s
     return "\n\n".join(line for line in lines if line)
 
 
-def describe_evaluation(content: Mapping[str, Any]) -> str:
-    """Describe an evaluation.
-
-    Parameters
-    ----------
-    content : mapping
-        Of ``report.json``.
-
-    Returns
-    -------
-    str
-        Markdown.
-    """
-    estimates = {name: e for name, e in content["metrics"].items() if e["value"] is not None}
+def describe_evaluation(content: ReportContent) -> str:
+    """Describe an evaluation, in Markdown."""
+    estimates = {name: e for name, e in content.metrics.items() if e.value is not None}
     scores = ", ".join(
-        f"{words} {estimates[name]['value']:.3f} [{estimates[name]['low']:.3f}, {estimates[name]['high']:.3f}]"
+        f"{words} {estimates[name].value:.3f} {interval(estimates[name])}".rstrip()
         for name, words in _SCORES.items()
         if name in estimates
     )
-    corpus = content["corpus"]
-    share = "" if content["prevalence"] is None else f", {content['prevalence']:.1%} of them positive"
+    corpus = content.corpus
+    share = "" if content.prevalence is None else f", {content.prevalence:.1%} of them positive"
     lines = [
-        f"**{corpus['split'].capitalize()}: {scores or 'no score is defined'}**",
-        f"{content['bundle']['name']} ({content['bundle']['network']}, channel {content['bundle']['evidence']}) on "
-        f"{content['n_proteins']:,} proteins of {corpus['name']}{share}; intervals at {content['confidence']:.0%}.",
-        corpus["note"] or "",
-        "\n".join(f"* {verdict['text']}" for verdict in content["verdicts"]),
-        _as_code(content["command"]),
+        f"**{corpus.split.capitalize()}: {scores or 'no score is defined'}**",
+        f"{content.bundle.name} ({content.bundle.network}, channel {content.bundle.evidence}) on "
+        f"{content.n_proteins:,} proteins of {corpus.name}{share}; intervals at {content.confidence:.0%}.",
+        corpus.note or "",
+        "\n".join(f"* {conclusion.text}" for conclusion in content.conclusions),
+        _as_code(content.command),
     ]
     return "\n\n".join(line for line in lines if line)
 

@@ -1,4 +1,4 @@
-"""Bundle and table to report."""
+"""Evaluate a bundle on a labelled table and write the report."""
 
 import logging
 import time
@@ -13,8 +13,10 @@ from tfclass.config import Channel, CorpusConfig, EvaluateConfig, to_mapping
 from tfclass.data.split import assign_splits, select_split
 from tfclass.data.table import LabelledProteins, read_table
 from tfclass.environment import describe, prepare
-from tfclass.evaluation.baselines import Homologues, LeftOut, all_baselines, find_homologues
-from tfclass.evaluation.report import REPORT_FOLDER, Report, Rivals, write_report
+from tfclass.evaluation.baselines import Baselines, all_baselines
+from tfclass.evaluation.content import ReportContent
+from tfclass.evaluation.homologues import Homologues, LeftOut, find_homologues
+from tfclass.evaluation.report import REPORT_FOLDER, Evaluation, Report, make_report, write_report
 from tfclass.evaluation.scored import Scored
 from tfclass.io.folders import check_replaceable
 from tfclass.pipelines.commands import command_of
@@ -39,7 +41,8 @@ def evaluate_bundle(config: EvaluateConfig) -> Report:
     """
     started = time.monotonic()
     device = prepare(config.runtime)
-    check_replaceable(Path(config.report), REPORT_FOLDER)
+    folder = Path(config.report)
+    check_replaceable(folder, REPORT_FOLDER)
     bundle = load_bundle(find_bundle(config.bundle))
     channel = choose_channel(bundle, config.evidence)
     decision_rule = decision_rule_of(bundle, channel)
@@ -52,62 +55,64 @@ def evaluate_bundle(config: EvaluateConfig) -> Report:
     bundle.model.to(device)
     scoring_started = time.monotonic()
     answers = answer(bundle, test.tokens, channel)
-    scoring_seconds = time.monotonic() - scoring_started
+    speed = round(int(test.lengths.sum()) / max(time.monotonic() - scoring_started, 1e-9), 1)
     scored = Scored(answers.probability_NC, test.labels, decision_rule.threshold)
-    rivals = _rivals(config, proteins, test)
-    report = Report.make(config, bundle, channel, decision_rule, proteins, test, scored, rivals, describe(device))
-    report.content["command"] = command_of(config)
-    report.content["residues_per_second"] = round(int(test.lengths.sum()) / max(scoring_seconds, 1e-9), 1)
-    report.content["seconds"] = round(time.monotonic() - started, 1)
-    set_aside(Path(config.report))
-    write_report(report, Path(config.report))
-    _record_evaluation(config, bundle, test, proteins.digest, report)
+    compared = _baselines(config, proteins, test)
+    evaluation = Evaluation(config, bundle, channel, decision_rule, proteins, test, scored, *compared)
+    report = make_report(
+        evaluation, describe(device), command=command_of(config), residues_per_second=speed, started=started
+    )
+    set_aside(folder)
+    write_report(report, folder)
+    _record(evaluation, report.content)
     return report
 
 
-def _rivals(config: EvaluateConfig, proteins: LabelledProteins, test: LabelledProteins) -> Rivals:
+def _baselines(
+    config: EvaluateConfig, proteins: LabelledProteins, test: LabelledProteins
+) -> tuple[LabelledProteins | None, Homologues, Baselines]:
+    """Return the training split, the homologues of the test proteins in it, and the scores of the baselines."""
     splits = proteins.frame["split"]
     train, valid = (
         proteins.select((splits == n).to_numpy()) if (splits == n).any() else None for n in ("train", "valid")
     )
-    # What is scored cannot be held against itself.
+    # Thresholds may not be chosen on the proteins that are scored.
     if config.evaluation.split == "valid":
         valid = None
     if config.evaluation.split == "train":
         _log.warning("warning: %s: scores are too high", _TRAINED_ON)
-        return Rivals(None, Homologues(None, _TRAINED_ON), {"all": LeftOut("all", "any baseline", _TRAINED_ON)})
+        return None, Homologues(None, _TRAINED_ON), {"all": LeftOut(_TRAINED_ON, "any baseline")}
     if not config.evaluation.baselines:
-        unsought = Homologues(None, _SWITCHED_OFF) if train else find_homologues(None, test)
-        return Rivals(train, unsought, {"all": LeftOut("all", "any baseline", _SWITCHED_OFF)})
+        homologues = Homologues(None, _SWITCHED_OFF) if train else find_homologues(None, test)
+        return train, homologues, {"all": LeftOut(_SWITCHED_OFF, "any baseline")}
     homologues = find_homologues(train, test, threads=torch.get_num_threads())
-    return Rivals(train, homologues, all_baselines(train, valid, test, homologues))
+    return train, homologues, all_baselines(train, valid, test, homologues)
 
 
-def _record_evaluation(
-    config: EvaluateConfig, bundle: Bundle, test: LabelledProteins, digest: str, report: Report
-) -> None:
-    content, split = report.content, config.evaluation.split
-    channel = content["bundle"]["evidence"]
+def _record(evaluation: Evaluation, content: ReportContent) -> None:
+    config, bundle, channel = evaluation.config, evaluation.bundle, evaluation.channel
+    split, folder = config.evaluation.split, Path(config.report)
     name = f"{bundle.name} on {config.corpus.name} {split}, {channel}"
     tags = {"job": "evaluate", "corpus": config.corpus.name, "network": bundle.network, "bundle": bundle.digest[:12]}
-    tags |= {"model": bundle.name, "split": content["corpus"]["split_policy"], "scored": split, "channel": channel}
+    tags |= {"model": bundle.name, "split": content.corpus.split_policy, "scored": split, "channel": channel}
     parent = str(bundle.provenance.get("mlflow_run_id", ""))
-    with tracked(config.tracking, name, tags, parent=parent, journal=Path(config.report)) as tracker:
-        facts = {key: value for key, value in to_mapping(config).items() if key != "tracking"}
-        tracker.configuration(facts | {"evidence": channel})
-        tracker.parameters({k: content[k] for k in ("n_proteins", "prevalence") if content[k] is not None})
+    with tracked(config.tracking, name, tags, parent=parent, journal=folder) as tracker:
+        tracker.configuration(content.configuration | {"evidence": channel})
+        tracker.parameters({"n_proteins": content.n_proteins})
+        if content.prevalence is not None:
+            tracker.parameters({"prevalence": content.prevalence})
         tracker.dataset(
-            test.frame,
+            evaluation.test.frame,
             source=config.corpus.path,
             name=f"{config.corpus.name} {split}",
             context=split,
-            digest=digest,
+            digest=evaluation.corpus.digest,
         )
         tracker.metrics(_chosen_on(bundle, channel))
-        scores = {f"{group_of(split)}/{key}": value for key, value in report.numbers().items()}
+        scores = {f"{group_of(split)}/{key}": value for key, value in content.numbers().items()}
         tracker.metrics(scores, bundle=bundle.digest)
         tracker.description(describe_evaluation(content))
-        tracker.folder(Path(config.report), "report")
+        tracker.folder(folder, "report")
 
 
 def _chosen_on(bundle: Bundle, channel: Channel) -> dict[str, float]:

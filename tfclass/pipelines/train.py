@@ -18,7 +18,8 @@ from tfclass.data.split import assign_splits, check_classes, select_split, split
 from tfclass.data.table import LabelledProteins, read_table
 from tfclass.environment import describe, prepare
 from tfclass.evaluation.calibration_fit import check_calibration, choose_calibration
-from tfclass.evaluation.metrics import Scored, all_metrics
+from tfclass.evaluation.metrics import all_metrics
+from tfclass.evaluation.scored import Scored
 from tfclass.evaluation.threshold_fit import max_mcc_threshold, operating_points
 from tfclass.io.folders import check_replaceable
 from tfclass.models.embeddings import KmerEmbedding

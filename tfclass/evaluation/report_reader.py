@@ -1,0 +1,185 @@
+"""Read a report's folder back: its content, and the predictions that were scored."""
+
+import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import ValidationError
+
+from tfclass.bundle.plain_files import opened
+from tfclass.errors import BundleError, ReportError
+from tfclass.evaluation.content import ReportContent, from_json
+from tfclass.evaluation.report import CONTENT, PREDICTIONS
+from tfclass.evaluation.scored import Scored
+from tfclass.limits import MAX_PREDICTIONS_BYTES, MAX_REPORT_BYTES
+from tfclass.typing import FloatArray
+
+_COLUMNS = ("id", "label", "call", "probability", "cluster")
+# Of a text from a report, what a message shows.
+_SHOWN_CHARACTERS = 100
+
+
+class Run(NamedTuple):
+    """The predictions of one report.
+
+    Attributes
+    ----------
+    name : str
+        As the user names the report.
+    model : str
+        Name of the bundle.
+    classes : tuple of str, length C
+    ids, clusters_N : ndarray of str, shape (N,)
+    scored : Scored
+    """
+
+    name: str
+    model: str
+    classes: tuple[str, ...]
+    ids: npt.NDArray[np.str_]
+    clusters_N: npt.NDArray[np.str_]
+    scored: Scored
+
+    def in_the_order_of(self, other: "Run") -> "Run":
+        """Sort the proteins as those of another run.
+
+        Raises
+        ------
+        ReportError
+            They are not the same proteins with the same labels; the first difference is named.
+        """
+        if self.classes != other.classes:
+            found, expected = ", ".join(self.classes), ", ".join(other.classes)
+            raise ReportError(f"{self.name}: found classes {found}; expected {expected}, as in {other.name}")
+        rows = pd.Index(self.ids).get_indexer(pd.Index(other.ids))
+        if (rows < 0).any():
+            missing = str(other.ids[rows < 0][0])
+            raise ReportError(f"{self.name}: found no protein {missing!r}; expected the proteins of {other.name}")
+        more = np.setdiff1d(self.ids, other.ids)
+        if len(more):
+            found = f"protein {str(more[0])!r}, which {other.name} does not have"
+            raise ReportError(f"{self.name}: found {found}; expected the same proteins")
+        run = self._replace(ids=self.ids[rows], clusters_N=self.clusters_N[rows], scored=self.scored.select(rows))
+        different = run.scored.labels_N != other.scored.labels_N
+        if different.any():
+            row = int(np.argmax(different))
+            label, expected = (self.classes[int(each.scored.labels_N[row])] for each in (run, other))
+            where = f"{self.name}, protein {str(other.ids[row])!r}"
+            raise ReportError(f"{where}: found label {label!r}; expected {expected!r} as in {other.name}")
+        return run
+
+
+def read_report(folder: Path, name: str) -> ReportContent:
+    """Read ``report.json``, a plain file of at most `MAX_REPORT_BYTES`.
+
+    Parameters
+    ----------
+    folder : Path
+        That `tfclass evaluate` wrote.
+    name : str
+        For messages.
+
+    Raises
+    ------
+    ReportError
+        It is missing, damaged, too large, no plain file, or not one that this version writes.
+    """
+    path = folder / CONTENT
+    action = "name the folder that tfclass evaluate wrote, or the id of its MLflow run"
+    with _opened(path, MAX_REPORT_BYTES, f"{name}: found no {CONTENT}; expected a report; {action}") as file:
+        text = file.read(MAX_REPORT_BYTES)
+    try:
+        return from_json(text)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        key = ".".join(str(part) for part in problem["loc"])
+        reason = f"{_shown(ascii(key)[1:-1])}: {problem['msg']}" if key else problem["msg"]
+        raise ReportError(f"{path}: found damaged content ({reason}); expected a report; evaluate again") from None
+
+
+def read_run(folder: Path, name: str) -> Run:
+    """Read the predictions that a report scored; parameters and errors as for `read_report`."""
+    content, frame = read_report(folder, name), _frame(folder, name)
+    classes = tuple(content.class_counts)
+    index = {label: i for i, label in enumerate(classes)}
+    where = f"{name}, {PREDICTIONS}"
+    if found := _problem(frame, classes):
+        raise ReportError(f"{where}: found {found}; expected what tfclass evaluate writes; evaluate again")
+    try:
+        labels_N, predicted_N = (
+            np.array([index[label] for label in frame[column]], dtype=np.int64) for column in ("label", "call")
+        )
+        scored = Scored(_probabilities(frame, classes), labels_N, content.bundle.threshold)
+    except (KeyError, ValueError) as error:
+        reason = f"a value that cannot be read ({_shown(error)})"
+        raise ReportError(f"{where}: found {reason}; evaluate again") from error
+    altered = scored.predicted_N != predicted_N
+    if altered.any():
+        record_id = _shown(repr(frame["id"].iloc[int(np.argmax(altered))]))
+        found = f"a call for {record_id} that does not follow from its probability"
+        raise ReportError(f"{where}: found {found}; evaluate again")
+    ids, clusters_N = (frame[column].to_numpy(dtype=str) for column in ("id", "cluster"))
+    return Run(name, content.bundle.name, classes, ids, clusters_N, scored)
+
+
+@contextmanager
+def _opened(path: Path, max_bytes: int, missing: str) -> Iterator[BinaryIO]:
+    if not path.is_symlink() and not path.exists():
+        raise ReportError(missing)
+    try:
+        with opened(path, max_bytes) as stream:
+            yield stream
+    except BundleError as error:
+        raise ReportError(str(error).replace("restore the bundle", "evaluate again")) from error
+
+
+def _frame(folder: Path, name: str) -> pd.DataFrame:
+    path = folder / PREDICTIONS
+    missing = f"{name}: found no {PREDICTIONS}; expected the whole report folder"
+    try:
+        with _opened(path, MAX_PREDICTIONS_BYTES, missing) as stream:
+            # The names are read as a row: pandas would rename those that are there twice.
+            rows = pd.read_csv(stream, sep="\t", header=None, dtype=str, keep_default_na=False, encoding="utf-8")
+    except (OSError, ValueError, csv.Error) as error:
+        raise ReportError(f"{path}: found a table that cannot be read ({_shown(error)}); evaluate again") from error
+    return rows.iloc[1:].set_axis(rows.iloc[0].tolist(), axis=1).reset_index(drop=True)
+
+
+def _problem(frame: pd.DataFrame, classes: tuple[str, ...]) -> str:
+    """Return what is wrong with the columns, ids and clusters; empty where nothing is."""
+    needed = _COLUMNS if len(classes) == 2 else (*_COLUMNS, *(f"p:{label}" for label in classes))
+    missing = [column for column in needed if column not in frame]
+    if missing:
+        return f"no column {missing[0]!r}"
+    repeated = frame.columns[frame.columns.duplicated()]
+    if len(repeated):
+        return f"more than one column {_shown(ascii(repeated[0]))}"
+    if frame.empty:
+        return "no protein"
+    empty = [column for column in ("id", "cluster") if (frame[column] == "").any()]
+    if empty:
+        return f"a protein without {empty[0]}"
+    twice = np.flatnonzero(frame["id"].duplicated())
+    return f"more than one protein {_shown(ascii(frame['id'].iloc[int(twice[0])]))}" if len(twice) else ""
+
+
+def _probabilities(frame: pd.DataFrame, classes: tuple[str, ...]) -> FloatArray:
+    if len(classes) == 2:
+        positive_N = frame["probability"].to_numpy(dtype=np.float64)
+        probability_NC = np.stack([1 - positive_N, positive_N], axis=1)
+    else:
+        probability_NC = frame[[f"p:{label}" for label in classes]].to_numpy(dtype=np.float64)
+    if not np.isfinite(probability_NC).all():
+        raise ValueError("a probability that is no finite number")
+    if ((probability_NC < 0) | (probability_NC > 1)).any():
+        raise ValueError("a probability outside 0 to 1")
+    return probability_NC
+
+
+def _shown(text: object) -> str:
+    return str(text)[:_SHOWN_CHARACTERS]
