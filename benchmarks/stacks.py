@@ -5,7 +5,7 @@
 The same network, batches and weights, in bfloat16, in turns:
 
 * padded: convolutions over padded sequences, a mask for batch normalisation, `nn.Dropout`, as one would write it down;
-* in a line: only real positions, side by side for the convolutions (`tfclass.models.stacks.Places`), `nn.Dropout`;
+* in a line: only real positions, side by side for the convolutions (`tfclass.models.stacks.Line`), `nn.Dropout`;
 * as it is: in a line, with `tfclass.models.regularisation.Dropout`.
 
 Prints residues per second of the training steps, the ratio of the medians, and the largest difference between the
