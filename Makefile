@@ -7,7 +7,6 @@
 #   MODEL=bilstm             a file of conf/model; for eval and predict also the folder of a model, or a shipped one's name
 #   FASTA=FILE               what `make predict` reads: one file, or several as a shell writes them ("a.fa 'b c.fa'")
 #   RUNS="A B ..."           report folders or MLflow runs of evaluations, for `make compare`
-#   DOMAINS= FAMILIES= UNLABELLED=   what else `make pretrained` learns from, besides CORPUS=FILE
 #
 # More for one step, written as in a shell; `make eval` that trains first uses two of them:
 #
@@ -100,7 +99,6 @@ MADE := $(BUNDLE)/bundle.json
 else
 BUNDLE := $(value MODEL)
 endif
-PRETRAINED := models/pretrained/$(NAME)
 ZOO := runs/$(NAME)-zoo
 REPORT := reports/$(NAME)-$(call plain,$(value MODEL))
 # One file of this name, else the words that a shell makes of it.
@@ -111,7 +109,7 @@ TRAIN = $(BIN)/tfclass train $(or $(EXPERIMENT),$(CORPUS_ARGS)) $(call override_
 EVALUATE = $(BIN)/tfclass evaluate $(CORPUS_ARGS) $(call override_of,bundle,$(BUNDLE)) \
     $(call override_of,report,$(REPORT)) $(EVAL_ARGS)
 
-.PHONY: help setup data train eval compare predict zoo sweep long-range pretrained ui demo test lint bench docs clean
+.PHONY: help setup data train eval compare predict zoo sweep long-range ui demo test lint bench docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -148,8 +146,6 @@ sweep: $(VENV)/.installed-sweep $(TABLE) ## Search for good options by many trai
 
 long-range: $(VENV)/.installed ## What each recurrent network remembers over 10 to 1000 residues; figures into docs/
 	$(BIN)/python benchmarks/long_range.py
-
-pretrained: $(PRETRAINED)/tf-bilstm/bundle.json ## Make the model that ships: profiles, two trainings, both joined (hours; CORPUS=FILE)
 
 ui: $(VENV)/.installed ## Serve the MLflow UI on this machine, port 5000 (PORT=...)
 	$(BIN)/tfclass ui --port $(PORT)
@@ -188,10 +184,6 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q -c constraints.txt -e .
 	@touch $@
 
-$(VENV)/.installed-making: $(VENV)/.installed
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[profiles,homology]'
-	@touch $@
-
 $(VENV)/.installed-sweep: $(VENV)/.installed
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[sweep]'
 	@touch $@
@@ -200,30 +192,7 @@ $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[test]'
 	@touch $@
 
-# What `make pretrained` reads of the user's, as words for a shell.
-DOMAIN_FILE := $(if $(DOMAINS),$(call quoted,$(value DOMAINS)))
-FAMILY_FILE := $(if $(FAMILIES),$(call quoted,$(value FAMILIES)))
-OTHERS_FILE := $(if $(UNLABELLED),$(call quoted,$(value UNLABELLED)))
-LEARNED := $(call override_of,corpus.path,$(FILE))
-
-$(PRETRAINED)/profiles.h3m.zst: $(TABLE) $(call newer,$(PRETRAINED)/profiles.h3m.zst,$(OWN) $(DOMAIN_FILE)) | $(VENV)/.installed-making
-	$(BIN)/tfclass profiles build $(call quoted,$(FILE)) -o $@ $(if $(DOMAINS),--domains $(DOMAIN_FILE))
-
-$(PRETRAINED)/start/bundle.json: $(TABLE) $(call newer,$(PRETRAINED)/start/bundle.json,$(OWN)) | $(VENV)/.installed
-	$(BIN)/tfclass train experiment=pretrained_start $(LEARNED) $(call override_of,bundle,$(@D)) $(TRAIN_ARGS)
-
-$(PRETRAINED)/teacher/bundle.json: $(TABLE) $(PRETRAINED)/start/bundle.json $(PRETRAINED)/profiles.h3m.zst
-	$(BIN)/tfclass model attach $(PRETRAINED)/start $(call quoted,$(FILE)) --profiles $(PRETRAINED)/profiles.h3m.zst --homology -o $(@D)
-
-$(PRETRAINED)/enriched.tsv: $(TABLE) $(PRETRAINED)/teacher/bundle.json $(call newer,$(PRETRAINED)/enriched.tsv,$(DOMAIN_FILE) $(FAMILY_FILE) $(OTHERS_FILE))
-	$(BIN)/tfclass profiles enrich $(call quoted,$(FILE)) --teacher $(PRETRAINED)/teacher -o $@ $(if $(DOMAINS),--domains $(DOMAIN_FILE)) \
-	    $(if $(FAMILIES),--families $(FAMILY_FILE)) $(if $(UNLABELLED),--unlabelled $(OTHERS_FILE))
-
-$(PRETRAINED)/network/bundle.json: $(PRETRAINED)/enriched.tsv $(PRETRAINED)/start/bundle.json
-	$(BIN)/tfclass train experiment=pretrained $(call override_of,corpus.path,$<) training.init_from=$(PRETRAINED)/start bundle=$(@D) $(TRAIN_ARGS)
-
-$(PRETRAINED)/tf-bilstm/bundle.json: $(TABLE) $(PRETRAINED)/network/bundle.json $(PRETRAINED)/profiles.h3m.zst
-	$(BIN)/tfclass model attach $(PRETRAINED)/network $(call quoted,$(FILE)) --profiles $(PRETRAINED)/profiles.h3m.zst -o $(@D)
+include recipes/tf-bilstm/tf-bilstm.mk
 
 data/demo/demo.tsv: | $(VENV)/.installed
 	$(BIN)/tfclass data demo -o $@

@@ -4,10 +4,10 @@
 
 Reads ``plant_families.tsv.gz`` and ``dbd_regions.tsv.gz`` from the folder that TFCLASS_REAL_DATA names. Families are
 scored by macro-F1 over the families of the test split, three times: with the names that the table has; with those that
-``conf/enrichment.yaml`` gives them (LOB is LBD there; NA, which says that the family is not known, is left out); and
-then without CIS-BP's names of a domain that PlantTFDB, whose names the others are, divides into families: nobody can
-know which of both a protein has. Names that the model gives and the table lacks count as wrong. Beside the model stands
-the name of the most similar protein of the table's training split (MMseqs2, by bit score), given the same three ways.
+``recipes/tf-bilstm/rules.yaml`` gives them (LOB is LBD there; NA, an unknown family, is left out); and then without
+CIS-BP's names of a domain that PlantTFDB, whose names the others are, divides into families: nobody can know which of
+both a protein has. Names that the model gives and the table lacks count as wrong. Beside the model stands the name of
+the most similar protein of the table's training split (MMseqs2, by bit score), given the same three ways.
 Domains are scored by residue, by the rule of ``tfclass predict``.
 """
 
@@ -23,12 +23,14 @@ import pandas as pd
 from sklearn.metrics import f1_score
 
 from tfclass.bundle.bundle import DEFAULT, Bundle, find_bundle, load_bundle
-from tfclass.cli.profiles import read_rules
 from tfclass.inference.domains import domain_ranges
 from tfclass.models.forward import MAX_RESIDUES, Scores, scores_of
 from tfclass.search.mmseqs import SENSITIVITY, search
 from tfclass.sequences.alphabet import Alphabet
 from tfclass.sequences.cleaning import clean
+
+sys.path.append(str(Path(__file__).parents[1] / "recipes" / "tf-bilstm"))
+from rules import read_rules  # noqa: E402
 
 Tokens = list[npt.NDArray[np.uint8]]
 
@@ -57,14 +59,18 @@ def families(bundle: Bundle, data: Path, split: str) -> None:
         sys.exit(f"families_and_domains: found no families in {bundle.name}; expected a model that names them")
     said = np.array(bundle.config.families)[logits_NK.argmax(axis=1)]
     relative = nearest(list(plants["sequence"]), list(training["sequence"]))
-    rules = read_rules(None)
+    rules = read_rules()
 
     def narrow(given: str) -> str:
-        return "" if given in BROAD else rules.name_of(given)
+        return "" if given in BROAD else rules.family_of(given)
 
     print(f"families, {len(plants)} plant transcription factors of split {split}: macro-F1, share right")
     print(f"{'':44} {'the model':<15} nearest training protein")
-    namings: dict[str, Callable[[str], str]] = {"as given": str, "by one name": rules.name_of, "no broad name": narrow}
+    namings: dict[str, Callable[[str], str]] = {
+        "as given": str,
+        "by one name": rules.family_of,
+        "no broad name": narrow,
+    }
     for how, naming in namings.items():
         known = np.array([naming(given) for given in plants["label"]])
         # Whoever has no relative (-1) has no name either.

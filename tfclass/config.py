@@ -1,7 +1,5 @@
 """What a training or evaluation can be told: a frozen dataclass for each group of ``conf/``, checked before it starts.
 
-``curation`` and the rules of pseudo-labels (`tfclass.pipelines.pseudo_label_rules`) have theirs elsewhere.
-
 Nothing here knows Hydra: the same classes are built from the JSON in a bundle, so a model never needs Hydra to be
 loaded. Networks are chosen by name, never by a class path, so a configuration cannot call code.
 """

@@ -109,21 +109,20 @@ def test_tables(check, demo_table):
     check("data", "split", "taken/table.tsv", "-o", "dealt/table.tsv", "--policy", "random")
 
 
-NETWORKS = [path.stem for path in (Path(__file__).parents[2] / "conf" / "model").glob("*.yaml")]
-ZOO = [
-    *("zoo", "run_dir=made", "training.epochs=1", "evaluation.n_bootstrap=10"),
-    *(f"~models.{name}" for name in NETWORKS if name != "rnn"),
-    *(word.replace("model.", "models.rnn.") for word in QUICK if "epochs" not in word),
+MULTIRUN = [
+    *("train", "-m", "hydra.sweep.dir=made", "hydra.sweep.subdir=${network}", "model=rnn", "training.epochs=1"),
+    *(word for word in QUICK if "epochs" not in word),
 ]
 SWEEP = [
-    *("sweep", "run_dir=made", "study=demo", "study.n_trials=1", "training.epochs=1"),
+    *("sweep", "run_dir=made", "study=demo", "study.n_trials=2", "study.startup_trials=1", "training.epochs=1"),
+    "study.heartbeat_seconds=1",
     *(word for word in QUICK if "epochs" not in word),
 ]
 FETCH = ["data", "fetch", "-o", "made", "--query", "reviewed:true", "--backoff", 0.001]
 
 
-def test_zoo(check, demo_table):
-    check(*ZOO, f"corpus.path={demo_table}")
+def test_multirun(check, demo_table):
+    check(*MULTIRUN, f"corpus.path={demo_table}")
 
 
 def test_sweep(check, demo_table):
@@ -149,10 +148,7 @@ def test_fetch_goes_on(tfclass, tmp_path):
 
 # Names that the verbs themselves use in their folders.
 TAKEN = {
-    "zoo": (
-        ZOO,
-        ["zoo.tsv", "run.json", "rnn/run.json", "rnn/checkpoint.pt", "rnn/bundle/bundle.json", "rnn/training.lock"],
-    ),
+    "multirun": (MULTIRUN, ["rnn/run.json", "rnn/checkpoint.pt", "rnn/bundle/bundle.json", "rnn/training.lock"]),
     "sweep": (
         SWEEP,
         [
@@ -160,7 +156,7 @@ TAKEN = {
             "run.json",
             "study.db",
             "study.lock",
-            "trial-000/lock",
+            "trial-000/training.lock",
             "trial-000/checkpoint.pt",
             "trial-000/run.json",
         ],
@@ -217,7 +213,7 @@ def test_a_database_of_another_program_is_no_study(tfclass, demo_table, tmp_path
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "kill -9"])
-@pytest.mark.parametrize("verb", ["zoo", "sweep", "fetch"])
+@pytest.mark.parametrize("verb", ["multirun", "sweep", "fetch"])
 def test_an_interrupted_command_leaves_them(verb, number, tfclass, demo_table, tmp_path):
     with UniProtServer(1200) as server:
         server.hold = 2

@@ -146,7 +146,7 @@ def test_options_that_cannot_be_trained_with_do_not_end_the_sweep(demo_table, fo
         ({"model": {"hidden": {"low": 3, "high": 2}}}, "study.space.model.hidden: "),
         ({"model": {"hidden": {"low": 3}}}, "study.space.model.hidden: "),
         ({"model": {"hidden": {"choices": []}}}, "study.space.model.hidden: "),
-        ({"model": {"hidden": {"lowest": 3}}}, "study.space.model.hidden: "),
+        ({"model": {"hidden": {"lowest": 3}}}, "study.space.model.hidden.lowest: found 3; expected low and"),
         ({"model": {"hidden": {"low": "a", "high": 3}}}, "study.space.model.hidden: "),
         ({"model": {"hidden": 64}}, "study.space.model.hidden: found 64; expected low and high, or choices"),
         ({"model": {"pooling": {"choices": ["max", "bogus"]}}}, "model.pooling: found 'bogus'; expected one of"),

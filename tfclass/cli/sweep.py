@@ -28,6 +28,8 @@ def _job(values: Mapping[str, Any]) -> None:
         swept = run_sweep(config, hooks_of)
     typer.echo(swept.trials.to_string(index=False, float_format=lambda value: f"{value:.4g}", na_rep=""))
     typer.echo(f"trials: {config.run_dir}/{TABLE}", err=True)
+    if (swept.trials["state"] == "running").any():
+        typer.echo("some trials run elsewhere, or were killed a moment ago; the same command goes on", err=True)
     if swept.best:
         fixed = [shlex.quote(each) for each in _of_training(HydraConfig.get().overrides.task, swept.best)]
         best = [override(name, value) for name, value in swept.best.items()]

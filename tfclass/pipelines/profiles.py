@@ -1,7 +1,8 @@
 """Table to profiles, and what all that works with them reads."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tfclass.channels.build_profiles import build_library
 from tfclass.channels.regions import read_regions
@@ -11,9 +12,11 @@ from tfclass.data.table import LabelledProteins, read_table
 from tfclass.errors import ProfileError, TableError
 from tfclass.io.files import make_folder, whole_file
 from tfclass.limits import MAX_UNPACKED_BYTES, in_words
-from tfclass.pipelines.pseudo_label_rules import EnrichmentRules, with_families
 from tfclass.search.hmmer import Library
 from tfclass.sequences.alphabet import Alphabet
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Progress = Callable[[str, float], None]
 
@@ -21,9 +24,9 @@ Progress = Callable[[str, float], None]
 def build_profiles(
     table: Path,
     output: Path,
-    rules: EnrichmentRules,
     regions: Path | None = None,
     *,
+    families_of: Callable[["pd.DataFrame"], Sequence[str]] | None = None,
     threads: int = 1,
     on_progress: Progress = lambda *_: None,
 ) -> Library:
@@ -33,10 +36,10 @@ def build_profiles(
     ----------
     table : Path
         Two classes, with ``cluster`` and ``split``.
-    rules : EnrichmentRules
-        Of which the names of families are used.
     regions : Path, optional
         Known domains.
+    families_of : callable, optional
+        Table -> family of each protein; by default the column ``family``, where there is one.
     on_progress : callable
         See `build_library`.
 
@@ -49,8 +52,9 @@ def build_profiles(
     known = [region for found in (read_regions(regions) if regions else {}).values() for region in found]
     names = sorted({region.domain for region in known})
     domains = {name: [region.residues for region in known if region.domain == name] for name in names}
-    named = proteins._replace(frame=with_families(proteins.frame, proteins.is_positive, rules))
-    library = build_library(named, domains, Alphabet(), threads=threads, on_progress=on_progress)
+    if families_of:
+        proteins = proteins._replace(frame=proteins.frame.assign(family=families_of(proteins.frame)))
+    library = build_library(proteins, domains, Alphabet(), threads=threads, on_progress=on_progress)
     make_folder(output.parent)
     with whole_file(output) as stream:
         stream.write(library.to_bytes())

@@ -20,9 +20,10 @@ _MOST_BYTES = 1 << 24
 
 
 def make_run_folder(config: TrainConfig) -> Path:
-    """Make the folder of a training; `CheckpointError` where another one was there before."""
+    """Make the folder of a training; `CheckpointError` where another one, or something else, was there before."""
     folder = Path(config.resume or config.run_dir)
     make_folder(folder)
+    read_record(folder)
     if not config.resume and (folder / CHECKPOINT).exists():
         action = f"resume it with {override('resume', str(folder))}, or choose another run_dir"
         raise CheckpointError(f"{folder}: found a training that was here before; expected an empty folder; {action}")

@@ -38,6 +38,8 @@ except ModuleNotFoundError as error:
 
 TABLE = "trials.tsv"
 Space = Mapping[str, Any]
+# What says how an option is drawn; other keys of a space are names of options.
+_DISTRIBUTION = {"low", "high", "step", "log", "choices"}
 
 
 class Pruned(Interrupted):
@@ -116,7 +118,7 @@ def _check_space(config: SweepConfig) -> Space:
             raise ConfigError(f"{where}: found {options!r}; expected low and high, or choices")
         try:
             _suggest(trial, name, options)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ConfigError(f"{where}: {error}; expected low and high (log, step), or choices") from None
         for value in options.get("choices") or (options["low"], options["high"]):
             check_size(_train_config(config, {name: value}, Path(config.run_dir)).model, Alphabet(), 2)
@@ -125,7 +127,7 @@ def _check_space(config: SweepConfig) -> Space:
 
 def _flat(space: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, options in space.items():
-        if isinstance(options, Mapping) and any(isinstance(value, Mapping) for value in options.values()):
+        if isinstance(options, Mapping) and not _DISTRIBUTION.intersection(options):
             yield from _flat(options, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", options

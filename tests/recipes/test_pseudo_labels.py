@@ -1,10 +1,15 @@
 """What a teacher adds to a table, on proteins for which it is known what should be added."""
 
 import gzip
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
+from hydra import compose, initialize_config_module
 from tests.search.test_build_profiles import ALPHABET, ZINC_FINGERS
 
 from tfclass.bundle.bundle import load_bundle, save_bundle
@@ -14,15 +19,19 @@ from tfclass.channels.stacking import Combiner
 from tfclass.config import CorpusConfig
 from tfclass.data.annotations import read_annotations
 from tfclass.data.table import read_table
-from tfclass.errors import BundleError, TableError
+from tfclass.errors import BundleError, ConfigError, TableError
 from tfclass.inference.predictor import Predictor
 from tfclass.pipelines.profiles import build_profiles
-from tfclass.pipelines.pseudo_label_rules import EnrichmentRules, families_of_profiles
-from tfclass.pipelines.pseudo_labels import Extras, enrich_table
 from tfclass.search.hmmer import OF_CLUSTER, Hit, Library, Profile
 from tfclass.sequences.fasta import Record
 
-RULES = EnrichmentRules(
+ROOT = Path(__file__).parents[2]
+RECIPE = ROOT / "recipes" / "tf-bilstm"
+sys.path.insert(0, str(RECIPE))
+from pseudo_labels import families_of_profiles, make_training_table  # noqa: E402
+from rules import Rules, read_rules  # noqa: E402
+
+RULES = Rules(
     families={"C2H2": ("C2H2", "zf-C2H2*", "2.3.*"), "bHLH": ("bHLH", "HLH")},
     family_of_kingdom={"Bacteria": "bacterial"},
     too_broad={"cisbp_*": ("bHLH",)},
@@ -65,7 +74,7 @@ def teacher(tmp_path, small_bundle):
 
 def enrich(table, teacher, **extras):
     output = table.parent / "enriched.tsv"
-    done = enrich_table(table, output, str(teacher), RULES, Extras(**extras))
+    done = make_training_table(table, output, str(teacher), RULES, **extras, threads=1)
     return done, pd.read_csv(output, sep="\t", keep_default_na=False).set_index("id")
 
 
@@ -76,9 +85,9 @@ def test_families_get_one_name_and_negatives_none(table, teacher):
 
 
 def test_a_name_that_is_too_broad_in_a_source_says_nothing_there():
-    assert RULES.name_of("HLH", source="planttfdb") == "bHLH"
-    assert RULES.name_of("HLH", source="cisbp_arabidopsis+planttfdb") == ""
-    assert RULES.name_of("zf-C2H2_6", source="cisbp_arabidopsis") == "C2H2"
+    assert RULES.family_of("HLH", source="planttfdb") == "bHLH"
+    assert RULES.family_of("HLH", source="cisbp_arabidopsis+planttfdb") == ""
+    assert RULES.family_of("zf-C2H2_6", source="cisbp_arabidopsis") == "C2H2"
 
 
 def test_a_profile_of_several_families_names_none():
@@ -126,7 +135,7 @@ def test_unlabelled_proteins_are_labelled_where_the_teacher_is_sure(table, teach
         ("TF", "C2H2", "train"),
         ("nonTF", "", "train"),
     ]
-    assert (done["unlabelled taken as positive"], done["unlabelled taken as negative"]) == (1, 1)
+    assert (done["pseudo-labelled as positive"], done["pseudo-labelled as negative"]) == (1, 1)
     assert not added.index.duplicated().any()
 
 
@@ -135,8 +144,8 @@ def test_the_teacher_says_what_prediction_says_by_all_its_evidence(demo_table, r
     records = [Record(f"p{i}", "", sequence[i % 7 + 1 :]) for i, sequence in enumerate(frame["sequence"][:300])]
     fasta, output = tmp_path / "unlabelled.fasta", tmp_path / "enriched.tsv"
     fasta.write_text("".join(f">{record.id}\n{record.sequence}\n" for record in records))
-    rules = EnrichmentRules(positive_probability=0.9, negative_probability=0.3)
-    enrich_table(demo_table, output, str(relatives_folder), rules, Extras(unlabelled=fasta))
+    rules = Rules(positive_probability=0.9, negative_probability=0.3)
+    make_training_table(demo_table, output, str(relatives_folder), rules, unlabelled=fasta)
     rows = pd.read_csv(output, sep="\t", keep_default_na=False)
     added = rows[rows["source"] == "teacher"]
     told = dict(zip(added["id"].str.split(":").str[2], added["label"], strict=True))
@@ -149,7 +158,7 @@ def test_the_teacher_says_what_prediction_says_by_all_its_evidence(demo_table, r
 
 
 def test_a_teacher_without_profiles_or_of_other_classes_is_refused(table, teacher, small_bundle_folder, tmp_path):
-    with pytest.raises(BundleError, match="found a model without profiles; expected a teacher that has them; put some"):
+    with pytest.raises(BundleError, match="the teacher has no profiles; add some with"):
         enrich(table, small_bundle_folder)
     save_bundle(replace(load_bundle(teacher), classes=("enzyme", "toxin")), tmp_path / "others", card="")
     with pytest.raises(TableError, match="row 2, column 'label': found 'TF'; expected one of enzyme, toxin"):
@@ -164,7 +173,7 @@ def test_known_domains_and_families_bring_their_training_proteins(table, teacher
     )
     families = table.parent / "families.tsv"
     families.write_text(f"id\tlabel\tsplit\tsequence\na\tHLH\ttrain\t{PLAIN[2:]}\nb\tC2H2\ttest\t{PLAIN[4:]}\n")
-    done, rows = enrich(table, teacher, regions=regions, families=families)
+    done, rows = enrich(table, teacher, domains=regions, families=families)
     assert rows["domains"]["finger"] == "3-9"
     assert rows.loc["domains:1", ["label", "domains", "split"]].tolist() == ["TF", "2-5;20-31", "train"]
     assert rows.loc["families:a", ["label", "family"]].tolist() == ["TF", "bHLH"]
@@ -191,18 +200,18 @@ def test_what_only_shares_a_name_shares_no_cluster(table, teacher, tmp_path):
 
 
 def test_the_table_is_packed_where_its_name_says_so_and_has_no_other_ending(table, teacher, tmp_path):
-    enrich_table(table, tmp_path / "out.tsv.gz", str(teacher), RULES, Extras())
-    enrich_table(table, tmp_path / "out.tsv", str(teacher), RULES, Extras())
+    make_training_table(table, tmp_path / "out.tsv.gz", str(teacher), RULES, threads=1)
+    make_training_table(table, tmp_path / "out.tsv", str(teacher), RULES, threads=1)
     assert gzip.decompress((tmp_path / "out.tsv.gz").read_bytes()) == (tmp_path / "out.tsv").read_bytes()
     with pytest.raises(TableError, match="out.csv: found a name ending in '.csv'; expected .tsv or .tsv.gz"):
-        enrich_table(table, tmp_path / "out.csv", str(teacher), RULES, Extras())
+        make_training_table(table, tmp_path / "out.csv", str(teacher), RULES, threads=1)
 
 
 def test_known_domains_that_overlap_are_one_as_training_asks(table, teacher):
     regions = table.parent / "regions.tsv"
     places = "".join(f"x\t{start}\t{end}\t{PLAIN * 2}\n" for start, end in ((20, 31), (40, 50), (25, 28), (30, 35)))
     regions.write_text(f"domain\tstart\tend\tsequence\n{places}")
-    _, rows = enrich(table, teacher, regions=regions)
+    _, rows = enrich(table, teacher, domains=regions)
     assert rows["domains"]["domains:0"] == "20-35;40-50"
     read_table(CorpusConfig(path=str(table.parent / "enriched.tsv")), ALPHABET, domains=True)
 
@@ -255,4 +264,63 @@ def test_a_table_without_clusters_is_refused(table, tmp_path):
     frame = pd.read_csv(table, sep="\t", keep_default_na=False).drop(columns="cluster")
     frame.to_csv(table, sep="\t", index=False)
     with pytest.raises(TableError, match="no column 'cluster'; expected one; add it with `tfclass data cluster`"):
-        build_profiles(table, tmp_path / "x", RULES)
+        build_profiles(table, tmp_path / "x")
+
+
+def test_the_shipped_rules_name_the_families_that_the_network_learns():
+    rules = read_rules()
+    with initialize_config_module("tfclass.conf", version_base="1.3"):
+        path = [f"hydra.searchpath=[file://{RECIPE}]", "experiment=pretrained", "corpus.path=x.tsv"]
+        families = set(compose("train", path).model.families)
+    assert families - set(rules.families) == {"bacterial"}
+    assert rules.family_of("zf-C2H2_6") == "C2H2"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("family_share: 2", "family_share: found 2; expected"), ("- a", "found"), ("[", "cannot be read")],
+    ids=["a value", "a list", "no YAML"],
+)
+def test_rules_that_cannot_be_used_are_named(content, message, tmp_path):
+    path = tmp_path / "rules.yaml"
+    path.write_text(content)
+    with pytest.raises(ConfigError) as caught:
+        read_rules(path)
+    assert str(path) in str(caught.value)
+    assert message in str(caught.value)
+
+
+def run(*arguments, cwd):
+    command = [sys.executable, str(RECIPE / "pseudo_labels.py"), *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
+
+
+def test_the_script_labels_a_table(table, teacher, tmp_path):
+    done = run("label", table, "--teacher", teacher, "-o", "training.tsv", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("rows: ")
+    assert "bacterium~3" in (tmp_path / "training.tsv").read_text()
+    refused = run("label", table, "--teacher", teacher, "-o", "training.csv", cwd=tmp_path)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert refused.stderr.startswith("pseudo_labels.py: ")
+
+
+def test_make_plans_the_whole_recipe(tmp_path):
+    (tmp_path / "x.tsv").touch()
+    arguments = ["-n", "pretrained", f"CORPUS={tmp_path}/x.tsv", "UNLABELLED=more.fasta", "VENV=none"]
+    plan = subprocess.run(["make", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    lines = [line for line in plan.replace("\\\n", " ").splitlines() if "x.tsv" in line or "tf-bilstm" in line]
+    steps = [" ".join(line.split()[:3]).removeprefix("none/bin/") for line in lines]
+    script = "python recipes/tf-bilstm/pseudo_labels.py"
+    assert steps == [
+        "tfclass train --config-dir",
+        f"{script} profiles",
+        "tfclass model attach",
+        f"{script} label",
+        "tfclass train --config-dir",
+        "tfclass model attach",
+    ]
+    assert "--unlabelled more.fasta" in lines[3]
+    assert "experiment=pretrained_start" in lines[0]
+    assert "training.init_from=models/pretrained/x/start" in lines[4]

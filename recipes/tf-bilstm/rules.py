@@ -1,0 +1,66 @@
+"""The rules of ``rules.yaml``: names of families, and what of the teacher's predictions becomes a pseudo-label."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import yaml
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from tfclass.config import from_mapping
+from tfclass.errors import ConfigError
+
+SHIPPED = Path(__file__).with_name("rules.yaml")
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class Rules:
+    """The content of ``rules.yaml``, where each key is explained."""
+
+    families: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    family_of_kingdom: Mapping[str, str] = field(default_factory=dict)
+    too_broad: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    family_share: Probability = 0.9
+    positive_probability: Probability = 0.8
+    negative_probability: Probability = 0.01
+    contradiction_margin: float = 20.0
+    repeats: Mapping[str, Annotated[int, Field(ge=1)]] = field(default_factory=dict)
+
+    def family_of(self, given: str, kingdom: str = "", source: str = "") -> str:
+        """Return the one name of a family; empty where no pattern matches, or the name is too broad.
+
+        Parameters
+        ----------
+        given : str
+            Its name in a source, or several joined by ``;``, ``+`` or ``,``: the first that matches counts.
+        kingdom : str
+            Names the family where `given` does not.
+        source : str
+            The source of the name.
+        """
+        broad = {name for pattern, names in self.too_broad.items() if fnmatchcase(source, pattern) for name in names}
+        for part in (given, *re.split(r"[;+,]", given)):
+            for name, patterns in self.families.items():
+                if any(fnmatchcase(part, pattern) for pattern in patterns):
+                    return "" if name in broad else name
+        return self.family_of_kingdom.get(kingdom, "")
+
+    def families_of(self, frame: pd.DataFrame) -> list[str]:
+        """Return the family of each row, from its columns ``family``, ``kingdom`` and ``source``."""
+        given = frame.reindex(columns=["family", "kingdom", "source"], fill_value="")
+        return [self.family_of(*row) for row in given.itertuples(index=False)]
+
+
+def read_rules(path: Path = SHIPPED) -> Rules:
+    """Read rules from a YAML file; `ConfigError` where it cannot be read, or has other keys or values."""
+    try:
+        content = yaml.safe_load(path.read_bytes())
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}); expected YAML as in {SHIPPED.name}") from error
+    return from_mapping(Rules, content, where=str(path))

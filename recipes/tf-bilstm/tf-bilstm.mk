@@ -1,0 +1,40 @@
+# `make pretrained CORPUS=FILE`: the steps that made the model that ships.
+#
+#   DOMAINS= FAMILIES= UNLABELLED=   files of known domains, known families and unlabelled proteins; see pseudo_labels.py
+
+RECIPE := recipes/tf-bilstm
+PRETRAINED := models/pretrained/$(NAME)
+# The user's files, as words for a shell.
+DOMAIN_FILE := $(if $(DOMAINS),$(call quoted,$(value DOMAINS)))
+FAMILY_FILE := $(if $(FAMILIES),$(call quoted,$(value FAMILIES)))
+OTHERS_FILE := $(if $(UNLABELLED),$(call quoted,$(value UNLABELLED)))
+LEARNED := $(call override_of,corpus.path,$(FILE))
+
+.PHONY: pretrained
+
+pretrained: $(PRETRAINED)/tf-bilstm/bundle.json ## Make the model that ships: profiles, two trainings, both joined (hours; CORPUS=FILE)
+
+$(VENV)/.installed-making: $(VENV)/.installed
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[profiles,homology]'
+	@touch $@
+
+$(PRETRAINED)/profiles.h3m.zst: $(TABLE) $(call newer,$(PRETRAINED)/profiles.h3m.zst,$(OWN) $(DOMAIN_FILE)) | $(VENV)/.installed-making
+	$(BIN)/python $(RECIPE)/pseudo_labels.py profiles $(call quoted,$(FILE)) -o $@ $(if $(DOMAINS),--domains $(DOMAIN_FILE))
+
+$(PRETRAINED)/start/bundle.json: $(TABLE) $(call newer,$(PRETRAINED)/start/bundle.json,$(OWN)) | $(VENV)/.installed
+	$(BIN)/tfclass train --config-dir $(RECIPE) experiment=pretrained_start $(LEARNED) $(call override_of,bundle,$(@D)) $(TRAIN_ARGS)
+
+$(PRETRAINED)/teacher/bundle.json: $(TABLE) $(PRETRAINED)/start/bundle.json $(PRETRAINED)/profiles.h3m.zst
+	$(BIN)/tfclass model attach $(PRETRAINED)/start $(call quoted,$(FILE)) --profiles $(PRETRAINED)/profiles.h3m.zst --homology -o $(@D)
+
+$(PRETRAINED)/training.tsv: $(TABLE) $(PRETRAINED)/teacher/bundle.json $(call newer,$(PRETRAINED)/training.tsv,$(DOMAIN_FILE) $(FAMILY_FILE) $(OTHERS_FILE))
+	$(BIN)/python $(RECIPE)/pseudo_labels.py label $(call quoted,$(FILE)) --teacher $(PRETRAINED)/teacher -o $@ \
+	    $(if $(DOMAINS),--domains $(DOMAIN_FILE)) $(if $(FAMILIES),--families $(FAMILY_FILE)) \
+	    $(if $(UNLABELLED),--unlabelled $(OTHERS_FILE))
+
+$(PRETRAINED)/network/bundle.json: $(PRETRAINED)/training.tsv $(PRETRAINED)/start/bundle.json
+	$(BIN)/tfclass train --config-dir $(RECIPE) experiment=pretrained $(call override_of,corpus.path,$<) \
+	    training.init_from=$(PRETRAINED)/start bundle=$(@D) $(TRAIN_ARGS)
+
+$(PRETRAINED)/tf-bilstm/bundle.json: $(TABLE) $(PRETRAINED)/network/bundle.json $(PRETRAINED)/profiles.h3m.zst
+	$(BIN)/tfclass model attach $(PRETRAINED)/network $(call quoted,$(FILE)) --profiles $(PRETRAINED)/profiles.h3m.zst -o $(@D)
