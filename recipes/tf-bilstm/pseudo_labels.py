@@ -14,11 +14,11 @@ from typing import Annotated, Any
 import numpy as np
 import pandas as pd
 import typer
+from tfclass.cores import available_cores
 
 from rules import SHIPPED, Rules, read_rules
 from tfclass.bundle.bundle import Bundle, find_bundle, load_bundle
 from tfclass.channels.regions import Region, read_regions
-from tfclass.cores import available_cores
 from tfclass.data.annotations import NO_DOMAIN
 from tfclass.data.cells import cell_error
 from tfclass.data.manifest import check_output, write_tsv
