@@ -14,7 +14,6 @@ from typing import Annotated, Any
 import numpy as np
 import pandas as pd
 import typer
-from tfclass.cores import available_cores
 
 from rules import SHIPPED, Rules, read_rules
 from tfclass.bundle.bundle import Bundle, find_bundle, load_bundle
@@ -23,6 +22,7 @@ from tfclass.data.annotations import NO_DOMAIN
 from tfclass.data.cells import cell_error
 from tfclass.data.manifest import check_output, write_tsv
 from tfclass.data.preparation import read_corpus
+from tfclass.environment import available_cores
 from tfclass.errors import BundleError, TfclassError
 from tfclass.inference.predictor import Predictor
 from tfclass.pipelines.profiles import build_profiles, read_clustered
