@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tfclass.models import backpropagation
+from docs.derivations import lstm_backward
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "cells.md").read_text(encoding="utf-8")
@@ -34,12 +34,12 @@ def test_every_block_of_code_is_a_quotation_an_example_or_its_output():
     assert PAGE.count("```") == 2 * (len(QUOTATIONS) + n_examples)
 
 
-@pytest.mark.parametrize("function", [backpropagation.forward, backpropagation.backward], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("function", [lstm_backward.forward, lstm_backward.backward], ids=lambda f: f.__name__)
 def test_the_loops_of_both_passes_are_quoted_in_full_and_in_order(function):
     tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     (loop,) = (node for node in ast.walk(tree) if isinstance(node, ast.For) and "t" in ast.unparse(node.target))
     body = "\n".join(inspect.getsource(function).splitlines()[loop.body[0].lineno - 1 : loop.end_lineno])
-    quoted = [line for source, code in QUOTATIONS if source.endswith("backpropagation.py") for line in lines_of(code)]
+    quoted = [line for source, code in QUOTATIONS if source.endswith("lstm_backward.py") for line in lines_of(code)]
     places = [quoted.index(line) for line in lines_of(body) if line != "):"]
     assert places == sorted(places)
 

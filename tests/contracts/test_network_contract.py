@@ -11,7 +11,7 @@ from tests.conftest import SMALL
 from tfclass.bundle.bundle import Bundle, load_bundle, save_bundle
 from tfclass.channels.calibration import Calibration
 from tfclass.config import StemConfig
-from tfclass.models.encoders import NoEncoder, length_mask
+from tfclass.models.encoders import IdentityEncoder, length_mask
 from tfclass.models.factory import EMBEDDINGS, ENCODERS, POOLINGS, build
 from tfclass.models.forward import evaluating, logits_of, scores_of
 from tfclass.models.stems import NoStem
@@ -124,7 +124,7 @@ def test_residues_of_a_step_share_their_domain_logit_and_each_has_one(network, p
 
 
 def test_order_of_residues_matters(network, proteins):
-    if isinstance(network.encoder, NoEncoder) and isinstance(network.stem, NoStem):
+    if isinstance(network.encoder, IdentityEncoder) and isinstance(network.stem, NoStem):
         pytest.skip("a network of an embedding and a pooling only is blind to order")
     forward, reversed_ = score(network, [proteins[2]]), score(network, [proteins[2][::-1]])
     assert not torch.allclose(forward, reversed_, atol=1e-6)

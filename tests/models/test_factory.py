@@ -28,12 +28,11 @@ from tfclass.sequences.alphabet import Alphabet
         ({"stem": StemConfig(kernel=4)}, "model.stem.kernel: found 4; expected an odd width"),
         (
             {"encoder": "lstm", "directions": 2},
-            "model.directions: found 2 with model.encoder=lstm; expected 1; choose another model.encoder, or leave "
-            "model.directions out",
+            "model.directions: found 2 with model.encoder=lstm; expected null: its name says 1",
         ),
         (
             {"encoder": "gru", "forget_bias": 1.0},
-            "model.forget_bias: found 1.0 with model.encoder=gru; expected null: it has no forget gate",
+            "model.forget_bias: found 1.0 with model.encoder=gru; expected null: only LSTMs have a forget gate",
         ),
         (
             {"encoder": "identity", "layer_norm": True},
@@ -41,11 +40,12 @@ from tfclass.sequences.alphabet import Alphabet
         ),
         (
             {"encoder": "lstm", "peephole": "full"},
-            "model.peephole: found full with model.encoder=lstm; expected diagonal: only peephole_lstm has peepholes",
+            'model.peephole: found "full" with model.encoder=lstm; expected "diagonal": only peephole_lstm has '
+            "peepholes",
         ),
         (
             {"residual": True},
-            "model.residual: found true with model.layers=1; expected at least two layers: it acts between them",
+            "model.residual: found true with model.layers=1; expected false: it needs at least two layers",
         ),
         (
             {"embedding": "blosum"},
@@ -53,8 +53,7 @@ from tfclass.sequences.alphabet import Alphabet
         ),
         (
             {"embedding": "one_hot", "kmer": 3},
-            "model.kmer: found 3 with model.embedding=one_hot; expected 1: only embeddings learned and skipgram have "
-            "k-mers",
+            "model.kmer: found 3 with model.embedding=one_hot; expected 1: only learned and skipgram have k-mers",
         ),
         (
             {"pooling": "mean", "attention_hidden": 0},
@@ -62,13 +61,13 @@ from tfclass.sequences.alphabet import Alphabet
         ),
         (
             {"families": ("zinc", "")},
-            "model.families: found 'zinc', ''; expected two names or more, no two alike, or none at all",
+            "model.families: found 'zinc', ''; expected two different names or more, or none at all",
         ),
         (
             {"families": ("a", "a")},
-            "model.families: found 'a', 'a'; expected two names or more, no two alike, or none at all",
+            "model.families: found 'a', 'a'; expected two different names or more, or none at all",
         ),
-        ({"families": ("a",)}, "model.families: found 'a'; expected two names or more, no two alike, or none at all"),
+        ({"families": ("a",)}, "model.families: found 'a'; expected two different names or more, or none at all"),
     ],
     ids=["unknown network", "unknown pooling", "even kernel", "two directions of one", "forget bias of none"]
     + ["an option of no layer", "peepholes of none"]
@@ -133,13 +132,16 @@ def forget_bias(layer):
         ({"layers": 2, "residual": True}, lambda net: net.encoder.residual),
         (
             {"layers": 2, "dropout": 0.4},
-            lambda net: [(type(m), m.p) for m in net.encoder.between] == [(nn.Dropout, 0.4)],
+            lambda net: [(type(m), m.p) for m in net.encoder.inter_layer] == [(nn.Dropout, 0.4)],
         ),
         (
             {"layers": 2, "dropout": 0.4, "variational_dropout": True},
-            lambda net: of_type(net.encoder.between, VariationalDropout)[0].p == 0.4,
+            lambda net: of_type(net.encoder.inter_layer, VariationalDropout)[0].p == 0.4,
         ),
-        ({"layers": 2, "layer_norm": True}, lambda net: [m.normalized_shape for m in net.encoder.after] == [(12,)] * 2),
+        (
+            {"layers": 2, "layer_norm": True},
+            lambda net: [m.normalized_shape for m in net.encoder.post_layer] == [(12,)] * 2,
+        ),
         ({"weight_dropout": 0.3}, lambda net: [m.p for m in modules(net, WeightDropout)] == [0.3, 0.3]),
         ({"weight_dropout": 0.0}, lambda net: not modules(net, WeightDropout)),
         (

@@ -5,11 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from docs.derivations.gates import gate_traces
 from tests.conftest import SMALL
-from tfclass.errors import ConfigError
-from tfclass.models.encoders import NoEncoder, length_mask
-from tfclass.models.factory import ENCODERS
-from tfclass.models.gates import gate_traces
+from tfclass.models.encoders import IdentityEncoder, length_mask
+from tfclass.models.factory import build_encoder
 
 LENGTHS = torch.tensor([9, 1, 6])
 
@@ -17,7 +16,7 @@ LENGTHS = torch.tensor([9, 1, 6])
 def encoder(**options):
     torch.manual_seed(0)
     config = replace(SMALL, **{"layers": 2, "dropout": 0.5, **options})
-    return ENCODERS[config.encoder](4, config).double()
+    return build_encoder(4, config).double()
 
 
 @pytest.mark.parametrize(
@@ -59,10 +58,10 @@ def test_gates_are_shares_and_obey_the_equation_of_the_cell():
 
 @pytest.mark.parametrize("name", ["gru", "rnn"])
 def test_an_encoder_without_these_gates_says_so(name):
-    with pytest.raises(ConfigError, match=f"found layers of {name.upper()}; expected an LSTM"):
+    with pytest.raises(TypeError, match=f"layers of {name.upper()}: only an LSTM"):
         gate_traces(encoder(encoder=name), torch.randn(3, 9, 4, dtype=torch.float64), LENGTHS)
 
 
 def test_a_network_without_an_encoder_says_so():
-    with pytest.raises(ConfigError, match="found layers of NoEncoder; expected an LSTM"):
-        gate_traces(NoEncoder(4), torch.randn(3, 9, 4), LENGTHS)
+    with pytest.raises(TypeError, match="layers of IdentityEncoder: only an LSTM"):
+        gate_traces(IdentityEncoder(4), torch.randn(3, 9, 4), LENGTHS)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from tfclass.models import backpropagation
+from docs.derivations import lstm_backward
 from tfclass.models.lstm import LSTM
 from tfclass.models.regularisation import Dropout, VariationalDropout, WeightDropout, set_forget_bias
 
@@ -31,7 +31,7 @@ def as_arrays(cell):
         weight = cell.weight_c.detach().numpy()
         weight_PHH = np.stack([np.diag(w) if w.ndim == 1 else w for w in weight])
     plain = (p.detach().numpy() for p in (cell.weight_x_GE, cell.weight_h_GH, cell.bias_G))
-    return backpropagation.Weights(*plain, weight_PHH)
+    return lstm_backward.Weights(*plain, weight_PHH)
 
 
 @pytest.fixture(autouse=True)
@@ -68,8 +68,8 @@ def test_forward_and_backward_equal_the_pass_written_out(peephole):
     (states_BLH[0] * d_states_LH).sum().backward()
 
     weights = as_arrays(cell)
-    trace = backpropagation.forward(x_LE.detach().numpy(), weights)
-    d_x_LE, gradient = backpropagation.backward(trace, weights, d_states_LH.numpy())
+    trace = lstm_backward.forward(x_LE.detach().numpy(), weights)
+    d_x_LE, gradient = lstm_backward.backward(trace, weights, d_states_LH.numpy())
     np.testing.assert_allclose(trace.h_LH[1:], states_BLH[0].detach().numpy(), atol=1e-12)
     np.testing.assert_allclose(d_x_LE, x_LE.grad.numpy(), atol=1e-10)
     np.testing.assert_allclose(gradient.x_GE, cell.weight_x_GE.grad.numpy(), atol=1e-10)

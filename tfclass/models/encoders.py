@@ -16,30 +16,12 @@ from torch import Tensor, nn
 
 
 def length_mask(lengths_B: Tensor, longest: int) -> Tensor:
-    """Mark the real positions.
-
-    Parameters
-    ----------
-    lengths_B : int64 tensor, shape (B,)
-    longest : int
-        L.
-
-    Returns
-    -------
-    bool tensor, shape (B, L)
-        True before a sequence's end, False on padding.
-    """
+    """Mark the residues of a padded batch: True up to the end of a sequence, False on padding; shape (B, L)."""
     return torch.arange(longest, device=lengths_B.device) < lengths_B[:, None]
 
 
 def reversal_index(lengths_B: Tensor, longest: int) -> Tensor:
-    """Index that reverses each sequence within its own length and leaves padding where it is.
-
-    Parameters
-    ----------
-    lengths_B : int64 tensor, shape (B,)
-    longest : int
-        L.
+    """Return the index that reverses each sequence within its own length and keeps padding in place.
 
     Returns
     -------
@@ -58,8 +40,8 @@ def reverse(x_BLF: Tensor, index_BL: Tensor) -> Tensor:
     return x_BLF.reshape(-1, features).index_select(0, rows.flatten()).view(size, longest, features)
 
 
-class NoEncoder(nn.Module):
-    """Hand on what the stem gives: a convolutional network has no recurrence.
+class IdentityEncoder(nn.Module):
+    """Return the output of the stem: a convolutional network has no recurrence.
 
     Parameters
     ----------
@@ -82,9 +64,9 @@ class Recurrent(nn.Module):
     """Recurrent layers in one or two directions, any depth, without packing.
 
     Each direction of a layer is a plain one-direction module over the padded batch. The backward one reads every
-    sequence reversed within its own length, so that no state ever crosses padding on its way to a residue; its states
-    are reversed back. With ``nn.LSTM`` the numbers are those of a packed bidirectional one, and far sooner there:
-    packing leaves the fused CPU kernel (``benchmarks/recurrence.py`` measures it).
+    sequence reversed within its own length, so that no state crosses padding on its way to a residue; its states are
+    reversed back. With ``nn.LSTM`` the result is that of a packed bidirectional LSTM, and much faster on a CPU, where
+    packing does not use the fused kernel (``benchmarks/recurrence.py``).
 
     Parameters
     ----------
@@ -95,15 +77,15 @@ class Recurrent(nn.Module):
     hidden : int
         H, per direction.
     layers : int
-        Stacked; each reads all directions of the one below.
+        Stacked; each reads all directions of the layer below.
     directions : int
         1, forward only, or 2.
-    after : callable, optional
-        features -> module applied to the states that each layer gives, such as a normalisation.
-    between : callable, optional
-        features -> module applied to what one layer hands to the next, such as dropout.
+    post_layer : callable
+        features -> module applied to the output of each layer, such as a normalisation.
+    inter_layer : callable
+        features -> module applied between two layers, such as dropout.
     residual : bool
-        From the second layer on, add what a layer reads to what it gives.
+        From the second layer on, add the input of a layer to its output.
     """
 
     def __init__(
@@ -114,8 +96,8 @@ class Recurrent(nn.Module):
         *,
         layers: int = 1,
         directions: int = 2,
-        after: Callable[[int], nn.Module] | None = None,
-        between: Callable[[int], nn.Module] | None = None,
+        post_layer: Callable[[int], nn.Module] = nn.Identity,
+        inter_layer: Callable[[int], nn.Module] = nn.Identity,
         residual: bool = False,
     ) -> None:
         super().__init__()
@@ -125,9 +107,8 @@ class Recurrent(nn.Module):
         widths = [in_features] + [self.out_features] * (layers - 1)
         self.forwards = nn.ModuleList(layer(width, hidden) for width in widths)
         self.backwards = nn.ModuleList(layer(width, hidden) for width in widths if directions == 2)
-        as_it_is = lambda _: nn.Identity()  # noqa: E731
-        self.after = nn.ModuleList((after or as_it_is)(self.out_features) for _ in range(layers))
-        self.between = nn.ModuleList((between or as_it_is)(self.out_features) for _ in range(layers - 1))
+        self.post_layer = nn.ModuleList(post_layer(self.out_features) for _ in range(layers))
+        self.inter_layer = nn.ModuleList(inter_layer(self.out_features) for _ in range(layers - 1))
 
     def forward(self, x_BLE: Tensor, lengths_B: Tensor) -> Tensor:
         """Encode a padded batch.
@@ -140,12 +121,12 @@ class Recurrent(nn.Module):
         Returns
         -------
         float tensor, shape (B, L, directions * H)
-            Forward states first. What stands on padding is finite and of no meaning; `pooling` leaves it out.
+            Forward states first. States on padding are finite and have no meaning.
         """
         index_BL = reversal_index(lengths_B, x_BLE.shape[1])
         states_BLF = self._layer(0, x_BLE, index_BL)
-        for number, between in enumerate(self.between, start=1):
-            inputs_BLF = between(states_BLF)
+        for number, inter_layer in enumerate(self.inter_layer, start=1):
+            inputs_BLF = inter_layer(states_BLF)
             states_BLF = self._layer(number, inputs_BLF, index_BL)
             if self.residual:
                 states_BLF = states_BLF + inputs_BLF
@@ -154,6 +135,6 @@ class Recurrent(nn.Module):
     def _layer(self, number: int, x_BLE: Tensor, index_BL: Tensor) -> Tensor:
         states_BLF, _ = self.forwards[number](x_BLE)
         if self.directions == 2:
-            behind_BLH, _ = self.backwards[number](reverse(x_BLE, index_BL))
-            states_BLF = torch.cat([states_BLF, reverse(behind_BLH, index_BL)], dim=-1)
-        return self.after[number](states_BLF)
+            backward_BLH, _ = self.backwards[number](reverse(x_BLE, index_BL))
+            states_BLF = torch.cat([states_BLF, reverse(backward_BLH, index_BL)], dim=-1)
+        return self.post_layer[number](states_BLF)

@@ -1,8 +1,7 @@
-"""Names to networks. A new encoder or pooling is one class and one line here."""
+"""Build a network from its configuration. A new recurrent network, embedding or pooling is one class and one line."""
 
 import json
-from collections.abc import Callable, Mapping
-from typing import TypeVar
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -11,7 +10,7 @@ from tfclass.config import ModelConfig
 from tfclass.errors import ConfigError
 from tfclass.limits import MAX_WEIGHTS_BYTES, in_words
 from tfclass.models.embeddings import FixedEmbedding, KmerEmbedding, blosum62, one_hot, physicochemical
-from tfclass.models.encoders import NoEncoder, Recurrent
+from tfclass.models.encoders import IdentityEncoder, Recurrent
 from tfclass.models.lstm import LSTM
 from tfclass.models.network import Classifier
 from tfclass.models.pooling import AttentionPooling, LastPooling, MaxPooling, MeanPooling
@@ -21,106 +20,38 @@ from tfclass.models.stacks import StackStem
 from tfclass.models.stems import ConvolutionStem, NoStem
 from tfclass.sequences.alphabet import Alphabet
 
-_Layer = Callable[[int, int], nn.Module]
-# What is about recurrent layers; `hidden` has no value that would mean none.
+# Tables of the known properties of residues; None: learned. The vectors of `skipgram` are not drawn at random
+# (`tfclass.training.skipgram`).
+EMBEDDINGS: dict[str, Callable[[Alphabet], torch.Tensor] | None] = {
+    "learned": None,
+    "skipgram": None,
+    "one_hot": one_hot,
+    "blosum62": blosum62,
+    "physicochemical": physicochemical,
+}
+# One direction of one layer, from its input width; None: no encoder.
+ENCODERS: dict[str, Callable[[int, ModelConfig], nn.Module] | None] = {
+    "identity": None,
+    "bilstm": lambda width, config: nn.LSTM(width, config.hidden, batch_first=True),
+    "lstm": lambda width, config: nn.LSTM(width, config.hidden, batch_first=True),
+    "peephole_lstm": lambda width, config: LSTM(width, config.hidden, config.peephole),
+    "gru": lambda width, config: nn.GRU(width, config.hidden, batch_first=True),
+    "rnn": lambda width, config: nn.RNN(width, config.hidden, batch_first=True),
+}
+# Where the name of an encoder says it; else `model.directions` does.
+DIRECTIONS = {"identity": 0, "bilstm": 2, "lstm": 1}
+POOLINGS = {"attention": AttentionPooling, "last": LastPooling, "max": MaxPooling, "mean": MeanPooling}
+
 _RECURRENT = ("layers", "directions", "forget_bias", "residual", "layer_norm", "variational_dropout", "weight_dropout")
 
 
-def _torch_lstm(width: int, hidden: int) -> nn.Module:
-    return nn.LSTM(width, hidden, batch_first=True)
-
-
-def _recurrent(layer: _Layer, directions: int | None = None) -> Callable[[int, ModelConfig], Recurrent]:
-    """Make the builder of a recurrent encoder; `directions` is what its name promises, where it does."""
-
-    def build_encoder(in_features: int, config: ModelConfig) -> Recurrent:
-        if directions and config.directions not in (None, directions):
-            action = "choose another model.encoder, or leave model.directions out"
-            found = f"{config.directions} with model.encoder={config.encoder}"
-            raise ConfigError("model.directions", found, str(directions), action, key="model.directions")
-        for option in ("residual", "variational_dropout"):
-            if getattr(config, option) and config.layers < 2:
-                key, found = f"model.{option}", f"true with model.layers={config.layers}"
-                raise ConfigError(key, found, "at least two layers: it acts between them", key=key)
-        return Recurrent(
-            lambda width, hidden: _regularised(layer(width, hidden), config),
-            in_features,
-            config.hidden,
-            layers=config.layers,
-            directions=directions or config.directions or 2,
-            after=nn.LayerNorm if config.layer_norm else None,
-            between=lambda _: (VariationalDropout if config.variational_dropout else nn.Dropout)(config.dropout),
-            residual=config.residual,
-        )
-
-    return build_encoder
-
-
-def _regularised(layer: nn.Module, config: ModelConfig) -> nn.Module:
-    if config.forget_bias is not None:
-        if not isinstance(layer, nn.LSTM | LSTM):
-            found = f"{config.forget_bias} with model.encoder={config.encoder}"
-            raise ConfigError("model.forget_bias", found, "null: it has no forget gate", key="model.forget_bias")
-        set_forget_bias(layer, config.forget_bias)
-    return WeightDropout(layer, config.weight_dropout) if config.weight_dropout else layer
-
-
-def _no_encoder(in_features: int, config: ModelConfig) -> NoEncoder:
-    usual = ModelConfig()
-    for option in _RECURRENT:
-        given, left_out = getattr(config, option), getattr(usual, option)
-        if given != left_out:
-            key, found = f"model.{option}", f"{json.dumps(given)} with model.encoder={config.encoder}"
-            raise ConfigError(key, found, f"{json.dumps(left_out)}: it has no recurrent layer", key=key)
-    return NoEncoder(in_features)
-
-
-def _peephole(in_features: int, config: ModelConfig) -> Recurrent:
-    return _recurrent(lambda width, hidden: LSTM(width, hidden, config.peephole))(in_features, config)
-
-
-def _kmers(config: ModelConfig, alphabet: Alphabet) -> KmerEmbedding:
-    return KmerEmbedding(alphabet, config.embedding_dim, config.kmer)
-
-
-def _fixed(
-    properties: Callable[[Alphabet], torch.Tensor],
-) -> Callable[[ModelConfig, Alphabet], FixedEmbedding]:
-    def build_embedding(config: ModelConfig, alphabet: Alphabet) -> FixedEmbedding:
-        # Small tables of known values: computed on the CPU also where only the shapes of the network are asked for.
-        with torch.device("cpu"):
-            properties_VP = properties(alphabet)
-        return FixedEmbedding(properties_VP, config.embedding_dim)
-
-    return build_embedding
-
-
-EMBEDDINGS: dict[str, Callable[[ModelConfig, Alphabet], KmerEmbedding | FixedEmbedding]] = {
-    "learned": _kmers,
-    # The same network; its first vectors are not drawn at random (`tfclass.training.skipgram`).
-    "skipgram": _kmers,
-    "one_hot": _fixed(one_hot),
-    "blosum62": _fixed(blosum62),
-    "physicochemical": _fixed(physicochemical),
-}
-ENCODERS: dict[str, Callable[[int, ModelConfig], NoEncoder | Recurrent]] = {
-    "identity": _no_encoder,
-    "bilstm": _recurrent(_torch_lstm, directions=2),
-    "lstm": _recurrent(_torch_lstm, directions=1),
-    "peephole_lstm": _peephole,
-    "gru": _recurrent(lambda width, hidden: nn.GRU(width, hidden, batch_first=True)),
-    "rnn": _recurrent(lambda width, hidden: nn.RNN(width, hidden, batch_first=True)),
-}
-POOLINGS = {"attention": AttentionPooling, "last": LastPooling, "max": MaxPooling, "mean": MeanPooling}
-
-T = TypeVar("T")
-
-
 def build(config: ModelConfig, alphabet: Alphabet, n_classes: int) -> Classifier:
-    """Make a network with fresh weights.
+    """Build a network with fresh weights.
 
     Parameters
     ----------
+    config : ModelConfig
+        Names and sizes of its parts.
     alphabet : Alphabet
         V, padding included.
     n_classes : int
@@ -138,38 +69,66 @@ def build(config: ModelConfig, alphabet: Alphabet, n_classes: int) -> Classifier
         `MAX_WEIGHTS_BYTES`.
     """
     check_size(config, alphabet, n_classes)
-    return _make(config, alphabet, n_classes)
+    return _build(config, alphabet, n_classes)
 
 
 def check_size(config: ModelConfig, alphabet: Alphabet, n_classes: int) -> int:
-    """Return the bytes that the weights of a network take, without allocating them.
+    """Return the bytes of the weights of a network, without allocating them.
 
     Raises
     ------
     ConfigError
         As `build`.
     """
-    n_bytes = weight_bytes(lambda smaller: _make(smaller, alphabet, n_classes), config)
+    _check_options(config)
+    n_bytes = weight_bytes(lambda smaller: _build(smaller, alphabet, n_classes), config)
     if n_bytes > MAX_WEIGHTS_BYTES:
-        expected = f"at most {in_words(MAX_WEIGHTS_BYTES)}"
-        action = "choose smaller widths or fewer layers"
-        raise ConfigError("model", f"a network of {in_words(n_bytes)}", expected, action, key="model")
+        raise ConfigError(
+            f"model: found a network of {in_words(n_bytes)}; expected at most {in_words(MAX_WEIGHTS_BYTES)}; "
+            "choose smaller widths or fewer layers"
+        )
     return int(n_bytes)
 
 
-def _make(config: ModelConfig, alphabet: Alphabet, n_classes: int) -> Classifier:
-    make_encoder = _known(ENCODERS, config.encoder, "model.encoder")
-    if config.kmer > 1 and EMBEDDINGS.get(config.embedding, _kmers) is not _kmers:
-        found = f"{config.kmer} with model.embedding={config.embedding}"
-        expected = "1: only embeddings learned and skipgram have k-mers"
-        raise ConfigError("model.kmer", found, expected, key="model.kmer")
-    if config.peephole != ModelConfig().peephole and config.encoder != "peephole_lstm":
-        key, found = "model.peephole", f"{config.peephole} with model.encoder={config.encoder}"
-        raise ConfigError(key, found, f"{ModelConfig().peephole}: only peephole_lstm has peepholes", key=key)
-    embedding = _known(EMBEDDINGS, config.embedding, "model.embedding")(config, alphabet)
+def _check_options(config: ModelConfig) -> None:
+    encoder, directions = config.encoder, DIRECTIONS.get(config.encoder, config.directions)
+    for key, known in (("encoder", ENCODERS), ("embedding", EMBEDDINGS), ("pooling", POOLINGS)):
+        if getattr(config, key) not in known:
+            names = ", ".join(sorted(known))
+            raise ConfigError(f"model.{key}: found {getattr(config, key)!r}; expected one of {names}")
+    # An option that may not be changed, unless the condition holds; the option that forbids it; what is expected.
+    rules = [
+        *((option, encoder != "identity", "encoder", "it has no recurrent layer") for option in _RECURRENT),
+        ("directions", config.directions == directions, "encoder", f"its name says {directions}"),
+        ("residual", config.layers > 1, "layers", "it needs at least two layers"),
+        ("variational_dropout", config.layers > 1, "layers", "it needs at least two layers"),
+        ("forget_bias", encoder.endswith("lstm"), "encoder", "only LSTMs have a forget gate"),
+        ("peephole", encoder == "peephole_lstm", "encoder", "only peephole_lstm has peepholes"),
+        ("kmer", EMBEDDINGS[config.embedding] is None, "embedding", "only learned and skipgram have k-mers"),
+        ("attention_hidden", config.pooling == "attention", "pooling", "it has no attention"),
+    ]
+    for option, allowed, other, reason in rules:
+        found, default = getattr(config, option), getattr(ModelConfig(), option)
+        if not allowed and found != default:
+            raise ConfigError(
+                f"model.{option}: found {json.dumps(found)} with model.{other}={getattr(config, other)}; "
+                f"expected {json.dumps(default)}: {reason}"
+            )
+    if config.stem.name == "convolution" and config.stem.kernel % 2 == 0:
+        raise ConfigError(f"model.stem.kernel: found {config.stem.kernel}; expected an odd width")
+    families = config.families
+    if "" in families or len(set(families)) < len(families) or len(families) == 1:
+        found = ", ".join(map(repr, families))
+        raise ConfigError(f"model.families: found {found}; expected two different names or more, or none at all")
+
+
+def _build(config: ModelConfig, alphabet: Alphabet, n_classes: int) -> Classifier:
+    embedding = _embedding(config, alphabet)
     stem = _stem(config)
-    encoder = make_encoder(stem.out_features, config)
-    pooling = _pooling(encoder, config)
+    encoder = build_encoder(stem.out_features, config)
+    # Only `attention` may have the option; see `_check_options`.
+    options = {} if config.attention_hidden is None else {"hidden": config.attention_hidden}
+    pooling = POOLINGS[config.pooling](encoder.out_features, encoder.directions, **options)
     return Classifier(
         embedding,
         stem,
@@ -178,27 +137,19 @@ def _make(config: ModelConfig, alphabet: Alphabet, n_classes: int) -> Classifier
         n_classes,
         config.dropout,
         config.head_hidden,
-        n_families=_n_families(config),
+        n_families=len(config.families),
         domains=config.domains,
     )
 
 
-def _n_families(config: ModelConfig) -> int:
-    names = config.families
-    if "" in names or len(set(names)) < len(names) or len(names) == 1:
-        expected = "two names or more, no two alike, or none at all"
-        raise ConfigError("model.families", ", ".join(map(repr, names)), expected, key="model.families")
-    return len(names)
-
-
-def _pooling(encoder: NoEncoder | Recurrent, config: ModelConfig) -> nn.Module:
-    kind = _known(POOLINGS, config.pooling, "model.pooling")
-    if config.attention_hidden is None:
-        return kind(encoder.out_features, encoder.directions)
-    if kind is not AttentionPooling:
-        key, found = "model.attention_hidden", f"{config.attention_hidden} with model.pooling={config.pooling}"
-        raise ConfigError(key, found, "null: it has no attention", key=key)
-    return AttentionPooling(encoder.out_features, encoder.directions, config.attention_hidden)
+def _embedding(config: ModelConfig, alphabet: Alphabet) -> KmerEmbedding | FixedEmbedding:
+    properties = EMBEDDINGS[config.embedding]
+    if properties is None:
+        return KmerEmbedding(alphabet, config.embedding_dim, config.kmer)
+    # A small table of known values: computed on the CPU also where only shapes are asked for.
+    with torch.device("cpu"):
+        properties_VP = properties(alphabet)
+    return FixedEmbedding(properties_VP, config.embedding_dim)
 
 
 def _stem(config: ModelConfig) -> NoStem | ConvolutionStem | StackStem:
@@ -207,12 +158,28 @@ def _stem(config: ModelConfig) -> NoStem | ConvolutionStem | StackStem:
         return NoStem(config.embedding_dim)
     if stem.name == "stacks":
         return StackStem(config.embedding_dim, stem.stacks, stem.channels, stem.pool, config.dropout)
-    if stem.kernel % 2 == 0:
-        raise ConfigError("model.stem.kernel", str(stem.kernel), "an odd width", key="model.stem.kernel")
     return ConvolutionStem(config.embedding_dim, stem.channels, stem.kernel, stem.pool)
 
 
-def _known(kinds: Mapping[str, T], name: str, key: str) -> T:
-    if name not in kinds:
-        raise ConfigError(key, repr(name), "one of " + ", ".join(sorted(kinds)), key=key, value=name)
-    return kinds[name]
+def build_encoder(in_features: int, config: ModelConfig) -> IdentityEncoder | Recurrent:
+    """Build the encoder of a network, without checking the options."""
+    make_layer = ENCODERS[config.encoder]
+    if make_layer is None:
+        return IdentityEncoder(in_features)
+
+    def regularised_layer(width: int, _: int) -> nn.Module:
+        layer = make_layer(width, config)
+        if config.forget_bias is not None:
+            set_forget_bias(layer, config.forget_bias)  # type: ignore[arg-type]
+        return WeightDropout(layer, config.weight_dropout) if config.weight_dropout else layer
+
+    return Recurrent(
+        regularised_layer,
+        in_features,
+        config.hidden,
+        layers=config.layers,
+        directions=DIRECTIONS.get(config.encoder, config.directions or 2),
+        post_layer=nn.LayerNorm if config.layer_norm else nn.Identity,
+        inter_layer=lambda _: (VariationalDropout if config.variational_dropout else nn.Dropout)(config.dropout),
+        residual=config.residual,
+    )

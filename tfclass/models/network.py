@@ -5,7 +5,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from tfclass.models.embeddings import FixedEmbedding, KmerEmbedding
-from tfclass.models.encoders import NoEncoder, Recurrent, length_mask
+from tfclass.models.encoders import IdentityEncoder, Recurrent, length_mask
 from tfclass.models.stacks import StackStem
 from tfclass.models.stems import ConvolutionStem, LookupStem, NoStem
 
@@ -61,7 +61,7 @@ class Classifier(nn.Module):
         self,
         embedding: KmerEmbedding | FixedEmbedding,
         stem: NoStem | ConvolutionStem | StackStem,
-        encoder: NoEncoder | Recurrent,
+        encoder: IdentityEncoder | Recurrent,
         pooling: nn.Module,
         n_classes: int,
         dropout: float,

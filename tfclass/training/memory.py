@@ -12,6 +12,7 @@ from tfclass.config import ModelConfig
 from tfclass.environment import is_out_of_memory
 from tfclass.errors import ConfigError, MemoryLimitError
 from tfclass.limits import in_words
+from tfclass.models.factory import DIRECTIONS
 
 # Of a value, at least: with `training.amp` they have 16 bits.
 _BYTES = 2
@@ -65,7 +66,7 @@ def values_per_residue(config: ModelConfig) -> int:
         width, pool = stem.channels * (len(stem.stacks) if stem.name == "stacks" else 1), stem.pool
     if stem.name == "stacks":
         inside = stem.channels * sum(map(len, stem.stacks))
-    directions = {"identity": 0, "lstm": 1, "bilstm": 2}.get(config.encoder, config.directions or 2)
+    directions = DIRECTIONS.get(config.encoder, config.directions or 2)
     return config.embedding_dim + inside + width + config.layers * directions * config.hidden // pool
 
 

@@ -1,7 +1,7 @@
-"""Gate traces: what every LSTM gate did at every position.
+"""Gate traces: the values of every LSTM gate at every position.
 
-``torch.nn.LSTM`` keeps its gates to itself, so they are computed again from its weights, by the equations of
-`tfclass.models.lstm`; the states that come out are the module's own, which the tests hold it to.
+``torch.nn.LSTM`` does not return its gates, so they are computed again from its weights, by the equations of
+`tfclass.models.lstm`; the resulting states equal those of the module.
 """
 
 import contextlib
@@ -10,7 +10,6 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from tfclass.errors import ConfigError
 from tfclass.models.encoders import Recurrent, reversal_index, reverse
 from tfclass.models.forward import evaluating
 from tfclass.models.lstm import LSTM, Gates
@@ -37,8 +36,8 @@ def gate_traces(encoder: Recurrent, x_BLE: Tensor, lengths_B: Tensor) -> list[li
 
     Raises
     ------
-    ConfigError
-        The encoder's layers are not LSTMs.
+    TypeError
+        The layers of the encoder are not LSTMs.
     """
     if not isinstance(encoder, Recurrent):
         raise _no_gates(encoder)
@@ -46,11 +45,11 @@ def gate_traces(encoder: Recurrent, x_BLE: Tensor, lengths_B: Tensor) -> list[li
     with evaluating(encoder), _recorded_inputs(encoder) as inputs:
         encoder(x_BLE, lengths_B)
         traces = []
-        for number, ahead in enumerate(encoder.forwards):
-            directions = [_as_cell(ahead).gates(inputs[ahead])]
+        for number, forward in enumerate(encoder.forwards):
+            directions = [_as_cell(forward).gates(inputs[forward])]
             if encoder.directions == 2:
-                behind = encoder.backwards[number]
-                gates = _as_cell(behind).gates(inputs[behind])
+                backward = encoder.backwards[number]
+                gates = _as_cell(backward).gates(inputs[backward])
                 directions.append(Gates(*(reverse(each, index_BL) for each in gates)))
             traces.append(directions)
     return traces
@@ -86,6 +85,5 @@ def _as_cell(layer: nn.Module) -> LSTM:
     return cell
 
 
-def _no_gates(layer: nn.Module) -> ConfigError:
-    expected = "an LSTM: only it has input, forget and output gates"
-    return ConfigError("model.encoder", f"layers of {type(layer).__name__}", expected, key="model.encoder")
+def _no_gates(layer: nn.Module) -> TypeError:
+    return TypeError(f"layers of {type(layer).__name__}: only an LSTM has input, forget and output gates")
