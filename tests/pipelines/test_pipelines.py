@@ -131,7 +131,7 @@ def test_the_seed_decides_the_first_weights_and_what_is_drawn_on_the_way(demo_ta
     assert not torch.allclose(weights["a"] - weights["still"], weights["b"] - weights["other"], atol=1e-3)
 
 
-KMERS = replace(SMALL, name="gru", embedding="skipgram", word=2)
+KMERS = replace(SMALL, encoder="gru", embedding="skipgram", kmer=2)
 
 
 def test_kmer_vectors_are_learned_ahead_of_the_training_where_the_model_says_so(demo_table, folder):
@@ -388,7 +388,7 @@ def test_evaluations_are_compared_by_their_mlflow_runs_or_their_folders(demo_tab
         evaluation=EvaluationConfig(n_bootstrap=20), tracking=tracking, report=str(folder / "compared")
     )
     content = compare_runs(config, [first, str(folder / "b")])
-    assert content["pairs"][0]["difference"]["mcc"]["value"] == 0.0
+    assert content.pairs[0].difference["mcc"].value == 0.0
     (run,) = mlflow.search_runs(experiment_names=["tested"], filter_string="tags.job = 'compare'", output_format="list")
     assert run.data.metrics["run_1/difference_in_average_precision"] == 0.0
     assert run.data.metrics["run_1/mcnemar_p"] == 1.0
