@@ -1,7 +1,7 @@
 """What would a random split have scored against a split by clusters, with nothing learned in between?
 
 The same proteins, shares and seed; only who is tested differs. Two baselines that need no training worth the name: a
-logistic regression on words of one to three residues, and the label of MMseqs2's best hit among the training proteins.
+logistic regression on k-mers of one to three residues, and the label of MMseqs2's best hit among the training proteins.
 Needs the labelled corpus in the folder that TFCLASS_REAL_DATA names, and minutes of MMseqs2.
 
 Usage: python benchmarks/split_inflation.py [--seed 0] [--threads 1]
@@ -17,7 +17,8 @@ import numpy as np
 from sklearn.metrics import average_precision_score, matthews_corrcoef
 
 from tfclass.config import CorpusConfig, SplitConfig
-from tfclass.data.leakage import Limit, too_near
+from tfclass.data.curation import AuditConfig, curation_config
+from tfclass.data.leakage import above_limit
 from tfclass.data.split import assign_splits, select_split
 from tfclass.data.table import LabelledProteins, read_table
 from tfclass.evaluation.baselines import Baseline, kmer_regression, top_hit
@@ -29,7 +30,7 @@ POLICIES = ("cluster", "random")
 
 
 class Outcome(NamedTuple):
-    """Of one split: scores by baseline and name, and the share of test proteins with a training protein too near."""
+    """Scores of one split by baseline and name, and the share of test proteins above the limit of an audit."""
 
     scores: dict[str, dict[str, float]]
     near: float
@@ -66,15 +67,15 @@ def outcome(proteins: LabelledProteins, path: str, threads: int) -> Outcome:
         "MMseqs2's best hit": top_hit(train, test, homologues),
     }
     kin = homologues.hits.loc[homologues.hits["e_value"] < MAX_E_VALUE]
-    near = len(set(too_near(kin, Limit())["query"])) / len(test.labels)
+    near = len(set(above_limit(kin, curation_config(AuditConfig, "audit"))["query"])) / len(test.labels)
     return Outcome({name: scores(b, test) for name, b in baselines.items()}, near, len(test.labels))
 
 
 def scores(baseline: Baseline, test: LabelledProteins) -> dict[str, float]:
     """Score a baseline by scikit-learn."""
     positive, score = test.labels == 1, baseline.scores_NC[:, 1]
-    called = score >= (baseline.threshold if baseline.threshold is not None else np.inf)
-    return {"AP": float(average_precision_score(positive, score)), "MCC": float(matthews_corrcoef(positive, called))}
+    predicted = score >= (baseline.threshold if baseline.threshold is not None else np.inf)
+    return {"AP": float(average_precision_score(positive, score)), "MCC": float(matthews_corrcoef(positive, predicted))}
 
 
 def print_table(outcomes: dict[str, Outcome]):
@@ -86,7 +87,7 @@ def print_table(outcomes: dict[str, Outcome]):
         for score, value in own.items():
             other = random.scores[name][score]
             print(f"| {name}, {score} | {value:.3f} | {other:.3f} | {other - value:+.3f} |")
-    limit = Limit()
+    limit = curation_config(AuditConfig, "audit")
     text = f"with a training protein above {limit.identity:.0%} identity, {limit.coverage:.0%} coverage"
     print(f"| {text} | {cluster.near:.1%} | {random.near:.1%} | |")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tfclass.cli.corpora import all_or
+from tfclass.cli.options import thread_count
 from tfclass.config import RuntimeConfig
 from tfclass.environment import at_most_cores, available_cores, prepare
 
@@ -21,10 +21,10 @@ def test_no_more_threads_than_cores(asked):
         prepare(RuntimeConfig(device="cpu", threads=asked))
         assert torch.get_num_threads() == min(asked, os.cpu_count())
         assert at_most_cores(asked) == min(asked, os.cpu_count())
-        assert all_or(asked) == min(asked, os.cpu_count())
+        assert thread_count(asked) == min(asked, os.cpu_count())
     finally:
         torch.set_num_threads(1)
-    assert all_or(0) == available_cores() <= os.cpu_count()
+    assert thread_count(0) == available_cores() <= os.cpu_count()
 
 
 LARGE_TENSOR = """

@@ -5,7 +5,7 @@ loaded. Networks are chosen by name, never by a class path, so a configuration c
 """
 
 from collections.abc import Mapping
-from dataclasses import InitVar, asdict, field
+from dataclasses import asdict, field
 from itertools import pairwise
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -48,8 +48,6 @@ class CorpusConfig:
     name: Annotated[Text, Field(max_length=150)] = "corpus"
     classes: Names | None = ("nonTF", "TF")
     aliases: dict[str, str] = field(default_factory=lambda: {"nonTF_hard": "nonTF"})
-    # How ``tfclass data`` made the table. It stands in the same file, and training takes no notice of it.
-    curation: InitVar[dict[str, Any] | None] = None
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)

@@ -21,7 +21,7 @@ from tfclass.channels.regions import Region, read_regions
 from tfclass.data.annotations import NO_DOMAIN
 from tfclass.data.cells import cell_error
 from tfclass.data.manifest import check_output, write_tsv
-from tfclass.data.preparation import read_corpus
+from tfclass.data.table import read_corpus
 from tfclass.environment import available_cores
 from tfclass.errors import BundleError, TfclassError
 from tfclass.inference.predictor import Predictor

@@ -110,7 +110,7 @@ def test_the_override_that_the_message_shows_is_understood(tfclass, name):
     assert (refused.status, refused.err.count("\n")) == (2, 1)
     shown = refused.err[refused.err.index("write ") + 6 :].removesuffix(", or add -m to run once for each\n")
     understood = tfclass("train", *shlex.split(shown), "tracking=off")
-    assert understood.err == f"tfclass: {name}: found no such file; check the path\n"
+    assert understood.err == f"tfclass: {name}: no such file; check the path\n"
 
 
 @pytest.mark.parametrize(

@@ -319,19 +319,14 @@ KEYS = "epochs, minutes, max_residues, learning_rate, warmup_epochs, weight_deca
     ("arguments", "message"),
     [
         (["train", "training.lr=1"], f"training.lr: found an unknown key; expected one of {KEYS}"),
-        (
-            ["train", "corpus=swissprot", "corpus.curation.label.conflicts=positive"],
-            "corpus.curation.label.conflicts: found an option of how a table is made; expected one of training; "
-            "give it to tfclass data (tfclass data label --rules FILE), and train on the table that it makes",
-        ),
-        (["train", "+corpus.curation={}"], "corpus.curation: found an option of how a table is made"),
+        (["train", "+corpus.curation={}"], "corpus.curation: found an unknown key; expected one of path, name"),
         (["train", "+training.lr=1"], f"training.lr: found an unknown key; expected one of {KEYS}"),
         (["train", "model=lstn"], "model: found 'lstn'; expected one of bilstm, bilstm_residues, bilstm_skipgram, cnn"),
         (["train", "training.epochs=0"], "training.epochs: found 0; expected greater than or equal to 1"),
         (["train", "training.clip_norm=nan"], "training.clip_norm: found nan; expected "),
         (["train", "model.pooling=sum"], "model.pooling: found 'sum'; expected one of attention, last, max, mean"),
         (["train", "corpus=table"], "corpus.path: found no value; expected one to be given; add corpus.path=VALUE"),
-        (["train", "corpus.path=no.tsv"], "no.tsv: found no such file; check the path"),
+        (["train", "corpus.path=no.tsv"], "no.tsv: no such file; check the path"),
         (["train", "training.epochs=["], "training.epochs: found '['; expected a valid integer"),
         (
             ["train", "tracking.uri=file:./mlruns"],

@@ -10,15 +10,15 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from tfclass.config import CorpusConfig
-from tfclass.data.audit import AuditOptions, audit_corpus
-from tfclass.data.leakage import Limit
+from tfclass.data.audit import audit_corpus
+from tfclass.data.curation import AuditConfig
 from tfclass.data.manifest import read_manifest
 from tfclass.data.table import read_table
 from tfclass.errors import TableError
 from tfclass.search.mmseqs import search
 from tfclass.sequences.alphabet import AMINO_ACIDS, Alphabet
 
-LIMIT = Limit(0.7, 0.8)
+LIMIT = AuditConfig(identity=0.7, coverage=0.8, sensitivity=5.7)
 LETTERS = np.array(list(AMINO_ACIDS))
 
 
@@ -73,7 +73,7 @@ def identity_and_coverage(query, target):
 
 def test_every_held_out_protein_has_its_nearest_training_protein(table):
     before = table.read_bytes()
-    manifest, _ = audit_corpus(table, table, AuditOptions(LIMIT))
+    manifest, _ = audit_corpus(table, table, LIMIT)
     assert table.read_bytes() == before
     frame = corpus()
     found = pd.read_csv(table.with_name("t.audit.tsv"), sep="\t", keep_default_na=False)
@@ -105,7 +105,7 @@ def test_every_held_out_protein_has_its_nearest_training_protein(table):
 
 
 def test_pairs_above_the_limit_are_listed_a_fragment_among_them_but_not_a_shared_domain(table):
-    manifest, _ = audit_corpus(table, table, AuditOptions(LIMIT))
+    manifest, _ = audit_corpus(table, table, LIMIT)
     pairs = pd.read_csv(table.with_name("t.pairs.tsv"), sep="\t")
     named = list(pairs[["id", "split", "training_id"]].itertuples(index=False, name=None))
     assert sorted(named) == [("a fragment", "test", "train4")] + [(f"near{i}", "test", f"train{i}") for i in range(3)]
@@ -113,7 +113,7 @@ def test_pairs_above_the_limit_are_listed_a_fragment_among_them_but_not_a_shared
     coverage = pairs[["query_coverage", "target_coverage"]].max(axis=1)
     assert (pairs["identity"] > 0.7).all()
     assert (coverage >= 0.8).all()
-    wider, _ = audit_corpus(table, table, AuditOptions(Limit(0.7, 0.1)))
+    wider, _ = audit_corpus(table, table, AuditConfig(identity=0.7, coverage=0.1, sensitivity=5.7))
     assert wider["audit"]["pairs_above_limit"] == 5
 
 
@@ -136,7 +136,7 @@ def test_moving_takes_whole_clusters_and_whatever_they_draw_in_and_leaves_nothin
     frame = corpus()
     before = table.read_bytes()
     output = tmp_path / "moved.tsv"
-    manifest, moved = audit_corpus(table, output, AuditOptions(LIMIT, move=True))
+    manifest, moved = audit_corpus(table, output, LIMIT, move=True)
     assert table.read_bytes() == before
     after = pd.read_csv(output, sep="\t")
     gone = set(frame.loc[frame["split"].to_numpy() != after["split"].to_numpy(), "id"])
@@ -148,15 +148,15 @@ def test_moving_takes_whole_clusters_and_whatever_they_draw_in_and_leaves_nothin
     assert audit["pairs_above_limit"] == 0
     assert [own["above_limit"] for own in audit["splits"].values()] == [0, 0]
     assert audit["before_moving"]["pairs_above_limit"] == 4
-    assert audit["moved"] == {"clusters": 3 * 3 + 1, "proteins": len(gone), "looks": moved.looks}
-    again, none = audit_corpus(output, output, AuditOptions(LIMIT, move=True))
-    assert (again["audit"]["pairs_above_limit"], none.proteins, none.looks) == (0, 0, 1)
+    assert audit["moved"] == {"clusters": 3 * 3 + 1, "proteins": len(gone), "searches": moved.n_searches}
+    again, none = audit_corpus(output, output, LIMIT, move=True)
+    assert (again["audit"]["pairs_above_limit"], none.proteins, none.n_searches) == (0, 0, 1)
     assert read_table(CorpusConfig(path=str(output)), Alphabet()).frame["split"].tolist() == after["split"].tolist()
 
 
 def test_the_number_of_threads_changes_no_byte(table, tmp_path):
     for threads in (1, 3):
-        audit_corpus(table, tmp_path / f"{threads}" / "o.tsv", AuditOptions(LIMIT, move=True), threads=threads)
+        audit_corpus(table, tmp_path / f"{threads}" / "o.tsv", LIMIT, move=True, threads=threads)
     names = sorted(path.name for path in (tmp_path / "1").iterdir())
     assert names == ["o.audit.tsv", "o.pairs.tsv", "o.tsv", "o.tsv.manifest.json"]
     for name in names:
@@ -175,7 +175,7 @@ def test_the_number_of_threads_changes_no_byte(table, tmp_path):
 def test_a_table_that_cannot_be_audited_is_one_line(change, expected, table):
     change(corpus()).to_csv(table, sep="\t", index=False)
     with pytest.raises(TableError) as caught:
-        audit_corpus(table, table, AuditOptions(LIMIT))
+        audit_corpus(table, table, LIMIT)
     assert expected in str(caught.value)
 
 
@@ -185,12 +185,12 @@ def test_moving_that_would_empty_a_class_is_refused_and_writes_nothing(table, tm
     frame = frame[near & ~((frame["split"] == "test") & (frame["label"] == "TF") & ~frame["id"].str.startswith("near"))]
     frame.to_csv(table, sep="\t", index=False)
     with pytest.raises(TableError, match="found nothing left of .* in test after moving"):
-        audit_corpus(table, tmp_path / "o.tsv", AuditOptions(LIMIT, move=True))
+        audit_corpus(table, tmp_path / "o.tsv", LIMIT, move=True)
     assert [path.name for path in tmp_path.iterdir()] == ["t.tsv"]
 
 
 def test_the_audit_is_json_that_any_reader_takes(table):
-    audit_corpus(table, table, AuditOptions(LIMIT))
+    audit_corpus(table, table, LIMIT)
     text = table.with_name("t.tsv.manifest.json").read_text()
 
     def refuse(name):

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from tfclass.config import CorpusConfig
 from tfclass.data.cells import table_rows
-from tfclass.data.importer import import_proteins
+from tfclass.data.clusters import cluster_corpus
+from tfclass.data.importer import import_corpus, import_proteins
 from tfclass.data.manifest import write_tsv
-from tfclass.data.preparation import cluster_corpus, import_corpus
 from tfclass.data.sources import from_fastas, from_labels, from_table
 from tfclass.data.table import read_table
 from tfclass.errors import FastaError, TableError
@@ -269,7 +269,7 @@ class TestQuotesInIds:
         )
         import_corpus(from_labels(fasta, labels), tmp_path / "o.tsv")
         given_ = table_of(rows_of(*((tsv_cell(name), tsv_cell(name)) for name in self.NAMES)), tmp_path, "c.tsv")
-        cluster_corpus(tmp_path / "o.tsv", tmp_path / "c.out.tsv", None, given=given_)
+        cluster_corpus(tmp_path / "o.tsv", tmp_path / "c.out.tsv", given_)
         frame = read_table(CorpusConfig(path=str(tmp_path / "c.out.tsv")), Alphabet()).frame
         assert frame["id"].tolist() == frame["cluster"].tolist() == list(self.NAMES[:4])
 

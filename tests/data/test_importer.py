@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfclass.config import CorpusConfig
-from tfclass.data.importer import STEPS, import_proteins
+from tfclass.data.clusters import cluster_corpus
+from tfclass.data.importer import import_corpus, import_proteins
 from tfclass.data.manifest import read_manifest
-from tfclass.data.preparation import ClusterOptions, cluster_corpus, import_corpus
-from tfclass.data.sources import RawRow, Source, from_fastas, from_folder, from_labels, from_table
+from tfclass.data.sources import STEPS, RawRow, Source, from_fastas, from_folder, from_labels, from_table
 from tfclass.data.table import read_table
 from tfclass.errors import FastaError, TableError
 from tfclass.sequences.alphabet import Alphabet
@@ -204,7 +204,7 @@ def test_clusters_that_cannot_be_read_twice_are_refused_before_they_are_read(tmp
     import_corpus(from_table(tmp_path / "t.tsv", {}), tmp_path / "o.tsv")
     os.mkfifo(tmp_path / "fifo")
     with pytest.raises(TableError, match="fifo: found a pipe or a device, which cannot be read twice"):
-        cluster_corpus(tmp_path / "o.tsv", tmp_path / "c.tsv", ClusterOptions(), given=tmp_path / "fifo")
+        cluster_corpus(tmp_path / "o.tsv", tmp_path / "c.tsv", tmp_path / "fifo")
     assert not (tmp_path / "c.tsv").exists()
 
 
@@ -292,7 +292,7 @@ def test_sources_that_cannot_be_one_are_refused(tmp_path):
         import_corpus(from_table(tmp_path / "t.tsv", {}), tmp_path / "t.tsv")
     with pytest.raises(TableError, match=r"found a name ending in '\.xlsx'"):
         from_table(tmp_path / "t.xlsx", {})
-    with pytest.raises(TableError, match="found no such file"):
+    with pytest.raises(TableError, match="missing.tsv: no such file"):
         from_table(tmp_path / "missing.tsv", {})
     with pytest.raises(TableError, match="expected a column 'Entry' for 'id'"):
         from_table(tmp_path / "t.tsv", {"id": "Entry"})

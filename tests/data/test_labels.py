@@ -14,15 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.data.uniprot_server import KINDS, TITLES, entry, lines_of, write_download
-from tfclass.config import CorpusConfig, from_mapping
-from tfclass.data.curation import COLUMNS, STEPS, label_download
-from tfclass.data.labels import LabelConfig, Labeller
+from tfclass.config import CorpusConfig
+from tfclass.data.curation import LabelConfig, curation_config
+from tfclass.data.labelling import STEPS, label_download
+from tfclass.data.labels import Labeller
 from tfclass.data.table import read_table
 from tfclass.errors import ConfigError, OutputError, TableError
 from tfclass.sequences.alphabet import Alphabet
 
-SHIPPED = yaml.safe_load((Path(__file__).parents[2] / "conf" / "corpus" / "swissprot.yaml").read_bytes())
-RULES = SHIPPED["curation"]["label"]
+RULES = yaml.safe_load((Path(__file__).parents[2] / "conf" / "curation" / "swissprot.yaml").read_bytes())["label"]
 TERMS = {"TF": "GO:0003700", "nonTF_hard": "GO:0003713", "ambiguous": "KW-0238", "nonTF": "GO:0016787"}
 # Of the kinds of generated entries.
 KIND_LABELS = ["nonTF", "nonTF", "TF", "ambiguous", "nonTF_hard", "nonTF_hard"]
@@ -30,7 +30,7 @@ PLACES = {"TF": "go_id", "nonTF_hard": "go_id", "ambiguous": "keywordid", "nonTF
 
 
 def labeller(**changes):
-    return Labeller(from_mapping(LabelConfig, RULES | changes, "curation.label"))
+    return Labeller(curation_config(LabelConfig, "label", changes))
 
 
 def line(accession, sequence, label, *, fragment="", lineage="Eukaryota (domain), Fungi (kingdom)"):
@@ -85,7 +85,7 @@ def labelled(folder, lines, **changes):
     ],
 )
 def test_the_rules_that_ship_call(keywords, terms, label):
-    assert labeller().verdict(keywords, terms).label == label
+    assert labeller().decide(keywords, terms).label == label
 
 
 def test_every_rule_that_ships_has_its_source_and_its_reason_and_no_term_stands_in_two():
@@ -201,7 +201,7 @@ def test_the_table_is_one_that_training_reads_and_prevalence_is_told_by_kingdom(
     funnel = label_download(tmp_path, tmp_path / "table.tsv", labeller())
     proteins = read_table(CorpusConfig(path=str(tmp_path / "table.tsv")), Alphabet())
     frame = pd.read_csv(tmp_path / "table.tsv", sep="\t", dtype=str)
-    assert tuple(frame.columns) == COLUMNS
+    assert list(frame.columns) == ["id", "label", "kingdom", "organism_id", "sequence"]
     of_kind = {kind[0]: label for kind, label in zip(KINDS, KIND_LABELS, strict=True)}
     expected = Counter(of_kind[entry(number)["keywordid"]] for number in range(2000))
     assert funnel["labels"] == {label: expected[label] for label in ("TF", "nonTF_hard", "nonTF")}
@@ -349,7 +349,7 @@ def test_the_command_prints_the_funnel_and_takes_rules_of_ones_own(tfclass, tmp_
     assert ["Fungi", *map(str, numbers), f"{fungi['prevalence']:.1%}"] in [words[:5] for words in shown]
     assert "clusters" not in checked.out
     rules = {"rules": [{"name": "enzyme", "label": "TF", "terms": {"KW-0378": "Hydrolase"}}]}
-    (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"curation": {"label": rules}}))
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"label": rules}))
     own = tfclass("data", "label", "raw", "-o", "own.tsv", "--rules", "rules.yaml", "--conflicts", "positive")
     assert own.status == 0
     hydrolases = sum("KW-0378" in entry(number)["keywordid"] for number in range(300))
@@ -366,7 +366,7 @@ def test_a_download_cut_short_is_one_line(tfclass, tmp_path):
     failed = tfclass("data", "label", ".", "-o", "table.tsv")
     assert (failed.status, failed.err) == (
         2,
-        "tfclass: entries.tsv.gz: found other content than manifest.json says; tfclass data fetch --restart fetches it "
+        "tfclass: entries.tsv.gz: checksum mismatch with manifest.json; tfclass data fetch --restart fetches it "
         "again\n",
     )
     assert gzip.decompress(whole).count(b"\n") == 301

@@ -13,14 +13,16 @@ import pytest
 
 from tests.data.uniprot_server import lines_of, write_download
 from tfclass.config import CorpusConfig, SplitConfig
-from tfclass.data.curation import label_download
+from tfclass.data.clusters import cluster_corpus
+from tfclass.data.curation import LabelConfig, curation_config
 from tfclass.data.demo import generate_demo
-from tfclass.data.labels import LabelConfig, Labeller, Rule
-from tfclass.data.manifest import begun_for, read_manifest, write_tsv
+from tfclass.data.importer import import_corpus
+from tfclass.data.labelling import label_download
+from tfclass.data.labels import Labeller
+from tfclass.data.manifest import new_manifest, read_manifest, write_tsv
 from tfclass.data.neighbours import manifest_path
-from tfclass.data.preparation import ClusterOptions, cluster_corpus, import_corpus, split_corpus
 from tfclass.data.sources import from_labels, from_table
-from tfclass.data.split import split_policy
+from tfclass.data.split import split_corpus, split_policy
 from tfclass.data.table import read_table
 from tfclass.errors import OutputError, TableError
 from tfclass.sequences.alphabet import AMINO_ACIDS, Alphabet
@@ -44,7 +46,7 @@ def make(folder, ending=".tsv", seed=5):
     write_sources(folder)
     made = [folder / f"{name}{ending}" for name in ("imported", "clustered", "split")]
     import_corpus(from_labels(folder / "all.fa", folder / "labels.tsv"), made[0])
-    cluster_corpus(made[0], made[1], ClusterOptions(), given=folder / "clusters.tsv")
+    cluster_corpus(made[0], made[1], folder / "clusters.tsv")
     split_corpus(made[1], made[2], SplitConfig(policy="cluster", seed=seed, max_members=2))
     return made[2]
 
@@ -144,7 +146,7 @@ def test_new_clusters_make_the_old_splits_anybodys(tmp_path):
     frame = pd.read_csv(table, sep="\t")
     pairs = zip(frame["id"].iloc[::2], frame["id"].iloc[1::2], strict=True)
     (tmp_path / "new.tsv").write_text("".join(f"{a}\t{a}\n{a}\t{b}\n" for a, b in pairs))
-    manifest = cluster_corpus(table, tmp_path / "again.tsv", ClusterOptions(), given=tmp_path / "new.tsv")
+    manifest = cluster_corpus(table, tmp_path / "again.tsv", tmp_path / "new.tsv")
     split_of = frame["split"].to_numpy()
     assert manifest["clusters"]["in_several_splits"] == int((split_of[::2] != split_of[1::2]).sum())
     assert "split" not in manifest
@@ -152,8 +154,7 @@ def test_new_clusters_make_the_old_splits_anybodys(tmp_path):
     assert split_policy(proteins, SplitConfig()) == "column"
     # What is dealt out at random stays so, whatever the clusters.
     split_corpus(table, tmp_path / "random.tsv", SplitConfig(policy="random"))
-    options = {"given": tmp_path / "new.tsv"}
-    assert cluster_corpus(tmp_path / "random.tsv", tmp_path / "o.tsv", ClusterOptions(), **options)["split"]["warning"]
+    assert cluster_corpus(tmp_path / "random.tsv", tmp_path / "o.tsv", tmp_path / "new.tsv")["split"]["warning"]
 
 
 def test_the_sizes_are_told_by_kingdom_where_the_table_has_it(tmp_path):
@@ -176,7 +177,7 @@ def test_a_table_that_was_changed_is_refused_in_one_line(tmp_path):
     with pytest.raises(TableError) as caught:
         read_table(config, Alphabet())
     assert str(caught.value) == (
-        f"{table}: found a table other than its manifest tells of; make it again with tfclass data, "
+        f"{table}: checksum mismatch with its manifest; make it again with tfclass data, "
         "or remove split.tsv.manifest.json if the table was changed on purpose"
     )
     manifest_path(table).unlink()
@@ -202,7 +203,7 @@ def test_a_disk_that_is_full_in_the_middle_leaves_no_table_that_anybody_would_us
     if when == "split.tsv.manifest.json":
         assert manifest_path(table).read_bytes() == before[1]
         return
-    with pytest.raises(TableError, match="found a table other than its manifest tells of; make it again"):
+    with pytest.raises(TableError, match="checksum mismatch with its manifest; make it again"):
         read_manifest(table)
     table.unlink()
     assert read_manifest(table) is None
@@ -232,7 +233,7 @@ def test_a_table_without_a_manifest_is_its_own_source(tmp_path):
     import_corpus(from_labels(tmp_path / "all.fa", tmp_path / "labels.tsv"), tmp_path / "t.tsv")
     manifest_path(tmp_path / "t.tsv").unlink()
     given = tmp_path / "clusters.tsv"
-    manifest = cluster_corpus(tmp_path / "t.tsv", tmp_path / "c.tsv", ClusterOptions(), given=given)
+    manifest = cluster_corpus(tmp_path / "t.tsv", tmp_path / "c.tsv", given)
     assert manifest["sources"] == [
         {"name": "t.tsv", "bytes": (tmp_path / "t.tsv").stat().st_size, "sha256": sha256(tmp_path / "t.tsv")}
     ]
@@ -249,15 +250,16 @@ def test_what_was_known_of_a_source_that_has_a_manifest_is_kept_with_it(tmp_path
 
 def labelled(folder, **options):
     write_download(folder, lines_of(range(40)))
-    rule = Rule(name="any", label="TF", terms={"GO:0000981": ""})
-    return label_download(folder, folder / "l.tsv", Labeller(LabelConfig(rules=(rule,))), **options)
+    rules = [{"name": "any", "label": "TF", "terms": {"GO:0000981": ""}}]
+    labeller = Labeller(curation_config(LabelConfig, "label", {"rules": rules}))
+    return label_download(folder, folder / "l.tsv", labeller, **options)
 
 
 def test_the_download_that_proves_is_a_source_too(tmp_path):
     (tmp_path / "proof").mkdir()
     write_download(tmp_path / "proof", lines_of(range(40)))
     labelled(tmp_path, evidence=tmp_path / "proof")
-    manifest = begun_for(tmp_path / "l.tsv", 40)
+    manifest = new_manifest(tmp_path / "l.tsv", 40)
     assert [file["sha256"] for file in manifest["sources"]] == [
         sha256(tmp_path / "entries.tsv.gz"),
         sha256(tmp_path / "proof" / "entries.tsv.gz"),
@@ -269,14 +271,14 @@ def test_database_rules_and_losses_of_a_labelled_download_are_taken_over(tmp_pat
     funnel = labelled(tmp_path)
     names = pd.read_csv(tmp_path / "l.tsv", sep="\t")["id"]
     (tmp_path / "c.tsv").write_text("".join(f"{name}\t{name}\n" for name in names))
-    manifest = cluster_corpus(tmp_path / "l.tsv", tmp_path / "o.tsv", ClusterOptions(), given=tmp_path / "c.tsv")
+    manifest = cluster_corpus(tmp_path / "l.tsv", tmp_path / "o.tsv", tmp_path / "c.tsv")
     assert manifest["sources"][0]["sha256"] == sha256(tmp_path / "entries.tsv.gz")
     assert manifest["funnel"] == {key: funnel[key] for key in ("rows_in", "steps", "rows_out")}
     assert manifest["rules"]["rules"][0]["name"] == "any"
     assert set(manifest["database"]) == {"source", "release", "release_date", "licence", "query"}
     # A funnel of another table is not believed.
     (tmp_path / "l.tsv").write_text((tmp_path / "l.tsv").read_text().replace("Bacteria", "Fungi"))
-    again = cluster_corpus(tmp_path / "l.tsv", tmp_path / "o.tsv", ClusterOptions(), given=tmp_path / "c.tsv")
+    again = cluster_corpus(tmp_path / "l.tsv", tmp_path / "o.tsv", tmp_path / "c.tsv")
     assert [file["name"] for file in again["sources"]] == ["l.tsv"]
 
 

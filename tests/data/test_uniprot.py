@@ -16,14 +16,13 @@ import yaml
 
 from tests.data.uniprot_server import RELEASE, RELEASE_DATE, TITLES, UniProtServer, lines_of
 from tests.hostile_server import ANSWERS, HostileServer
-from tfclass.config import from_mapping
+from tfclass.data.curation import FetchConfig, curation_config
 from tfclass.data.download import check_download, download
-from tfclass.data.query import FetchConfig
 from tfclass.data.uniprot import UniProt
 from tfclass.errors import FetchError, OutputError, TableError
 from tfclass.io.files import remove_abandoned, temporary_name
 
-SHIPPED = yaml.safe_load((Path(__file__).parents[2] / "conf" / "corpus" / "swissprot.yaml").read_bytes())["curation"]
+SHIPPED = yaml.safe_load((Path(__file__).parents[2] / "conf" / "curation" / "swissprot.yaml").read_bytes())
 TOTAL, SIZE = 230, 50
 PAGES = 5
 EVERY_FAULT = [
@@ -48,7 +47,7 @@ EVERY_FAULT = [
 
 def client(server, on_wait=None, **changes):
     quick = {"size": SIZE, "rate": 10_000.0, "backoff": 0.001, "timeout": 20.0, "url": server.url}
-    return UniProt(from_mapping(FetchConfig, SHIPPED["fetch"] | quick | changes), on_wait)
+    return UniProt(curation_config(FetchConfig, "fetch", quick | changes), on_wait)
 
 
 def expected(total=TOTAL):
@@ -135,30 +134,6 @@ def test_what_comes_through_is_the_same_after(fault, undisturbed, tmp_path):
     assert (tmp_path / "entries.tsv.gz").read_bytes() == (undisturbed / "entries.tsv.gz").read_bytes()
 
 
-STREAM_FAULTS = ["503", "dropped", "cut", "cut inside gzip", "HTML", "a row too few", "a cell too few"]
-
-
-@pytest.mark.parametrize("fault", STREAM_FAULTS)
-def test_the_stream_gives_the_same_entries_in_one_answer_and_is_begun_anew_after(fault, undisturbed, tmp_path):
-    with UniProtServer(TOTAL, {2: fault}) as server:
-        done = download(tmp_path, client(server, stream=True))
-    assert server.done == [fault]
-    # One entry of the search, for the number of all; then the stream, twice.
-    assert [asked.get("size") for asked in server.queries] == ["1", None, None]
-    assert content(tmp_path) == expected()
-    whole, paged = (check_download(folder)["files"]["entries.tsv.gz"] for folder in (tmp_path, undisturbed))
-    assert whole["sha256_unpacked"] == paged["sha256_unpacked"]
-    assert (done.manifest["pages"], done.manifest["entries"], done.manifest["release"]) == (1, TOTAL, RELEASE)
-
-
-def test_a_stream_that_says_less_than_the_search_is_not_taken(tmp_path):
-    message = "found 229 rows where 230 of 230 were left, 3 times in a row"
-    faults = dict.fromkeys(range(2, 9), "a row too few")
-    with UniProtServer(TOTAL, faults) as server, pytest.raises(FetchError, match=message):
-        download(tmp_path / "raw", client(server, stream=True, retries=2))
-    assert not (tmp_path / "raw").exists()
-
-
 @pytest.mark.parametrize("fault", ["429, seconds", "429, a date"])
 def test_a_server_that_says_when_to_come_back_is_left_alone_until_then(fault, sleeps, tmp_path):
     waits = []
@@ -185,7 +160,7 @@ def test_the_pause_doubles_from_one_retry_to_the_next(sleeps, tmp_path):
         (
             {2: "429, an hour"},
             {},
-            "found HTTP status 429 with a wish to be left alone for 3600 s; expected at most 600 s; run the same "
+            "found HTTP status 429 with Retry-After 3600 s; expected at most 600 s; run the same "
             "command later; the pages that are there are kept",
         ),
         (
@@ -197,8 +172,8 @@ def test_the_pause_doubles_from_one_retry_to_the_next(sleeps, tmp_path):
         (
             {2: "400"},
             {},
-            "found HTTP status 400 (Invalid cursor value); expected the next page; the cursor of a download does not "
-            "live for ever; start again with --restart",
+            "found HTTP status 400 (Invalid cursor value); expected the next page; the cursor of a download "
+            "expires; start again with --restart",
         ),
         (
             {2: "redirected in a circle"},
@@ -321,7 +296,7 @@ def test_an_incomplete_or_altered_download_is_not_taken_for_a_whole_one(undistur
     with pytest.raises(TableError, match=r"found no entries.tsv.gz"):
         check_download(tmp_path)
     (tmp_path / "entries.tsv.gz").write_bytes(gzip.compress(b"other"))
-    with pytest.raises(TableError, match=r"other content than manifest.json says; tfclass data fetch --restart"):
+    with pytest.raises(TableError, match=r"checksum mismatch with manifest.json; tfclass data fetch --restart"):
         check_download(tmp_path)
     (tmp_path / "manifest.json").write_bytes(b"{}")
     with pytest.raises(TableError, match=r"manifest.json: found something that is no manifest"):
@@ -430,12 +405,12 @@ def test_the_command_line_narrows_the_search_and_names_what_came(tfclass, tmp_pa
 def test_the_kind_of_evidence_is_part_of_the_search(tfclass, tmp_path):
     with UniProtServer(12) as server:
         for codes in ("IDA,exp", "experimental"):
-            options = ["-o", codes, "--url", server.url, "--query", "reviewed:true", "--evidence", codes, "--stream"]
+            options = ["-o", codes, "--url", server.url, "--query", "reviewed:true", "--evidence", codes]
             done = tfclass("data", "fetch", *options)
             assert done.status == 0, done.err
     asked = [query["query"] for query in server.queries]
-    assert asked[:2] == ["(reviewed:true) AND ((go_ida:0003700) OR (go_exp:0003700))"] * 2
-    assert all(f"(go_{code}:0003700)" in asked[2] for code in SHIPPED["fetch"]["experimental"])
+    assert asked[0] == "(reviewed:true) AND ((go_ida:0003700) OR (go_exp:0003700))"
+    assert all(f"(go_{code}:0003700)" in asked[1] for code in SHIPPED["fetch"]["experimental"])
     assert json.loads((tmp_path / "IDA,exp" / "manifest.json").read_text())["query"] == asked[0]
 
 
@@ -480,7 +455,7 @@ def test_two_downloads_do_not_share_a_folder(tfclass, tmp_path):
         ("a total of 5,000 digits", "found a page of something else (HTML, maybe), 2 times in a row"),
         ("busy until a date that is none", "found HTTP status 503, 2 times in a row"),
         ("busy for 5,000 digits", "found HTTP status 503, 2 times in a row"),
-        ("busy until the year 9999", "found HTTP status 503 with a wish to be left alone for "),
+        ("busy until the year 9999", "found HTTP status 503 with Retry-After "),
         ("a body without end", "found an answer of more than 64 MiB, 2 times in a row"),
         ("trailers without end", "found headers of more than 500 lines, 2 times in a row"),
         ("a redirect to itself", "found Exceeded 30 redirects., 2 times in a row"),

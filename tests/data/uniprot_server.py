@@ -186,8 +186,7 @@ class Handler(BaseHTTPRequestHandler):
     }
 
     def page(self, asked, *, change=None, pack=gzip.compress, link=True):
-        total, stream = self.server.total, urlsplit(self.path).path.endswith("/stream")
-        size = total if stream else int(asked["size"])
+        total, size = self.server.total, int(asked["size"])
         try:
             first = int(base64.b64decode(asked.get("cursor", "") + "==").decode() or 0)
         except ValueError:
@@ -200,9 +199,8 @@ class Handler(BaseHTTPRequestHandler):
             "Content-Type": "text/plain;format=tsv",
             "X-UniProt-Release": self.server.release,
             "X-UniProt-Release-Date": RELEASE_DATE,
+            "X-Total-Results": str(total),
         }
-        if not stream:
-            headers["X-Total-Results"] = str(total)
         if last < total and link:
             cursor = base64.b64encode(str(last).encode()).decode().rstrip("=")
             # UniProt names its own host there, whatever the mirror is called.

@@ -1,6 +1,5 @@
 """Servers that misbehave, against both clients: each ends within a stated time, in one line, and fills no memory."""
 
-import gzip
 import io
 import resource
 import signal
@@ -10,10 +9,9 @@ import time
 
 import pytest
 
-from tests.data.uniprot_server import TITLES, lines_of
-from tests.hostile_server import ANSWERS, HostileServer, drips, head, whole
+from tests.hostile_server import ANSWERS, HostileServer, drips, head
 from tfclass.config import TrackingConfig
-from tfclass.data.query import FetchConfig
+from tfclass.data.curation import FetchConfig, curation_config
 from tfclass.data.uniprot import UniProt
 from tfclass.errors import BundleError, FetchError, ReportError, TrackingError
 from tfclass.io.http import MIB, LimitedSession, LimitError
@@ -62,27 +60,16 @@ def test_a_run_goes_on_without_such_an_mlflow_and_can_be_recorded_later(answer, 
 
 
 @pytest.mark.usefixtures("limited")
-@pytest.mark.parametrize("stream", [False, True], ids=["pages", "stream"])
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS.keys())
-def test_a_download_from_such_a_server_ends_in_one_line(answer, stream):
+def test_a_download_from_such_a_server_ends_in_one_line(answer):
     waits = []
-    # The number of all entries comes ahead of the stream.
-    page = gzip.compress("\n".join(lines_of(range(1))).encode())
-    first = whole(page, "200 OK", "X-Total-Results: 2", 'Link: </?cursor=x>; rel="next"') if stream else None
-    with HostileServer(answer, first) as server:
-        config = FetchConfig(
-            url=f"{server.address}/uniprotkb/search",
-            query="all",
-            fields=tuple(TITLES),
-            stream=stream,
-            rate=1e6,
-            timeout=SECONDS / 2,
-            retries=1,
-            backoff=0.0,
-        )
+    with HostileServer(answer) as server:
+        given = {"url": f"{server.address}/uniprotkb/search", "query": "all", "timeout": SECONDS / 2}
+        given |= {"rate": 1e6, "retries": 1, "backoff": 0.0}
+        config = curation_config(FetchConfig, "fetch", given)
         uniprot = UniProt(config, lambda reason, _: waits.append(reason))
         with pytest.raises(FetchError) as raised:
-            uniprot.stream() if stream else uniprot.page("", 0, None)
+            uniprot.page("", 0, None)
     assert is_one_plain_line(str(raised.value))
     assert all(map(is_one_plain_line, waits))
     assert not server.first

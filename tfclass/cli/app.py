@@ -23,7 +23,7 @@ _VERBS = {
     "sweep": "sweep",
     "replay": "replay",
     "ui": "ui",
-    "data": "corpora",
+    "data": "data",
     "model": "model",
     "profiles": "profiles",
 }

@@ -43,7 +43,6 @@ def run_with_hydra(name: str, kind: type, job: Callable[[Mapping[str, Any]], obj
     ConfigError
         A key or group is unknown, or of no effect here; a value cannot be read, or one is missing.
     """
-    _refuse_curation(arguments)
     arguments = typed(arguments, kind)
     failures: list[BaseException] = []
 
@@ -84,14 +83,6 @@ def _network(overrides: Sequence[str]) -> dict[str, str]:
     """Return the name of the network where the command line chose an encoder: the file of ``conf/model`` is not it."""
     given = {key: value for key, _, value in (override.lstrip("+").partition("=") for override in overrides)}
     return {"network": given["model.encoder"]} if "model.encoder" in given and "network" not in given else {}
-
-
-def _refuse_curation(arguments: Sequence[str]) -> None:
-    for argument in arguments:
-        key = argument.lstrip("+~").partition("=")[0]
-        if f"{key}.".startswith("corpus.curation."):
-            action = "give it to tfclass data (tfclass data label --rules FILE), and train on the table that it makes"
-            raise ConfigError(key, "an option of how a table is made", "one of training", action, key=key)
 
 
 def _remove_if_empty(folder: Path) -> None:

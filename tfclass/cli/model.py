@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tfclass.cli.corpora import Threads, all_or, at_work
+from tfclass.cli.options import Threads, thread_count
+from tfclass.cli.progress import at_work
 
 if TYPE_CHECKING:
     from tfclass.bundle.bundle import Bundle
@@ -123,7 +124,7 @@ def attach_(
     from tfclass.pipelines.attach import attach
 
     with at_work("fitting"):
-        bundle = attach(model, table, output, profiles=profiles, homology=homology, threads=all_or(threads))
+        bundle = attach(model, table, output, profiles=profiles, homology=homology, threads=thread_count(threads))
     for reading, combiner in bundle.combiners.items():
         typer.echo(f"{reading}: called from {combiner.threshold:.4f}", err=True)
     typer.echo(f"{output}: written", err=True)

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from tfclass.cli.corpora import Threads, all_or, at_work
+from tfclass.cli.options import Threads, thread_count
+from tfclass.cli.progress import at_work
 
 app = typer.Typer(help="Make profiles of known transcription factors.", no_args_is_help=True)
 
@@ -28,5 +29,5 @@ def build(
     from tfclass.pipelines.profiles import build_profiles
 
     with at_work("reading") as on_progress:
-        library = build_profiles(table, output, domains, threads=all_or(threads), on_progress=on_progress)
+        library = build_profiles(table, output, domains, threads=thread_count(threads), on_progress=on_progress)
     typer.echo(f"{output}: {len(library.profiles):,} profiles of {library.states:,} states", err=True)

@@ -1,4 +1,4 @@
-"""What a table may know beyond labels: a protein's family, and where its DNA-binding domains lie.
+"""Optional columns of a table: a protein's family, and the positions of its DNA-binding domains.
 
 ``family`` is a name, empty where it is not known. ``domains`` is empty where nothing is known, ``none`` where there is
 known to be no DNA-binding domain, else ranges such as ``12-64;80-130``: residues counted from 1 in the sequence as the
@@ -34,7 +34,7 @@ class Annotations(NamedTuple):
     Attributes
     ----------
     families : ndarray of int64, shape (N,)
-        Index of the family; `UNKNOWN` where it is not known, or none of those asked for.
+        Index of the family; `UNKNOWN` where it is not known, or not one of those asked for.
     domains : list of (ndarray of bool, shape (L,)) or None
         Whether a residue lies in a domain, after cleaning; None where that is not known.
     digest : str
@@ -54,28 +54,27 @@ class Annotations(NamedTuple):
 def read_annotations(
     frame: pd.DataFrame, families: Sequence[str], alphabet: Alphabet, path: str, *, domains: bool
 ) -> Annotations:
-    """Read the columns ``family`` and ``domains`` of a table whose sequences are known to be sound.
+    """Read the columns ``family`` and ``domains`` of a table whose sequences are known to be valid.
 
     Parameters
     ----------
     families : sequence of str
         The names that count, in the order of their indices; without any, the column is not read.
-    path : str
-        Of the table, for messages.
-    domains : bool
-        Whether to read the domains.
 
     Raises
     ------
     TableError
-        A column is missing; a range is none, begins after its end, overlaps or precedes the one before it, or goes
-        beyond the last residue.
+        A column is missing; a range cannot be read, begins after its end, overlaps or precedes the one before it, or
+        goes beyond the last residue.
     """
     columns = ["family"] * bool(families) + ["domains"] * domains
     for column in columns:
         if column not in frame:
-            action = f"add it, or leave model.{'families' if column == 'family' else column} out"
-            raise TableError(path, f"no column {column!r}", "one, as it is to be learned", action, column=column)
+            option = "families" if column == "family" else column
+            raise TableError(
+                f"{path}: found no column {column!r}; expected one, as it is to be learned; "
+                f"add it, or leave model.{option} out"
+            )
     index = {name: i for i, name in enumerate(families)}
     family_N = np.full(len(frame), UNKNOWN, dtype=np.int64)
     if families:

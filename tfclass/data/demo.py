@@ -81,15 +81,7 @@ class DemoProtein(NamedTuple):
 def parse_pattern(pattern: str) -> list[str]:
     """Turn a PROSITE pattern into the residues allowed at each position.
 
-    Parameters
-    ----------
-    pattern : str
-        Elements joined by ``-``: a residue, ``x``, ``[any of]``, ``{none of}``, each with an optional ``(count)``.
-
-    Returns
-    -------
-    list of str
-        One string of allowed residues per position.
+    Elements are joined by ``-``: a residue, ``x``, ``[any of]``, ``{none of}``, each with an optional ``(count)``.
 
     Raises
     ------
@@ -118,13 +110,13 @@ def parse_pattern(pattern: str) -> list[str]:
 
 
 def family_regex() -> re.Pattern[str]:
-    """Give the regular expression that matches a protein of any positive family."""
+    """Return the regular expression that matches a protein of any positive family."""
     patterns = ("".join(f"[{allowed}]" for allowed in parse_pattern(p)) for p in FAMILIES.values())
     return re.compile("|".join(patterns))
 
 
 def generate_demo(n_clusters: int = 3000, seed: int = 0) -> pd.DataFrame:
-    """Generate the demo corpus.
+    """Generate the demo corpus; the same arguments always give the same rows.
 
     Parameters
     ----------
@@ -134,16 +126,13 @@ def generate_demo(n_clusters: int = 3000, seed: int = 0) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns of `DemoProtein`. The same arguments always give the same rows.
+        Columns of `DemoProtein`.
     """
     return pd.DataFrame(list(_proteins(n_clusters, np.random.default_rng(seed))), columns=list(DemoProtein._fields))
 
 
 def is_generated(frame: pd.DataFrame) -> bool:
-    """Return whether all proteins of a table are of the demo corpus, by the column ``id``.
-
-    Ids stay when a table is copied, packed, clustered or split anew; a file beside the table may not.
-    """
+    """Return whether all proteins of a table are of the demo corpus, by their ids, which survive any change."""
     return bool(frame["id"].str.fullmatch(_ID).all())
 
 
@@ -170,7 +159,7 @@ def _proteins(n_clusters: int, rng: np.random.Generator) -> Iterator[DemoProtein
 
 
 class _Ancestor(NamedTuple):
-    """Where a cluster's members come from: background with a domain at `start`, its positions in `order`."""
+    """The origin of a cluster's members: background with a domain at `start`, its positions in `order`."""
 
     family: str
     background: str

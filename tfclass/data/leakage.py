@@ -1,144 +1,118 @@
-"""How near the held-out proteins are to those that are trained on, protein by protein, and what to do about it.
+"""Identity between held-out proteins and training proteins, and its limit.
 
-Clusters alone do not settle it: members resemble their own representative, and may resemble those of other clusters
-too. Here every held-out protein is compared with the training proteins themselves.
+Clusters alone are not enough: members are similar to their own representative, and may be similar to those of other
+clusters too. Here every held-out protein is compared with the training proteins themselves.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tfclass.data.curation import AuditConfig
 from tfclass.data.table import LabelledProteins
-from tfclass.search.mmseqs import nearest, search
+from tfclass.search.mmseqs import MAX_E_VALUE, search
 from tfclass.typing import FloatArray, IntArray
-
-Rows = IntArray
-# (rows of queries, rows of targets) -> hits, whose query and target are rows of the table.
-Look = Callable[[Rows, Rows], pd.DataFrame]
 
 TRAIN = "train"
 HELD_OUT = ("valid", "test")
-# More hits of one protein would tell nothing new of how near it is.
+# More hits of one protein would not change its nearest one.
 MAX_HITS = 100
 _N_BINS = 10
 _PAIR_COLUMNS = ["identity", "query_coverage", "target_coverage", "e_value"]
 
-
-class Limit(NamedTuple):
-    """From where on a held-out protein is too near to a training protein.
-
-    Attributes
-    ----------
-    identity : float
-        Share of identical residues in the local alignment, from 0 to 1; more than this is too much,
-    coverage : float
-        if at least this share of the residues of one of the two, either one, is inside the alignment.
-    """
-
-    identity: float = 0.3
-    coverage: float = 0.8
+Splits = npt.NDArray[np.object_]
 
 
 class Moved(NamedTuple):
-    """What was done so that nothing is above the limit.
+    """Splits after `move_into_training`.
 
     Attributes
     ----------
     splits_N : ndarray of object (str), shape (N,)
+        The new splits.
     hits : DataFrame
-        Of what is still held out, among all that are trained on now.
+        Of the proteins that are still held out, among all training proteins now.
     clusters, proteins : int
         How many were moved into training.
-    looks : int
-        Searches, the last of which found nothing above the limit.
+    n_searches : int
+        The last one found nothing above the limit.
     """
 
-    splits_N: npt.NDArray[np.object_]
+    splits_N: Splits
     hits: pd.DataFrame
     clusters: int
     proteins: int
-    looks: int
+    n_searches: int
 
 
-def homology_look(proteins: LabelledProteins, *, sensitivity: float, threads: int) -> Look:
-    """Make a function that finds homologues among rows of a table by MMseqs2."""
-
-    def look(queries: Rows, targets: Rows) -> pd.DataFrame:
-        hits = search(
-            [proteins.tokens[row] for row in queries],
-            [proteins.tokens[row] for row in targets],
-            sensitivity=sensitivity,
-            threads=threads,
-            max_hits=MAX_HITS,
-        )
-        return hits.assign(query=queries[hits["query"]], target=targets[hits["target"]])
-
-    return look
-
-
-def held_out(splits_N: npt.NDArray[np.object_]) -> Rows:
-    """Give the rows of validation and test proteins."""
+def heldout_rows(splits_N: Splits) -> IntArray:
+    """Return the rows of validation and test proteins."""
     return np.flatnonzero(np.isin(splits_N.astype(str), HELD_OUT))
 
 
-def trained_on(splits_N: npt.NDArray[np.object_]) -> Rows:
-    """Give the rows of training proteins."""
+def train_rows(splits_N: Splits) -> IntArray:
+    """Return the rows of training proteins."""
     return np.flatnonzero(splits_N == TRAIN)
 
 
-def too_near(hits: pd.DataFrame, limit: Limit) -> pd.DataFrame:
-    """Take the hits above the limit.
+def search_rows(
+    proteins: LabelledProteins, queries: IntArray, targets: IntArray, *, sensitivity: float, threads: int
+) -> pd.DataFrame:
+    """Search rows of a table among others by MMseqs2; in the hits, query and target are rows of the table."""
+    hits = search(
+        [proteins.tokens[row] for row in queries],
+        [proteins.tokens[row] for row in targets],
+        sensitivity=sensitivity,
+        threads=threads,
+        max_hits=MAX_HITS,
+    )
+    return hits.assign(query=queries[hits["query"]], target=targets[hits["target"]])
+
+
+def above_limit(hits: pd.DataFrame, limit: AuditConfig) -> pd.DataFrame:
+    """Select the hits above the limit.
 
     Examples
     --------
     >>> hits = pd.DataFrame({"identity": [0.5, 0.5], "query_coverage": [0.9, 0.2], "target_coverage": [0.1, 0.2]})
-    >>> too_near(hits, Limit(0.3, 0.8)).index.tolist()
+    >>> above_limit(hits, AuditConfig(identity=0.3, coverage=0.8, sensitivity=5.7)).index.tolist()
     [0]
     """
     coverage = np.maximum(hits["query_coverage"], hits["target_coverage"])
     return hits.loc[(hits["identity"] > limit.identity) & (coverage >= limit.coverage)]
 
 
-def move_into_training(proteins: LabelledProteins, hits: pd.DataFrame, limit: Limit, look: Look) -> Moved:
-    """Move whole clusters from test and validation into training until none is too near to it.
+def move_into_training(
+    proteins: LabelledProteins, hits: pd.DataFrame, limit: AuditConfig, *, threads: int = 1
+) -> Moved:
+    """Move whole clusters from test and validation into training until no hit is above the limit.
 
-    What is moved is trained on from then on, and may draw in others; so what is left is compared with what was moved,
-    and in the end with all of training once more.
-
-    Parameters
-    ----------
-    proteins : LabelledProteins
-        With a ``split`` column.
-    hits : DataFrame
-        Of all held-out proteins among all training proteins.
+    Moved proteins are training proteins from then on, and may have hits of their own; so the rest is compared with
+    them, and in the end with all of training once more. `hits` are those of all held-out proteins among all training
+    proteins.
     """
     splits_N = proteins.frame["split"].to_numpy(dtype=object).copy()
     clusters_N = proteins.frame["cluster"].to_numpy(dtype=object)
-    before_N, looks, complete = splits_N.copy(), 1, True
+    before_N, n_searches, is_complete = splits_N.copy(), 1, True
     while True:
-        near = np.unique(too_near(hits, limit)["query"].to_numpy(dtype=np.int64))
-        if not len(near) and complete:
+        leaks = np.unique(above_limit(hits, limit)["query"].to_numpy(dtype=np.int64))
+        if not len(leaks) and is_complete:
             break
-        held = held_out(splits_N)
-        moved = held[np.isin(clusters_N[held].astype(str), clusters_N[near].astype(str))]
+        held_out = heldout_rows(splits_N)
+        moved = held_out[np.isin(clusters_N[held_out].astype(str), clusters_N[leaks].astype(str))]
         splits_N[moved] = TRAIN
-        complete = not len(moved)
-        hits = look(held_out(splits_N), trained_on(splits_N) if complete else moved)
-        looks += 1
+        is_complete = not len(moved)
+        targets = train_rows(splits_N) if is_complete else moved
+        hits = search_rows(proteins, heldout_rows(splits_N), targets, sensitivity=limit.sensitivity, threads=threads)
+        n_searches += 1
     moved = np.flatnonzero(splits_N != before_N)
-    return Moved(splits_N, hits, len(set(clusters_N[moved])), len(moved), looks)
+    return Moved(splits_N, hits, len(set(clusters_N[moved])), len(moved), n_searches)
 
 
 def nearest_table(proteins: LabelledProteins, hits: pd.DataFrame) -> pd.DataFrame:
-    """Give the nearest training protein of each held-out one.
-
-    Parameters
-    ----------
-    hits : DataFrame
-        Of held-out proteins among training proteins, by row.
+    """Find the nearest training protein of each held-out one.
 
     Returns
     -------
@@ -147,26 +121,22 @@ def nearest_table(proteins: LabelledProteins, hits: pd.DataFrame) -> pd.DataFram
         empty where nothing was found), ``nearest_label``, and ``identity``, ``query_coverage``, ``target_coverage`` and
         ``e_value`` (float64, NaN where nothing was found).
     """
-    rows = held_out(proteins.frame["split"].to_numpy(dtype=object))
-    place_of = pd.Series(np.arange(len(rows)), index=rows)
-    own = hits.assign(query=place_of.reindex(hits["query"]).to_numpy())
-    best = nearest(own, len(rows))
-    # Of several alignments with one protein, the best stands first.
-    pairs = own.drop_duplicates(["query", "target"]).set_index(["query", "target"])
-    target = best["target"].to_numpy(dtype=np.int64)
-    found = target >= 0
-    coverage = pairs.reindex(pd.MultiIndex.from_arrays([best.index, target]))
+    frame = proteins.frame
+    rows = heldout_rows(frame["split"].to_numpy(dtype=object))
+    # The hits of a protein are sorted, the best first.
+    best = hits.loc[hits["e_value"] < MAX_E_VALUE].drop_duplicates("query").set_index("query").reindex(rows)
+    is_found = best["target"].notna().to_numpy()
+    target = best["target"].fillna(0).to_numpy(dtype=np.int64)
     names = {
-        column: np.where(found, proteins.frame[source].to_numpy(dtype=object)[target], "")
+        column: np.where(is_found, frame[source].to_numpy(dtype=object)[target], "")
         for column, source in (("nearest", "id"), ("nearest_label", "label"))
     }
-    table = proteins.frame.iloc[rows][["id", "split", "label"]].reset_index(drop=True).assign(**names)
-    numbers = {name: coverage[name].to_numpy() for name in ("query_coverage", "target_coverage")}
-    return table.assign(identity=best["identity"].to_numpy(), **numbers, e_value=best["e_value"].to_numpy())
+    table = frame.iloc[rows][["id", "split", "label"]].reset_index(drop=True).assign(**names)
+    return table.assign(**{column: best[column].to_numpy(dtype=np.float64) for column in _PAIR_COLUMNS})
 
 
 def pairs_table(proteins: LabelledProteins, hits: pd.DataFrame) -> pd.DataFrame:
-    """Name the pairs of hits: ``id``, ``split``, ``training_id``, identity, coverages and e-value."""
+    """Return the pairs of hits: ``id``, ``split``, ``training_id``, identity, coverages and e-value."""
     frame = proteins.frame
     names = {"id": frame["id"].to_numpy()[hits["query"]], "split": frame["split"].to_numpy()[hits["query"]]}
     names["training_id"] = frame["id"].to_numpy()[hits["target"]]
@@ -174,7 +144,7 @@ def pairs_table(proteins: LabelledProteins, hits: pd.DataFrame) -> pd.DataFrame:
 
 
 def as_text(table: pd.DataFrame) -> pd.DataFrame:
-    """Turn the numbers of such tables into text: shares with three places, e-values with two digits."""
+    """Turn the numbers of such tables into text: shares with three decimals, e-values with two digits."""
     formats = {column: "{:.3f}" for column in _PAIR_COLUMNS} | {"e_value": "{:.1e}"}
     cells = {
         column: ["" if np.isnan(value) else formats[column].format(value) for value in table[column]]
@@ -183,35 +153,32 @@ def as_text(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**cells)
 
 
-def summarise(table: pd.DataFrame, hits: pd.DataFrame, limit: Limit, proteins: LabelledProteins) -> dict[str, Any]:
-    """Summarise an audit, split by split.
-
-    Parameters
-    ----------
-    table : DataFrame
-        From `nearest_table`.
+def summarise(
+    table: pd.DataFrame, hits: pd.DataFrame, limit: AuditConfig, proteins: LabelledProteins
+) -> dict[str, Any]:
+    """Summarise an audit, split by split; `table` is from `nearest_table`.
 
     Returns
     -------
     dict
-        ``limit``; ``pairs_above_limit``; ``splits``: for each held-out split ``proteins``, what `identities` tells, and
-        ``above_limit``, a number of proteins. JSON values.
+        ``limit``; ``pairs_above_limit``; ``splits``: for each held-out split ``proteins``, what `identities` returns,
+        and ``above_limit``, a number of proteins. JSON values.
     """
-    near = too_near(hits, limit)
-    offenders = set(proteins.frame["id"].to_numpy()[near["query"]])
+    leaks = above_limit(hits, limit)
+    ids = set(proteins.frame["id"].to_numpy()[leaks["query"]])
     splits = {}
     for split in HELD_OUT:
         own = table.loc[table["split"] == split]
-        if own.empty:
-            continue
-        offending = sum(name in offenders for name in own["id"])
-        splits[split] = {"proteins": len(own), **identities(own["identity"].to_numpy()), "above_limit": offending}
-    pairs = len(near.drop_duplicates(["query", "target"]))
-    return {"limit": limit._asdict(), "pairs_above_limit": pairs, "splits": splits}
+        if not own.empty:
+            n_leaks = sum(name in ids for name in own["id"])
+            splits[split] = {"proteins": len(own), **identities(own["identity"].to_numpy()), "above_limit": n_leaks}
+    n_pairs = len(leaks.drop_duplicates(["query", "target"]))
+    about = {"identity": limit.identity, "coverage": limit.coverage}
+    return {"limit": about, "pairs_above_limit": n_pairs, "splits": splits}
 
 
 def identities(identity_N: FloatArray) -> dict[str, Any]:
-    """Summarise how near proteins are to their nearest homologue.
+    """Summarise the identity of proteins to their nearest homologue.
 
     Parameters
     ----------

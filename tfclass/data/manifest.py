@@ -1,7 +1,7 @@
-"""What a corpus is made of: a versioned JSON file beside the table, ``TABLE.manifest.json``.
+"""How a corpus was made: a versioned JSON file beside the table, ``TABLE.manifest.json``.
 
-It tells sources, rows lost per step, clusters, splits, sizes and audit, with a SHA-256 of each file. Names and digests
-only, neither times nor folders: the same inputs give the same bytes wherever and whenever they are worked on.
+It records sources, rows lost per step, clusters, splits, sizes and audit, with a SHA-256 of each file. Names and
+digests only, neither times nor folders: the same inputs give the same bytes wherever and whenever they are processed.
 """
 
 import contextlib
@@ -17,22 +17,28 @@ from typing import Any, BinaryIO, cast
 import pandas as pd
 from pydantic import BaseModel, ValidationError
 
-from tfclass.data.fingerprint import fingerprint
 from tfclass.data.neighbours import (
     KIND,
     OUTPUTS,
-    beside,
     check_neighbour,
-    forget_manifest,
+    fingerprint,
     is_manifest,
     manifest_path,
+    remove_manifest,
     remove_stale,
+    sibling_path,
 )
 from tfclass.errors import TableError
 from tfclass.io.files import make_folder, name_of, sha256_of, whole_file
 
 SCHEMA = 1
 Manifest = dict[str, Any]
+_DATABASE = ("source", "release", "release_date", "licence", "query")
+# Order of the parts in the file; those that a corpus lacks are left out.
+_PARTS = (
+    *("kind", "schema", "tfclass", "table", "sources", "import", "database", "rules", "funnel", "changes", "notes"),
+    *("lost", "clusters", "split", "sizes", "audit"),
+)
 
 
 class _Step(BaseModel, strict=True):
@@ -52,46 +58,20 @@ class _Split(BaseModel, strict=True):
     policy: str = ""
 
 
-class _Form(BaseModel, strict=True):
-    """What is read of a manifest; what else is in it is taken along as it is."""
+class _Content(BaseModel, strict=True):
+    """The parts of a manifest that are read; the rest is carried along unchecked."""
 
     funnel: _Funnel
     split: _Split = _Split()
 
 
-_DATABASE = ("source", "release", "release_date", "licence", "query")
-# Order of the parts in the file; those that a corpus lacks are left out.
-_PARTS = (
-    *(
-        "kind",
-        "schema",
-        "tfclass",
-        "table",
-        "sources",
-        "import",
-        "database",
-        "rules",
-        "funnel",
-        "changes",
-        "notes",
-        "lost",
-    ),
-    *("clusters", "split", "sizes", "audit"),
-)
-
-
 def read_manifest(table: str | Path) -> Manifest | None:
-    """Read the manifest of a table and compare the table with it.
-
-    Returns
-    -------
-    dict or None
-        None where the table has no manifest.
+    """Read the manifest of a table, if it has one, and compare the table with it.
 
     Raises
     ------
     TableError
-        The manifest cannot be read, or is of a newer tfclass, or the table is not as it says.
+        The manifest cannot be read, or was written by a newer tfclass, or the table has another checksum.
     """
     place = manifest_path(table)
     if not place.exists() or not Path(table).exists():
@@ -100,36 +80,27 @@ def read_manifest(table: str | Path) -> Manifest | None:
         manifest = json.loads(place.read_bytes())
         schema, expected = manifest["schema"], manifest["table"]["sha256"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise TableError(str(place), f"something that is no manifest ({error})", path=str(place)) from error
+        raise TableError(f"{place}: found something that is no manifest ({error})") from error
     if schema != SCHEMA:
         action = "update tfclass, or make the corpus again"
-        raise TableError(str(place), f"schema {schema!r}", f"schema {SCHEMA}", action, path=str(place))
+        raise TableError(f"{place}: found schema {schema!r}; expected schema {SCHEMA}; {action}")
     if fingerprint(Path(table))["sha256"] != expected:
-        action = f"make it again with tfclass data, or remove {place.name} if the table was changed on purpose"
-        raise TableError(str(table), "a table other than its manifest tells of", action=action, path=str(table))
-    _check_form(manifest, place)
+        raise TableError(
+            f"{table}: checksum mismatch with its manifest; make it again with tfclass data, "
+            f"or remove {place.name} if the table was changed on purpose"
+        )
+    _check_content(manifest, place)
     return manifest
 
 
-def begun_for(table: Path, n_rows: int) -> Manifest:
-    """Begin the manifest of a table that has none.
-
-    Parameters
-    ----------
-    table : Path
-        Where ``tfclass data label`` left a funnel beside it, that is taken over; else the table is its own source.
-
-    Raises
-    ------
-    TableError
-        The table cannot be read.
-    """
+def new_manifest(table: Path, n_rows: int) -> Manifest:
+    """Make a manifest for a table that has none; the table is its own source, or that of a funnel beside it."""
     found = fingerprint(table)
-    labelled = _from_labelling(beside(table, ".funnel.json"), found["sha256"])
+    labelled = _from_funnel(sibling_path(table, ".funnel.json"), found["sha256"])
     return labelled or {"sources": [found], "funnel": {"rows_in": n_rows, "steps": [], "rows_out": n_rows}}
 
 
-def _from_labelling(place: Path, sha256: str) -> Manifest:
+def _from_funnel(place: Path, sha256: str) -> Manifest:
     if not place.exists():
         return {}
     try:
@@ -139,39 +110,34 @@ def _from_labelling(place: Path, sha256: str) -> Manifest:
         download, proof = content["download"], content.get("evidence")
         files = [file for each in (download, proof) if each for file in each["files"].items()]
         evidence = {"evidence": proof["query"]} if proof else {}
-        begun = {
+        manifest = {
             "sources": [{"name": name, "bytes": file.get("bytes"), "sha256": file["sha256"]} for name, file in files],
             "database": {key: download.get(key) for key in _DATABASE} | evidence,
             "rules": content["rules"],
             "funnel": {key: content[key] for key in ("rows_in", "steps", "rows_out")},
         }
-        _check_form(begun, place)
-        return begun
+        _check_content(manifest, place)
+        return manifest
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise TableError(str(place), f"something that is no funnel ({error!r})", path=str(place)) from error
+        raise TableError(f"{place}: found something that is no funnel ({error!r})") from error
 
 
-def _check_form(manifest: Manifest, place: Path) -> None:
+def _check_content(manifest: Manifest, place: Path) -> None:
     try:
-        _Form.model_validate(manifest)
+        _Content.model_validate(manifest)
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
-        where = f"{place}, {'.'.join(map(str, problem['loc']))}"
-        raise TableError(where, repr(problem["input"])[:80], problem["msg"], path=str(place)) from None
+        key, found = ".".join(map(str, problem["loc"])), repr(problem["input"])[:80]
+        raise TableError(f"{place}, {key}: found {found}; expected {problem['msg']}") from None
 
 
 def check_output(table: Path) -> None:
-    """Make sure that a table can be written under this name.
+    """Check that a table can be written under this name.
 
-    Raises
-    ------
-    TableError
-        Its ending is another.
-    OutputError
-        Where its manifest belongs there is a file that tfclass did not write.
+    TableError where it has another ending, OutputError where its manifest would replace a file of another kind.
     """
     if not table.name.endswith(OUTPUTS):
-        raise TableError(str(table), f"a name ending in {table.suffix!r}", " or ".join(OUTPUTS), path=str(table))
+        raise TableError(f"{table}: found a name ending in {table.suffix!r}; expected {' or '.join(OUTPUTS)}")
     check_neighbour(manifest_path(table), is_manifest)
 
 
@@ -182,8 +148,6 @@ def save_corpus(frame: pd.DataFrame, table: Path, manifest: Manifest) -> Manifes
     ----------
     frame : DataFrame
         Of text, with ``id``, ``label`` and ``sequence``.
-    table : Path
-        Ends in .tsv or .tsv.gz.
     manifest : dict
         Version, table and sizes are filled in here.
 
@@ -203,12 +167,10 @@ def save_corpus(frame: pd.DataFrame, table: Path, manifest: Manifest) -> Manifes
     make_folder(table.parent)
     with whole_file(table) as stream:
         _write_rows(frame.loc[:, [*(name for name in frame if name != "sequence"), "sequence"]], stream, table)
-        size = stream.tell()
-        stream.seek(0)
-        about = {"name": table.name, "bytes": size, "sha256": sha256_of(stream)}
+        about = _written(stream, table)
         os.fsync(stream.fileno())
         # The manifest gets its place first, and only once both are on the disk. Killed between the two, the table is
-        # missing or is not the one that the manifest tells of, and so nobody will use it.
+        # missing or does not have the checksum of its manifest, and is refused.
         return _write_manifest(frame, table, manifest, about)
 
 
@@ -219,7 +181,7 @@ def save_manifest(frame: pd.DataFrame, table: Path, manifest: Manifest) -> Manif
 
 def _write_manifest(frame: pd.DataFrame, table: Path, manifest: Manifest, file: dict[str, Any]) -> Manifest:
     about = {"kind": KIND, "schema": SCHEMA, "tfclass": version("tfclass")}
-    whole = manifest | about | {"table": file | {"rows": len(frame)}, "sizes": sizes(frame)}
+    whole = manifest | about | {"table": file | {"rows": len(frame)}, "sizes": _sizes(frame)}
     ordered = {part: whole[part] for part in _PARTS if part in whole}
     remove_stale(table, ordered)
     with whole_file(manifest_path(table)) as stream:
@@ -230,7 +192,7 @@ def _write_manifest(frame: pd.DataFrame, table: Path, manifest: Manifest, file: 
 def write_tsv(frame: pd.DataFrame, path: Path) -> None:
     """Write a frame as tab-separated text, packed where the name ends in .gz; the same frame gives the same bytes.
 
-    A manifest that an earlier table of this name had tells of another table, and is removed.
+    The manifest of an earlier table of this name is removed.
     """
     with listed_tsv(frame, path):
         pass
@@ -240,15 +202,19 @@ def write_tsv(frame: pd.DataFrame, path: Path) -> None:
 def listed_tsv(frame: pd.DataFrame, path: Path) -> Iterator[dict[str, Any]]:
     """Write a frame as `write_tsv`, and yield its `fingerprint`, for a manifest to be written inside the block.
 
-    The file gets its place when the block ends, so that it does not stand there without the manifest that lists it.
+    The file gets its place when the block ends, so that it never stands there without the manifest that lists it.
     """
     make_folder(path.parent)
     with whole_file(path) as stream:
         _write_rows(frame, stream, path)
-        size = stream.tell()
-        stream.seek(0)
-        yield {"name": name_of(path), "bytes": size, "sha256": sha256_of(stream)}
-        forget_manifest(path)
+        yield _written(stream, path)
+        remove_manifest(path)
+
+
+def _written(stream: BinaryIO, path: Path) -> dict[str, Any]:
+    size = stream.tell()
+    stream.seek(0)
+    return {"name": name_of(path), "bytes": size, "sha256": sha256_of(stream)}
 
 
 def _write_rows(frame: pd.DataFrame, stream: BinaryIO, path: Path) -> None:
@@ -266,11 +232,10 @@ def _write_text(frame: pd.DataFrame, stream: BinaryIO) -> None:
     text.detach()
 
 
-def sizes(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def _sizes(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Count proteins, clusters and residues by split, label and kingdom, as far as the frame has these columns."""
     by = [column for column in ("split", "label", "kingdom") if column in frame]
-    counted = pd.DataFrame({column: frame[column] for column in by} | {"residues": frame["sequence"].str.len()})
-    counted["cluster"] = frame["cluster"] if "cluster" in frame else frame["id"]
+    counted = frame[by].assign(residues=frame["sequence"].str.len(), cluster=frame.get("cluster", frame["id"]))
     groups = counted.groupby(by, sort=True)
     table = groups.agg(proteins=("residues", "size"), clusters=("cluster", "nunique"), residues=("residues", "sum"))
     if "cluster" not in frame:

@@ -1,9 +1,7 @@
 """Labelled tables: TSV, CSV or Parquet with ``id``, ``sequence``, ``label`` and, where known, ``split``, ``cluster``.
 
-Where they are asked for, ``family`` and ``domains`` are read too (`tfclass.data.annotations`).
-
-Every row is checked before anything is trained on it; the first fault is named by row and column. Row numbers are
-those of an editor or spreadsheet: the header is row 1.
+On request, ``family`` and ``domains`` are read too (`tfclass.data.annotations`). Every row is checked before training
+starts; the error names the first bad cell by row and column, the header being row 1 as in an editor.
 """
 
 import logging
@@ -17,7 +15,7 @@ import pandas as pd
 from tfclass.config import CorpusConfig
 from tfclass.data.annotations import Annotations, read_annotations
 from tfclass.data.cells import FIRST_ROW, cell_error, check_id, columns_digest, table_rows
-from tfclass.data.manifest import Manifest, read_manifest
+from tfclass.data.manifest import Manifest, new_manifest, read_manifest
 from tfclass.errors import TableError
 from tfclass.names import is_name
 from tfclass.sequences.alphabet import Alphabet
@@ -25,6 +23,7 @@ from tfclass.sequences.cleaning import EMPTY_VALUE, clean
 from tfclass.typing import BoolArray, IntArray, TokenArray
 
 _NEEDED = ("id", "sequence", "label")
+_LABEL_HINT = "set corpus.classes or corpus.aliases, or rename it (tfclass data import --rename)"
 
 _log = logging.getLogger(__name__)
 
@@ -38,16 +37,13 @@ class LabelledProteins(NamedTuple):
         The table with all its columns; ``label`` holds class names after aliases, and ``cluster`` is always there
         (a protein's own id where the table has none).
     tokens : list of ndarray of uint8, each of shape (L,)
+        The cleaned sequences.
     labels : ndarray of int64, shape (N,)
-        Index into `classes`.
-    classes : tuple of str
-        The positive class last in a binary task.
+        Index into `classes`, whose last one is the positive class in a binary task.
     digest : str
         SHA-256 of ids, sequences, labels, splits and clusters, in hexadecimal.
     clustered : bool
         Whether the table has a column ``cluster`` of its own.
-    manifest : dict or None
-        How the table was made, where that is written beside it.
     annotations : Annotations or None
         Families and domains, where they were asked for.
     """
@@ -82,50 +78,69 @@ class LabelledProteins(NamedTuple):
 
 
 def read_table(
-    config: CorpusConfig, alphabet: Alphabet, families: Sequence[str] = (), *, domains: bool = False
+    config: CorpusConfig,
+    alphabet: Alphabet,
+    families: Sequence[str] = (),
+    *,
+    domains: bool = False,
+    label_hint: str = _LABEL_HINT,
 ) -> LabelledProteins:
     """Read and check a labelled table.
 
     Parameters
     ----------
-    config : CorpusConfig
-        Its `path` ends in .tsv, .csv or .parquet; text may be compressed (.gz, .bz2, .xz, .zst).
     families : sequence of str, optional
         Read the column ``family``; these are the names that count.
     domains : bool, optional
         Read the column ``domains``.
+    label_hint : str, optional
+        For the message about an unknown label: how to name other classes.
 
     Raises
     ------
     TableError
         The file cannot be read; a row has more or fewer fields than the header; a column is missing; an id is empty,
         used twice or has a control character; a label is unknown; a sequence is empty or has an illegal character; a
-        cluster is empty; fewer than two classes are there; the table has a manifest and is not as that says; what
-        `read_annotations` refuses.
+        cluster is empty; fewer than two classes are there; the table differs from its manifest; or the columns that
+        `read_annotations` reads are at fault.
     """
-    manifest = read_manifest(config.path)
-    frame = _read(config.path)
-    _check_columns(frame, config.path)
-    _check_ids(frame, config.path)
+    path = config.path
+    manifest = read_manifest(path)
+    frame = _read(path)
+    _check_columns(frame, path)
+    _check_ids(frame, path)
     frame["label"] = frame["label"].replace(dict(config.aliases))
-    classes = _check_labels(frame, config)
-    tokens = _tokens(frame, config.path, alphabet)
+    classes = _check_labels(frame, config, label_hint)
+    tokens = _tokens(frame, path, alphabet)
     clustered = "cluster" in frame
-    _fill_clusters(frame, config.path)
+    if not clustered:
+        frame["cluster"] = frame["id"]
+    _check_clusters(frame, path)
     labels = frame["label"].map({name: i for i, name in enumerate(classes)}).to_numpy(dtype=np.int64)
+    digest = columns_digest(frame, [c for c in ("id", "sequence", "label", "split", "cluster") if c in frame])
     annotations = None
     if families or domains:
-        annotations = read_annotations(frame, families, alphabet, config.path, domains=domains)
-    return LabelledProteins(frame, tokens, labels, classes, _digest(frame), clustered, manifest, annotations)
+        annotations = read_annotations(frame, families, alphabet, path, domains=domains)
+    return LabelledProteins(frame, tokens, labels, classes, digest, clustered, manifest, annotations)
+
+
+def read_corpus(table: Path) -> tuple[LabelledProteins, Manifest]:
+    """Read a table with its labels as they are, and its manifest, or a new one."""
+    proteins = read_table(CorpusConfig(path=str(table), classes=None, aliases={}), Alphabet())
+    manifest = proteins.manifest
+    return proteins, new_manifest(table, len(proteins.frame)) if manifest is None else manifest
+
+
+def without_default_clusters(proteins: LabelledProteins) -> pd.DataFrame:
+    """Return the table, without the column ``cluster`` where `read_table` added it."""
+    return proteins.frame if proteins.clustered else proteins.frame.drop(columns="cluster")
 
 
 def _read(path: str) -> pd.DataFrame:
-    # Not pandas' reader: it fills short rows, takes a field too many for an index, and a protein called NA for none.
     cells: list[list[str]] = []
     for number, row in table_rows(Path(path)):
         if number > len(cells) + 1:
-            blank = len(cells) + 1
-            raise TableError(f"{path}, row {blank}", "a blank row", action="remove it", path=path, row=blank)
+            raise TableError(f"{path}, row {len(cells) + 1}: found a blank row; remove it")
         cells.append(row)
     return pd.DataFrame(cells[1:], columns=cells[0], dtype=str)
 
@@ -134,58 +149,46 @@ def _check_columns(frame: pd.DataFrame, path: str) -> None:
     for column in _NEEDED:
         if column not in frame:
             found = "only " + ", ".join(map(repr, frame.columns)) if len(frame.columns) else "no column"
-            raise TableError(path, found, f"a column {column!r}", path=path, column=column)
+            raise TableError(f"{path}: found {found}; expected a column {column!r}")
     twice = frame.columns[frame.columns.duplicated()]
     if len(twice):
-        raise TableError(path, f"more than one column {twice[0]!r}", "each once", path=path, column=twice[0])
+        raise TableError(f"{path}: found more than one column {twice[0]!r}; expected each once")
     if frame.empty:
-        raise TableError(path, "a header and no row", "at least one protein", path=path)
+        raise TableError(f"{path}: found a header and no row; expected at least one protein")
 
 
 def _check_ids(frame: pd.DataFrame, path: str) -> None:
-    empty = np.flatnonzero(frame["id"] == "")
-    if empty.size:
-        raise cell_error(path, int(empty[0]), "id", "an empty id", "a name")
-    for row, name in enumerate(frame["id"]):
+    ids = frame["id"]
+    if (row := _first(ids == "")) is not None:
+        raise cell_error(path, row, "id", "an empty id", "a name")
+    for row, name in enumerate(ids):
         check_id(path, row, name)
-    twice = np.flatnonzero(frame["id"].duplicated())
-    if twice.size:
-        row = int(twice[0])
-        first = int(np.flatnonzero(frame["id"] == frame["id"].iloc[row])[0]) + FIRST_ROW
-        raise cell_error(path, row, "id", f"{frame['id'].iloc[row]!r} again (first in row {first})", "each id once")
+    if (row := _first(ids.duplicated())) is not None:
+        before = int(np.flatnonzero(ids == ids.iloc[row])[0]) + FIRST_ROW
+        raise cell_error(path, row, "id", f"{ids.iloc[row]!r} again (first in row {before})", "each id once")
 
 
-def _check_labels(frame: pd.DataFrame, config: CorpusConfig) -> tuple[str, ...]:
-    present = sorted(set(frame["label"]) - {""})
+def _check_labels(frame: pd.DataFrame, config: CorpusConfig, hint: str) -> tuple[str, ...]:
+    labels = frame["label"]
+    present = sorted(set(labels) - {""})
     classes = tuple(present) if config.classes is None else tuple(config.classes)
-    unknown = np.flatnonzero(~frame["label"].isin(classes) | (frame["label"] == ""))
-    if unknown.size:
+    if (row := _first(~labels.isin(classes) | (labels == ""))) is not None:
+        action = hint if config.classes is not None else "leave the row out, or name its class"
         known = ", ".join((*classes, *config.aliases))
-        row = int(unknown[0])
-        action = (
-            "leave the row out, or name its class"
-            if config.classes is None
-            else "set corpus.classes or corpus.aliases, or rename it (tfclass data import --rename)"
-        )
-        raise cell_error(config.path, row, "label", repr(frame["label"].iloc[row]), f"one of {known}", action)
-    unprintable = np.flatnonzero(~frame["label"].map(is_name))
-    if unprintable.size:
-        row = int(unprintable[0])
-        raise cell_error(config.path, row, "label", repr(frame["label"].iloc[row]), "a short text that can be printed")
+        raise cell_error(config.path, row, "label", repr(labels.iloc[row]), f"one of {known}", action)
+    if (row := _first(~labels.map(is_name))) is not None:
+        raise cell_error(config.path, row, "label", repr(labels.iloc[row]), "a short text that can be printed")
     if len(present) < 2:
         found = f"one class only ({present[0]!r})"
-        raise TableError(f"{config.path}, column 'label'", found, "at least two", path=config.path, column="label")
+        raise TableError(f"{config.path}, column 'label': found {found}; expected at least two")
     return classes
 
 
-def _fill_clusters(frame: pd.DataFrame, path: str) -> None:
-    if "cluster" not in frame:
-        frame["cluster"] = frame["id"]
-    # Left alone, all proteins without one would be a single huge cluster.
-    empty = np.flatnonzero(frame["cluster"] == "")
-    if empty.size:
+def _check_clusters(frame: pd.DataFrame, path: str) -> None:
+    # Otherwise all proteins without one would be a single huge cluster.
+    if (row := _first(frame["cluster"] == "")) is not None:
         action = "a protein with no relatives is a cluster of its own"
-        raise cell_error(path, int(empty[0]), "cluster", "an empty cluster", "a name", action)
+        raise cell_error(path, row, "cluster", "an empty cluster", "a name", action)
 
 
 def _tokens(frame: pd.DataFrame, path: str, alphabet: Alphabet) -> list[TokenArray]:
@@ -205,5 +208,7 @@ def _tokens(frame: pd.DataFrame, path: str, alphabet: Alphabet) -> list[TokenArr
     return tokens
 
 
-def _digest(frame: pd.DataFrame) -> str:
-    return columns_digest(frame, [c for c in ("id", "sequence", "label", "split", "cluster") if c in frame])
+def _first(rows: pd.Series) -> int | None:
+    """Return the first row where a condition is true."""
+    found = np.flatnonzero(rows)
+    return int(found[0]) if found.size else None

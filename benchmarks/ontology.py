@@ -1,4 +1,9 @@
-"""The terms of label rules, held against the Gene Ontology itself: an OBO file that the user has [1]_ [2]_.
+"""Do the terms of the label rules agree with the Gene Ontology? Compare them with an OBO file [1]_ [2]_.
+
+Prints a line for each term that is missing, obsolete, merged, renamed, or not below the term of its rule, and exits
+with status 1 where there is one.
+
+Usage: python benchmarks/ontology.py go-basic.obo [--rules FILE]
 
 References
 ----------
@@ -6,17 +11,19 @@ References
 .. [2] https://owlcollab.github.io/oboformat/doc/GO.format.obo-1_4.html
 """
 
+import argparse
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from tfclass.data.labels import Rule
-from tfclass.errors import TableError
+from tfclass.data.curation import LabelConfig, LabelRule, curation_config
+from tfclass.errors import TableError, TfclassError
 from tfclass.io.compression import DAMAGED, decompressed
 
 
 class Ontology(NamedTuple):
-    """What an OBO file says of its terms.
+    """The terms of an OBO file.
 
     Attributes
     ----------
@@ -34,7 +41,7 @@ class Ontology(NamedTuple):
     merged: dict[str, str]
 
     def below(self, root: str) -> set[str]:
-        """Give a term and all those from which ``is_a`` leads to it."""
+        """Return a term and all those from which ``is_a`` leads to it."""
         children: dict[str, list[str]] = {}
         for term, parents in self.parents.items():
             for parent in parents:
@@ -67,16 +74,16 @@ def read_obo(path: Path) -> Ontology:
             parents[term] = tuple(value.split()[0] for value in tags.get("is_a", []))
             merged |= dict.fromkeys(tags.get("alt_id", []), term)
     except FileNotFoundError:
-        raise TableError(str(path), "no such file", action="check the path", path=str(path)) from None
+        raise TableError(f"{path}: no such file; check the path") from None
     except (*DAMAGED, OSError, UnicodeDecodeError, LookupError) as error:
-        raise TableError(str(path), f"a file that cannot be read ({error})", "an OBO file", path=str(path)) from error
+        raise TableError(f"{path}: found a file that cannot be read ({error}); expected an OBO file") from error
     if not names:
-        raise TableError(str(path), "no term", "an OBO file, such as go-basic.obo", path=str(path))
+        raise TableError(f"{path}: found no term; expected an OBO file, such as go-basic.obo")
     return Ontology(names, parents, frozenset(obsolete), merged)
 
 
-def compare_terms(rules: tuple[Rule, ...], ontology: Ontology) -> Iterator[str]:
-    """Tell where the Gene Ontology terms of rules differ from an ontology, a line for each term."""
+def compare_terms(rules: tuple[LabelRule, ...], ontology: Ontology) -> Iterator[str]:
+    """Describe where the Gene Ontology terms of rules differ from an ontology, a line for each term."""
     before: set[str] = set()
     for rule in rules:
         own = {term: name for term, name in rule.terms.items() if term.startswith("GO:")}
@@ -116,3 +123,22 @@ def _stanzas(path: Path) -> Iterator[Mapping[str, list[str]]]:
                 tags.setdefault(tag, []).append(value)
     if tags is not None:
         yield tags
+
+
+def main() -> None:
+    """Print the differences."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("ontology", type=Path)
+    parser.add_argument("--rules", type=Path, help="a file shaped like conf/curation/swissprot.yaml")
+    options = parser.parse_args()
+    try:
+        rules = curation_config(LabelConfig, "label", file=options.rules).rules
+        differences = list(compare_terms(rules, read_obo(options.ontology)))
+    except TfclassError as error:
+        sys.exit(str(error))
+    print(*differences, sep="\n")
+    sys.exit(1 if differences else 0)
+
+
+if __name__ == "__main__":
+    main()

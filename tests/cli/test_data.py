@@ -13,7 +13,7 @@ import pytest
 
 from tests.data.uniprot_server import UniProtServer
 from tfclass.cli.app import main
-from tfclass.cli.corpora import _count
+from tfclass.cli.data_console import count_of
 from tfclass.data.demo import generate_demo
 from tfclass.sequences.alphabet import AMINO_ACIDS
 
@@ -77,7 +77,7 @@ def test_own_files_become_a_corpus_in_four_steps(tfclass, tmp_path, families):
     (tmp_path / "a" / "s.tsv").write_bytes((tmp_path / "a" / "c.tsv").read_bytes())
     refused = tfclass("data", "check", "a/s.tsv")
     assert refused.status == 2
-    assert refused.err.startswith("tfclass: a/s.tsv: found a table other than its manifest tells of; make it again")
+    assert refused.err.startswith("tfclass: a/s.tsv: checksum mismatch with its manifest; make it again")
 
 
 def test_a_random_split_is_named_and_the_audit_finds_its_leaks(tfclass, tmp_path, families):
@@ -181,7 +181,7 @@ def test_a_training_takes_the_manifest_into_mlflow_and_refuses_a_table_that_was_
     for verb in (["train", *corpus, *small], ["evaluate", *corpus, "bundle=model", "report=r"]):
         refused = tfclass(*verb, "tracking=off")
         assert refused.status == 2
-        assert refused.err.startswith("tfclass: s.tsv: found a table other than its manifest tells of; make it again")
+        assert refused.err.startswith("tfclass: s.tsv: checksum mismatch with its manifest; make it again")
         assert refused.err.count("\n") == 1
 
 
@@ -193,7 +193,7 @@ USAGE = {
     "a column that is no pair": ("import t.tsv --column id -o o.tsv", "'id' is no A=B"),
     "columns of a folder": ("import . --column id=a -o o.tsv", "only a table has columns"),
     "a way out of conflicts that is none": ("import t.tsv --on-conflict pray -o o.tsv", "neither leave-out nor error"),
-    "a source that is not there": ("import no.tsv -o o.tsv", "no.tsv: found no such file"),
+    "a source that is not there": ("import no.tsv -o o.tsv", "no.tsv: no such file"),
     "an output that is no table": ("import t.tsv -o o.xlsx", "o.xlsx: found a name ending in '.xlsx'; expected .tsv"),
     "a policy that is none": ("split t.tsv -o o.tsv --policy best", "--policy: found 'best'"),
     "the policy of training": ("split t.tsv -o o.tsv --policy column", "here: cluster, folds, random"),
@@ -365,7 +365,7 @@ def test_names_of_classes_are_not_empty_and_differ(classes, expected, tmp_path, 
 
 
 def test_what_is_counted_is_singular_for_one():
-    assert [_count(number, "protein") for number in (0, 1, 2, 1000)] == [
+    assert [count_of(number, "protein") for number in (0, 1, 2, 1000)] == [
         *("0 proteins", "1 protein", "2 proteins", "1,000 proteins"),
     ]
 

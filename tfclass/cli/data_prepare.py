@@ -1,32 +1,26 @@
-"""``tfclass data import``, ``cluster``, ``split`` and ``audit``: own files to a table that can be trained on."""
+"""``tfclass data import``, ``cluster``, ``split`` and ``audit``: own files to a table for training."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tfclass.cli.data import app, curation, named_as_options
-from tfclass.cli.terminal import has_terminal, say
+from tfclass.cli.data_console import count_of, print_audit, say_lost, say_sizes
+from tfclass.cli.options import Threads, named_as_options, thread_count
+from tfclass.cli.progress import at_work
+from tfclass.cli.terminal import say
 from tfclass.errors import TableError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from tfclass.data.sources import Source
-
-_NAMES = 3
 
 Table = Annotated[Path, typer.Argument(help="A labelled table; its manifest is taken along where it has one.")]
 Output = Annotated[Path, typer.Option("-o", "--output", help="The table to write: .tsv or .tsv.gz.")]
-Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all. They change nothing in the result.")]
 Files = Annotated[list[Path] | None, typer.Option(help="FASTA of this class; may be given more than once.")]
 Sensitivity = Annotated[float | None, typer.Option(min=1, max=7.5, help="1 fast, 7.5 remote homologues.")]
 Share = Annotated[float, typer.Option(help="Share of the proteins, above 0 and below 0.5.")]
 
 
-@app.command("import")
 def import_(
     output: Output,
     source: Annotated[
@@ -49,7 +43,7 @@ def import_(
     ),
 ) -> None:
     """Make a clean table of your own files; each row that cannot be used is counted and named."""
-    from tfclass.data.preparation import import_corpus
+    from tfclass.data.importer import import_corpus
 
     if on_conflict not in ("leave-out", "error"):
         raise typer.BadParameter(f"{on_conflict!r} is neither leave-out nor error", param_hint="--on-conflict")
@@ -57,15 +51,14 @@ def import_(
     with at_work("importing"):
         label_of = _pairs(rename, "--rename")
         manifest, lost = import_corpus(opened, output, rename=label_of, on_conflict=on_conflict)  # type: ignore[arg-type]
-    _say_lost(manifest["funnel"], lost)
+    say_lost(manifest["funnel"], lost)
     for what, count in (*manifest["notes"].items(), *manifest["changes"].items()):
         say(f"note: {what}: {count:,}", err=True)
     if len(lost):
         say(f"{output.with_name(manifest['lost']['name'])}: the {len(lost):,} rows that were left out", err=True)
-    _say_sizes(output, manifest)
+    say_sizes(output, manifest)
 
 
-@app.command()
 def cluster(
     table: Table,
     output: Output,
@@ -84,16 +77,17 @@ def cluster(
 ) -> None:
     """Add the column cluster: proteins that resemble their representative, found by MMseqs2.
 
-    What is not given is as `curation.cluster` of conf/corpus/swissprot.yaml says.
+    What is not given is as `cluster` in conf/curation/swissprot.yaml says.
     """
-    from tfclass.data.preparation import ClusterOptions, cluster_corpus
+    from tfclass.data.clusters import cluster_corpus
+    from tfclass.data.curation import ClusterConfig, curation_config
 
     given = {"identity": identity, "coverage": coverage, "coverage_mode": coverage_mode, "sensitivity": sensitivity}
     if clusters is not None and any(value is not None for value in given.values()):
         raise typer.BadParameter("known clusters take no option of MMseqs2", param_hint="--clusters")
-    options = ClusterOptions(**_chosen("cluster", given))
+    config = clusters or curation_config(ClusterConfig, "cluster", given)
     with at_work("clustering"):
-        manifest = cluster_corpus(table, output, options, given=clusters, threads=all_or(threads))
+        manifest = cluster_corpus(table, output, config, threads=thread_count(threads))
     about = manifest["clusters"]
     method = f"MMseqs2 {about['version']}" if clusters is None else str(clusters)
     say(f"{about['clusters']:,} clusters ({method})", err=True)
@@ -101,10 +95,9 @@ def cluster(
         say(f"note: {about['not_in_table']:,} members in {clusters} that the table does not have", err=True)
     if several := about.get("in_several_splits"):
         say(f"note: {several:,} clusters are in several splits; deal them out anew: tfclass data split", err=True)
-    _say_sizes(output, manifest)
+    say_sizes(output, manifest)
 
 
-@app.command()
 def split(
     table: Table,
     output: Output,
@@ -120,19 +113,12 @@ def split(
 ) -> None:
     """Add the column split: train, valid and test, whole clusters only, stratified by label and kingdom."""
     from tfclass.config import SplitConfig, from_mapping
-    from tfclass.data.preparation import split_corpus
+    from tfclass.data.split import split_corpus
 
     if policy == "column":
         raise typer.BadParameter("'column' is what training takes; here: cluster, folds, random", param_hint="--policy")
-    values: dict[str, Any] = {
-        "policy": policy,
-        "valid": valid,
-        "test": test,
-        "folds": folds,
-        "fold": fold,
-        "seed": seed,
-    }
-    values["max_members"] = max_members
+    values = {"policy": policy, "valid": valid, "test": test, "folds": folds, "fold": fold, "seed": seed}
+    values |= {"max_members": max_members}
     with named_as_options("split", values):
         config = from_mapping(SplitConfig, values, "split")
     with at_work("splitting"):
@@ -140,10 +126,9 @@ def split(
     steps = manifest["funnel"]["steps"]
     if "max_members" in manifest["split"] and steps[-1]["lost"]:
         say(f"left out: {steps[-1]['lost']:,} further members of clusters", err=True)
-    _say_sizes(output, manifest)
+    say_sizes(output, manifest)
 
 
-@app.command()
 def audit(
     table: Table,
     output: Annotated[
@@ -159,54 +144,32 @@ def audit(
     sensitivity: Sensitivity = None,
     threads: Threads = 0,
 ) -> None:
-    """Compare every test and validation protein with the training proteins, and count what is too near.
+    """Compare every test and validation protein with the training proteins, and count those above the limit.
 
-    What is not given is as `curation.audit` of conf/corpus/swissprot.yaml says.
+    What is not given is as `audit` in conf/curation/swissprot.yaml says.
     """
-    from tfclass.data.audit import AuditOptions, audit_corpus
-    from tfclass.data.leakage import Limit
-    from tfclass.data.neighbours import beside
+    from tfclass.data.audit import ENDINGS, audit_corpus
+    from tfclass.data.curation import AuditConfig, curation_config
+    from tfclass.data.neighbours import sibling_path
 
     place = output or table
     given = {"identity": max_identity, "coverage": min_coverage, "sensitivity": sensitivity}
-    chosen = _chosen("audit", given)
-    options = AuditOptions(Limit(chosen["identity"], chosen["coverage"]), chosen["sensitivity"], move)
+    config = curation_config(AuditConfig, "audit", given)
     with at_work("comparing"):
-        manifest, moved = audit_corpus(table, place, options, threads=all_or(threads))
+        manifest, moved = audit_corpus(table, place, config, move=move, threads=thread_count(threads))
     content = manifest["audit"]
-    _print_audit(content)
+    print_audit(content)
     if move:
         before = content["before_moving"]["pairs_above_limit"]
         say(
-            f"moved into training: {_count(moved.proteins, 'protein')} of {_count(moved.clusters, 'cluster')} "
-            f"({_count(before, 'pair')} above the limit before, {content['pairs_above_limit']:,} after; "
-            f"searches: {moved.looks})",
+            f"moved into training: {count_of(moved.proteins, 'protein')} of {count_of(moved.clusters, 'cluster')} "
+            f"({count_of(before, 'pair')} above the limit before, {content['pairs_above_limit']:,} after; "
+            f"searches: {moved.n_searches})",
             err=True,
         )
-    for ending in (".audit.tsv", ".pairs.tsv"):
-        say(str(beside(place, ending)), err=True)
-    _say_sizes(place, manifest)
-
-
-@contextmanager
-def at_work(what: str) -> Iterator[Callable[[str, float], None]]:
-    """Show on stderr, where that is a terminal, that something is being done, and for how long; signals end it.
-
-    Yields
-    ------
-    callable
-        Takes what is being done now, and the share of it that is done.
-    """
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    from tfclass.cli.signals import stop_at_once
-
-    columns, quiet = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()), not has_terminal()
-    shown = Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet)
-    with stop_at_once(goes_on=False), shown:
-        task = shown.add_task(what, total=None)
-        yield lambda now, share: shown.update(task, description=now, completed=share, total=1.0)
+    for ending in ENDINGS:
+        say(str(sibling_path(place, ending)), err=True)
+    say_sizes(place, manifest)
 
 
 def _source(
@@ -225,7 +188,7 @@ def _source(
     if source is None:
         raise typer.BadParameter("a SOURCE is needed, or --positives and --negatives")
     if not source.exists():
-        raise TableError(str(source), "no such file or folder", action="check the path", path=str(source))
+        raise TableError(f"{source}: no such file or folder; check the path")
     if labels is not None:
         return from_labels(source, labels)
     return from_folder(source) if source.is_dir() else from_table(source, column_of)
@@ -239,59 +202,3 @@ def _pairs(given: list[str] | None, option: str) -> dict[str, str]:
             raise typer.BadParameter(f"{text!r} is no A=B, or A is there twice", param_hint=option)
         pairs[left] = right
     return pairs
-
-
-def _chosen(part: str, given: dict[str, Any]) -> dict[str, Any]:
-    return curation()[part] | {key: value for key, value in given.items() if value is not None}
-
-
-def all_or(threads: int) -> int:
-    """Return the number of threads asked for, at most one per core; for 0 all that this process may use."""
-    from tfclass.environment import at_most_cores, available_cores
-
-    return at_most_cores(threads or available_cores())
-
-
-def _say_lost(funnel: dict[str, Any], lost: "pd.DataFrame") -> None:
-    say(f"{'rows in':<24}{'':>10}{funnel['rows_in']:>12,}", err=True)
-    for step in funnel["steps"]:
-        names = lost.loc[lost["reason"] == step["step"], "id"].tolist()
-        if names:
-            shown = ", ".join(name or "''" for name in names[:_NAMES]) + (", ..." if len(names) > _NAMES else "")
-            say(f"{step['step']:<24}{-step['lost']:>10,}{step['left']:>12,}  {step['why']} ({shown})", err=True)
-    say(f"{'rows out':<24}{'':>10}{funnel['rows_out']:>12,}", err=True)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _say_sizes(table: Path, manifest: dict[str, Any]) -> None:
-    from tfclass.data.split import SPLITS
-
-    counts: dict[str, dict[str, int]] = {}
-    for group in manifest["sizes"]:
-        own = counts.setdefault(group.get("split", ""), {})
-        own[group["label"]] = own.get(group["label"], 0) + group["proteins"]
-    known = [name for name in SPLITS if name in counts]
-    for name in known + sorted(counts.keys() - known):
-        own = counts[name]
-        shown = ", ".join(f"{label} {n:,}" for label, n in sorted(own.items())[:8]) + (", ..." if len(own) > 8 else "")
-        say(f"{name + ': ' if name else ''}{sum(own.values()):,} proteins ({shown})", err=True)
-    say(f"{table}: sha256 {manifest['table']['sha256']}, described in {table.name}.manifest.json", err=True)
-
-
-def _print_audit(content: dict[str, Any]) -> None:
-    """Print how many proteins of each split have their nearest training protein at which identity."""
-    splits = content["splits"]
-    limit = content["limit"]
-    say(f"{'identity of nearest':<28}" + "".join(f"{name:>10}" for name in splits))
-    say(f"{'  none found':<28}" + "".join(f"{own['n_without']:>10,}" for own in splits.values()))
-    for low in range(10):
-        if any(own["histogram"][low] for own in splits.values()):
-            counts = "".join(f"{own['histogram'][low]:>10,}" for own in splits.values())
-            say(f"{f'  {low / 10:.1f} to {(low + 1) / 10:.1f}':<28}{counts}")
-    say(f"{'proteins':<28}" + "".join(f"{own['proteins']:>10,}" for own in splits.values()))
-    above = f"above {limit['identity']:g}, coverage {limit['coverage']:g}"
-    say(f"{above:<28}" + "".join(f"{own['above_limit']:>10,}" for own in splits.values()))
-    say(f"pairs above the limit: {content['pairs_above_limit']:,}")

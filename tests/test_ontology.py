@@ -1,12 +1,27 @@
-"""The terms of the rules are held against an ontology, and every difference is a line."""
+"""The script that compares the terms of the label rules with an ontology: every difference is a line."""
 
 import gzip
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from tfclass.data.labels import Rule
-from tfclass.data.ontology import compare_terms, read_obo
+from tfclass.data.curation import LabelRule
 from tfclass.errors import TableError
+
+SCRIPT = Path(__file__).parents[1] / "benchmarks" / "ontology.py"
+
+
+def load_script():
+    specification = importlib.util.spec_from_file_location("ontology", SCRIPT)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+ontology_script = load_script()
 
 OBO = """format-version: 1.2
 ontology: go
@@ -54,7 +69,9 @@ id: part_of
 name: part of
 is_transitive: true
 """
-SIGMA = Rule(name="sigma", label="nonTF_hard", terms={"KW-0731": "Sigma factor", "GO:0016987": "sigma factor activity"})
+SIGMA = LabelRule(
+    name="sigma", label="nonTF_hard", terms={"KW-0731": "Sigma factor", "GO:0016987": "sigma factor activity"}
+)
 TERMS = {
     "GO:0003700": "DNA-binding transcription factor activity",
     "GO:0000981": "DNA-binding transcription factor activity, RNA polymerase II-specific",
@@ -67,12 +84,12 @@ TERMS = {
 def ontology(request, tmp_path):
     path = tmp_path / request.param
     path.write_bytes(gzip.compress(OBO.encode()) if path.suffix == ".gz" else OBO.encode())
-    return read_obo(path)
+    return ontology_script.read_obo(path)
 
 
 def differences(ontology, terms, before=(SIGMA,)):
-    rule = Rule(name="factor", label="TF", terms=terms, below="GO:0003700")
-    return list(compare_terms((*before, rule), ontology))
+    rule = LabelRule(name="factor", label="TF", terms=terms, below="GO:0003700")
+    return list(ontology_script.compare_terms((*before, rule), ontology))
 
 
 def test_a_list_that_is_as_in_the_ontology_has_no_difference_and_rules_before_may_take_terms(ontology):
@@ -105,7 +122,7 @@ def test_a_term_is_said_to_be(change, expected, ontology):
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (None, "found no such file"),
+        (None, "no such file"),
         (b"id\tname\n", "found no term; expected an OBO file, such as go-basic.obo"),
         (b"[Term]\nname: nameless\n\n", "found a file that cannot be read ('id'); expected an OBO file"),
         (b"[Term]\nid: \xff\n", "found a file that cannot be read ('utf-8' codec"),
@@ -117,15 +134,14 @@ def test_a_file_that_is_no_ontology_is_one_line(content, expected, tmp_path):
     if content is not None:
         (tmp_path / "go.obo").write_bytes(content)
     with pytest.raises(TableError) as raised:
-        read_obo(tmp_path / "go.obo")
+        ontology_script.read_obo(tmp_path / "go.obo")
     assert expected in str(raised.value)
 
 
-def test_the_command_prints_the_differences_of_the_rules_that_ship(tfclass, tmp_path):
+def test_the_script_prints_the_differences_of_the_rules_that_ship(tmp_path):
     (tmp_path / "go.obo").write_text(OBO)
-    done = tfclass("data", "terms", "go.obo")
-    assert done.status == 1
-    assert done.out.splitlines()[0].endswith("is not there")
-    assert "below GO:0003700" not in done.out
-    assert done.err == f"go.obo: {len(done.out.splitlines())} differences\n"
-    assert "GO:0141097 (ligand-modulated transcription activator activity) is not there\n" in done.out
+    done = subprocess.run([sys.executable, SCRIPT, "go.obo"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.splitlines()[0].endswith("is not there")
+    assert "below GO:0003700" not in done.stdout
+    assert "GO:0141097 (ligand-modulated transcription activator activity) is not there\n" in done.stdout

@@ -1,0 +1,41 @@
+"""Options that several verbs have, and their names in messages."""
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from tfclass.errors import ConfigError
+
+Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all. They change nothing in the result.")]
+
+
+def thread_count(threads: int) -> int:
+    """Return the number of threads asked for, at most one per core; for 0 all that this process may use."""
+    from tfclass.environment import at_most_cores, available_cores
+
+    return at_most_cores(threads or available_cores())
+
+
+@contextmanager
+def named_as_options(part: str, options: Iterable[str]) -> Iterator[None]:
+    """Replace keys of a configuration in errors by the options of this command.
+
+    Parameters
+    ----------
+    part : str
+        Where the keys are, such as ``split``.
+    options : iterable of str
+        Keys that were given by an option: ``max_members`` by ``--max-members``.
+    """
+    known = tuple(options)
+
+    def option(match: re.Match[str]) -> str:
+        return f"--{match[1].replace('_', '-')}" if match[1] in known else match[0]
+
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(re.sub(rf"\b{re.escape(part)}\.(\w+)", option, str(error))) from None
