@@ -1,7 +1,8 @@
 """From raw FASTA, labels and clusters to a checked, labelled, split table of Swiss-Prot's size: seconds and memory.
 
 The proteins are generated, with Swiss-Prot's distribution of lengths (lognormal, median 295). The clusters are given,
-so the time is that of tfclass and not of MMseqs2. Each step is a process of its own, as on the command line.
+so the time is that of tfclass and not of MMseqs2. Each step is a process of its own, as on the command line. The first
+one labels the same proteins as entries of a UniProt download.
 
 Usage: python benchmarks/corpus.py [--proteins 570000]
 """
@@ -15,7 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.data.uniprot_server import TITLES, write_download
 from tfclass.sequences.alphabet import AMINO_ACIDS
+from tfclass.sequences.fasta import read_fasta
 
 TFCLASS = [sys.executable, "-c", "from tfclass.cli.app import main; main()", "data"]
 MEDIAN, SPREAD = 295, 0.63
@@ -33,9 +38,11 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         residues = generate(options.proteins)
+        write_entries(Path("raw"))
         print(f"{options.proteins:,} proteins, {residues:,} residues\n")
         print(f"{'':<10}{'seconds':>10}{'of CPU':>10}{'peak GB':>10}")
         steps = {
+            "label": "label raw -o labelled.tsv",
             "import": "import raw.fasta --labels labels.tsv -o imported.tsv",
             "cluster": "cluster imported.tsv --clusters clusters.tsv -o clustered.tsv",
             "split": "split clustered.tsv -o split.tsv --max-members 8",
@@ -47,7 +54,7 @@ def main():
 
 
 def generate(n_proteins: int) -> int:
-    """Write FASTA, labels and clusters into the working directory; give the number of residues."""
+    """Write FASTA, labels and clusters into the working directory; return the number of residues."""
     rng = np.random.default_rng(0)
     letters = np.frombuffer(AMINO_ACIDS.encode(), dtype=np.uint8)
     lengths = np.clip(rng.lognormal(np.log(MEDIAN), SPREAD, n_proteins), 16, 35_213).astype(int)
@@ -70,8 +77,24 @@ def generate(n_proteins: int) -> int:
     return int(lengths.sum())
 
 
+def write_entries(folder: Path) -> None:
+    """Write the same proteins as a complete UniProt download."""
+    folder.mkdir()
+    label_of = dict(line.split() for line in Path("labels.tsv").read_text().splitlines())
+    terms = {"TF": "GO:0003700", "nonTF": ""}
+
+    def lines():
+        yield "\t".join(TITLES.values())
+        for number, record in enumerate(read_fasta(Path("raw.fasta"))):
+            cells = {"accession": record.id, "go_id": terms[label_of[record.id]], "sequence": record.sequence}
+            cells |= {"organism_id": str(number % 5000), "lineage": "Eukaryota (domain), Fungi (kingdom)"}
+            yield "\t".join(cells.get(field, "") for field in TITLES)
+
+    write_download(folder, lines())
+
+
 def measured(name: str, arguments: list[str]) -> tuple[float, float, float]:
-    """Run a verb; print and give seconds, seconds of CPU and gigabytes at its peak."""
+    """Run a verb; print and return seconds, seconds of CPU and gigabytes at its peak."""
     started = time.perf_counter()
     # Not subprocess: it would not tell what this one child used.
     quiet = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_WRONLY, 0) for fd in (1, 2)]

@@ -1,17 +1,15 @@
-"""Does a download survive a bad server and being killed, and what does labelling all of Swiss-Prot need?
+"""Does a download survive a bad server and being killed?
 
 A server on this machine speaks as UniProt's REST API does. `tfclass data fetch` downloads generated entries from it
 twice: undisturbed; and while one request in twenty goes wrong (429 with seconds and with a date, 500, 503, a dropped
 connection, a body cut short, an HTML page, a redirect, pages with rows or cells missing) and the process is killed
-twice, at a moment that nobody chose. The two files must be the same to the byte. Then `tfclass data label` works on as
-many generated proteins as Swiss-Prot has, in a process whose time and peak memory are measured.
+twice, at random moments. The two files must be the same to the byte.
 
-Usage: python benchmarks/fetch.py [--entries 100000] [--proteins 570000] [--seed 0]
+Usage: python benchmarks/fetch.py [--entries 100000] [--seed 0]
 """
 
 import argparse
 import hashlib
-import os
 import random
 import subprocess
 import sys
@@ -22,26 +20,22 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.data.uniprot_server import Handler, UniProtServer, entry, lines_of, write_download
+from tests.data.uniprot_server import Handler, UniProtServer
 
 # Those that no client can get over are left out.
 FATAL = ("429, an hour", "redirected in a circle", "400")
 FAULTS = [fault for fault in Handler.FAULTS if fault not in FATAL]
 SHARE_OF_FAULTS = 0.05
-# The unit of ru_maxrss.
-UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 def main():
-    """Run both parts."""
+    """Download twice, and compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--entries", type=int, default=100_000, help="to download")
-    parser.add_argument("--proteins", type=int, default=570_000, help="to label")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         download_badly(Path(folder), options.entries, random.Random(options.seed))
-        label_many(Path(folder), options.proteins)
 
 
 def download_badly(folder: Path, total: int, rng: random.Random):
@@ -74,21 +68,6 @@ def download_badly(folder: Path, total: int, rng: random.Random):
 def fetch(server: UniProtServer, folder: Path) -> subprocess.Popen[bytes]:
     """Start `tfclass data fetch`; waits between retries are a hundredth of what they are for UniProt."""
     return tfclass("data", "fetch", "-o", folder, "--url", server.url, "--rate", 1000, "--backoff", 0.01)
-
-
-def label_many(folder: Path, total: int):
-    """Label generated proteins, every hundredth of them a copy of another, and tell time and memory."""
-    raw = folder / "raw"
-    raw.mkdir()
-    write_download(raw, lines_of(number - number % 100 // 99 * 50 for number in range(total)))
-    residues = sum(len(entry(number)["sequence"]) for number in range(0, total, 100)) * 100
-    print(f"{total:,} proteins, about {residues / 1e6:,.0f} M residues", flush=True)
-    started = time.perf_counter()
-    process = tfclass("data", "label", raw, "-o", folder / "table.tsv")
-    _, status, used = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - started
-    times = f"{seconds:.0f} s, {used.ru_utime + used.ru_stime:.0f} s of one core"
-    print(f"tfclass data label: status {status}, {times}, peak memory {used.ru_maxrss * UNIT / 1e6:,.0f} MB")
 
 
 def tfclass(*arguments: object) -> subprocess.Popen[bytes]:

@@ -5,7 +5,7 @@ are `tfclass.data.sources.STEPS`. After them each id and each sequence is there 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -46,20 +46,6 @@ class Imported(NamedTuple):
     funnel: dict[str, Any]
     changes: dict[str, int]
     labels: Counter[str]
-
-
-class _Protein(NamedTuple):
-    place: int
-    row: RawRow
-    sequence: str
-    notes: tuple[str, ...]
-
-
-class _Lost(NamedTuple):
-    place: int
-    row: RawRow
-    reason: str
-    detail: str
 
 
 def import_corpus(
@@ -136,84 +122,86 @@ def import_proteins(
 
 def collect(source: Source, alphabet: Alphabet, rename: Mapping[str, str]) -> Imported:
     """Clean the rows of a source and keep those that can be used; see `import_proteins`."""
-    lost: list[_Lost] = []
-    proteins: list[_Protein] = []
+    rows: list[RawRow] = []
+    notes: dict[int, tuple[str, ...]] = {}
     given: set[str] = set()
     labels: Counter[str] = Counter()
-    n_rows = 0
-    for n_rows, raw in enumerate(source.rows, start=1):
+    for raw in source.rows:
         given.add(raw.label)
         row = raw._replace(label=rename[raw.label]) if raw.label in rename else raw
         if row.label and not row.problem:
             labels[row.label] += 1
-        cleaned = _cleaned(n_rows, row, alphabet, is_clean=source.is_clean)
-        if isinstance(cleaned, _Lost):
-            lost.append(cleaned)
-        else:
-            proteins.append(cleaned)
+        if not row.problem and not source.is_clean:
+            row, changes = _cleaned(row, alphabet)
+            if changes:
+                notes[len(rows)] = changes
+        rows.append(row._replace(sequence="") if row.problem else row)
     _check_renamed(source, rename, given)
-    kept = list(_resolved(proteins, source, lost))
-    lost.sort()
-    changes = Counter(note.split("=")[0] for protein in kept for note in protein.notes)
-    funnel = _funnel(source.steps, n_rows, Counter(each.reason for each in lost))
-    return Imported(_frame(kept, source.columns), _lost_frame(lost), funnel, dict(sorted(changes.items())), labels)
+    _leave_out_ids(rows, source)
+    _merge_sequences(rows, source)
+    changed = Counter(note.split("=")[0] for at, of_row in notes.items() if not rows[at].problem for note in of_row)
+    lost = [row for row in rows if row.problem]
+    funnel = _funnel(source.steps, len(rows), Counter(row.problem for row in lost))
+    lost_frame = pd.DataFrame(
+        [(row.file, str(row.number), row.id, row.label, row.problem, row.detail) for row in lost],
+        columns=LOST_COLUMNS,
+        dtype=str,
+    )
+    return Imported(_kept_frame(rows, source.columns), lost_frame, funnel, dict(sorted(changed.items())), labels)
 
 
-def _cleaned(place: int, row: RawRow, alphabet: Alphabet, *, is_clean: bool) -> _Protein | _Lost:
-    # The sequence as it was read is not kept: it is of no more use, and may be long.
-    rest = row._replace(sequence="")
-    if row.problem:
-        return _Lost(place, rest, row.problem, row.detail)
-    if is_clean:
-        return _Protein(place, rest, row.sequence, ())
+def _cleaned(row: RawRow, alphabet: Alphabet) -> tuple[RawRow, tuple[str, ...]]:
+    """Return the row with a clean sequence, or with its problem; and what was changed."""
     if not row.id:
-        return _Lost(place, rest, NO_ID, "")
+        return _left_out(row, NO_ID, ""), ()
     if len(row.sequence) > MAX_LENGTH:
-        return _Lost(place, rest, TOO_LONG, f"{len(row.sequence):,} characters")
+        return _left_out(row, TOO_LONG, f"{len(row.sequence):,} characters"), ()
     cleaned = clean(row.sequence, alphabet)
     if cleaned.problem:
-        return _Lost(place, rest, EMPTY if cleaned.problem == "empty" else ILLEGAL, cleaned.problem)
-    return _Protein(place, rest, alphabet.decode(cleaned.tokens), cleaned.notes)
+        return _left_out(row, EMPTY if cleaned.problem == "empty" else ILLEGAL, cleaned.problem), ()
+    return row._replace(sequence=alphabet.decode(cleaned.tokens)), cleaned.notes
 
 
-def _resolved(proteins: list[_Protein], source: Source, lost: list[_Lost]) -> Iterator[_Protein]:
-    """Yield one protein for each id and sequence; the rest goes to `lost`."""
+def _leave_out_ids(rows: list[RawRow], source: Source) -> None:
+    """Mark ids with two sequences and, where the source asks for it, ids that come again."""
     sequence_of: dict[str, str] = {}
     two_sequences = set()
-    for protein in proteins:
-        if sequence_of.setdefault(protein.row.id, protein.sequence) != protein.sequence:
-            two_sequences.add(protein.row.id)
-    usable: list[_Protein] = []
-    ids: set[str] = set()
-    # For each sequence its first protein and, where there are several labels, the first id of each.
-    first_of: dict[str, _Protein] = {}
-    labels_of: dict[str, dict[str, str]] = {}
-    for protein in proteins:
-        row = protein.row
+    for row in rows:
+        if not row.problem and sequence_of.setdefault(row.id, row.sequence) != row.sequence:
+            two_sequences.add(row.id)
+    for place, row in enumerate(rows):
+        if row.problem:
+            continue
         if row.id in two_sequences:
-            lost.append(_Lost(protein.place, row, TWO_SEQUENCES, f"{len(protein.sequence)} residues here"))
-        elif source.repeated and row.id in ids:
-            lost.append(_Lost(protein.place, row, source.repeated, ""))
-        else:
-            usable.append(protein)
-            ids.add(row.id)
-            first = first_of.setdefault(protein.sequence, protein)
-            if first.row.label != row.label:
-                labels = labels_of.setdefault(protein.sequence, {first.row.label: first.row.id})
-                labels.setdefault(row.label, row.id)
-    kept: set[str] = set()
-    for protein in usable:
-        row, first = protein.row, first_of[protein.sequence].row
-        labels = labels_of.get(protein.sequence) or {first.label: first.id}
-        label, reason = source.merge(labels)
-        if reason:
-            detail = ", ".join(f"{name} is {label}" for label, name in labels.items())
-            lost.append(_Lost(protein.place, row, reason, detail))
-        elif row.label != label or protein.sequence in kept:
-            lost.append(_Lost(protein.place, row, IDENTICAL, f"as {labels[label]}"))
-        else:
-            kept.add(protein.sequence)
-            yield protein
+            rows[place] = _left_out(row, TWO_SEQUENCES, f"{len(row.sequence)} residues here")
+        elif source.repeated and sequence_of.pop(row.id, None) is None:
+            rows[place] = _left_out(row, source.repeated, "")
+
+
+def _merge_sequences(rows: list[RawRow], source: Source) -> None:
+    """Mark all rows of a sequence but the first with its label, or all where its labels contradict each other."""
+    # The place of the first row of each sequence and, where there are several labels, of the first row of each.
+    first_of: dict[str, int] = {}
+    labels_of: dict[str, dict[str, int]] = {}
+    for place, row in enumerate(rows):
+        first = place if row.problem else first_of.setdefault(row.sequence, place)
+        if rows[first].label != row.label:
+            labels_of.setdefault(row.sequence, {rows[first].label: first}).setdefault(row.label, place)
+    for place, row in enumerate(rows):
+        if row.problem:
+            continue
+        first = first_of[row.sequence]
+        labels = labels_of.get(row.sequence) or {rows[first].label: first}
+        label, problem = source.merge(labels)
+        if problem:
+            detail = ", ".join(f"{rows[at].id} is {label}" for label, at in labels.items())
+            rows[place] = _left_out(row, problem, detail)
+        elif place != labels[label]:
+            rows[place] = _left_out(row, IDENTICAL, f"as {rows[labels[label]].id}")
+
+
+def _left_out(row: RawRow, problem: str, detail: str) -> RawRow:
+    return row._replace(sequence="", problem=problem, detail=detail)
 
 
 def _check_no_contradiction(source: Source, lost: pd.DataFrame) -> None:
@@ -271,15 +259,11 @@ def _funnel(steps: Mapping[str, str], n_rows: int, lost: Counter[str]) -> dict[s
     return {"rows_in": n_rows, "steps": described, "rows_out": left}
 
 
-def _frame(kept: list[_Protein], columns: tuple[str, ...]) -> pd.DataFrame:
-    content: dict[str, list[str]] = {"id": [p.row.id for p in kept], "label": [p.row.label for p in kept]}
-    content |= {name: [p.row.others[i] for p in kept] for i, name in enumerate(columns)}
-    return pd.DataFrame(content | {"sequence": [p.sequence for p in kept]}, dtype=str)
-
-
-def _lost_frame(lost: list[_Lost]) -> pd.DataFrame:
-    rows = [(row.file, str(row.number), row.id, row.label, reason, detail) for _, row, reason, detail in lost]
-    return pd.DataFrame(rows, columns=LOST_COLUMNS, dtype=str)
+def _kept_frame(rows: list[RawRow], columns: tuple[str, ...]) -> pd.DataFrame:
+    kept = [row for row in rows if not row.problem]
+    content: dict[str, list[str]] = {"id": [row.id for row in kept], "label": [row.label for row in kept]}
+    content |= {name: [row.others[i] for row in kept] for i, name in enumerate(columns)}
+    return pd.DataFrame(content | {"sequence": [row.sequence for row in kept]}, dtype=str)
 
 
 def _manifest_of(path: Path) -> Manifest:

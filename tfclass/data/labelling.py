@@ -3,7 +3,7 @@
 import gzip
 import json
 from collections import Counter
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -118,10 +118,10 @@ def _source(
     on_rows: OnRows | None,
 ) -> Source:
     """Return the entries as rows; their notes are the number of entries that each rule labelled."""
-    # Many entries share an organism: one text for all of them.
-    organisms: dict[str, str] = {}
+    # Many entries share an organism.
+    others: dict[tuple[str, str], tuple[str, str]] = {}
 
-    def merge(labels: Mapping[str, str]) -> tuple[str, str]:
+    def merge(labels: Collection[str]) -> tuple[str, str]:
         label = labeller.merge(labels)
         return label, label if label in (CONFLICT, AMBIGUOUS) else ""
 
@@ -134,9 +134,9 @@ def _source(
             if label == TF and supported is not None and accession not in supported:
                 label, rule = AMBIGUOUS, rule + UNSUPPORTED
             source.notes[rule] += 1
-            others = labeller.kingdom(lineage), organisms.setdefault(organism, organism)
+            origin = labeller.kingdom(lineage), organism
             problem = FRAGMENT if fragment and labeller.config.drop_fragments else ""
-            yield RawRow(ENTRIES, number, accession, label, sequence, others, problem)
+            yield RawRow(ENTRIES, number, accession, label, sequence, others.setdefault(origin, origin), problem)
 
     source = Source(
         str(folder),

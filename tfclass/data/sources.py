@@ -4,7 +4,7 @@ Only the files themselves are checked here; what becomes of each row is decided 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,7 +61,7 @@ class RawRow(NamedTuple):
     detail: str = ""
 
 
-def one_label(labels: Mapping[str, str]) -> tuple[str, str]:
+def one_label(labels: Collection[str]) -> tuple[str, str]:
     """Return the label of rows with the same sequence if it is one, or `CONFLICT`; see `Source.merge`."""
     return next(iter(labels)), CONFLICT if len(labels) > 1 else ""
 
@@ -83,9 +83,8 @@ class Source:
     steps : mapping of str to str
         Why rows are left out, in the order of the funnel, with an explanation of each.
     merge : callable
-        Takes the labels of the rows with one sequence (label to the first id with it); returns the label of the
-        sequence, and the step that leaves all its rows out, or an empty text. Rows with another label are left out as
-        `IDENTICAL`.
+        Takes the labels of the rows with one sequence; returns the label of the sequence, and the step that leaves all
+        its rows out, or an empty text. Rows with another label are left out as `IDENTICAL`.
     repeated : str
         The step that leaves out further rows with the same id and sequence, whatever their label; empty for none.
     is_clean : bool
@@ -99,7 +98,7 @@ class Source:
     how: dict[str, Any] = field(default_factory=dict)
     notes: Counter[str] = field(default_factory=Counter)
     steps: Mapping[str, str] = field(default_factory=lambda: STEPS)
-    merge: Callable[[Mapping[str, str]], tuple[str, str]] = one_label
+    merge: Callable[[Collection[str]], tuple[str, str]] = one_label
     repeated: str = ""
     is_clean: bool = False
 
