@@ -92,7 +92,7 @@ def differences(ontology, terms, before=(SIGMA,)):
     return list(ontology_script.compare_terms((*before, rule), ontology))
 
 
-def test_a_list_that_is_as_in_the_ontology_has_no_difference_and_rules_before_may_take_terms(ontology):
+def test_complete_terms_have_no_difference(ontology):
     assert ontology.below("GO:0003700") == {*TERMS, "GO:0016987"}
     assert differences(ontology, TERMS) == []
     assert differences(ontology, TERMS, before=()) == [
@@ -114,7 +114,7 @@ def test_a_list_that_is_as_in_the_ontology_has_no_difference_and_rules_before_ma
     ],
     ids=["not below", "obsolete", "merged", "unknown", "another name"],
 )
-def test_a_term_is_said_to_be(change, expected, ontology):
+def test_a_term_is_reported_as(change, expected, ontology):
     (found,) = differences(ontology, TERMS | change)
     assert found.startswith(f"factor: {expected}")
 
@@ -130,7 +130,7 @@ def test_a_term_is_said_to_be(change, expected, ontology):
     ],
     ids=["missing", "a table", "without ids", "no text", "cut short"],
 )
-def test_a_file_that_is_no_ontology_is_one_line(content, expected, tmp_path):
+def test_a_file_that_is_not_an_ontology_is_one_line(content, expected, tmp_path):
     if content is not None:
         (tmp_path / "go.obo").write_bytes(content)
     with pytest.raises(TableError) as raised:

@@ -117,7 +117,7 @@ def make(folder, *arguments):
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=500)
 
 
-def test_make_takes_entries_of_uniprot_to_a_corpus_once(tmp_path):
+def test_make_data_builds_the_swissprot_corpus_once(tmp_path):
     with UniProtServer(300) as server:
         made = make(tmp_path, "data", "CORPUS=swissprot", f"FETCH=--url {server.url} --rate 10000")
     assert made.returncode == 0, made.stderr
@@ -141,7 +141,7 @@ def test_make_takes_entries_of_uniprot_to_a_corpus_once(tmp_path):
     assert "tfclass data" not in trained
 
 
-def test_make_asks_for_the_evidence_of_tfs_in_a_search_of_its_own():
+def test_make_fetches_the_evidence_in_a_second_download():
     planned = subprocess.run(
         ["make", "-n", "data", "CORPUS=swissprot", "EVIDENCE=exp,ida", "VENV=none"],
         cwd=ROOT,
@@ -166,7 +166,7 @@ def test_folds_go_through_the_same_verb(tfclass, tmp_path):
     assert manifest["split"] == {"policy": "folds", "seed": 0, "folds": 3, "fold": 2}
 
 
-def test_a_training_takes_the_manifest_into_mlflow_and_refuses_a_table_that_was_changed(tfclass, tmp_path, empty_store):
+def test_training_logs_the_manifest_and_refuses_a_changed_table(tfclass, tmp_path, empty_store):
     shutil.copy(empty_store, tmp_path)
     generate_demo(n_clusters=60, seed=2).to_csv(tmp_path / "d.tsv", sep="\t", index=False)
     assert tfclass("data", "split", "d.tsv", "-o", "s.tsv", "--test", 0.2, "--valid", 0.2).status == 0
@@ -248,7 +248,7 @@ USAGE = {
 
 
 @pytest.mark.parametrize("case", USAGE)
-def test_what_cannot_be_done_is_one_line_and_leaves_nothing(case, tmp_path, monkeypatch, capsys):
+def test_a_usage_error_is_one_line_and_leaves_nothing(case, tmp_path, monkeypatch, capsys):
     arguments, expected = USAGE[case]
     (tmp_path / "t.tsv").write_text(FEW + "t0\tTF\ta\tMV\nt1\tTF\tb\tMV\n")
     (tmp_path / "mixed.tsv").write_text(FEW + "".join(f"t{i}\tTF\tc{i}\tMV\n" for i in range(3)) + "m\tnonTF\tc0\tMA\n")
@@ -302,7 +302,7 @@ THEIRS = {
 
 @pytest.mark.parametrize("case", NEIGHBOURS)
 @pytest.mark.parametrize("content", THEIRS.values(), ids=THEIRS)
-def test_a_file_of_the_users_beside_the_output_is_never_replaced(case, content, tmp_path, tfclass):
+def test_a_file_of_the_user_is_never_replaced(case, content, tmp_path, tfclass):
     name, command = NEIGHBOURS[case]
     (tmp_path / "plain.tsv").write_text(FEW + "".join(f"t{i}\tTF\td{i}\tMV\n" for i in range(9)))
     (tmp_path / "c.tsv").write_text("".join(f"n{i}\tn{i}\nt{i}\tt{i}\n" for i in range(9)))
@@ -334,7 +334,7 @@ def test_the_same_command_may_replace_what_it_wrote(tmp_path, tfclass):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_what_only_the_manifest_of_a_table_that_is_replaced_listed_goes_with_it(tmp_path, tfclass):
+def test_files_listed_by_a_replaced_manifest_are_removed(tmp_path, tfclass):
     rows = "".join(f"n{i}\tnonTF\tMK{'A' * i}\nt{i}\tTF\tMV{'A' * i}\n" for i in range(9))
     (tmp_path / "plain.tsv").write_text(f"id\tlabel\tsequence\n{rows}x\tTF\t1\n")
     assert tfclass("data", "import", "plain.tsv", "-o", "o.tsv").status == 0
@@ -364,13 +364,13 @@ def test_names_of_classes_are_not_empty_and_differ(classes, expected, tmp_path, 
     assert (checked.status, checked.out, checked.err) == (2, "", expected)
 
 
-def test_what_is_counted_is_singular_for_one():
+def test_a_count_of_one_is_singular():
     assert [count_of(number, "protein") for number in (0, 1, 2, 1000)] == [
         *("0 proteins", "1 protein", "2 proteins", "1,000 proteins"),
     ]
 
 
-def test_what_a_terminal_would_obey_is_escaped(tmp_path, tfclass):
+def test_control_characters_are_escaped(tmp_path, tfclass):
     rows = "".join(f"n{i}\tT\x1b[2JF\tMK{'A' * i}\nt{i}\tTF\tMV{'A' * i}\n" for i in range(3))
     (tmp_path / "t.tsv").write_text("id\tlabel\tsequence\n" + rows)
     done = tfclass("data", "import", "t.tsv", "-o", "o.tsv")

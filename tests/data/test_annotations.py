@@ -52,7 +52,7 @@ def test_selected_proteins_keep_their_own_annotations(read):
     assert [marks(mask) for mask in part.annotations.domains] == [".#####.", "###.#"]
 
 
-def test_what_is_not_asked_for_is_not_read(read):
+def test_annotations_are_read_on_request_only(read):
     spoilt = ROWS.replace("none", "PF00096")
     assert read(spoilt, (), domains=False).annotations is None
     assert [mask is None for mask in read(spoilt, domains=False).annotations.domains] == [True] * 4

@@ -104,7 +104,7 @@ def test_every_held_out_protein_has_its_nearest_training_protein(table):
     assert read_manifest(table) == manifest
 
 
-def test_pairs_above_the_limit_are_listed_a_fragment_among_them_but_not_a_shared_domain(table):
+def test_pairs_above_the_limit_include_fragments_and_not_shared_domains(table):
     manifest, _ = audit_corpus(table, table, LIMIT)
     pairs = pd.read_csv(table.with_name("t.pairs.tsv"), sep="\t")
     named = list(pairs[["id", "split", "training_id"]].itertuples(index=False, name=None))
@@ -132,7 +132,7 @@ def connected_to_training(frame, limit):
     return set(frame.loc[(parts[clusters] == parts[clusters.max()]) & (frame["split"] != "train"), "id"])
 
 
-def test_moving_takes_whole_clusters_and_whatever_they_draw_in_and_leaves_nothing_above_the_limit(table, tmp_path):
+def test_moving_takes_whole_clusters_until_nothing_is_above_the_limit(table, tmp_path):
     frame = corpus()
     before = table.read_bytes()
     output = tmp_path / "moved.tsv"
@@ -154,7 +154,7 @@ def test_moving_takes_whole_clusters_and_whatever_they_draw_in_and_leaves_nothin
     assert read_table(CorpusConfig(path=str(output)), Alphabet()).frame["split"].tolist() == after["split"].tolist()
 
 
-def test_the_number_of_threads_changes_no_byte(table, tmp_path):
+def test_the_number_of_threads_does_not_change_the_output(table, tmp_path):
     for threads in (1, 3):
         audit_corpus(table, tmp_path / f"{threads}" / "o.tsv", LIMIT, move=True, threads=threads)
     names = sorted(path.name for path in (tmp_path / "1").iterdir())
@@ -189,7 +189,7 @@ def test_moving_that_would_empty_a_class_is_refused_and_writes_nothing(table, tm
     assert [path.name for path in tmp_path.iterdir()] == ["t.tsv"]
 
 
-def test_the_audit_is_json_that_any_reader_takes(table):
+def test_the_audit_is_strict_json(table):
     audit_corpus(table, table, LIMIT)
     text = table.with_name("t.tsv.manifest.json").read_text()
 

@@ -259,7 +259,7 @@ class TestQuotesInIds:
         ]
         assert pd.read_csv(io.StringIO(lost), sep="\t")["id"].tolist() == ['"a']
 
-    def test_labels_and_clusters_know_them(self, tmp_path):
+    def test_quotes_in_label_and_cluster_files_match(self, tmp_path):
         fasta = tmp_path / "all.fa"
         fasta.write_text(
             "".join(f">{name}\n{sequence}\n" for name, sequence in zip(self.NAMES, SEQUENCES, strict=False))
@@ -274,14 +274,14 @@ class TestQuotesInIds:
         assert frame["id"].tolist() == frame["cluster"].tolist() == list(self.NAMES[:4])
 
     @pytest.mark.parametrize("content", ['"a\tTF\nb\tTF\nc"\tTF\n', '"a,TF\nb,TF\nc",TF\n'])
-    def test_an_open_one_in_a_label_file_is_refused_by_its_row(self, content, tmp_path):
+    def test_an_open_quote_in_a_label_file_is_refused_with_its_row(self, content, tmp_path):
         (tmp_path / "all.fa").write_text(">a\nMKV\n")
         labels = table_of(content, tmp_path, "l.csv" if "," in content else "l.tsv")
         with pytest.raises(TableError, match=r"l\..sv, row 1: found a quote that does not close in its cell"):
             from_labels(tmp_path / "all.fa", labels)
 
     @given(st.lists(st.text("\"\\ab'\x1b é", min_size=1, max_size=6).filter(str.strip), min_size=1, unique=True))
-    def test_any_of_them_in_a_frame_reads_back(self, tmp_path_factory, names):
+    def test_names_with_quotes_are_read_back(self, tmp_path_factory, names):
         path = tmp_path_factory.mktemp("t") / "t.tsv"
         write_tsv(pd.DataFrame({"id": names, "other": names}), path)
         assert [row for _, row in table_rows(path)][1:] == [[name, name] for name in names]
@@ -295,12 +295,12 @@ class TestLabelFiles:
         return import_proteins(from_labels(folder / "all.fa", table_of(labels, folder, name)), Alphabet())
 
     @pytest.mark.parametrize(("before", "behind"), [("", " "), (" ", ""), ("  ", "   "), ("\u00a0", "\u00a0")])
-    def test_blanks_around_ids_and_labels_do_not_count(self, before, behind, tmp_path):
+    def test_blanks_around_ids_and_labels_are_removed(self, before, behind, tmp_path):
         rows = [(f"{before}{n}{behind}", f"{before}{label}{behind}") for n, label in zip(NAMES, LABELS, strict=True)]
         frame = self.imported(rows_of(*rows), tmp_path).frame
         assert frame[["id", "label"]].to_numpy().tolist() == list(map(list, zip(NAMES, LABELS, strict=True)))
 
-    def test_ids_that_are_no_utf8_in_the_fasta_go_by_their_escapes(self, tmp_path):
+    def test_ids_that_are_not_utf8_match_by_their_escapes(self, tmp_path):
         (tmp_path / "all.fa").write_bytes(b">lat\xe9\nMKV\n>b\nMKL\n")
         labels = table_of("lat\\xe9\tTF\nb\tnonTF\n", tmp_path, "l.tsv")
         made = import_proteins(from_labels(tmp_path / "all.fa", labels), Alphabet())
@@ -360,7 +360,7 @@ class TestImport:
             (b">a\nMKV\n>b\n" + b"MKVLA" * 40_001 + b"\n", ["a"], {}),
         ],
     )
-    def test_no_record_is_lost_without_a_word(self, content, ids, notes, tmp_path):
+    def test_every_record_is_kept_or_listed_as_lost(self, content, ids, notes, tmp_path):
         source = self.fastas(content, tmp_path)
         made = import_proteins(source, Alphabet())
         assert made.frame["id"].tolist() == [*ids, "n"]
@@ -379,12 +379,12 @@ class TestImport:
             (">a\nMKV\n".encode("utf-16"), "p.fa, line 1: found UTF-16 text"),
         ],
     )
-    def test_what_would_lose_or_spoil_records_is_refused(self, content, message, tmp_path):
+    def test_files_that_would_lose_records_are_refused(self, content, message, tmp_path):
         with pytest.raises(FastaError) as caught:
             import_proteins(self.fastas(content, tmp_path), Alphabet())
         assert message in str(caught.value)
 
-    def test_words_for_no_value_are_counted_and_training_warns_of_them(self, tmp_path, caplog):
+    def test_empty_value_words_are_counted_and_warned_about(self, tmp_path, caplog):
         path = table_of(GOOD + "c\tTF\tnan\nd\tTF\tNone\n", tmp_path)
         made = import_proteins(from_table(path, {}), Alphabet())
         assert made.changes == {"looks_like_empty_value": 2, "nonstandard": 1}
@@ -403,7 +403,7 @@ class TestImport:
             "--rename OLD=NEW takes OLD from the source"
         )
 
-    def test_blanks_around_cells_of_a_table_do_not_count(self, tmp_path):
+    def test_blanks_around_cells_are_removed(self, tmp_path):
         path = table_of(GOOD + " c \tTF \t MKW\n", tmp_path)
         made = import_proteins(from_table(path, {}), Alphabet())
         assert made.frame.iloc[2].tolist() == ["c", "TF", "MKW"]

@@ -137,12 +137,12 @@ def test_a_pattern_means(pattern, positions):
 
 
 @pytest.mark.parametrize("pattern", ["", "C--C", "c", "x(2,4)", "[ST", "{}", "C(x)", "<M", "C-x(-1)"])
-def test_an_element_that_is_not_understood_is_refused_not_guessed(pattern):
+def test_an_invalid_pattern_element_is_refused(pattern):
     with pytest.raises(ValueError, match="not a PROSITE element"):
         parse_pattern(pattern)
 
 
-def test_a_part_of_the_demo_corpus_is_known_to_be_generated_and_a_mixed_table_is_not():
+def test_a_part_of_the_demo_corpus_is_recognised_and_a_mixed_table_is_not():
     frame = generate_demo(n_clusters=30)
     assert is_generated(frame.iloc[5:9])
     assert not is_generated(frame.assign(id=["P12345", *frame["id"][1:]]))

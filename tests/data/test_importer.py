@@ -83,7 +83,7 @@ SOURCES = {
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_every_kind_of_source_gives_the_same_table_and_training_can_read_it(name, tmp_path):
+def test_all_kinds_of_sources_give_the_same_table(name, tmp_path):
     source = SOURCES[name](tmp_path)
     manifest, lost = import_corpus(source, tmp_path / "out" / "table.tsv")
     proteins = read_table(CorpusConfig(path=str(tmp_path / "out" / "table.tsv")), ALPHABET)
@@ -93,7 +93,7 @@ def test_every_kind_of_source_gives_the_same_table_and_training_can_read_it(name
     assert [file["name"] for file in manifest["sources"]] == [path.name for path in source.files]
 
 
-def test_further_columns_are_kept_and_one_that_is_in_the_way_gets_another_name(tmp_path):
+def test_other_columns_are_kept_and_renamed_on_conflict(tmp_path):
     rows = 'label,name,kingdom,class,sequence\nx,a,"Fungi, mostly",TF,MKV\ny,b,"with ""quotes""",nonTF,MKA\n'
     (tmp_path / "t.csv").write_text(rows)
     import_corpus(from_table(tmp_path / "t.csv", {"id": "name", "label": "class"}), tmp_path / "o.tsv")
@@ -103,7 +103,7 @@ def test_further_columns_are_kept_and_one_that_is_in_the_way_gets_another_name(t
     assert made["label_before"].tolist() == ["x", "y"]
 
 
-def test_what_is_lost_is_named_with_its_place_and_reason(tmp_path):
+def test_lost_rows_are_listed_with_file_row_and_reason(tmp_path):
     (tmp_path / "p.fa").write_bytes(
         b">good\nmkv-la*\n>bad\nMK1V\n>empty\n>same\nMKVLA\n>\nMMM\n>\xff\nMK>stop\n**\n>left\nMWW\n"
     )
@@ -142,7 +142,7 @@ def test_what_is_lost_is_named_with_its_place_and_reason(tmp_path):
     }
 
 
-def test_labels_that_lead_nowhere_are_counted(tmp_path):
+def test_labels_without_a_protein_are_counted(tmp_path):
     (tmp_path / "a.fa").write_text(">a\nMK\n>b\nMV\n>c\nMC\n>d\nMD\n>e\nME\n")
     (tmp_path / "l.tsv").write_text("a\tTF\nb\tnonTF\nb\tnonTF\nc\tTF\nc\tnonTF\nd\t\nnobody\tTF\nnone\tTF\n")
     manifest, lost = import_corpus(from_labels(tmp_path / "a.fa", tmp_path / "l.tsv"), tmp_path / "o.tsv")
@@ -158,7 +158,7 @@ def test_files_of_a_folder_that_are_not_read_are_noted(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a file system that takes UTF-8 names only")
-def test_a_file_name_that_is_no_text_is_written_with_escapes(tmp_path):
+def test_a_file_name_that_is_not_utf8_is_escaped(tmp_path):
     (tmp_path / "classes").mkdir()
     for name, sequence in ((b"TF.fa", "MK"), (b"caf\xe9.fa", "MV"), (b"\xff.md", "")):
         (tmp_path / "classes" / os.fsdecode(name)).write_text(f">a{sequence}\n{sequence}\n>b\n1\n")
@@ -170,7 +170,7 @@ def test_a_file_name_that_is_no_text_is_written_with_escapes(tmp_path):
     assert set(pd.read_csv(tmp_path / "o.tsv", sep="\t")["label"]) == {"TF", r"caf\xe9"}
 
 
-def test_a_bad_second_file_is_found_before_the_first_is_read(tmp_path):
+def test_all_files_are_checked_before_the_first_is_read(tmp_path):
     (tmp_path / "TF.fasta").write_text(">a\nMKV\n>b\n" + "MKV\n" * 10)
     (tmp_path / "nonTF.fasta").write_text("")
     read = from_fastas({tmp_path / "TF.fasta": "TF", tmp_path / "nonTF.fasta": "nonTF"}).rows
@@ -180,7 +180,7 @@ def test_a_bad_second_file_is_found_before_the_first_is_read(tmp_path):
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("kind", ["device", "pipe of a shell", "named pipe"])
-def test_what_cannot_be_read_twice_is_refused_before_anything_is_read(kind, tmp_path):
+def test_pipes_and_devices_are_refused_before_reading(kind, tmp_path):
     good = tmp_path / "TF.fasta"
     good.write_text(">a\nMKV\n")
     reading, writing = os.pipe()
@@ -199,7 +199,7 @@ def test_what_cannot_be_read_twice_is_refused_before_anything_is_read(kind, tmp_
 
 
 @pytest.mark.timeout(20)
-def test_clusters_that_cannot_be_read_twice_are_refused_before_they_are_read(tmp_path):
+def test_a_pipe_of_clusters_is_refused_before_reading(tmp_path):
     (tmp_path / "t.tsv").write_text(GOOD)
     import_corpus(from_table(tmp_path / "t.tsv", {}), tmp_path / "o.tsv")
     os.mkfifo(tmp_path / "fifo")
@@ -208,7 +208,7 @@ def test_clusters_that_cannot_be_read_twice_are_refused_before_they_are_read(tmp
     assert not (tmp_path / "c.tsv").exists()
 
 
-def test_labels_get_other_names_before_they_are_compared(tmp_path):
+def test_labels_are_renamed_before_they_are_compared(tmp_path):
     (tmp_path / "t.tsv").write_text("id\tlabel\tsequence\na\t1\tMK\nb\tyes\tMK\nc\t0\tMV\n")
     rename = {"1": "TF", "yes": "TF", "0": "nonTF"}
     manifest, lost = import_corpus(from_table(tmp_path / "t.tsv", {}), tmp_path / "o.tsv", rename=rename)
@@ -273,7 +273,7 @@ def test_a_table_with_a_fault_is_one_line(fault, tmp_path, monkeypatch):
     assert "\n" not in str(caught.value)
 
 
-def test_contradictions_can_be_an_error_and_leave_nothing_behind(tmp_path):
+def test_contradictions_can_be_an_error(tmp_path):
     (tmp_path / "t.tsv").write_text(GOOD + "c\tTF\tMV\nd\tTF\tMKK\n")
     with pytest.raises(TableError) as caught:
         import_corpus(from_table(tmp_path / "t.tsv", {}), tmp_path / "o.tsv", on_conflict="error")
@@ -281,7 +281,7 @@ def test_contradictions_can_be_an_error_and_leave_nothing_behind(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["t.tsv"]
 
 
-def test_sources_that_cannot_be_one_are_refused(tmp_path):
+def test_invalid_sources_are_refused(tmp_path):
     (tmp_path / "t.tsv").write_text(GOOD)
     (tmp_path / "empty").mkdir()
     (tmp_path / "labels.tsv").write_text("a\tTF\tmore\n")
@@ -352,7 +352,7 @@ def by_the_rules(rows):
 
 @settings(deadline=None)
 @given(ROWS)
-def test_what_is_kept_and_why_the_rest_is_lost_is_as_the_rules_say(drawn):
+def test_import_agrees_with_a_brute_force_of_the_rules(drawn):
     rows = [*SETTLED, *drawn]
     raw = (
         RawRow("t.tsv", number, *row, problem="" if row[1] else "no label")

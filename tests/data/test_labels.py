@@ -84,11 +84,11 @@ def labelled(folder, lines, **changes):
         "terms unheard of",
     ],
 )
-def test_the_rules_that_ship_call(keywords, terms, label):
+def test_the_shipped_rules_label(keywords, terms, label):
     assert labeller().decide(keywords, terms).label == label
 
 
-def test_every_rule_that_ships_has_its_source_and_its_reason_and_no_term_stands_in_two():
+def test_every_shipped_rule_has_source_and_reason_and_terms_of_its_own():
     for rule in RULES["rules"]:
         assert rule["source"]
         assert rule["why"]
@@ -164,7 +164,7 @@ def by_hand(rows, conflicts):
 
 @settings(max_examples=150, deadline=None)
 @given(rows=ROWS, conflicts=st.sampled_from(["leave_out", "positive"]))
-def test_what_is_kept_and_what_is_lost_is_what_sets_and_loops_find(rows, conflicts, tmp_path_factory):
+def test_labelling_agrees_with_a_brute_force_of_the_rules(rows, conflicts, tmp_path_factory):
     folder = tmp_path_factory.mktemp("rows")
     lines = [line(name, sequence, label, fragment=fragment) for name, sequence, label, fragment in rows]
     kept, lost = by_hand(rows, conflicts)
@@ -196,7 +196,7 @@ def test_contradictions_are_named(tmp_path):
     assert funnel["ids_with_two_sequences"] == ["A0A0000003"]
 
 
-def test_the_table_is_one_that_training_reads_and_prevalence_is_told_by_kingdom(tmp_path):
+def test_the_labelled_table_can_be_read_and_prevalence_is_by_kingdom(tmp_path):
     write_download(tmp_path, lines_of(range(2000)))
     funnel = label_download(tmp_path, tmp_path / "table.tsv", labeller())
     proteins = read_table(CorpusConfig(path=str(tmp_path / "table.tsv")), Alphabet())
@@ -218,7 +218,7 @@ def test_fragments_stay_where_the_rules_say_so(tmp_path):
     assert len(labelled(tmp_path, lines, drop_fragments=False)[0]) == 3
 
 
-def test_a_class_of_which_nothing_is_left_is_refused_and_counted_and_the_table_stays(tmp_path):
+def test_an_empty_class_is_refused_with_its_losses(tmp_path):
     lines = [
         line("A0A0000001", "MKV", "TF", fragment="fragment"),
         line("A0A0000002", "MKI", "TF"),
@@ -252,7 +252,7 @@ def test_a_full_disk_leaves_table_and_funnel_as_they_were(tmp_path, monkeypatch)
     assert {name: (tmp_path / name).read_bytes() for name in before} == before
 
 
-def test_only_what_has_the_evidence_that_was_asked_for_counts_as_a_tf(tmp_path):
+def test_a_tf_without_the_requested_evidence_is_ambiguous(tmp_path):
     proven = line("A0A0000001", "MKV", "TF")
     lines = [
         proven,
@@ -322,7 +322,7 @@ def test_a_damaged_or_incomplete_download_is_one_line_and_the_table_stays(tmp_pa
     assert (tmp_path / "table.tsv").read_text() == "older"
 
 
-def test_the_command_prints_the_funnel_and_takes_rules_of_ones_own(tfclass, tmp_path):
+def test_the_command_prints_the_funnel_and_takes_other_rules(tfclass, tmp_path):
     (tmp_path / "raw").mkdir()
     contradicting = [line("A0B0000001", "MKV", "TF"), line("A0B0000002", "MKV", "nonTF")]
     write_download(tmp_path / "raw", [*lines_of(range(300)), *contradicting])

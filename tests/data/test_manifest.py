@@ -69,7 +69,7 @@ def test_the_same_inputs_and_seed_give_the_same_bytes_in_any_folder(ending, tmp_
     assert make(tmp_path / "one", ending, seed=6).read_bytes() != two.read_bytes()
 
 
-def test_a_manifest_tells_the_whole_way_of_a_table(tmp_path):
+def test_a_manifest_records_all_steps(tmp_path):
     table = make(tmp_path)
     manifest = json.loads((tmp_path / "split.tsv.manifest.json").read_text())
     frame = pd.read_csv(table, sep="\t")
@@ -141,7 +141,7 @@ def test_a_table_that_is_replaced_by_one_without_a_manifest_loses_its_own(tmp_pa
     assert manifest_path(table).read_text() == '{"mine": 1}'
 
 
-def test_new_clusters_make_the_old_splits_anybodys(tmp_path):
+def test_new_clusters_invalidate_splits_by_clusters(tmp_path):
     table = make(tmp_path)
     frame = pd.read_csv(table, sep="\t")
     pairs = zip(frame["id"].iloc[::2], frame["id"].iloc[1::2], strict=True)
@@ -157,7 +157,7 @@ def test_new_clusters_make_the_old_splits_anybodys(tmp_path):
     assert cluster_corpus(tmp_path / "random.tsv", tmp_path / "o.tsv", tmp_path / "new.tsv")["split"]["warning"]
 
 
-def test_the_sizes_are_told_by_kingdom_where_the_table_has_it(tmp_path):
+def test_sizes_are_by_kingdom_if_there_is_one(tmp_path):
     rows = [f"p{i}\t{'TF' if i % 2 else 'nonTF'}\t{'Fungi' if i < 6 else 'Archaea'}\t{'M' * (i + 1)}" for i in range(9)]
     (tmp_path / "t.tsv").write_text("\n".join(["id\tlabel\tkingdom\tsequence", *rows]) + "\n")
     manifest, _ = import_corpus(from_table(tmp_path / "t.tsv", {}), tmp_path / "o.tsv")
@@ -185,7 +185,7 @@ def test_a_table_that_was_changed_is_refused_in_one_line(tmp_path):
 
 
 @pytest.mark.parametrize("when", ["split.tsv.manifest.json", "split.tsv"])
-def test_a_disk_that_is_full_in_the_middle_leaves_no_table_that_anybody_would_use(when, tmp_path, monkeypatch):
+def test_a_full_disk_never_leaves_a_table_with_another_manifest(when, tmp_path, monkeypatch):
     table = make(tmp_path)
     before = table.read_bytes(), manifest_path(table).read_bytes()
     replace = os.replace
@@ -240,7 +240,7 @@ def test_a_table_without_a_manifest_is_its_own_source(tmp_path):
     assert manifest["funnel"] == {"rows_in": 180, "steps": [], "rows_out": 180}
 
 
-def test_what_was_known_of_a_source_that_has_a_manifest_is_kept_with_it(tmp_path):
+def test_the_manifest_of_a_source_is_kept(tmp_path):
     table = make(tmp_path)
     manifest, _ = import_corpus(from_table(table, {}), tmp_path / "again.tsv")
     assert manifest["sources"][0]["manifest"] == read_manifest(table)
@@ -255,7 +255,7 @@ def labelled(folder, **options):
     return label_download(folder, folder / "l.tsv", labeller, **options)
 
 
-def test_the_download_that_proves_is_a_source_too(tmp_path):
+def test_the_evidence_download_is_a_source_too(tmp_path):
     (tmp_path / "proof").mkdir()
     write_download(tmp_path / "proof", lines_of(range(40)))
     labelled(tmp_path, evidence=tmp_path / "proof")
@@ -267,7 +267,7 @@ def test_the_download_that_proves_is_a_source_too(tmp_path):
     assert manifest["database"]["evidence"] == "all"
 
 
-def test_database_rules_and_losses_of_a_labelled_download_are_taken_over(tmp_path):
+def test_a_funnel_becomes_part_of_the_manifest(tmp_path):
     funnel = labelled(tmp_path)
     names = pd.read_csv(tmp_path / "l.tsv", sep="\t")["id"]
     (tmp_path / "c.tsv").write_text("".join(f"{name}\t{name}\n" for name in names))
@@ -282,7 +282,7 @@ def test_database_rules_and_losses_of_a_labelled_download_are_taken_over(tmp_pat
     assert [file["name"] for file in again["sources"]] == ["l.tsv"]
 
 
-def test_a_packed_table_holds_neither_a_name_nor_a_time(tmp_path):
+def test_a_packed_table_has_no_name_and_no_time(tmp_path):
     table = make(tmp_path, ".tsv.gz")
     assert table.read_bytes()[3:8] == bytes(5)
     assert gzip.decompress(table.read_bytes()) == make(tmp_path / "plain").read_bytes()

@@ -43,14 +43,14 @@ def test_the_column_policy_keeps_the_column_as_it_is():
         (False, True, "add one (tfclass data cluster, then tfclass data split)"),
     ],
 )
-def test_the_column_policy_refuses_a_table_without_the_column_and_names_what_works(clustered, by_options, action):
+def test_the_column_policy_without_a_split_column_suggests_commands(clustered, by_options, action):
     table = proteins("aabb", [0, 0, 1, 1])._replace(clustered=clustered)
     with pytest.raises(TableError) as caught:
         assign_splits(table, SplitConfig(policy="column"), "t.tsv", by_options=by_options)
     assert str(caught.value) == f"t.tsv: found no column 'split'; expected one with train, valid, test; {action}"
 
 
-def test_the_cluster_policy_refuses_a_table_without_clusters_but_not_one_in_which_nothing_is_related():
+def test_the_cluster_policy_needs_a_cluster_column():
     table = proteins([f"p{i}" for i in range(30)], [0, 1] * 15)
     with pytest.raises(TableError) as caught:
         assign_splits(table._replace(clustered=False), SplitConfig(policy="cluster"), "t.tsv")
@@ -68,7 +68,7 @@ def test_the_cluster_policy_refuses_a_table_without_clusters_but_not_one_in_whic
     test=st.floats(0.05, 0.45),
     seed=st.integers(0, 9),
 )
-def test_no_cluster_is_ever_cut_even_when_its_labels_are_mixed(members, valid, test, seed):
+def test_clusters_are_never_divided_even_with_mixed_labels(members, valid, test, seed):
     clusters, labels = zip(*members, strict=True)
     table = proteins([f"c{c}" for c in clusters], labels)
     split = assign_splits(table, SplitConfig(policy="cluster", valid=valid, test=test, seed=seed), "t.tsv")
@@ -83,7 +83,7 @@ def test_no_cluster_is_ever_cut_even_when_its_labels_are_mixed(members, valid, t
     valid=st.floats(0.05, 0.45),
     test=st.floats(0.05, 0.45),
 )
-def test_shares_are_reached_to_within_one_cluster_of_each_class(sizes, valid, test):
+def test_split_shares_are_exact_to_one_cluster_per_class(sizes, valid, test):
     labels_of = np.arange(len(sizes)) % 2
     table = proteins(np.repeat([f"c{i}" for i in range(len(sizes))], sizes), np.repeat(labels_of, sizes))
     split = assign_splits(table, SplitConfig(policy="cluster", valid=valid, test=test), "t.tsv").frame["split"]
@@ -103,7 +103,7 @@ def test_a_huge_cluster_does_not_leave_the_other_splits_short():
         assert (split[table.labels == label] == "test").mean() == pytest.approx(0.1, abs=0.005)
 
 
-def test_every_kingdom_is_in_every_split_by_its_share():
+def test_each_kingdom_is_stratified():
     table = many(n_clusters=2000)
     kingdoms = table.frame["cluster"].map(lambda name: ["Bacteria", "Fungi", "Metazoa"][int(name[1:]) % 7 % 3])
     table = table._replace(frame=table.frame.assign(kingdom=kingdoms))
@@ -113,14 +113,14 @@ def test_every_kingdom_is_in_every_split_by_its_share():
     np.testing.assert_allclose(shares[["test", "valid"]], 0.1, atol=0.02)
 
 
-def test_kingdoms_of_one_cluster_each_still_fill_every_split():
+def test_kingdoms_with_one_cluster_still_fill_all_splits():
     table = proteins([f"c{i}" for i in range(100)] * 2, [0] * 200)
     table = table._replace(frame=table.frame.assign(kingdom=[f"k{i}" for i in range(100)] * 2))
     split = assign_splits(table, SplitConfig(policy="cluster"), "t.tsv").frame["split"]
     assert split.value_counts().to_dict() == {"train": 160, "valid": 20, "test": 20}
 
 
-def test_folds_test_every_protein_once_and_cut_no_cluster():
+def test_folds_test_every_protein_once_and_divide_no_cluster():
     table = many()
     tested = []
     for fold in range(5):
@@ -132,19 +132,19 @@ def test_folds_test_every_protein_once_and_cut_no_cluster():
     assert sorted(tested) == sorted(table.frame["id"])
 
 
-def test_a_fold_beyond_the_last_is_refused():
+def test_a_fold_number_above_the_last_is_refused():
     with pytest.raises(ConfigError, match="split.fold: found 5; expected 0 to 4, as split.folds says"):
         SplitConfig(policy="folds", folds=5, fold=5)
 
 
 @pytest.mark.parametrize("policy", ["column", "random"])
-def test_a_limit_for_clusters_is_refused_where_none_are_dealt_out(policy):
+def test_max_members_is_refused_without_a_cluster_policy(policy):
     with pytest.raises(ConfigError, match=f"split.max_members: found 2 with split.policy={policy}; expected null"):
         SplitConfig(policy=policy, max_members=2)
 
 
 @pytest.mark.parametrize("most", [1, 2, 3])
-def test_no_more_than_so_many_of_a_cluster_and_class_are_kept(most):
+def test_max_members_limits_each_cluster_and_class(most):
     rng = np.random.default_rng(0)
     table = proteins([f"c{i}" for i in rng.integers(0, 40, 300)], rng.integers(0, 2, 300))
     config = SplitConfig(policy="cluster", max_members=most)
@@ -166,12 +166,12 @@ def test_both_classes_have_the_configured_shares(policy):
         assert shares["valid"] == pytest.approx(0.1, abs=0.03)
 
 
-def test_the_random_policy_cuts_clusters_and_so_leaks_homologues():
+def test_the_random_policy_divides_clusters():
     split = assign_splits(many(), SplitConfig(policy="random"), "t.tsv").frame
     assert (split.groupby("cluster")["split"].nunique() > 1).mean() > 0.1
 
 
-def test_a_random_split_is_called_one_whoever_made_it(caplog):
+def test_a_random_split_is_reported_as_random_from_the_manifest_too(caplog):
     brought = many()._replace(frame=assign_splits(many(), SplitConfig(policy="cluster"), "t.tsv").frame)
     column = SplitConfig(policy="column")
     for made, policy in (({"policy": "random"}, "random"), ({"policy": "folds"}, "folds"), (None, "column")):
@@ -185,7 +185,7 @@ def test_a_random_split_is_called_one_whoever_made_it(caplog):
 
 
 @pytest.mark.parametrize("policy", ["cluster", "random"])
-def test_the_seed_alone_decides(policy):
+def test_splits_depend_on_the_seed_only(policy):
     def splits(seed):
         return assign_splits(many(), SplitConfig(policy=policy, seed=seed), "t.tsv").frame["split"].tolist()
 
@@ -203,7 +203,7 @@ def test_the_order_of_the_rows_does_not_change_a_cluster_split():
     assert after.loc[before.index].equals(before)
 
 
-def test_selecting_a_split_takes_its_proteins_alone():
+def test_select_split_returns_the_proteins_of_one_split():
     table = proteins("abcd", [0, 1, 0, 1], split=["train", "test", "test", "train"])
     part = select_split(table, "test", "t.tsv")
     assert part.frame["id"].tolist() == ["p1", "p2"]
@@ -211,7 +211,7 @@ def test_selecting_a_split_takes_its_proteins_alone():
     assert len(part.tokens) == 2
 
 
-def test_selecting_an_absent_split_lists_those_that_exist():
+def test_a_missing_split_is_refused_with_the_existing_ones():
     table = proteins("abcd", [0, 1, 0, 1], split=["train", "valid", "valid", "train"])
     with pytest.raises(TableError) as caught:
         select_split(table, "test", "t.tsv")

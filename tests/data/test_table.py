@@ -133,7 +133,7 @@ def test_the_digest_changes_with(old, new, read):
     assert read(more.replace(old, new, 1), "other.tsv").digest != read(more).digest
 
 
-def test_the_digest_does_not_change_with_columns_that_mean_nothing(read):
+def test_the_digest_ignores_other_columns(read):
     lines = FULL.splitlines()
     wider = "\n".join(f"{line}\t{extra}" for line, extra in zip(lines, ["length", "3", "4"], strict=True))
     assert read(wider, "wider.tsv").digest == read(FULL).digest
@@ -300,7 +300,7 @@ def test_a_missing_value_in_a_parquet_is_an_empty_cell_of(column, read):
         read(frame, "t.parquet")
 
 
-def test_a_number_that_is_none_in_a_parquet_is_an_empty_cell(tmp_path):
+def test_nan_in_a_parquet_is_an_empty_cell(tmp_path):
     cells = {"id": ["a", "b"], "sequence": ["MK", "MV"], "label": ["TF", "nonTF"], "cluster": [1.0, float("nan")]}
     pyarrow.parquet.write_table(pyarrow.table(cells), tmp_path / "t.parquet")
     with pytest.raises(TableError, match=r"t\.parquet, row 3, column 'cluster': found an empty cluster"):
@@ -343,7 +343,7 @@ def test_a_compressed_table_is_never_read_in_part_when(harm, suffix, compress, r
 
 @pytest.mark.parametrize("name", ["t.tsv.gz", "t.tsv"])
 @pytest.mark.parametrize("compress", [bytes, gzip.compress, zstd.compress])
-def test_compression_is_told_by_the_content_and_not_by_the_name(name, compress, read):
+def test_compression_is_detected_from_the_content(name, compress, read):
     assert len(read(compress(GOOD.encode()), name).labels) == GOOD.count("\n") - 1
 
 
@@ -362,7 +362,7 @@ def test_one_line_says_that_the_table_cannot_be_read_for(name, content, read):
     assert "\n" not in str(caught.value)
 
 
-def test_a_folder_is_no_table(tmp_path, alphabet):
+def test_a_folder_is_refused_as_a_table(tmp_path, alphabet):
     (tmp_path / "t.tsv").mkdir()
     with pytest.raises(TableError, match="Is a directory"):
         read_table(CorpusConfig(path=str(tmp_path / "t.tsv")), alphabet)

@@ -72,11 +72,11 @@ def undisturbed(tmp_path_factory):
     return folder
 
 
-def test_the_fields_that_are_asked_for_are_those_that_uniprot_knows():
+def test_the_requested_fields_are_fields_of_uniprot():
     assert SHIPPED["fetch"]["fields"] == list(TITLES)
 
 
-def test_a_download_holds_every_entry_and_says_where_it_is_from(tmp_path):
+def test_a_download_has_every_entry_and_its_origin(tmp_path):
     progress = []
     with UniProtServer(TOTAL) as server:
         done = download(tmp_path / "a" / "b", client(server), on_page=lambda *counts: progress.append(counts))
@@ -106,7 +106,7 @@ def sleeps(monkeypatch):
     return asked
 
 
-def test_requests_are_polite_and_ask_for_what_the_configuration_says(sleeps, tmp_path):
+def test_requests_respect_the_rate_and_the_configuration(sleeps, tmp_path):
     with UniProtServer(TOTAL) as server:
         download(tmp_path, client(server, rate=0.01))
     (agent,) = server.agents
@@ -127,7 +127,7 @@ def test_requests_are_polite_and_ask_for_what_the_configuration_says(sleeps, tmp
 
 
 @pytest.mark.parametrize("fault", EVERY_FAULT)
-def test_what_comes_through_is_the_same_after(fault, undisturbed, tmp_path):
+def test_the_download_is_the_same_after(fault, undisturbed, tmp_path):
     with UniProtServer(TOTAL, {1: fault, 4: fault}) as server:
         download(tmp_path, client(server))
     assert server.done == [fault, fault]
@@ -135,7 +135,7 @@ def test_what_comes_through_is_the_same_after(fault, undisturbed, tmp_path):
 
 
 @pytest.mark.parametrize("fault", ["429, seconds", "429, a date"])
-def test_a_server_that_says_when_to_come_back_is_left_alone_until_then(fault, sleeps, tmp_path):
+def test_retry_after_is_respected(fault, sleeps, tmp_path):
     waits = []
     with UniProtServer(TOTAL, {2: fault}) as server:
         server.patience = 300
@@ -190,7 +190,7 @@ def test_the_pause_doubles_from_one_retry_to_the_next(sleeps, tmp_path):
     ],
     ids=["asked to wait for an hour", "never a page", "expired cursor", "redirected for ever", "query refused"],
 )
-def test_what_cannot_be_helped_is_one_line(faults, changes, message, tmp_path):
+def test_a_permanent_failure_is_one_line(faults, changes, message, tmp_path):
     with UniProtServer(TOTAL, faults) as server, pytest.raises(FetchError) as raised:
         download(tmp_path / "raw", client(server, **changes))
     assert str(raised.value) == f"{server.url}: {message}"
@@ -198,7 +198,7 @@ def test_what_cannot_be_helped_is_one_line(faults, changes, message, tmp_path):
     assert (tmp_path / "raw").exists() == bool(faults)
 
 
-def test_a_download_that_gave_up_goes_on_where_it_was(undisturbed, tmp_path):
+def test_a_failed_download_is_resumed(undisturbed, tmp_path):
     with UniProtServer(TOTAL, {3: "503", 4: "503"}) as server:
         with pytest.raises(FetchError):
             download(tmp_path, client(server, retries=1))
@@ -217,7 +217,7 @@ def test_a_query_that_finds_nothing_is_one_line(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["no record", "no content", "other content", "half a record"])
-def test_a_page_that_is_not_whole_is_fetched_again(damage, undisturbed, tmp_path):
+def test_an_incomplete_page_is_fetched_again(damage, undisturbed, tmp_path):
     with UniProtServer(TOTAL, {5: "400"}) as server:
         with pytest.raises(FetchError):
             download(tmp_path, client(server))
@@ -262,7 +262,7 @@ def test_two_releases_are_never_mixed_unless_asked_to_start_again(tmp_path):
     assert content(tmp_path) == expected(260)
 
 
-def test_a_complete_download_is_left_alone_until_another_is_complete(undisturbed, tmp_path):
+def test_a_complete_download_stays_until_another_is_complete(undisturbed, tmp_path):
     with UniProtServer(TOTAL) as server:
         download(tmp_path, client(server))
         assert download(tmp_path, client(server)).fetched == 0
@@ -281,7 +281,7 @@ def test_a_complete_download_is_left_alone_until_another_is_complete(undisturbed
         assert download(tmp_path, client(server)).fetched == PAGES - 2
 
 
-def test_a_download_with_other_fields_does_not_go_on(tmp_path):
+def test_a_download_with_other_fields_is_not_resumed(tmp_path):
     with UniProtServer(TOTAL, {3: "400"}) as server:
         with pytest.raises(FetchError):
             download(tmp_path, client(server))
@@ -289,7 +289,7 @@ def test_a_download_with_other_fields_does_not_go_on(tmp_path):
             download(tmp_path, client(server, fields=("accession", "sequence")))
 
 
-def test_an_incomplete_or_altered_download_is_not_taken_for_a_whole_one(undisturbed, tmp_path):
+def test_an_incomplete_or_altered_download_is_refused(undisturbed, tmp_path):
     with pytest.raises(TableError, match=r"found no manifest.json; expected a complete download; tfclass data fetch"):
         check_download(tmp_path)
     (tmp_path / "manifest.json").write_bytes((undisturbed / "manifest.json").read_bytes())
@@ -304,9 +304,7 @@ def test_an_incomplete_or_altered_download_is_not_taken_for_a_whole_one(undistur
 
 
 @pytest.mark.parametrize("when", ["000002.tsv.gz", "000003.json", "entries.tsv.gz", "manifest.json"])
-def test_a_full_disk_leaves_what_was_there_before_and_the_same_command_goes_on(
-    when, undisturbed, tmp_path, monkeypatch
-):
+def test_a_download_is_resumed_after_a_full_disk(when, undisturbed, tmp_path, monkeypatch):
     replace = os.replace
 
     def full(source, target):
@@ -339,7 +337,7 @@ def start_fetch(server, folder):
     return subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
-def test_killed_twice_and_served_badly_it_is_still_the_same_to_the_byte(tmp_path):
+def test_a_download_killed_twice_has_the_same_bytes(tmp_path):
     total = 3200
     with UniProtServer(total) as server:
         download(tmp_path / "whole", client(server, size=500))
@@ -377,7 +375,7 @@ def test_an_interrupt_is_one_line_and_keeps_the_pages(tmp_path):
     ]
 
 
-def test_without_a_network_it_says_so_in_one_line_and_leaves_nothing(tfclass, tmp_path):
+def test_no_network_is_one_line_and_leaves_nothing(tfclass, tmp_path):
     with UniProtServer(1) as server:
         url = server.url
     failed = tfclass("data", "fetch", "-o", "data/raw/uniprot", "--url", url, "--backoff", 0.001)
@@ -391,7 +389,7 @@ def test_without_a_network_it_says_so_in_one_line_and_leaves_nothing(tfclass, tm
     assert names(tmp_path) == []
 
 
-def test_the_command_line_narrows_the_search_and_names_what_came(tfclass, tmp_path):
+def test_the_command_line_restricts_the_search(tfclass, tmp_path):
     with UniProtServer(12) as server:
         done = tfclass("data", "fetch", "-o", "raw", "--url", server.url, "--taxon", 9606, "--query", "reviewed:true")
         again = tfclass("data", "fetch", "-o", "raw", "--url", server.url, "--taxon", 9606, "--query", "reviewed:true")
@@ -472,7 +470,7 @@ def test_a_server_that_misbehaves_is_one_line_and_status_2(kind, found, tfclass,
     assert not (tmp_path / "raw").exists()
 
 
-def test_what_a_server_calls_its_release_is_shown_escaped(tfclass, tmp_path):
+def test_the_release_name_is_escaped(tfclass, tmp_path):
     with UniProtServer(3) as server:
         server.release = "\x1b[2J2026\x9b31m_03"
         done = tfclass("data", "fetch", "--url", server.url, "-o", "raw")
@@ -483,7 +481,7 @@ def test_what_a_server_calls_its_release_is_shown_escaped(tfclass, tmp_path):
     assert check_download(tmp_path / "raw")["release"] == "\\x1b[2J2026\\x9b31m_03"
 
 
-def test_a_page_that_comes_a_byte_at_a_time_is_asked_for_again(undisturbed, tmp_path):
+def test_a_slow_page_is_requested_again(undisturbed, tmp_path):
     with HostileServer(ANSWERS["a body a byte at a time"]) as slow, UniProtServer(TOTAL) as server:
         with pytest.raises(FetchError, match="found timed out: no whole answer within 0.4 s, 2 times in a row"):
             download(tmp_path, client(server, url=f"{slow.address}/search", timeout=0.4, retries=1))

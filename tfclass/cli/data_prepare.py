@@ -108,7 +108,7 @@ def split(
     fold: Annotated[int, typer.Option(min=0, help="With folds: the one that is test; the next is valid.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="The same seed always gives the same splits.")] = 0,
     max_members: Annotated[
-        int | None, typer.Option(min=1, help="At most so many proteins of a cluster and class are kept.")
+        int | None, typer.Option(min=1, help="Keep at most this number of proteins of a cluster and class.")
     ] = None,
 ) -> None:
     """Add the column split: train, valid and test, whole clusters only, stratified by label and kingdom."""

@@ -16,7 +16,7 @@ References
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -138,11 +138,11 @@ def is_generated(frame: pd.DataFrame) -> bool:
 
 def _proteins(n_clusters: int, rng: np.random.Generator) -> Iterator[DemoProtein]:
     positive = family_regex()
-    makers: list[Callable[[np.random.Generator, int], _Ancestor]] = [_positive, _shuffled, _enzyme]
     number = 0
     for cluster in range(n_clusters):
         label = "TF" if cluster % 3 == 0 else "nonTF"
-        ancestor = makers[cluster % 3](rng, cluster // 3)
+        patterns = ENZYMES if cluster % 3 == 2 else FAMILIES
+        ancestor = _ancestor(rng, cluster // 3, patterns, shuffle=cluster % 3 == 1)
         split = str(rng.choice(SPLITS, p=_SPLIT_SHARES))
         for _ in range(int(rng.integers(1, 4))):
             sequence = ancestor.descendant(rng)
@@ -176,27 +176,13 @@ class _Ancestor(NamedTuple):
         return letters[: self.start] + domain + letters[self.start :]
 
 
-def _positive(rng: np.random.Generator, number: int) -> _Ancestor:
-    family = list(FAMILIES)[number % len(FAMILIES)]
-    domain = parse_pattern(FAMILIES[family])
-    return _ancestor(rng, family, domain, list(range(len(domain))))
-
-
-def _shuffled(rng: np.random.Generator, number: int) -> _Ancestor:
-    family = list(FAMILIES)[number % len(FAMILIES)]
-    domain = parse_pattern(FAMILIES[family])
-    return _ancestor(rng, f"shuffled {family}", domain, rng.permutation(len(domain)).tolist())
-
-
-def _enzyme(rng: np.random.Generator, number: int) -> _Ancestor:
-    family = list(ENZYMES)[number % len(ENZYMES)]
-    domain = parse_pattern(ENZYMES[family])
-    return _ancestor(rng, family, domain, list(range(len(domain))))
-
-
-def _ancestor(rng: np.random.Generator, family: str, domain: list[str], order: list[int]) -> _Ancestor:
+def _ancestor(rng: np.random.Generator, number: int, patterns: dict[str, str], *, shuffle: bool = False) -> _Ancestor:
+    family = list(patterns)[number % len(patterns)]
+    domain = parse_pattern(patterns[family])
+    order = rng.permutation(len(domain)).tolist() if shuffle else list(range(len(domain)))
     background = _draw_background(rng, int(rng.integers(30, 90)))
-    return _Ancestor(family, background, int(rng.integers(0, len(background) + 1)), domain, order)
+    start = int(rng.integers(0, len(background) + 1))
+    return _Ancestor(f"shuffled {family}" if shuffle else family, background, start, domain, order)
 
 
 def _draw_background(rng: np.random.Generator, length: int) -> str:

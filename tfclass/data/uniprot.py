@@ -171,7 +171,7 @@ class UniProt:
     def _edition(self, response: requests.Response, header: str, total: int) -> Edition:
         titles = tuple(header.split("\t"))
         if len(titles) != len(self.config.fields):
-            raise _InvalidPageError(f"{len(titles)} columns where {len(self.config.fields)} were asked for")
+            raise _InvalidPageError(f"{len(titles)} columns where {len(self.config.fields)} were requested")
         release, date = (_shown(response.headers.get(f"X-UniProt-Release{part}", "")) for part in ("", "-Date"))
         return Edition(release, date, total, titles)
 
@@ -181,7 +181,7 @@ class UniProt:
         for row in rows:
             cells = row.split("\t")
             if len(cells) != len(fields):
-                raise _InvalidPageError(f"a row with {len(cells)} cells where {len(fields)} fields were asked for")
+                raise _InvalidPageError(f"a row with {len(cells)} cells where {len(fields)} fields were requested")
             for column, pattern in patterns:
                 if not pattern.fullmatch(cells[column]):
                     raise _InvalidPageError(f"{cells[column][:30]!r} for {fields[column]}")
