@@ -32,8 +32,12 @@ from tfclass.sequences.alphabet import Alphabet
 
 CONF = Path(__file__).parents[1] / "conf"
 # What a study searches is tested with the sweeps.
+# Those of `tfclass data` and `tfclass sweep` are no part of a training.
+OTHER_GROUPS = ("curation", "study")
 GROUPS = sorted(
-    path.name for path in CONF.iterdir() if path.is_dir() and not path.name.startswith("_") and path.name != "study"
+    path.name
+    for path in CONF.iterdir()
+    if path.is_dir() and not path.name.startswith("_") and path.name not in OTHER_GROUPS
 )
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 

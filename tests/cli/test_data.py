@@ -281,7 +281,7 @@ NEIGHBOURS = {
     "audit, proteins": ("plain.audit.tsv", "audit plain.tsv"),
     "audit, pairs": ("o.pairs.tsv", "audit plain.tsv -o o.tsv"),
     "audit, manifest": ("o.tsv.manifest.json", "audit plain.tsv -o o.tsv"),
-    "label, funnel": ("o.funnel.json", "label raw -o o.tsv"),
+    "label, lost rows": ("o.lost.tsv", "label raw -o o.tsv"),
     "label, manifest": ("o.tsv.manifest.json", "label raw -o o.tsv"),
 }
 

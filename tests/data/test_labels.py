@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from tests.data.uniprot_server import KINDS, TITLES, entry, lines_of, write_download
 from tfclass.config import CorpusConfig
 from tfclass.data.curation import LabelConfig, curation_config
-from tfclass.data.labelling import STEPS, label_download
+from tfclass.data.labelling import STEPS, label_corpus
 from tfclass.data.labels import Labeller
+from tfclass.data.manifest import read_manifest
 from tfclass.data.table import read_table
 from tfclass.errors import ConfigError, OutputError, TableError
 from tfclass.sequences.alphabet import Alphabet
@@ -40,11 +41,11 @@ def line(accession, sequence, label, *, fragment="", lineage="Eukaryota (domain)
 
 
 def labelled(folder, lines, **changes):
-    """Write a download of these lines and label it; give the table and the funnel."""
+    """Write a download of these lines and label it; return the table, its manifest and the lost entries."""
     write_download(folder, ["\t".join(TITLES.values()), *lines])
-    funnel = label_download(folder, folder / "table.tsv", labeller(**changes))
-    assert json.loads((folder / "table.funnel.json").read_text()) == json.loads(json.dumps(funnel))
-    return pd.read_csv(folder / "table.tsv", sep="\t", dtype=str, keep_default_na=False), funnel
+    manifest, lost = label_corpus(folder, folder / "table.tsv", labeller(**changes))
+    assert read_manifest(folder / "table.tsv") == json.loads(json.dumps(manifest))
+    return pd.read_csv(folder / "table.tsv", sep="\t", dtype=str, keep_default_na=False), manifest, lost
 
 
 @pytest.mark.parametrize(
@@ -173,12 +174,14 @@ def test_labelling_agrees_with_a_brute_force_of_the_rules(rows, conflicts, tmp_p
             labelled(folder, lines, conflicts=conflicts)
         assert not (folder / "table.tsv").exists()
         return
-    table, funnel = labelled(folder, lines, conflicts=conflicts)
+    table, manifest, lost_rows = labelled(folder, lines, conflicts=conflicts)
+    funnel = manifest["funnel"]
     assert list(zip(table["id"], table["label"], table["sequence"], strict=True)) == kept
     assert {step["step"]: step["lost"] for step in funnel["steps"]} == {step: lost[step] for step in STEPS}
     assert (funnel["rows_in"], funnel["rows_out"]) == (len(rows), len(kept))
     assert funnel["steps"][-1]["left"] == len(kept)
-    assert sum(funnel["entries_by_rule"].values()) == len(rows)
+    assert sum(manifest["notes"].values()) == len(rows)
+    assert Counter(lost_rows["reason"]) == +lost
 
 
 def test_contradictions_are_named(tmp_path):
@@ -190,25 +193,34 @@ def test_contradictions_are_named(tmp_path):
         line("A0A0000004", "MKW", "nonTF"),
         line("A0A0000005", "MKY", "TF"),
     ]
-    table, funnel = labelled(tmp_path, lines)
+    table, _, lost = labelled(tmp_path, lines)
     assert list(table["id"]) == ["A0A0000004", "A0A0000005"]
-    assert funnel["conflicts"] == [{"A0A0000001": "TF", "A0A0000002": "nonTF"}]
-    assert funnel["ids_with_two_sequences"] == ["A0A0000003"]
+    detail = "A0A0000001 is TF, A0A0000002 is nonTF"
+    assert lost[["id", "label", "reason", "detail"]].to_numpy().tolist() == [
+        ["A0A0000001", "TF", "conflict", detail],
+        ["A0A0000002", "nonTF", "conflict", detail],
+        ["A0A0000003", "TF", "id with two sequences", "3 residues here"],
+        ["A0A0000003", "TF", "id with two sequences", "3 residues here"],
+    ]
 
 
-def test_the_labelled_table_can_be_read_and_prevalence_is_by_kingdom(tmp_path):
+def test_the_labelled_table_can_be_read_and_is_counted_by_kingdom(tmp_path):
     write_download(tmp_path, lines_of(range(2000)))
-    funnel = label_download(tmp_path, tmp_path / "table.tsv", labeller())
+    manifest, _ = label_corpus(tmp_path, tmp_path / "table.tsv", labeller())
     proteins = read_table(CorpusConfig(path=str(tmp_path / "table.tsv")), Alphabet())
     frame = pd.read_csv(tmp_path / "table.tsv", sep="\t", dtype=str)
     assert list(frame.columns) == ["id", "label", "kingdom", "organism_id", "sequence"]
     of_kind = {kind[0]: label for kind, label in zip(KINDS, KIND_LABELS, strict=True)}
     expected = Counter(of_kind[entry(number)["keywordid"]] for number in range(2000))
-    assert funnel["labels"] == {label: expected[label] for label in ("TF", "nonTF_hard", "nonTF")}
+    counts = Counter()
+    for group in manifest["sizes"]:
+        counts[group["label"]] += group["proteins"]
+    assert counts == {label: expected[label] for label in ("TF", "nonTF_hard", "nonTF")}
     assert int(proteins.labels.sum()) == expected["TF"]
-    shares = (frame["label"] == "TF").groupby(frame["kingdom"]).mean()
-    assert {name: counts["prevalence"] for name, counts in funnel["kingdoms"].items()} == pytest.approx(dict(shares))
-    assert set(shares.index) == {*RULES["kingdoms"], "Other"}
+    for group in manifest["sizes"]:
+        own = (frame["kingdom"] == group["kingdom"]) & (frame["label"] == group["label"])
+        assert group["proteins"] == own.sum()
+    assert {group["kingdom"] for group in manifest["sizes"]} == {*RULES["kingdoms"], "Other"}
 
 
 def test_fragments_stay_where_the_rules_say_so(tmp_path):
@@ -233,21 +245,23 @@ def test_an_empty_class_is_refused_with_its_losses(tmp_path):
         "expected at least one; another search or other rules may do"
     )
     assert (tmp_path / "table.tsv").read_text() == "older"
-    assert not (tmp_path / "table.funnel.json").exists()
+    assert not (tmp_path / "table.tsv.manifest.json").exists()
 
 
-def test_a_full_disk_leaves_table_and_funnel_as_they_were(tmp_path, monkeypatch):
+def test_a_full_disk_leaves_all_files_as_they_were(tmp_path, monkeypatch):
     labelled(tmp_path, [line("A0A0000001", "MKV", "TF"), line("A0A0000002", "MKI", "nonTF")])
-    before = {name: (tmp_path / name).read_bytes() for name in ("table.tsv", "table.funnel.json")}
+    before = {
+        name: (tmp_path / name).read_bytes() for name in ("table.tsv", "table.lost.tsv", "table.tsv.manifest.json")
+    }
     replace = os.replace
 
     def full(source, target):
-        if Path(target).name == "table.funnel.json":
+        if Path(target).name == "table.tsv.manifest.json":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(OutputError, match="table.funnel.json: found a place that cannot be written"):
+    with pytest.raises(OutputError, match="table.tsv.manifest.json: found a place that cannot be written"):
         labelled(tmp_path, [line("A0A0000003", "MKV", "TF"), line("A0A0000004", "MKI", "nonTF")])
     assert {name: (tmp_path / name).read_bytes() for name in before} == before
 
@@ -265,17 +279,17 @@ def test_a_tf_without_the_requested_evidence_is_ambiguous(tmp_path):
     header = "\t".join(TITLES.values())
     write_download(tmp_path, [header, *lines])
     write_download(tmp_path / "proof", [header, proven])
-    funnel = label_download(tmp_path, tmp_path / "table.tsv", labeller(), evidence=tmp_path / "proof")
+    labelled, _ = label_corpus(tmp_path, tmp_path / "table.tsv", labeller(), evidence=tmp_path / "proof")
     table = pd.read_csv(tmp_path / "table.tsv", sep="\t")
     assert list(zip(table["id"], table["label"], strict=True)) == [("A0A0000001", "TF"), ("A0A0000005", "nonTF")]
-    assert funnel["entries_by_rule"]["transcription factor, on other evidence"] == 2
-    assert funnel["evidence"] == json.loads((tmp_path / "proof" / "manifest.json").read_text())
+    assert labelled["notes"]["transcription factor, on other evidence"] == 2
+    assert labelled["database"]["evidence"] == "all"
     manifest = json.loads((tmp_path / "proof" / "manifest.json").read_text())
     (tmp_path / "proof" / "manifest.json").write_text(json.dumps(manifest | {"release": "2026_02"}))
     with pytest.raises(
         TableError, match="found UniProt release 2026_02; expected 2026_03, as of the entries; fetch both"
     ):
-        label_download(tmp_path, tmp_path / "table.tsv", labeller(), evidence=tmp_path / "proof")
+        label_corpus(tmp_path, tmp_path / "table.tsv", labeller(), evidence=tmp_path / "proof")
 
 
 @pytest.mark.parametrize(
@@ -310,15 +324,15 @@ def test_a_wrong_rule_is_named(change, message):
 def test_a_damaged_or_incomplete_download_is_one_line_and_the_table_stays(tmp_path):
     (tmp_path / "table.tsv").write_text("older")
     with pytest.raises(TableError, match=r"found no manifest.json; expected a complete download"):
-        label_download(tmp_path, tmp_path / "table.tsv", labeller())
+        label_corpus(tmp_path, tmp_path / "table.tsv", labeller())
     write_download(tmp_path, lines_of(range(50), ["accession", "sequence"]), ["accession", "sequence"])
     with pytest.raises(TableError, match=r"found a download without 'organism_id'; expected a field for it"):
-        label_download(tmp_path, tmp_path / "table.tsv", labeller())
+        label_corpus(tmp_path, tmp_path / "table.tsv", labeller())
     write_download(tmp_path, [*lines_of(range(50)), "A0A0000051\tA"])
     with pytest.raises(TableError, match=r"entries.tsv.gz: found a file that cannot be read"):
-        label_download(tmp_path, tmp_path / "table.tsv", labeller())
-    with pytest.raises(TableError, match=r"found a name ending in '.csv'; expected .tsv"):
-        label_download(tmp_path, tmp_path / "table.csv", labeller())
+        label_corpus(tmp_path, tmp_path / "table.tsv", labeller())
+    with pytest.raises(TableError, match=r"found a name ending in '.csv'; expected .tsv or .tsv.gz"):
+        label_corpus(tmp_path, tmp_path / "table.csv", labeller())
     assert (tmp_path / "table.tsv").read_text() == "older"
 
 
@@ -328,16 +342,19 @@ def test_the_command_prints_the_funnel_and_takes_other_rules(tfclass, tmp_path):
     write_download(tmp_path / "raw", [*lines_of(range(300)), *contradicting])
     done = tfclass("data", "label", "raw", "-o", "interim/swissprot.tsv")
     assert done.status == 0
-    funnel = json.loads((tmp_path / "interim" / "swissprot.funnel.json").read_text())
+    funnel = json.loads((tmp_path / "interim" / "swissprot.tsv.manifest.json").read_text())["funnel"]
+    table = pd.read_csv(tmp_path / "interim" / "swissprot.tsv", sep="\t")
     printed = [words.split() for words in done.out.splitlines()]
     assert ["rows", "in", "302"] in printed
     assert ["rows", "out", str(funnel["rows_out"])] in printed
     assert ["conflict", "2"] in [words[:2] for words in printed]
-    fungi = funnel["kingdoms"]["Fungi"]
-    assert ["Fungi", *(str(fungi[key]) for key in ("TF", "nonTF_hard", "nonTF", "rows"))] in [w[:5] for w in printed]
+    fungi = table.loc[table["kingdom"] == "Fungi", "label"].value_counts()
+    n_fungi = fungi.sum()
+    numbers = [*(str(fungi[label]) for label in ("TF", "nonTF_hard", "nonTF")), str(n_fungi)]
+    assert ["Fungi", *numbers, f"{fungi['TF'] / n_fungi:.1%}"] in printed
     assert done.err.splitlines() == [
         "conflict: A0B0000001 is TF, A0B0000002 is nonTF",
-        f"interim/swissprot.tsv: {funnel['rows_out']} proteins, {funnel['labels']['TF']} of them TF",
+        f"interim/swissprot.tsv: {funnel['rows_out']} proteins, {(table['label'] == 'TF').sum()} of them TF",
     ]
     checked = tfclass("data", "check", "interim/swissprot.tsv")
     assert (checked.status, checked.err) == (0, "")
@@ -345,8 +362,8 @@ def test_the_command_prints_the_funnel_and_takes_other_rules(tfclass, tmp_path):
     for step in funnel["steps"]:
         expected = [*step["step"].split(), str(step["lost"]), str(step["left"]), *step["why"].split()]
         assert expected in shown
-    numbers = (fungi["TF"], fungi["nonTF_hard"] + fungi["nonTF"], fungi["rows"])
-    assert ["Fungi", *map(str, numbers), f"{fungi['prevalence']:.1%}"] in [words[:5] for words in shown]
+    numbers = (fungi["TF"], fungi["nonTF_hard"] + fungi["nonTF"], n_fungi)
+    assert ["Fungi", *map(str, numbers), f"{fungi['TF'] / n_fungi:.1%}"] in shown
     assert "clusters" not in checked.out
     rules = {"rules": [{"name": "enzyme", "label": "TF", "terms": {"KW-0378": "Hydrolase"}}]}
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"label": rules}))

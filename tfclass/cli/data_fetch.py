@@ -1,8 +1,9 @@
 """``tfclass data fetch`` and ``label``: from UniProt to a labelled table."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,7 +12,10 @@ from tfclass.cli.options import named_as_options
 from tfclass.cli.progress import counted
 from tfclass.cli.terminal import say
 
-# Contradictions that are printed; the funnel beside the table has all.
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Contradictions that are printed.
 _SHOWN = 5
 
 
@@ -63,7 +67,7 @@ def fetch(
 
 def label(
     folder: Annotated[Path, typer.Argument(help="A complete download.")] = Path("data/raw/uniprot"),
-    output: Annotated[Path, typer.Option("-o", "--output", help="The table to write, ending in .tsv.")] = Path(
+    output: Annotated[Path, typer.Option("-o", "--output", help="The table to write: .tsv or .tsv.gz.")] = Path(
         "data/interim/swissprot.tsv"
     ),
     rules: Annotated[
@@ -79,28 +83,42 @@ def label(
 ) -> None:
     """Turn a download into a labelled table, and print how many entries each step lost."""
     from tfclass.data.curation import LabelConfig, curation_config
-    from tfclass.data.labelling import UNSUPPORTED, label_download
-    from tfclass.data.labels import Labeller
+    from tfclass.data.labelling import UNSUPPORTED, label_corpus
+    from tfclass.data.labels import OTHER, Labeller
 
     given = {"conflicts": conflicts}
     with named_as_options("curation.label", given if conflicts is not None else ()):
         labeller = Labeller(curation_config(LabelConfig, "label", given, file=rules))
     with counted("entries", goes_on=False) as (advance, _):
-        funnel = label_download(folder, output, labeller, evidence=evidence, on_rows=advance)
-    _print_funnel(funnel)
-    if evidence is not None:
-        others = sum(n for rule, n in funnel["entries_by_rule"].items() if rule.endswith(UNSUPPORTED))
-        say(f"{evidence}: lacks {others:,} entries that a rule labels TF; they are left out", err=True)
-    say(f"{output}: {funnel['rows_out']:,} proteins, {funnel['labels']['TF']:,} of them TF", err=True)
-
-
-def _print_funnel(funnel: dict[str, Any]) -> None:
-    print_steps(funnel)
-    counts = {name: {label: own[label] for label in funnel["labels"]} for name, own in funnel["kingdoms"].items()}
+        manifest, lost = label_corpus(folder, output, labeller, evidence=evidence, on_rows=advance)
+    print_steps(manifest["funnel"])
+    counts = _by_kingdom(manifest, (*labeller.config.kingdoms, OTHER))
     print_kingdoms(counts, "TF")
-    for labels in funnel["conflicts"][:_SHOWN]:
-        say("conflict: " + ", ".join(f"{name} is {own}" for name, own in labels.items()), err=True)
-    for name in funnel["ids_with_two_sequences"][:_SHOWN]:
+    _say_contradictions(lost, manifest["lost"]["name"])
+    if evidence is not None:
+        others = sum(n for rule, n in manifest["notes"].items() if rule.endswith(UNSUPPORTED))
+        say(f"{evidence}: lacks {others:,} entries that a rule labels TF; they are left out", err=True)
+    n_positive = sum(own["TF"] for own in counts.values())
+    say(f"{output}: {manifest['table']['rows']:,} proteins, {n_positive:,} of them TF", err=True)
+
+
+def _by_kingdom(manifest: Mapping[str, Any], kingdoms: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Return the number of proteins of each label, for the kingdoms that have any."""
+    counts = {kingdom: {"TF": 0, "nonTF_hard": 0, "nonTF": 0} for kingdom in kingdoms}
+    for group in manifest["sizes"]:
+        counts[group["kingdom"]][group["label"]] = group["proteins"]
+    return {kingdom: own for kingdom, own in counts.items() if any(own.values())}
+
+
+def _say_contradictions(lost: "pd.DataFrame", place: str) -> None:
+    from tfclass.data.labels import CONFLICT
+    from tfclass.data.sources import TWO_SEQUENCES
+
+    conflicts = lost.loc[lost["reason"] == CONFLICT, "detail"].unique()
+    ids = sorted(lost.loc[lost["reason"] == TWO_SEQUENCES, "id"].unique())
+    for detail in conflicts[:_SHOWN]:
+        say(f"conflict: {detail}", err=True)
+    for name in ids[:_SHOWN]:
         say(f"two sequences: {name}", err=True)
-    if max(len(funnel["conflicts"]), len(funnel["ids_with_two_sequences"])) > _SHOWN:
-        say("and more, all of them in the .funnel.json", err=True)
+    if max(len(conflicts), len(ids)) > _SHOWN:
+        say(f"and more, all of them in {place}", err=True)

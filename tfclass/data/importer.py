@@ -19,6 +19,7 @@ from tfclass.sequences.alphabet import Alphabet
 from tfclass.sequences.cleaning import clean
 from tfclass.sequences.fasta import MAX_LENGTH
 
+_LOST = ".lost.tsv"
 LOST_COLUMNS = ["file", "row", "id", "label", "reason", "detail"]
 _SHOWN = 3
 
@@ -69,11 +70,9 @@ def import_corpus(
     TfclassError
         As `import_proteins`; or a file cannot be read twice, or an output cannot be written.
     """
-    check_output(table)
+    check_import(table)
     if table.resolve() in [path.resolve() for path in source.files]:
         raise TableError(f"{table}: found a table that would replace its own source; expected another place")
-    place = sibling_path(table, ".lost.tsv")
-    check_neighbour(place, listed_beside(table))
     for path in source.files:
         check_not_pipe(path)
     sources = [fingerprint(path) | _manifest_of(path) for path in source.files]
@@ -81,12 +80,22 @@ def import_corpus(
     manifest = {
         "sources": sources,
         "import": source.how | {"rename": dict(rename or {}), "on_conflict": on_conflict},
-        "funnel": imported.funnel,
         "changes": imported.changes,
         "notes": dict(sorted(source.notes.items())),
     }
-    with listed_tsv(imported.lost, place) as about:
-        return save_corpus(imported.frame, table, manifest | {"lost": about}), imported.lost
+    return save_import(imported, table, manifest), imported.lost
+
+
+def check_import(table: Path) -> None:
+    """Check that a table and its lost rows can be written; see `check_output`."""
+    check_output(table)
+    check_neighbour(sibling_path(table, _LOST), listed_beside(table))
+
+
+def save_import(imported: Imported, table: Path, manifest: Manifest) -> Manifest:
+    """Write the table, the rows that were left out, and the manifest; see `save_corpus`."""
+    with listed_tsv(imported.lost, sibling_path(table, _LOST)) as about:
+        return save_corpus(imported.frame, table, manifest | {"funnel": imported.funnel, "lost": about})
 
 
 def import_proteins(

@@ -1,23 +1,23 @@
-"""From a UniProt download to a labelled table, and a funnel beside it that counts what is lost at each step."""
+"""From a UniProt download to a labelled table: its entries as rows for the importer."""
 
 import gzip
-import json
 from collections import Counter
 from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from tfclass.config import to_mapping
+from tfclass.data.cells import FIRST_ROW
 from tfclass.data.download import ENTRIES, check_download
-from tfclass.data.importer import Imported, collect
-from tfclass.data.labels import AMBIGUOUS, CONFLICT, HARD, NON, OTHER, TF, Labeller
-from tfclass.data.manifest import listed_tsv
-from tfclass.data.neighbours import check_neighbour, is_funnel, is_manifest, manifest_path
+from tfclass.data.importer import Imported, check_import, collect, save_import
+from tfclass.data.labels import AMBIGUOUS, CONFLICT, HARD, NON, TF, Labeller
+from tfclass.data.manifest import Manifest
 from tfclass.data.sources import IDENTICAL, TWO_SEQUENCES, RawRow, Source
 from tfclass.errors import TableError
 from tfclass.io.compression import DAMAGED
-from tfclass.io.files import whole_file
 from tfclass.sequences.alphabet import Alphabet
 
 FRAGMENT, REPEATED = "fragment", "repeated row"
@@ -33,31 +33,32 @@ STEPS = {
 # Behind the name of a rule whose entries lack the evidence that was asked for.
 UNSUPPORTED = ", on other evidence"
 _FIELDS = ("accession", "organism_id", "lineage", "keywordid", "go_id", "fragment", "sequence")
-_LABELS = (TF, HARD, NON)
+# What the manifest of the table has of that of the download.
+_DATABASE = ("source", "release", "release_date", "licence", "query")
 
 # Called now and then with the number of entries read, and of all.
 OnRows = Callable[[int, int], None]
 _ROWS_PER_CALL = 20_000
 
 
-def label_download(
+def label_corpus(
     folder: Path, table: Path, labeller: Labeller, *, evidence: Path | None = None, on_rows: OnRows | None = None
-) -> dict[str, Any]:
-    """Write the labelled table of a download, and its funnel beside it.
+) -> tuple[Manifest, pd.DataFrame]:
+    """Write the labelled table of a download; every entry that was left out stands in ``TABLE.lost.tsv``.
 
     Parameters
     ----------
     folder : Path
         A complete download.
-    table : Path
-        Ends in .tsv; the funnel has the same name with .funnel.json.
     evidence : Path, optional
         A complete download of the same release. An entry that a rule labels TF and that is not in it is ambiguous.
 
     Returns
     -------
-    dict
-        The funnel.
+    manifest : dict
+        As written beside the table; its notes are the number of entries that each rule labelled.
+    lost : DataFrame
+        The entries that were left out.
 
     Raises
     ------
@@ -67,27 +68,21 @@ def label_download(
     OutputError
         The table cannot be written.
     """
-    if table.suffix != ".tsv":
-        raise TableError(f"{table}: found a name ending in {table.suffix!r}; expected .tsv")
-    place = table.with_suffix(".funnel.json")
-    check_neighbour(place, is_funnel)
-    check_neighbour(manifest_path(table), is_manifest)
+    check_import(table)
     download = check_download(folder)
     proof = None if evidence is None else _of_same_release(evidence, download)
     supported = {row[0] for row in read_entries(evidence, proof)} if evidence and proof else None
     source = _source(folder, download, labeller, supported, on_rows)
     imported = collect(source, Alphabet(), {})
-    funnel = imported.funnel | _counts(imported, labeller)
-    _check_classes(funnel, str(table))
-    funnel["entries_by_rule"] = dict(source.notes.most_common())
-    funnel |= _contradictions(imported)
-    with listed_tsv(imported.frame, table) as about:
-        funnel["table"] = {"name": about["name"], "sha256": about["sha256"]}
-        funnel |= {"rules": to_mapping(labeller.config), "download": download} | ({"evidence": proof} if proof else {})
-        # Killed between the two, it is the table that is missing.
-        with whole_file(place) as stream:
-            stream.write((json.dumps(funnel, indent=2, ensure_ascii=False) + "\n").encode())
-    return funnel
+    _check_classes(imported, str(table))
+    files = [file for each in (download, proof) if each for file in each["files"].items()]
+    manifest = {
+        "sources": [{"name": name, "bytes": file.get("bytes"), "sha256": file["sha256"]} for name, file in files],
+        "database": {key: download.get(key) for key in _DATABASE} | ({"evidence": proof["query"]} if proof else {}),
+        "rules": to_mapping(labeller.config),
+        "notes": dict(source.notes.most_common()),
+    }
+    return save_import(imported, table, manifest), imported.lost
 
 
 def read_entries(folder: Path, download: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
@@ -126,10 +121,10 @@ def _source(
         return label, label if label in (CONFLICT, AMBIGUOUS) else ""
 
     def rows() -> Iterator[RawRow]:
-        entries = enumerate(read_entries(folder, download))
+        entries = enumerate(read_entries(folder, download), start=FIRST_ROW)
         for number, (accession, organism, lineage, keywords, terms, fragment, sequence) in entries:
             if on_rows is not None and number % _ROWS_PER_CALL == 0:
-                on_rows(number, int(download["entries"]))
+                on_rows(number - FIRST_ROW, int(download["entries"]))
             label, rule = labeller.decide(keywords, terms)
             if label == TF and supported is not None and accession not in supported:
                 label, rule = AMBIGUOUS, rule + UNSUPPORTED
@@ -162,33 +157,10 @@ def _of_same_release(evidence: Path, download: Mapping[str, Any]) -> dict[str, A
     return proof
 
 
-def _counts(imported: Imported, labeller: Labeller) -> dict[str, Any]:
-    """Count the rows that are kept by label, and by kingdom."""
-    frame = imported.frame
-    counts = Counter(zip(frame["kingdom"], frame["label"], strict=True))
-    kingdoms = {}
-    for kingdom in (*labeller.config.kingdoms, OTHER):
-        own = {label: counts[kingdom, label] for label in _LABELS}
-        if n_rows := sum(own.values()):
-            kingdoms[kingdom] = own | {"rows": n_rows, "prevalence": own[TF] / n_rows}
-    return {"labels": {label: sum(own[label] for own in kingdoms.values()) for label in _LABELS}, "kingdoms": kingdoms}
-
-
-def _contradictions(imported: Imported) -> dict[str, Any]:
-    """List sequences with contradicting labels, and ids with two sequences."""
-    lost = imported.lost
-    conflicts: dict[str, dict[str, str]] = {}
-    # The detail names an entry for each label, so it differs from sequence to sequence.
-    for row in lost.loc[lost["reason"] == CONFLICT].itertuples():
-        conflicts.setdefault(str(row.detail), {})[str(row.id)] = str(row.label)
-    ids = lost.loc[lost["reason"] == TWO_SEQUENCES, "id"]
-    return {"conflicts": list(conflicts.values()), "ids_with_two_sequences": sorted(set(ids))}
-
-
-def _check_classes(funnel: Mapping[str, Any], table: str) -> None:
-    counts = funnel["labels"]
-    for name, left in ((TF, counts[TF]), (NON, counts[HARD] + counts[NON])):
-        if not left:
+def _check_classes(imported: Imported, table: str) -> None:
+    left, funnel = Counter(imported.frame["label"]), imported.funnel
+    for name, n_left in ((TF, left[TF]), (NON, left[HARD] + left[NON])):
+        if not n_left:
             lost = ", ".join(f"{step['step']}: {step['lost']:,}" for step in funnel["steps"] if step["lost"])
             raise TableError(
                 f"{table}: found no protein of class {name!r} left of {funnel['rows_in']:,} entries "

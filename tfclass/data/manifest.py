@@ -26,14 +26,12 @@ from tfclass.data.neighbours import (
     manifest_path,
     remove_manifest,
     remove_stale,
-    sibling_path,
 )
 from tfclass.errors import TableError
 from tfclass.io.files import make_folder, name_of, sha256_of, whole_file
 
 SCHEMA = 1
 Manifest = dict[str, Any]
-_DATABASE = ("source", "release", "release_date", "licence", "query")
 # Order of the parts in the file; those that a corpus lacks are left out.
 _PARTS = (
     *("kind", "schema", "tfclass", "table", "sources", "import", "database", "rules", "funnel", "changes", "notes"),
@@ -94,32 +92,8 @@ def read_manifest(table: str | Path) -> Manifest | None:
 
 
 def new_manifest(table: Path, n_rows: int) -> Manifest:
-    """Make a manifest for a table that has none; the table is its own source, or that of a funnel beside it."""
-    found = fingerprint(table)
-    labelled = _from_funnel(sibling_path(table, ".funnel.json"), found["sha256"])
-    return labelled or {"sources": [found], "funnel": {"rows_in": n_rows, "steps": [], "rows_out": n_rows}}
-
-
-def _from_funnel(place: Path, sha256: str) -> Manifest:
-    if not place.exists():
-        return {}
-    try:
-        content = json.loads(place.read_bytes())
-        if content["table"]["sha256"] != sha256:
-            return {}
-        download, proof = content["download"], content.get("evidence")
-        files = [file for each in (download, proof) if each for file in each["files"].items()]
-        evidence = {"evidence": proof["query"]} if proof else {}
-        manifest = {
-            "sources": [{"name": name, "bytes": file.get("bytes"), "sha256": file["sha256"]} for name, file in files],
-            "database": {key: download.get(key) for key in _DATABASE} | evidence,
-            "rules": content["rules"],
-            "funnel": {key: content[key] for key in ("rows_in", "steps", "rows_out")},
-        }
-        _check_content(manifest, place)
-        return manifest
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise TableError(f"{place}: found something that is no funnel ({error!r})") from error
+    """Make a manifest for a table that has none: the table is its own source."""
+    return {"sources": [fingerprint(table)], "funnel": {"rows_in": n_rows, "steps": [], "rows_out": n_rows}}
 
 
 def _check_content(manifest: Manifest, place: Path) -> None:

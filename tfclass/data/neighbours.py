@@ -74,7 +74,7 @@ def check_neighbour(path: Path, is_ours: Callable[[Path], bool], option: str = "
     path : Path
         What would be written; it need not exist.
     is_ours : callable
-        Returns whether tfclass wrote a file: `is_manifest`, `is_funnel`, or what `listed_beside`, `starts_with` or
+        Returns whether tfclass wrote a file: `is_manifest`, or what `listed_beside`, `starts_with` or
         `holds` returned.
     option : str
         The one that chooses the place, for messages.
@@ -93,13 +93,6 @@ def check_neighbour(path: Path, is_ours: Callable[[Path], bool], option: str = "
 def is_manifest(path: Path) -> bool:
     """Return whether a file is the manifest of a corpus; `OutputError` where it cannot be read."""
     return bool(_manifest(path))
-
-
-def is_funnel(path: Path) -> bool:
-    """Return whether a file is the funnel of ``tfclass data label``; `OutputError` where it cannot be read."""
-    content = _json(path)
-    kinds = {"rows_in": int, "steps": list, "rows_out": int}
-    return all(isinstance(content.get(key), kind) for key, kind in kinds.items()) and _has_table(content)
 
 
 def starts_with(*columns: str) -> Callable[[Path], bool]:
