@@ -1,4 +1,4 @@
-"""How well a model names families and places domains, on proteins of clusters that it never saw.
+"""Score the families and domains that a model predicts, for proteins of clusters that it was not trained on.
 
     python benchmarks/families_and_domains.py [--model tf-bilstm]
 
@@ -8,7 +8,7 @@ scored by macro-F1 over the families of the test split, three times: with the na
 CIS-BP's names of a domain that PlantTFDB, whose names the others are, divides into families: nobody can know which of
 both a protein has. Names that the model gives and the table lacks count as wrong. Beside the model stands the name of
 the most similar protein of the table's training split (MMseqs2, by bit score), given the same three ways.
-Domains are scored by residue, by the rule of ``tfclass predict``.
+Domains are scored by residue, with the threshold of ``tfclass predict``.
 """
 
 import argparse
@@ -57,14 +57,14 @@ def families(bundle: Bundle, data: Path, split: str) -> None:
     logits_NK = scored(bundle, plants["sequence"]).family_NK
     if logits_NK is None:
         sys.exit(f"families_and_domains: found no families in {bundle.name}; expected a model that names them")
-    said = np.array(bundle.config.families)[logits_NK.argmax(axis=1)]
-    relative = nearest(list(plants["sequence"]), list(training["sequence"]))
+    predicted = np.array(bundle.config.families)[logits_NK.argmax(axis=1)]
+    nearest_N = nearest(list(plants["sequence"]), list(training["sequence"]))
     rules = read_rules()
 
     def narrow(given: str) -> str:
         return "" if given in BROAD else rules.family_of(given)
 
-    print(f"families, {len(plants)} plant transcription factors of split {split}: macro-F1, share right")
+    print(f"families, {len(plants)} plant transcription factors of split {split}: macro-F1, accuracy")
     print(f"{'':44} {'the model':<15} nearest training protein")
     namings: dict[str, Callable[[str], str]] = {
         "as given": str,
@@ -73,17 +73,17 @@ def families(bundle: Bundle, data: Path, split: str) -> None:
     }
     for how, naming in namings.items():
         known = np.array([naming(given) for given in plants["label"]])
-        # Whoever has no relative (-1) has no name either.
+        # A protein without a homologue (-1) has no name either.
         names = np.array([*(naming(given) for given in training["label"]), ""])
         scored_N = known != ""
-        of_whom = f"{len(set(known[scored_N]))} families, {scored_N.sum()} proteins"
-        model, homology = (scores(known[scored_N], given[scored_N]) for given in (said, names[relative]))
-        print(f"  {how:<14} {of_whom:<27} {model:<15} {homology}")
+        counts = f"{len(set(known[scored_N]))} families, {scored_N.sum()} proteins"
+        model, homology = (scores(known[scored_N], given[scored_N]) for given in (predicted, names[nearest_N]))
+        print(f"  {how:<14} {counts:<27} {model:<15} {homology}")
 
 
-def scores(known: npt.NDArray[np.str_], said: npt.NDArray[np.str_]) -> str:
-    macro = f1_score(known, said, labels=sorted(set(known)), average="macro")
-    return f"{macro:.3f}, {(known == said).mean():.3f}"
+def scores(known: npt.NDArray[np.str_], predicted: npt.NDArray[np.str_]) -> str:
+    macro = f1_score(known, predicted, labels=sorted(set(known)), average="macro")
+    return f"{macro:.3f}, {(known == predicted).mean():.3f}"
 
 
 def nearest(queries: Sequence[str], targets: Sequence[str]) -> npt.NDArray[np.int64]:
@@ -98,16 +98,16 @@ def domains(bundle: Bundle, data: Path, split: str) -> None:
     logits = scored(bundle, sequences).domains
     if logits is None:
         sys.exit(f"families_and_domains: found no domains in {bundle.name}; expected a model that places them")
-    called, inside = [], []
+    predicted, inside = [], []
     for sequence, logit_L in zip(sequences, logits, strict=True):
         known = regions[regions["sequence"] == sequence]
-        called.append(marked(domain_ranges(logit_L), len(sequence)))
+        predicted.append(marked(domain_ranges(logit_L), len(sequence)))
         inside.append(marked(zip(known["start"], known["end"], strict=True), len(sequence)))
-    called_L, inside_L = np.concatenate(called), np.concatenate(inside)
-    both = (called_L & inside_L).sum()
+    predicted_L, inside_L = np.concatenate(predicted), np.concatenate(inside)
+    both = (predicted_L & inside_L).sum()
     print(f"domains, {len(regions)} in {len(sequences)} transcription factors of split {split}")
-    print(f"  {both / called_L.sum():.1%} of the residues called lie in a domain")
-    print(f"  {both / inside_L.sum():.1%} of the residues in domains are called")
+    print(f"  {both / predicted_L.sum():.1%} of the predicted residues lie in a domain")
+    print(f"  {both / inside_L.sum():.1%} of the residues in domains are predicted")
 
 
 def read(path: Path, split: str) -> pd.DataFrame:

@@ -42,7 +42,7 @@ def test_every_resample_is_scored_like_a_table_of_the_clusters_that_were_drawn(n
         weights.append(weights_NR)
         return {"sum": weights_NR.sum(axis=0)}
 
-    resample(remember, clusters_N.astype(str), n_resamples=100, seed=8)
+    resample(remember, clusters_N.astype(str), config(100, seed=8))
     resampled = resampled_metrics(scored, clusters_N.astype(str), config(100, seed=8))
     weights_NR = np.concatenate(weights[1:], axis=1)
     assert weights_NR.shape == (120, 100)
@@ -65,9 +65,7 @@ def test_the_interval_of_a_mean_is_about_scipys(confidence):
     resampled = resample(
         lambda weights_NR: {"mean": wrong_N @ weights_NR / weights_NR.sum(axis=0)},
         np.arange(300).astype(str),
-        n_resamples=4000,
-        seed=0,
-        confidence=confidence,
+        config(4000, 0, confidence),
     )
     ours = resampled.estimates()["mean"]
     assert ours.low == pytest.approx(theirs.confidence_interval.low, abs=0.005)

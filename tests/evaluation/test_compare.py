@@ -96,7 +96,7 @@ def test_a_report_is_read_back_as_it_was_scored(classes, written):
     np.testing.assert_array_equal(run.scored.labels_N, labels)
     np.testing.assert_array_equal(run.scored.predicted_N, answer.predicted_N)
     np.testing.assert_allclose(run.scored.probability_NC, answer.probability_NC, rtol=1e-15, atol=1e-16)
-    assert (run.classes, run.model, run.ids[7], run.clusters_N[7]) == (classes, "a", "p7", "c2")
+    assert (run.classes, run.model, run.ids_N[7], run.clusters_N[7]) == (classes, "a", "p7", "c2")
 
 
 def test_the_differences_are_those_of_the_scores(written):

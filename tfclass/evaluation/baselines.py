@@ -37,22 +37,7 @@ TITLES = {
 
 
 class Baseline(NamedTuple):
-    """Scores of a baseline for the test proteins.
-
-    Attributes
-    ----------
-    title : str
-        For readers of the report.
-    scores_NC : ndarray of float64, shape (N, C)
-        Ranks the proteins of each class; rows of probabilities sum to 1.
-    threshold : float or None
-        Least score of a predicted positive in a binary task; None in a multi-class one, where the class with the
-        greatest score is predicted.
-    are_probabilities : bool
-        Whether log loss, Brier score and calibration error have a meaning.
-    note : str
-        How scores and predictions were made.
-    """
+    """Scores of a baseline for the test proteins, as in `Scored`; the note says how they were made."""
 
     title: str
     scores_NC: FloatArray
@@ -67,24 +52,7 @@ Baselines = dict[str, Baseline | LeftOut]
 def all_baselines(
     train: LabelledProteins | None, valid: LabelledProteins | None, test: LabelledProteins, homologues: Homologues
 ) -> Baselines:
-    """Run every baseline that can be run.
-
-    Parameters
-    ----------
-    train : LabelledProteins or None
-        Fitted on these.
-    valid : LabelledProteins or None
-        Thresholds are chosen on these.
-    test : LabelledProteins
-        Scored; the labels are not used.
-    homologues : Homologues
-        From `find_homologues` with the same `train` and `test`.
-
-    Returns
-    -------
-    dict of str to Baseline or LeftOut
-        ``composition_regression``, ``kmer_regression`` and ``top_hit``, in this order.
-    """
+    """Run every baseline that can be run, by name; they are fitted on `train`, their thresholds chosen on `valid`."""
     if train is None or len(np.unique(train.labels)) < 2:
         reason = "the table has no train split with two classes to fit it on"
         return {name: LeftOut(reason, title) for name, title in TITLES.items()}
@@ -103,16 +71,11 @@ def composition_regression(train: LabelledProteins, valid: LabelledProteins | No
     Parameters
     ----------
     train : LabelledProteins
-        Of two classes at least.
+        Of two classes at least; the probability of a class that it lacks is 0.
     valid : LabelledProteins or None
         The threshold of a binary task is chosen on these; without them, by cross-validation on `train`.
     test : LabelledProteins
         Scored; the labels are not used.
-
-    Returns
-    -------
-    Baseline
-        With probabilities; 0 for a class that `train` lacks.
     """
     title = TITLES["composition_regression"]
     return _regression(title, lambda: make_pipeline(StandardScaler(), _logistic()), composition, train, valid, test)
@@ -227,16 +190,6 @@ def top_hit(train: LabelledProteins, test: LabelledProteins, homologues: Homolog
     better than chance (e-value below 1e-3), 50 bits are subtracted: such proteins rank below all that have a good hit
     of the class alone, and none of them is predicted positive in a binary task. In a multi-class task the commonest
     class is predicted for a protein without any hit.
-
-    Returns
-    -------
-    Baseline
-        Its scores are bits, not probabilities.
-
-    Raises
-    ------
-    ValueError
-        `homologues` has no hits.
     """
     hits = homologues.hits
     if hits is None:

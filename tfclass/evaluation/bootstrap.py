@@ -19,6 +19,7 @@ import numpy.typing as npt
 from pydantic.dataclasses import dataclass
 from scipy.special import ndtr, ndtri
 
+from tfclass.config import EvaluationConfig
 from tfclass.typing import FloatArray
 
 # Resamples that are computed side by side. Few enough for the processor's cache with some thousand proteins.
@@ -42,13 +43,11 @@ class Resampled(NamedTuple):
     Attributes
     ----------
     values : dict of str to float
-        On the proteins as they are; NaN where undefined.
+        On the proteins as they are; NaN where undefined, for which `reasons` has the reason.
     draws : dict of str to ndarray of float64, shape (R,)
         In each resample. The same clusters and seed give the same resamples, whatever is scored.
     confidence : float
         Coverage of the intervals.
-    reasons : dict of str to str
-        Why a value is undefined, by metric.
     """
 
     values: dict[str, float]
@@ -63,13 +62,7 @@ class Resampled(NamedTuple):
     def minus(self, other: "Resampled") -> dict[str, Estimate]:
         """Return the difference to `other` in every metric that both have, with its interval.
 
-        The interval is that of the differences within each resample, which is narrower than those of the two metrics
-        suggest.
-
-        Parameters
-        ----------
-        other : Resampled
-            Made from the same labels, clusters and seed.
+        Both are of the same labels, clusters and seed: the interval is that of the differences within each resample.
         """
         both = self._replace(reasons={**other.reasons, **self.reasons})
         return {
@@ -95,10 +88,7 @@ class Resampled(NamedTuple):
 def resample(
     compute: Callable[[FloatArray], dict[str, FloatArray]],
     clusters_N: npt.NDArray[np.str_],
-    *,
-    n_resamples: int,
-    seed: int,
-    confidence: float = 0.95,
+    config: EvaluationConfig,
     reasons: dict[str, str] | None = None,
 ) -> Resampled:
     """Compute metrics on the proteins and on resamples of their clusters.
@@ -109,21 +99,19 @@ def resample(
         From weights of the proteins, float64 of shape (N, R), to every metric in each weighting, shape (R,).
     clusters_N : ndarray of str, shape (N,)
         Homology cluster of each protein; the unit that is resampled.
-    n_resamples, seed : int
-        R, and the seed that decides them.
-    confidence : float
-        Coverage of the intervals.
+    config : EvaluationConfig
+        Its `n_bootstrap`, `seed` and `confidence`.
     reasons : dict of str to str, optional
         Why a value is undefined, by metric.
     """
     values = {name: float(value_R[0]) for name, value_R in compute(np.ones((len(clusters_N), 1))).items()}
     if len(np.unique(clusters_N)) > 1:
-        chunks = [compute(weights_NR) for weights_NR in _resamples(clusters_N, n_resamples, seed)]
+        chunks = [compute(weights_NR) for weights_NR in _resamples(clusters_N, config.n_bootstrap, config.seed)]
     else:
         # Every resample would be the same, which looks like certainty and is ignorance.
-        chunks = [dict.fromkeys(values, np.full(n_resamples, np.nan))]
+        chunks = [dict.fromkeys(values, np.full(config.n_bootstrap, np.nan))]
     draws = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in values}
-    return Resampled(values, draws, confidence, reasons or {})
+    return Resampled(values, draws, config.confidence, reasons or {})
 
 
 def _resamples(clusters_N: npt.NDArray[np.str_], n_resamples: int, seed: int) -> Iterator[FloatArray]:

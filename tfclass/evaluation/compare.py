@@ -60,15 +60,7 @@ class ComparedRun:
 
 @dataclass(frozen=True)
 class Pair:
-    """A run compared with the reference.
-
-    Attributes
-    ----------
-    difference : dict of str to Estimate
-        Run less reference, by metric.
-    same_predictions : int
-        Proteins for which both predict the same class.
-    """
+    """A run compared with the reference; `difference` is run less reference by metric."""
 
     run: str
     reference: str
@@ -100,14 +92,7 @@ class Comparison:
         return TypeAdapter(Comparison).dump_python(self, mode="json", exclude_defaults=True)
 
     def table(self) -> pd.DataFrame:
-        """Return a row for each run, empty cells where the reference has no difference to itself.
-
-        Returns
-        -------
-        DataFrame
-            ``run, model, n_proteins, prevalence``, every metric of `COMPARED` with ``_low`` and ``_high``, the same
-            behind ``difference_``, ``reference_only_right, run_only_right, mcnemar_p, same_calls, kappa``.
-        """
+        """Return the content of ``compare.tsv``: a row for each run, with empty cells for the reference."""
         pairs, rows = {pair.run: pair for pair in self.pairs}, []
         for run in self.runs:
             row: dict[str, Any] = {"run": run.name, "model": run.model, "n_proteins": self.n_proteins}
@@ -134,13 +119,6 @@ class Comparison:
 def compare(runs: Sequence[Run], config: EvaluationConfig) -> Comparison:
     """Compare every run with the first.
 
-    Parameters
-    ----------
-    runs : sequence of Run
-        At least two, from `read_run`.
-    config : EvaluationConfig
-        Its `n_bootstrap`, `confidence` and `seed`.
-
     Raises
     ------
     ReportError
@@ -160,10 +138,10 @@ def compare(runs: Sequence[Run], config: EvaluationConfig) -> Comparison:
         schema_version=SCHEMA_VERSION,
         tfclass_version=__version__,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        n_proteins=len(first.ids),
+        n_proteins=len(first.ids_N),
         n_clusters=len(np.unique(first.clusters_N)),
         class_counts=dict(zip(first.classes, counts, strict=True)),
-        prevalence=counts[1] / len(first.ids) if len(counts) == 2 else None,
+        prevalence=counts[1] / len(first.ids_N) if len(counts) == 2 else None,
         confidence=config.confidence,
         n_bootstrap=config.n_bootstrap,
         reference=first.name,
@@ -188,18 +166,9 @@ def _pair(first: Run, reference: Resampled, run: Run, own: Resampled) -> Pair:
 
 
 def mcnemar(reference_correct_N: BoolArray, run_correct_N: BoolArray) -> McNemar:
-    """Test whether two runs are correct equally often, by the exact binomial form of McNemar's test [1]_.
+    """Test whether two runs are correct equally often, by the exact binomial form of McNemar's test [1]_, two-sided.
 
     It assumes independent proteins, which those of one cluster are not: the bootstrap's intervals are more careful.
-
-    Parameters
-    ----------
-    reference_correct_N, run_correct_N : ndarray of bool, shape (N,)
-
-    Returns
-    -------
-    McNemar
-        Two-sided; the p-value is 1 where both are correct for the same proteins.
 
     Examples
     --------

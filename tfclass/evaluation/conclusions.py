@@ -28,15 +28,7 @@ _VERBS: dict[Outcome, str] = {
 
 @dataclass(frozen=True)
 class BaselineScores:
-    """Scores of a baseline.
-
-    Attributes
-    ----------
-    note : str
-        How scores and predictions were made.
-    difference : dict of str to Estimate
-        Model less baseline, of the metrics of `DECISIVE`.
-    """
+    """Scores of a baseline; `difference` is model less baseline, of the metrics of `DECISIVE`."""
 
     title: str
     note: str
@@ -57,18 +49,7 @@ class Conclusion:
 def compare_with_baseline(
     model: Resampled, baseline: Baseline, scored: Scored, clusters_N: npt.NDArray[np.str_], config: EvaluationConfig
 ) -> BaselineScores:
-    """Score a baseline and subtract it from the model.
-
-    Parameters
-    ----------
-    model : Resampled
-        Of the same proteins, clusters and configuration.
-    baseline : Baseline
-    scored : Scored
-        By the baseline.
-    clusters_N : ndarray of str, shape (N,)
-    config : EvaluationConfig
-    """
+    """Score a baseline and subtract it from the model, which has met the same proteins, clusters and configuration."""
     own = resampled_metrics(scored, clusters_N, config)
     difference = model.minus(own)
     decisive = {name: difference[name] for name in DECISIVE}
@@ -81,15 +62,6 @@ def conclude(model: str, metrics: dict[str, Estimate], baselines: dict[str, Base
     The model ``loses`` when it is behind in a metric of `DECISIVE` by more than chance explains (the interval ends
     below 0), is ``behind`` when it may be chance, ``wins`` when it is ahead in all by more than chance explains, is
     ``ahead`` when it may be chance, and ``undecided`` where none of the metrics is defined.
-
-    Parameters
-    ----------
-    model : str
-        Its name.
-    metrics : dict of str to Estimate
-        Of the model.
-    baselines : dict of str to BaselineScores
-        By name.
     """
     found = []
     for name, baseline in baselines.items():

@@ -46,13 +46,7 @@ class SplitSize:
 
 @dataclass(frozen=True)
 class ScoredCorpus:
-    """The table, and the split of it that was scored.
-
-    Attributes
-    ----------
-    note : str or None
-        What a score does not mean, where only one of model and corpus is of generated proteins.
-    """
+    """The table, and the split of it that was scored; a note where only one of model and corpus is generated."""
 
     name: str
     path: str
@@ -67,19 +61,7 @@ class ScoredCorpus:
 # Not null: a number that is not one is refused when the report is written.
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(ser_json_inf_nan="constants"))
 class ReportContent:
-    """All numbers of a report.
-
-    Attributes
-    ----------
-    seconds : float
-        That the evaluation took.
-    residues_per_second : float
-        Speed of the scoring alone.
-    class_counts : dict of str to int
-        In the order of the model's classes.
-    prevalence : float or None
-        Of the positive class; None in a multi-class task.
-    """
+    """All numbers of a report; classes are in the model's order, the positive one last."""
 
     schema_version: Literal[3]
     tfclass_version: str
@@ -122,10 +104,7 @@ class ReportContent:
         return [baseline for baseline in self.baselines.values() if isinstance(baseline, LeftOut)]
 
     def numbers(self) -> dict[str, float]:
-        """Return the metrics for tracking, by name; undefined ones are left out.
-
-        Of each baseline only the metrics that the conclusions rest on, and the lead over it in them.
-        """
+        """Return the defined metrics for tracking, and of each baseline those that the conclusions rest on."""
         found = dict(self.metrics)
         for name, baseline in self.compared.items():
             for metric, lead in baseline.difference.items():
@@ -142,11 +121,5 @@ def to_json(content: ReportContent) -> dict[str, Any]:
 
 
 def from_json(text: bytes) -> ReportContent:
-    """Read the content.
-
-    Raises
-    ------
-    pydantic.ValidationError
-        It is not what `to_json` returns.
-    """
+    """Read the content; `pydantic.ValidationError` where it is not what `to_json` returns."""
     return _ADAPTER.validate_json(text, strict=True)

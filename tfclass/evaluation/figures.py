@@ -33,28 +33,7 @@ def report_figures(
     baselines: Mapping[str, Scored],
     subgroups: Mapping[str, ScoredGrouping | LeftOut],
 ) -> dict[str, Figure]:
-    """Draw every figure of a report.
-
-    Parameters
-    ----------
-    scored : Scored
-        By the model.
-    classes : sequence of str, length C
-    metrics : mapping of str to Estimate
-        Shown in the legends.
-    n_bins : int
-        Of the reliability diagram.
-    baselines : mapping of str to Scored
-        By name.
-    subgroups : mapping of str to ScoredGrouping or LeftOut
-
-    Returns
-    -------
-    dict of str to Figure
-        By file name without suffix: ``calibration`` and ``confusion``; in a binary task also ``scores`` and, where
-        both classes have members, ``precision_recall`` and ``roc``; and ``by_KEY`` for each grouping in which some
-        metric is defined.
-    """
+    """Draw every figure of a report that has a meaning for these proteins, by file name without suffix."""
     names = [_verbatim(name) for name in classes]
     figures: dict[str, Figure] = {}
     # With one class alone there is no trade-off to draw.
@@ -73,16 +52,7 @@ def report_figures(
 
 
 def differences_figure(differences: Mapping[str, Mapping[str, Estimate]], reference: str, n_proteins: int) -> Figure:
-    """Draw the differences of runs to a reference, with their intervals, a panel for each metric.
-
-    Parameters
-    ----------
-    differences : mapping of str to mapping of str to Estimate
-        By run and metric.
-    reference : str
-        Name of the run that they are differences to.
-    n_proteins : int
-    """
+    """Draw the differences of runs to a reference, by run and metric, with their intervals."""
     metrics, places = list(next(iter(differences.values()))), np.arange(len(differences), dtype=float)
     size = (3.1 * len(metrics) + 1.6, 1.5 + 0.45 * len(differences))
     figure = Figure(figsize=size, dpi=120, layout="constrained")

@@ -25,16 +25,9 @@ class LeftOut:
 
 
 class Homologues(NamedTuple):
-    """Result of a search for the test proteins among the training proteins.
+    """Hits of the test proteins among the training proteins, up to an e-value of 10; or the reason why there are none.
 
-    Attributes
-    ----------
-    hits : DataFrame or None
-        From `tfclass.search.mmseqs.search`, up to an e-value of 10; `nearest` of that module takes the good ones.
-    reason : str
-        Why there are none.
-    how : str
-        Program and settings.
+    `how` names program and settings.
     """
 
     hits: pd.DataFrame | None
@@ -43,13 +36,7 @@ class Homologues(NamedTuple):
 
 
 def find_homologues(train: LabelledProteins | None, test: LabelledProteins, *, threads: int = 1) -> Homologues:
-    """Search the training proteins for homologues of the test proteins; without hits where that is not possible.
-
-    Raises
-    ------
-    ProgramError
-        MMseqs2 failed.
-    """
+    """Search the training proteins for homologues of the test proteins, where that is possible."""
     if train is None:
         return Homologues(None, "the table has no train split; nothing is known of what the model was trained on")
     try:
@@ -81,15 +68,10 @@ class Nearest(NamedTuple):
 
     Attributes
     ----------
-    train : LabelledProteins or None
-        The training proteins.
     frame : DataFrame
-        ``id``, ``label`` and ``identity`` (within the local alignment) of N proteins; "", "" and NaN where there is
-        none.
+        ``id``, ``label`` and ``identity`` of each; "", "" and NaN where there is none.
     unknown : str
         Why nothing is known of homologues; empty when a search was made.
-    how : str
-        Program and settings of the search.
     """
 
     train: LabelledProteins | None
@@ -124,15 +106,7 @@ class Above:
 
 @dataclass(frozen=True)
 class Identities:
-    """Identities of the scored proteins to their nearest training proteins.
-
-    Attributes
-    ----------
-    histogram : list of int
-        Proteins in ten bins from 0 to 1.
-    above : dict of str to Above
-        By identity.
-    """
+    """Identities of the scored proteins to their nearest training proteins; the histogram has ten bins from 0 to 1."""
 
     n_with_homologue: int
     n_without: int
@@ -143,15 +117,7 @@ class Identities:
 
 @dataclass(frozen=True)
 class Leakage:
-    """What the scored proteins share with the training proteins.
-
-    Attributes
-    ----------
-    identical_sequences, shared_clusters : int
-        Scored proteins whose sequence or cluster a training protein has too.
-    search : str
-        Program and settings of the search for homologues.
-    """
+    """Numbers of scored proteins whose sequence or cluster a training protein has too, and their homologues."""
 
     n_train: int
     identical_sequences: int

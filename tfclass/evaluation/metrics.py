@@ -1,14 +1,11 @@
 """Metrics of a classifier: one table with the title, formula and condition of each.
 
 All follow scikit-learn's definitions; an undefined one is NaN, and `undefined_reasons` says why.
-
-References
-----------
-.. [1] C. Guo et al., "On calibration of modern neural networks", ICML 2017, 10.48550/arXiv.1706.04599.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from math import inf
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +17,8 @@ from tfclass.evaluation.ranking import Ranking
 from tfclass.evaluation.scored import Scored, WeightedScores, matthews_correlation, mean_of_defined
 from tfclass.typing import FloatArray, IntArray
 
+_ANY, _BINARY, _MULTICLASS = (2, inf), (2, 2), (3, inf)
+
 
 class Metric(NamedTuple):
     """A metric of the report.
@@ -29,30 +28,30 @@ class Metric(NamedTuple):
     meaning : str
         Explanation for readers of the report.
     formula : callable
-        Computes it in R weightings, shape (R,), with a number of bins for the calibration error.
+        Computes it in R weightings, shape (R,).
     needs : str
         It is undefined without this; see `_unmet`.
-    tasks : str
-        Key of `_TASKS`.
+    classes : tuple of float
+        Least and greatest number of classes that it is for.
     """
 
     title: str
     meaning: str
-    formula: Callable[[WeightedScores, int], FloatArray]
+    formula: Callable[[WeightedScores], FloatArray]
     needs: str = "nothing"
-    tasks: Literal["any", "binary", "multi-class", "four classes or more"] = "any"
+    classes: tuple[float, float] = _ANY
 
 
-def _mcc(s: WeightedScores, _: int) -> FloatArray:
+def _mcc(s: WeightedScores) -> FloatArray:
     several_R = (s.true_CR > 0).sum(axis=0) > 1
     return np.where(several_R, matthews_correlation(s.confusion_CCR), np.nan)
 
 
-def _f1_weighted(s: WeightedScores, _: int) -> FloatArray:
+def _f1_weighted(s: WeightedScores) -> FloatArray:
     return (np.nan_to_num(s.f1_CR) * s.true_CR).sum(axis=0) / s.true_CR.sum(axis=0)
 
 
-def _balanced_accuracy(s: WeightedScores, _: int) -> FloatArray:
+def _balanced_accuracy(s: WeightedScores) -> FloatArray:
     return s.recall_CR.mean(axis=0) if s.scored.n_classes == 2 else mean_of_defined(s.recall_CR)
 
 
@@ -62,36 +61,30 @@ METRICS = {
     "average_precision": Metric(
         "average precision",
         "area under precision and recall; chance is the prevalence",
-        lambda s, _: s.ap_and_auroc[0],
+        lambda s: s.ap_and_auroc[0],
         "several classes",
     ),
-    "auroc": Metric(
-        "AUROC", "area under the ROC curve; chance is 0.5", lambda s, _: s.ap_and_auroc[1], "several classes"
-    ),
-    "recall_at_fdr_1": Metric(
-        "recall at 1 % FDR", _AT_FDR, lambda s, _: s.curve.recall_at(0.01), "positives", "binary"
-    ),
-    "recall_at_fdr_5": Metric(
-        "recall at 5 % FDR", _AT_FDR, lambda s, _: s.curve.recall_at(0.05), "positives", "binary"
-    ),
+    "auroc": Metric("AUROC", "area under the ROC curve; chance is 0.5", lambda s: s.ap_and_auroc[1], "several classes"),
+    "recall_at_fdr_1": Metric("recall at 1 % FDR", _AT_FDR, lambda s: s.curve.recall_at(0.01), "positives", _BINARY),
+    "recall_at_fdr_5": Metric("recall at 5 % FDR", _AT_FDR, lambda s: s.curve.recall_at(0.05), "positives", _BINARY),
     "mcc": Metric("MCC", "Matthews correlation of predictions and labels; chance is 0", _mcc, "several classes"),
-    "f1": Metric("F1", "harmonic mean of precision and recall", lambda s, _: s.of_classes(s.f1_CR), "positives"),
-    "f1_weighted": Metric("F1, weighted", "mean over the classes by their size", _f1_weighted, tasks="multi-class"),
+    "f1": Metric("F1", "harmonic mean of precision and recall", lambda s: s.of_classes(s.f1_CR), "positives"),
+    "f1_weighted": Metric("F1, weighted", "mean over the classes by their size", _f1_weighted, classes=_MULTICLASS),
     "precision": Metric(
         "precision",
         "share of the predicted positives that are true",
-        lambda s, _: s.of_classes(s.precision_CR),
+        lambda s: s.of_classes(s.precision_CR),
         "predictions",
     ),
     "recall": Metric(
-        "recall", "share of the positives that are predicted so", lambda s, _: s.of_classes(s.recall_CR), "positives"
+        "recall", "share of the positives that are predicted so", lambda s: s.of_classes(s.recall_CR), "positives"
     ),
     "specificity": Metric(
         "specificity",
         "share of the negatives that are predicted so",
-        lambda s, _: s.recall_CR[0],
+        lambda s: s.recall_CR[0],
         "negatives",
-        "binary",
+        _BINARY,
     ),
     "balanced_accuracy": Metric(
         "balanced accuracy", "mean of the classes' recalls", _balanced_accuracy, "both classes"
@@ -99,39 +92,33 @@ METRICS = {
     "top_3_accuracy": Metric(
         "top-3 accuracy",
         "the true class is among the three likeliest",
-        lambda s, _: s.mean(s.scored.in_top_3_N),
-        tasks="four classes or more",
+        lambda s: s.mean(s.scored.in_top_3_N),
+        classes=(4, inf),
     ),
     "brier": Metric(
         "Brier score",
         "mean squared error of the probability; lower is better",
-        lambda s, _: s.mean(s.scored.brier_N),
+        lambda s: s.mean(s.scored.brier_N),
         "probabilities",
     ),
     "log_loss": Metric(
         "log loss",
         "mean of −ln of the true class's probability; lower is better",
-        lambda s, _: s.mean(s.scored.log_loss_N),
+        lambda s: s.mean(s.scored.log_loss_N),
         "probabilities",
     ),
     "ece": Metric(
         "ECE",
         "mean gap of stated probability and observed frequency; lower is better",
-        lambda s, n_bins: s.calibration_error(n_bins),
+        lambda s: s.calibration_error(),
         "probabilities",
     ),
-}
-_TASKS = {
-    "any": lambda _: True,
-    "binary": lambda n_classes: n_classes == 2,
-    "multi-class": lambda n_classes: n_classes > 2,
-    "four classes or more": lambda n_classes: n_classes > 3,
 }
 
 
 def metrics_of(n_classes: int) -> dict[str, Metric]:
     """Return the metrics of a task by name, in the order in which to show them."""
-    return {name: metric for name, metric in METRICS.items() if _TASKS[metric.tasks](n_classes)}
+    return {name: metric for name, metric in METRICS.items() if metric.classes[0] <= n_classes <= metric.classes[1]}
 
 
 def undefined_reasons(scored: Scored) -> dict[str, str]:
@@ -158,20 +145,21 @@ def metrics_at(scored: Scored, n_bins: int, weights_NR: FloatArray) -> dict[str,
     Parameters
     ----------
     scored : Scored
+        At least one protein.
     n_bins : int
-        Bins of the calibration error.
+        Of the calibration error.
     weights_NR : ndarray of float64, shape (N, R)
 
     Returns
     -------
     dict of str to ndarray of float64, shape (R,)
-        Of the positive class in a binary task; NaN where undefined.
+        NaN where undefined.
     """
-    weighted, nan_R = WeightedScores(scored, weights_NR), np.full(weights_NR.shape[1], np.nan)
+    weighted, nan_R = WeightedScores(scored, weights_NR, n_bins), np.full(weights_NR.shape[1], np.nan)
     return {
         name: nan_R
         if metric.needs in ("" if scored.are_probabilities else "probabilities")
-        else metric.formula(weighted, n_bins)
+        else metric.formula(weighted)
         for name, metric in metrics_of(scored.n_classes).items()
     }
 
@@ -183,29 +171,12 @@ def all_metrics(scored: Scored, n_bins: int, weights_N: FloatArray | None = None
 
 
 def resampled_metrics(scored: Scored, clusters_N: npt.NDArray[np.str_], config: EvaluationConfig) -> Resampled:
-    """Compute every metric on the proteins and on resamples of their clusters.
-
-    Parameters
-    ----------
-    scored : Scored
-        At least one protein.
-    clusters_N : ndarray of str, shape (N,)
-        Homology cluster of each protein; the unit that is resampled.
-    config : EvaluationConfig
-        Its `n_calibration_bins`, `n_bootstrap` and `seed`.
-    """
+    """Compute every metric on at least one protein and on resamples of the clusters; see `resample`."""
 
     def compute(weights_NR: FloatArray) -> dict[str, FloatArray]:
         return metrics_at(scored, config.n_calibration_bins, weights_NR)
 
-    return resample(
-        compute,
-        clusters_N,
-        n_resamples=config.n_bootstrap,
-        seed=config.seed,
-        confidence=config.confidence,
-        reasons=undefined_reasons(scored),
-    )
+    return resample(compute, clusters_N, config, undefined_reasons(scored))
 
 
 def average_precision(scores_NC: FloatArray, labels_N: IntArray, weights_N: FloatArray | None = None) -> float:

@@ -18,12 +18,7 @@ _MAX_SHOWN = 20
 
 
 def uniprot_link(record_id: str) -> str | None:
-    """Return the address of a protein's UniProt entry, where its id is a UniProt accession.
-
-    Parameters
-    ----------
-    record_id : str
-        An accession, or an id of UniProt's FASTA files.
+    """Return the address of a protein's UniProt entry, where its id is an accession or one of UniProt's FASTA files.
 
     Examples
     --------
@@ -41,14 +36,10 @@ class Mistake:
 
     Attributes
     ----------
-    url : str or None
-        Of its UniProt entry.
     call : str
         The predicted class.
     probability : float
         Of the positive class in a binary task, of the predicted class in a multi-class one.
-    nearest : Neighbour or None
-        The nearest training protein.
     """
 
     id: str
@@ -65,13 +56,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Mistakes:
-    """The surest 20 mistakes of one kind.
-
-    Attributes
-    ----------
-    total : int
-        Mistakes of this kind.
-    """
+    """The surest 20 mistakes of one kind, of `total`."""
 
     key: str
     title: str

@@ -36,20 +36,7 @@ _BY_SUBGROUP = (
 
 
 def render_page(content: ReportContent, figures: Mapping[str, bytes]) -> str:
-    """Make the page.
-
-    Parameters
-    ----------
-    content : ReportContent
-        Every string of it is escaped.
-    figures : mapping of str to bytes
-        SVG by name, as the keys of `Report.figures`.
-
-    Returns
-    -------
-    str
-        HTML.
-    """
+    """Return the page as HTML; every string of the content is escaped, figures are SVG by name."""
     template = resources.files("tfclass.evaluation").joinpath("report.html").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {each.__name__: each for each in (display_name, interval, percent, shares, signed, three)}

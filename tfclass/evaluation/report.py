@@ -50,22 +50,12 @@ class Evaluation(NamedTuple):
 
     Attributes
     ----------
-    channel : {'network', 'profile', 'homology', 'combined'}
-        The channel that was scored.
-    decision_rule : DecisionRule
-        Of that channel.
-    corpus : LabelledProteins
-        The whole table.
-    test : LabelledProteins
-        The proteins scored.
-    scored : Scored
-        Of `test`.
-    train : LabelledProteins or None
-        The table's training split.
+    channel, decision_rule
+        The channel that was scored, and its rule.
+    corpus, test, train : LabelledProteins
+        The whole table, the proteins scored, and the training split where the table has one.
     homologues : Homologues
         Of `test`, among `train`.
-    baselines : dict of str to Baseline or LeftOut
-        Scores of `test`.
     """
 
     config: EvaluateConfig
@@ -82,16 +72,7 @@ class Evaluation(NamedTuple):
 
 @dataclass(frozen=True)
 class Report:
-    """What is written, and recorded in MLflow.
-
-    Attributes
-    ----------
-    predictions : DataFrame
-        ``id, label, call, probability, cluster, length, nearest, identity`` of every protein scored, and in a
-        multi-class task ``p:CLASS`` for each class.
-    figures : dict of str to Figure
-        By file name without suffix.
-    """
+    """What is written: the content, the table of predictions, and the figures by file name without suffix."""
 
     content: ReportContent
     predictions: pd.DataFrame
@@ -106,20 +87,7 @@ def make_report(
     residues_per_second: float,
     started: float,
 ) -> Report:
-    """Score, compare with the baselines, score the subgroups, draw.
-
-    Parameters
-    ----------
-    evaluation : Evaluation
-    environment : dict
-        Versions and hardware, as JSON values.
-    command : str
-        Repeats the evaluation.
-    residues_per_second : float
-        Speed of the scoring.
-    started : float
-        When the evaluation began, by `time.monotonic`.
-    """
+    """Score, compare with the baselines, score the subgroups, draw; `started` is by `time.monotonic`."""
     bundle, test, scored, config = evaluation.bundle, evaluation.test, evaluation.scored, evaluation.config.evaluation
     clusters_N = test.frame["cluster"].to_numpy(dtype=str)
     own = resampled_metrics(scored, clusters_N, config)
@@ -138,7 +106,15 @@ def make_report(
         schema_version=SCHEMA_VERSION,
         tfclass_version=__version__,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        bundle=_model(evaluation),
+        bundle=ScoredModel(
+            bundle.name,
+            bundle.network,
+            bundle.digest,
+            evaluation.channel,
+            evaluation.decision_rule.threshold,
+            created=bundle.provenance.get("created"),
+            mlflow_run_id=bundle.provenance.get("mlflow_run_id"),
+        ),
         corpus=_corpus(evaluation),
         n_proteins=len(test.labels),
         n_clusters=int(test.frame["cluster"].nunique()),
@@ -164,13 +140,7 @@ def make_report(
 
 
 def write_report(report: Report, folder: Path) -> None:
-    """Write the folder whole or not at all; a report already there is replaced.
-
-    Raises
-    ------
-    OutputError
-        It cannot be written.
-    """
+    """Write the folder whole or not at all; a report already there is replaced."""
     with whole_folder(folder, REPORT_FOLDER) as building:
         text = json.dumps(to_json(report.content), indent=1, allow_nan=False)
         (building / CONTENT).write_text(text + "\n", encoding="utf-8")
@@ -181,19 +151,6 @@ def write_report(report: Report, folder: Path) -> None:
             (building / "figures" / f"{name}.png").write_bytes(png(figure))
         page = render_page(report.content, {name: svg(figure) for name, figure in report.figures.items()})
         (building / PAGE).write_text(page, encoding="utf-8", errors="replace")
-
-
-def _model(evaluation: Evaluation) -> ScoredModel:
-    bundle = evaluation.bundle
-    return ScoredModel(
-        name=bundle.name,
-        network=bundle.network,
-        sha256=bundle.digest,
-        evidence=evaluation.channel,
-        threshold=evaluation.decision_rule.threshold,
-        created=bundle.provenance.get("created"),
-        mlflow_run_id=bundle.provenance.get("mlflow_run_id"),
-    )
 
 
 def _corpus(evaluation: Evaluation) -> ScoredCorpus:
@@ -221,10 +178,8 @@ def _mismatch(*, trained_on_generated: bool, generated: bool) -> str | None:
 
 
 def _splits(corpus: LabelledProteins) -> dict[str, SplitSize]:
-    if "split" not in corpus.frame:
-        return {}
     found = {}
-    names = corpus.frame["split"]
+    names = corpus.frame["split"] if "split" in corpus.frame else pd.Series(dtype=str)
     for name in sorted(set(names), key=lambda name: (SPLITS.index(name) if name in SPLITS else len(SPLITS), name)):
         part = corpus.select((names == name).to_numpy())
         n_clusters = int(part.frame["cluster"].nunique())

@@ -25,64 +25,37 @@ _SHOWN_CHARACTERS = 100
 
 
 class Run(NamedTuple):
-    """The predictions of one report.
-
-    Attributes
-    ----------
-    name : str
-        As the user names the report.
-    model : str
-        Name of the bundle.
-    classes : tuple of str, length C
-    ids, clusters_N : ndarray of str, shape (N,)
-    scored : Scored
-    """
+    """The predictions of one report; `name` is that of the user for it, `model` that of the bundle."""
 
     name: str
     model: str
     classes: tuple[str, ...]
-    ids: npt.NDArray[np.str_]
+    ids_N: npt.NDArray[np.str_]
     clusters_N: npt.NDArray[np.str_]
     scored: Scored
 
     def in_the_order_of(self, other: "Run") -> "Run":
-        """Sort the proteins as those of another run.
-
-        Raises
-        ------
-        ReportError
-            They are not the same proteins with the same labels; the first difference is named.
-        """
+        """Sort the proteins as those of another run; `ReportError` where they or their labels are not the same."""
         if self.classes != other.classes:
             found, expected = ", ".join(self.classes), ", ".join(other.classes)
             raise ReportError(f"{self.name}: found classes {found}; expected {expected}, as in {other.name}")
-        rows = pd.Index(self.ids).get_indexer(pd.Index(other.ids))
-        if (rows < 0).any():
-            missing = str(other.ids[rows < 0][0])
-            raise ReportError(f"{self.name}: found no protein {missing!r}; expected the proteins of {other.name}")
-        more = np.setdiff1d(self.ids, other.ids)
-        if len(more):
-            found = f"protein {str(more[0])!r}, which {other.name} does not have"
+        missing, more = (sorted(set(a) - set(b)) for a, b in ((other.ids_N, self.ids_N), (self.ids_N, other.ids_N)))
+        if missing:
+            raise ReportError(f"{self.name}: found no protein {missing[0]!r}; expected the proteins of {other.name}")
+        if more:
+            found = f"protein {more[0]!r}, which {other.name} does not have"
             raise ReportError(f"{self.name}: found {found}; expected the same proteins")
-        run = self._replace(ids=self.ids[rows], clusters_N=self.clusters_N[rows], scored=self.scored.select(rows))
-        different = run.scored.labels_N != other.scored.labels_N
-        if different.any():
-            row = int(np.argmax(different))
+        rows = pd.Index(self.ids_N).get_indexer(pd.Index(other.ids_N))
+        run = self._replace(ids_N=other.ids_N, clusters_N=self.clusters_N[rows], scored=self.scored.select(rows))
+        for row in np.flatnonzero(run.scored.labels_N != other.scored.labels_N)[:1]:
             label, expected = (self.classes[int(each.scored.labels_N[row])] for each in (run, other))
-            where = f"{self.name}, protein {str(other.ids[row])!r}"
+            where = f"{self.name}, protein {str(other.ids_N[row])!r}"
             raise ReportError(f"{where}: found label {label!r}; expected {expected!r} as in {other.name}")
         return run
 
 
 def read_report(folder: Path, name: str) -> ReportContent:
-    """Read ``report.json``, a plain file of at most `MAX_REPORT_BYTES`.
-
-    Parameters
-    ----------
-    folder : Path
-        That `tfclass evaluate` wrote.
-    name : str
-        For messages.
+    """Read ``report.json``; messages say `name`.
 
     Raises
     ------
@@ -103,7 +76,7 @@ def read_report(folder: Path, name: str) -> ReportContent:
 
 
 def read_run(folder: Path, name: str) -> Run:
-    """Read the predictions that a report scored; parameters and errors as for `read_report`."""
+    """Read the predictions that a report scored; errors as for `read_report`."""
     content, frame = read_report(folder, name), _frame(folder, name)
     classes = tuple(content.class_counts)
     index = {label: i for i, label in enumerate(classes)}
@@ -118,10 +91,8 @@ def read_run(folder: Path, name: str) -> Run:
     except (KeyError, ValueError) as error:
         reason = f"a value that cannot be read ({_shown(error)})"
         raise ReportError(f"{where}: found {reason}; evaluate again") from error
-    altered = scored.predicted_N != predicted_N
-    if altered.any():
-        record_id = _shown(repr(frame["id"].iloc[int(np.argmax(altered))]))
-        found = f"a call for {record_id} that does not follow from its probability"
+    for row in np.flatnonzero(scored.predicted_N != predicted_N)[:1]:
+        found = f"a call for {_shown(repr(frame['id'].iloc[int(row)]))} that does not follow from its probability"
         raise ReportError(f"{where}: found {found}; evaluate again")
     ids, clusters_N = (frame[column].to_numpy(dtype=str) for column in ("id", "cluster"))
     return Run(name, content.bundle.name, classes, ids, clusters_N, scored)
@@ -153,19 +124,19 @@ def _frame(folder: Path, name: str) -> pd.DataFrame:
 def _problem(frame: pd.DataFrame, classes: tuple[str, ...]) -> str:
     """Return what is wrong with the columns, ids and clusters; empty where nothing is."""
     needed = _COLUMNS if len(classes) == 2 else (*_COLUMNS, *(f"p:{label}" for label in classes))
-    missing = [column for column in needed if column not in frame]
-    if missing:
-        return f"no column {missing[0]!r}"
-    repeated = frame.columns[frame.columns.duplicated()]
-    if len(repeated):
-        return f"more than one column {_shown(ascii(repeated[0]))}"
+    for column in needed:
+        if column not in frame:
+            return f"no column {column!r}"
+    for column in frame.columns[frame.columns.duplicated()]:
+        return f"more than one column {_shown(ascii(column))}"
     if frame.empty:
         return "no protein"
-    empty = [column for column in ("id", "cluster") if (frame[column] == "").any()]
-    if empty:
-        return f"a protein without {empty[0]}"
-    twice = np.flatnonzero(frame["id"].duplicated())
-    return f"more than one protein {_shown(ascii(frame['id'].iloc[int(twice[0])]))}" if len(twice) else ""
+    for column in ("id", "cluster"):
+        if (frame[column] == "").any():
+            return f"a protein without {column}"
+    for row in np.flatnonzero(frame["id"].duplicated()):
+        return f"more than one protein {_shown(ascii(frame['id'].iloc[int(row)]))}"
+    return ""
 
 
 def _probabilities(frame: pd.DataFrame, classes: tuple[str, ...]) -> FloatArray:

@@ -6,6 +6,7 @@ References
 ----------
 .. [1] J. Gorodkin, "Comparing two K-category assignments by a K-category correlation coefficient", Computational
    Biology and Chemistry 28 (2004), 10.1016/j.compbiolchem.2004.09.006.
+.. [2] C. Guo et al., "On calibration of modern neural networks", ICML 2017, 10.48550/arXiv.1706.04599.
 """
 
 from dataclasses import dataclass, replace
@@ -113,6 +114,8 @@ class WeightedScores:
     ----------
     scored : Scored
     weights_NR : ndarray of float64, shape (N, R)
+    n_bins : int
+        Of the calibration error.
 
     Attributes
     ----------
@@ -122,8 +125,8 @@ class WeightedScores:
         Of each class: its weight, the weight predicted as it, and the scores; NaN where undefined.
     """
 
-    def __init__(self, scored: Scored, weights_NR: FloatArray) -> None:
-        self.scored, self.weights_NR = scored, weights_NR
+    def __init__(self, scored: Scored, weights_NR: FloatArray, n_bins: int = 1) -> None:
+        self.scored, self.weights_NR, self.n_bins = scored, weights_NR, n_bins
         n_classes = scored.n_classes
         self.confusion_CCR = (scored.confusion_PN @ weights_NR).reshape(n_classes, n_classes, weights_NR.shape[1])
         self.true_CR, self.predicted_CR = self.confusion_CCR.sum(axis=1), self.confusion_CCR.sum(axis=0)
@@ -159,10 +162,10 @@ class WeightedScores:
         """Return the weighted mean over the proteins, shape (R,)."""
         return (values_N @ self.weights_NR) / self.weights_NR.sum(axis=0)
 
-    def calibration_error(self, n_bins: int) -> FloatArray:
-        """Compute the mean gap of stated probability and observed frequency over equal-width bins, shape (R,)."""
+    def calibration_error(self) -> FloatArray:
+        """Compute the mean gap of stated probability and observed frequency over equal-width bins [2]_, shape (R,)."""
         confidence_N, outcome_N = self.scored.confidence_and_outcome
-        gaps_BN = sums_by_group(calibration_bins(confidence_N, n_bins), confidence_N - outcome_N, n_bins)
+        gaps_BN = sums_by_group(calibration_bins(confidence_N, self.n_bins), confidence_N - outcome_N, self.n_bins)
         return np.abs(gaps_BN @ self.weights_NR).sum(axis=0) / self.weights_NR.sum(axis=0)
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from pydantic.dataclasses import dataclass
 
 from tfclass.config import EvaluationConfig
@@ -23,17 +24,7 @@ _IDENTITY = "identity to the nearest training protein"
 
 
 class Grouping(NamedTuple):
-    """Division of the proteins into subgroups.
-
-    Attributes
-    ----------
-    title : str
-        Such as ``length``.
-    labels : tuple of str
-        Of the subgroups, in the order in which to show them.
-    codes_N : ndarray of int64, shape (N,)
-        Index into `labels`; -1 leaves a protein out.
-    """
+    """Division of N proteins into subgroups; `codes_N` are places in `labels`, -1 leaves a protein out."""
 
     title: str
     labels: tuple[str, ...]
@@ -42,18 +33,12 @@ class Grouping(NamedTuple):
 
 @dataclass(frozen=True)
 class Subgroup:
-    """The scores of one subgroup.
+    """The scores of one subgroup; `metrics` are None without a protein.
 
     Attributes
     ----------
-    n, n_clusters : int
-        Proteins, and clusters they come from.
-    prevalence : float or None
-        Of the positive class in a binary task; None in a multi-class one and without a protein.
     small : str
         Why there is too little to judge by; empty when there is enough.
-    metrics : dict of str to Estimate, or None
-        None without a protein.
     top_hit : dict of str to Estimate, or None
         Metrics of the homology search, where it is compared.
     """
@@ -77,13 +62,7 @@ class ScoredGrouping:
 
 
 def by_length(lengths_N: IntArray, edges: Sequence[int]) -> Grouping:
-    """Divide by residues: up to the first edge, from one to the next, above the last.
-
-    Parameters
-    ----------
-    lengths_N : ndarray of int64, shape (N,)
-    edges : sequence of int
-        Rising; an edge belongs to the subgroup below it.
+    """Divide by residues: up to the first of the rising edges, from one to the next, above the last.
 
     Examples
     --------
@@ -101,7 +80,7 @@ def by_identity(identity_N: FloatArray, edges: Sequence[float]) -> Grouping:
     Parameters
     ----------
     identity_N : ndarray of float64, shape (N,)
-        Share of identical residues, 0 to 1; NaN where no training protein was found.
+        Fraction of identical residues, 0 to 1; NaN where no training protein was found.
     edges : sequence of float
         Rising; an edge belongs to the subgroup above it.
 
@@ -126,49 +105,21 @@ def by_identity(identity_N: FloatArray, edges: Sequence[float]) -> Grouping:
 
 
 def by_column(title: str, values_N: npt.NDArray[np.str_]) -> Grouping:
-    """Divide by a column of the table, such as ``kingdom``: the commonest values first.
-
-    Parameters
-    ----------
-    values_N : ndarray of str, shape (N,)
-        An empty value means that nothing is known. Beyond eight values the rare ones are taken together.
-    """
-    filled_N = np.where(values_N == "", NOT_STATED, values_N)
-    names, codes_N, counts = np.unique(filled_N, return_inverse=True, return_counts=True)
-    known = [i for i in np.argsort(-counts, kind="stable") if names[i] != NOT_STATED]
-    labels = [str(names[i]) for i in known[:_MAX_VALUES]]
-    place = np.full(len(names), -1)
-    place[known[:_MAX_VALUES]] = np.arange(len(labels))
-    if len(known) > _MAX_VALUES:
-        place[known[_MAX_VALUES:]] = len(labels)
-        labels.append("other")
-    if NOT_STATED in names:
-        place[place < 0] = len(labels)
-        labels.append(NOT_STATED)
-    return Grouping(title, tuple(labels), place[codes_N])
+    """Divide by a column of the table: the commonest eight values first, then all others, then the empty ones."""
+    counts = pd.Series(values_N[values_N != ""]).value_counts(sort=False).sort_index()
+    ordered = counts.sort_values(ascending=False, kind="stable").index.tolist()
+    labels = [*ordered[:_MAX_VALUES], *(["other"] if len(ordered) > _MAX_VALUES else [])]
+    labels += [NOT_STATED] if (values_N == "").any() else []
+    place = {"": len(labels) - 1} | {value: min(i, _MAX_VALUES) for i, value in enumerate(ordered)}
+    return Grouping(title, tuple(labels), np.array([place[value] for value in values_N.tolist()], dtype=np.int64))
 
 
 def score_subgroups(
     test: LabelledProteins, scored: Scored, closest: Nearest, config: EvaluationConfig, top_hit: Scored | None = None
 ) -> dict[str, ScoredGrouping | LeftOut]:
-    """Score every subgroup.
+    """Score every subgroup by ``length``, ``identity`` and, where the table has it, ``kingdom``.
 
-    Parameters
-    ----------
-    test : LabelledProteins
-    scored : Scored
-        Of `test`.
-    closest : Nearest
-        Of `test`.
-    config : EvaluationConfig
-        Edges of the groupings, and how to resample.
-    top_hit : Scored, optional
-        Scores of the homology search, shown beside the model's by identity.
-
-    Returns
-    -------
-    dict of str to ScoredGrouping or LeftOut
-        ``length``, ``identity`` and, where the table has it, ``kingdom``.
+    `top_hit` are the scores of the homology search, shown beside the model's by identity.
     """
     clusters_N = test.frame["cluster"].to_numpy(dtype=str)
     groupings = {"length": by_length(test.lengths, config.length_edges)}

@@ -15,19 +15,7 @@ RULES = {
 
 @dataclass(frozen=True)
 class RuleResult:
-    """What a rule does on the scored proteins.
-
-    Attributes
-    ----------
-    prevalence : float or None
-        To which the probabilities are moved for it; None where they stay.
-    predicted, true_positives : int
-        Predicted positives, and the true ones of them.
-    precision, fdr : float or None
-        None without a predicted positive.
-    recall : float or None
-        None without a positive.
-    """
+    """Predicted positives by a rule; the probabilities are moved to `prevalence` for it, if there is one."""
 
     rule: str
     meaning: str
