@@ -38,7 +38,7 @@ from tfclass.pipelines.evaluate import evaluate_bundle
 from tfclass.pipelines.train import train_and_package
 from tfclass.tracking.delivery import replay
 from tfclass.tracking.tracker import tracked
-from tfclass.training.trainer import Hooks, Interrupted
+from tfclass.training.trainer import Callbacks, Interrupted
 
 MLFLOW = [sys.executable, "-m", "mlflow"]
 SEQUENCES = ["MKVLAAGIVGLCAKAYLRRH", "MRKPCTECGKSFSRSDHLARHIRTHTGEKPFAC", "GSHMASMTGGQQMGRDPNSSSVDK"]
@@ -117,7 +117,7 @@ def test_a_server_that_dies_costs_one_line_and_nothing_of_the_record(demo_table,
             server.stop()
 
     try:
-        trained = train_and_package(train_config(demo_table, folder, tracking), Hooks(on_epoch=on_epoch))
+        trained = train_and_package(train_config(demo_table, folder, tracking), Callbacks(on_epoch=on_epoch))
     finally:
         server.stop()
     (warning,) = caplog.messages
@@ -278,7 +278,7 @@ def test_a_training_that_began_without_mlflow_and_resumes_with_it_is_one_run(dem
     nowhere = replace(config, uri=f"http://127.0.0.1:{free_port()}")
     first = train_config(demo_table, folder, nowhere, training=TrainingConfig(epochs=4, max_residues=8192))
     with pytest.raises(Interrupted):
-        train_and_package(first, Hooks(should_stop=Stop()))
+        train_and_package(first, Callbacks(should_stop=Stop()))
     assert len(caplog.messages) == 1
     trained = train_and_package(replace(first, tracking=config, resume=str(folder / "run")))
     assert len(caplog.messages) == 1
@@ -292,7 +292,7 @@ def test_a_training_resumed_where_its_run_is_not_known_is_recorded_whole(demo_ta
     first = train_config(demo_table, folder, replace(config, uri=f"sqlite:///{folder}/lost.db"))
     steps = iter(range(1000))
     with pytest.raises(Interrupted):
-        train_and_package(first, Hooks(should_stop=lambda: next(steps) == 3))
+        train_and_package(first, Callbacks(should_stop=lambda: next(steps) == 3))
     train_and_package(replace(first, tracking=config, resume=str(folder / "run")))
     _, run = the_run(config.uri)
     assert (run.info.status, run.data.params["training.epochs"]) == ("FINISHED", str(first.training.epochs))

@@ -39,7 +39,7 @@ from tfclass.pipelines.evaluate import evaluate_bundle
 from tfclass.pipelines.train import train_and_package, validation_digest
 from tfclass.sequences.alphabet import Alphabet
 from tfclass.sequences.fasta import Record
-from tfclass.training.trainer import Hooks, Interrupted
+from tfclass.training.trainer import Callbacks, Interrupted
 
 QUICK = TrainingConfig(epochs=4, max_residues=2048, learning_rate=0.01)
 OFF = TrackingConfig(enabled=False)
@@ -277,9 +277,9 @@ def test_a_training_that_started_elsewhere_says_so_and_resumes_without(demo_tabl
     )
     whole = train_and_package(replace(config, run_dir=str(folder / "whole")))
     steps = []
-    hooks = Hooks(on_step=lambda *step: steps.append(step), should_stop=lambda: len(steps) == 3)
+    callbacks = Callbacks(on_step=lambda *step: steps.append(step), should_stop=lambda: len(steps) == 3)
     with pytest.raises(Interrupted):
-        train_and_package(config, hooks)
+        train_and_package(config, callbacks)
     # Only the checkpoint counts from here on.
     shutil.rmtree(start)
     resumed = train_and_package(replace(config, resume=config.run_dir))
@@ -449,7 +449,7 @@ def test_two_trainings_do_not_share_a_folder(demo_table, folder):
 
     config = train_config(demo_table, folder)
     with pytest.raises(Interrupted):
-        train_and_package(config, Hooks(on_step=meanwhile))
+        train_and_package(config, Callbacks(on_step=meanwhile))
 
 
 def test_a_version_is_compared_by_its_validation_proteins_alone(demo_table):

@@ -16,7 +16,7 @@ from tests.test_config import composed
 from tfclass.config import CorpusConfig, RuntimeConfig, StudyConfig, SweepConfig, TrackingConfig, TrainingConfig
 from tfclass.errors import CheckpointError, ConfigError
 from tfclass.pipelines.sweep import run_sweep
-from tfclass.training.trainer import Hooks, Interrupted
+from tfclass.training.trainer import Callbacks, Interrupted
 
 OFF = TrackingConfig(enabled=False)
 SPACE = {
@@ -71,7 +71,7 @@ def test_a_sweep_that_was_interrupted_makes_the_trials_of_one_that_was_not(demo_
     for steps in (5, 9, 13, 10**9):
         stop = StopAfter(steps)
         try:
-            again = run_sweep(config(demo_table, folder), lambda _, stop=stop: Hooks(should_stop=stop))
+            again = run_sweep(config(demo_table, folder), lambda _, stop=stop: Callbacks(should_stop=stop))
         except Interrupted:
             interruptions += 1
     assert interruptions == 3
@@ -86,7 +86,7 @@ def test_a_killed_process_leaves_a_trial_that_the_next_one_finishes(demo_table, 
         "import os, signal, sys\nfrom pathlib import Path\nfrom tests.pipelines.test_sweep import *\n"
         "def kill(entry):\n"
         "    if entry['epoch'] == 1: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "run_sweep(config(sys.argv[1], Path.cwd()), lambda _: Hooks(on_epoch=kill))"
+        "run_sweep(config(sys.argv[1], Path.cwd()), lambda _: Callbacks(on_epoch=kill))"
     )
     command = [sys.executable, "-c", code, str(demo_table)]
     root = pytest.importorskip("tests").__path__[0] + "/.."
@@ -95,11 +95,11 @@ def test_a_killed_process_leaves_a_trial_that_the_next_one_finishes(demo_table, 
     time.sleep(3)
     titles, epochs = [], []
 
-    def hooks_of(title):
+    def callbacks_of(title):
         titles.append(title.split(":")[0])
-        return Hooks(on_epoch=lambda entry: epochs.append((titles[-1], entry["epoch"])))
+        return Callbacks(on_epoch=lambda entry: epochs.append((titles[-1], entry["epoch"])))
 
-    swept = run_sweep(config(demo_table, folder), hooks_of)
+    swept = run_sweep(config(demo_table, folder), callbacks_of)
     assert titles == [f"trial {number}" for number in range(6)]
     assert epochs[0] == ("trial 0", 2.0)
     assert set(swept.trials["state"]) <= {"complete", "pruned"}
@@ -176,7 +176,7 @@ def test_a_step_between_whole_numbers_draws_no_whole_numbers(demo_table, folder)
 def test_two_processes_share_the_trials_of_one_study(demo_table, folder):
     code = (
         "import sys\nfrom pathlib import Path\nfrom tests.pipelines.test_sweep import *\n"
-        "run_sweep(config(sys.argv[1], Path.cwd()), lambda title: print(title, flush=True) or Hooks())"
+        "run_sweep(config(sys.argv[1], Path.cwd()), lambda title: print(title, flush=True) or Callbacks())"
     )
     command = [sys.executable, "-c", code, str(demo_table)]
     root = pytest.importorskip("tests").__path__[0] + "/.."

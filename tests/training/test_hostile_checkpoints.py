@@ -17,7 +17,7 @@ from tfclass.data.table import read_table
 from tfclass.errors import CheckpointError
 from tfclass.models.factory import build
 from tfclass.training.checkpoint import NAME
-from tfclass.training.trainer import Hooks, Interrupted, Trainer
+from tfclass.training.trainer import Callbacks, Interrupted, Trainer
 
 QUICK = TrainingConfig(epochs=3, max_residues=2048)
 
@@ -28,10 +28,10 @@ def parts(demo_table, alphabet):
     return [select_split(proteins, name, str(demo_table)) for name in ("train", "valid")]
 
 
-def trainer(parts, alphabet, folder, hooks=None, model=SMALL):
+def trainer(parts, alphabet, folder, callbacks=None, model=SMALL):
     torch.manual_seed(0)
     network = build(model, alphabet, 2)
-    return Trainer(network, *parts, QUICK, alphabet=alphabet, seed=0, folder=folder, hooks=hooks)
+    return Trainer(network, *parts, QUICK, alphabet=alphabet, seed=0, folder=folder, callbacks=callbacks)
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +39,11 @@ def content(parts, alphabet, tmp_path_factory):
     """A checkpoint of the second epoch, after a few batches of it."""
     folder = tmp_path_factory.mktemp("run")
     steps = []
-    hooks = Hooks(
+    callbacks = Callbacks(
         on_step=lambda epoch, *_: steps.append(epoch), should_stop=lambda: steps[-1] == 1 and steps.count(1) == 2
     )
     with pytest.raises(Interrupted):
-        trainer(parts, alphabet, folder, hooks).run()
+        trainer(parts, alphabet, folder, callbacks).run()
     return (folder / NAME).read_bytes()
 
 

@@ -8,7 +8,7 @@ from scipy.special import expit
 from tfclass.config import SkipgramConfig, TrainingConfig
 from tfclass.models.embeddings import KmerEmbedding
 from tfclass.training.skipgram import KmerStream, pretrain_kmers, skipgram_loss, skipgram_vectors
-from tfclass.training.trainer import Hooks, Interrupted
+from tfclass.training.trainer import Callbacks, Interrupted
 
 
 @pytest.fixture
@@ -116,10 +116,10 @@ def test_same_seed_gives_the_same_vectors(embedding):
 def test_a_quarter_of_the_minutes_is_the_most_that_it_takes(embedding):
     proteins = [np.random.default_rng(0).integers(1, 21, 300).astype(np.uint8)]
     shares = []
-    hooks = Hooks(on_pretraining=lambda share, seconds: shares.append((share, seconds)))
+    callbacks = Callbacks(on_pretraining=lambda share, seconds: shares.append((share, seconds)))
     # Two seconds in all, and pairs for many minutes.
     config = TrainingConfig(minutes=2 / 60, skipgram=SkipgramConfig(pairs=500_000_000))
-    seconds = pretrain_kmers(embedding(2), proteins, config, 0, hooks)
+    seconds = pretrain_kmers(embedding(2), proteins, config, 0, callbacks)
     assert 0.5 <= seconds < 1.5
     assert [share for share, _ in shares] == sorted(share for share, _ in shares)
     assert shares[-1][0] == 1.0
@@ -129,8 +129,8 @@ def test_a_quarter_of_the_minutes_is_the_most_that_it_takes(embedding):
 def test_without_a_limit_every_pair_is_learned_from_and_the_share_is_told(embedding):
     proteins = [np.random.default_rng(0).integers(1, 21, 300).astype(np.uint8)]
     shares = []
-    hooks = Hooks(on_pretraining=lambda share, _: shares.append(share))
-    pretrain_kmers(embedding(2), proteins, TrainingConfig(skipgram=SkipgramConfig(pairs=4 * 8192)), 0, hooks)
+    callbacks = Callbacks(on_pretraining=lambda share, _: shares.append(share))
+    pretrain_kmers(embedding(2), proteins, TrainingConfig(skipgram=SkipgramConfig(pairs=4 * 8192)), 0, callbacks)
     assert shares == [0.25, 0.5, 0.75, 1.0]
 
 
@@ -139,5 +139,5 @@ def test_it_stops_on_request_and_leaves_the_embedding_alone(embedding):
     before = target.weight.detach().clone()
     proteins = [np.random.default_rng(0).integers(1, 21, 300).astype(np.uint8)]
     with pytest.raises(Interrupted):
-        pretrain_kmers(target, proteins, TrainingConfig(), 0, Hooks(should_stop=lambda: True))
+        pretrain_kmers(target, proteins, TrainingConfig(), 0, Callbacks(should_stop=lambda: True))
     assert torch.equal(target.weight, before)

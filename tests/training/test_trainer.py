@@ -18,7 +18,7 @@ from tfclass.evaluation.metrics import average_precision
 from tfclass.models.factory import build
 from tfclass.models.forward import logits_of
 from tfclass.training.checkpoint import NAME, Progress
-from tfclass.training.trainer import Hooks, Interrupted, Trainer, class_weights, learning_rate
+from tfclass.training.trainer import Callbacks, Interrupted, Trainer, class_weights, learning_rate
 
 HEADS = replace(SMALL, families=tuple(FAMILIES), domains=True)
 QUICK = TrainingConfig(epochs=3, max_residues=2048, learning_rate=0.01, patience=10)
@@ -35,11 +35,13 @@ def parts(demo_table, alphabet):
 def trainer(parts, alphabet, tmp_path):
     """Make trainers that start from the same weights; keyword arguments replace the defaults."""
 
-    def make(config=QUICK, model_config=SMALL, folder=tmp_path, hooks=None, **options):
+    def make(config=QUICK, model_config=SMALL, folder=tmp_path, callbacks=None, **options):
         torch.manual_seed(0)
         model = build(model_config, alphabet, 2)
         train, valid = options.pop("parts", parts)
-        return Trainer(model, train, valid, config, alphabet=alphabet, seed=5, folder=folder, hooks=hooks, **options)
+        return Trainer(
+            model, train, valid, config, alphabet=alphabet, seed=5, folder=folder, callbacks=callbacks, **options
+        )
 
     return make
 
@@ -97,9 +99,9 @@ def test_an_interrupted_training_resumes_to_the_same_numbers(trainer, tmp_path, 
         (tmp_path / name).mkdir()
     whole = trainer(model_config=model_config, folder=tmp_path / "a").run()
     steps = []
-    hooks = Hooks(on_step=lambda *step: steps.append(step), should_stop=lambda: len(steps) == stop_after)
+    callbacks = Callbacks(on_step=lambda *step: steps.append(step), should_stop=lambda: len(steps) == stop_after)
     with pytest.raises(Interrupted):
-        trainer(model_config=model_config, folder=tmp_path / "b", hooks=hooks).run()
+        trainer(model_config=model_config, folder=tmp_path / "b", callbacks=callbacks).run()
     torch.manual_seed(999)
     resumed = trainer(model_config=model_config, folder=tmp_path / "b").run(resume=True)
     assert_same_training(resumed, whole)
@@ -145,15 +147,15 @@ def test_domains_and_families_are_learned(alphabet, tmp_path, trainer):
 def test_a_finished_training_resumes_to_nothing_more(trainer):
     first = trainer().run()
     steps = []
-    again = trainer(hooks=Hooks(on_step=lambda *step: steps.append(step))).run(resume=True)
+    again = trainer(callbacks=Callbacks(on_step=lambda *step: steps.append(step))).run(resume=True)
     assert steps == []
     assert_same_training(first, again)
 
 
 def test_a_checkpoint_is_written_within_an_epoch_when_time_is_up(trainer, tmp_path):
     seen = []
-    hooks = Hooks(on_step=lambda epoch, *_: seen.append((epoch, (tmp_path / NAME).exists())))
-    trainer(replace(QUICK, checkpoint_minutes=0.0), hooks=hooks).run()
+    callbacks = Callbacks(on_step=lambda epoch, *_: seen.append((epoch, (tmp_path / NAME).exists())))
+    trainer(replace(QUICK, checkpoint_minutes=0.0), callbacks=callbacks).run()
     assert seen[0] == (0, False)
     assert seen[1] == (0, True)
 
@@ -164,7 +166,7 @@ def test_a_limit_on_time_ends_training_within_an_epoch_and_anneals_by_the_clock(
     monkeypatch.setattr("tfclass.training.trainer.time.monotonic", lambda: next(seconds) / 2)
     config = replace(QUICK, epochs=50, minutes=0.25, warmup_epochs=0.0, checkpoint_minutes=1e9)
     shares = []
-    progress = trainer(config, hooks=Hooks(on_step=lambda _, done, __: shares.append(done))).run()
+    progress = trainer(config, callbacks=Callbacks(on_step=lambda _, done, __: shares.append(done))).run()
     steps = [round(entry["train_seconds"] / progress.history[0]["train_seconds"], 2) for entry in progress.history]
     assert sum(entry["train_seconds"] for entry in progress.history) >= 15
     assert steps[-1] < 1, "the last epoch was cut short"
@@ -177,7 +179,7 @@ def test_a_limit_on_time_ends_training_within_an_epoch_and_anneals_by_the_clock(
 def test_a_training_stopped_when_its_time_was_up_is_still_validated(trainer, monkeypatch):
     config = replace(QUICK, minutes=1e-9)
     with pytest.raises(Interrupted):
-        trainer(config, hooks=Hooks(should_stop=lambda: True)).run()
+        trainer(config, callbacks=Callbacks(should_stop=lambda: True)).run()
     resumed = trainer(config).run(resume=True)
     assert len(resumed.history) == 1
     assert resumed.best_epoch == 0
@@ -193,7 +195,7 @@ def test_a_non_finite_loss_stops_before_the_optimiser_moves(trainer, tmp_path):
             spoilt.update({k: v.clone() for k, v in tested.model.state_dict().items()})
 
     spoilt, in_second_epoch = {}, []
-    tested = trainer(hooks=Hooks(on_step=spoil))
+    tested = trainer(callbacks=Callbacks(on_step=spoil))
     with pytest.raises(NonFiniteLossError) as raised:
         tested.run()
     assert str(raised.value).startswith("training, epoch 2, batch 3: found a loss of nan (batch of ")
@@ -266,7 +268,7 @@ def test_mixed_precision_gives_nearly_the_same_loss(trainer):
 
 def test_the_pretraining_counts_for_the_minutes_and_is_not_lost(trainer, tmp_path):
     config = TrainingConfig(epochs=50, minutes=1.0, patience=50)
-    stopped = trainer(config, pretraining_seconds=60.0, hooks=Hooks(should_stop=lambda: True))
+    stopped = trainer(config, pretraining_seconds=60.0, callbacks=Callbacks(should_stop=lambda: True))
     with pytest.raises(Interrupted):
         stopped.run()
     progress = trainer(config).run(resume=True)

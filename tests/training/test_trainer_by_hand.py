@@ -16,7 +16,7 @@ from tfclass.sequences.batching import collate, shuffled_batches
 from tfclass.training import trainer as loop
 from tfclass.training.augmentation import drop_residues, substitute_residues
 from tfclass.training.losses import Targets
-from tfclass.training.trainer import Hooks
+from tfclass.training.trainer import Callbacks
 
 __all__ = ["parts", "trainer"]
 
@@ -97,7 +97,9 @@ def test_it_does_what_is_written_out_by_hand(trainer, parts, alphabet):
 
 def test_it_tells_of_every_batch_and_every_epoch_once(trainer, parts):
     steps, epochs = [], []
-    history = trainer(hooks=Hooks(on_step=lambda *step: steps.append(step), on_epoch=epochs.append)).run().history
+    history = (
+        trainer(callbacks=Callbacks(on_step=lambda *step: steps.append(step), on_epoch=epochs.append)).run().history
+    )
     assert epochs == history
     shares = [done for _, done, _ in steps]
     assert shares == pytest.approx(np.arange(1, len(steps) + 1) / len(steps))

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from tfclass.cli.signals import stop_on_signal
 from tfclass.cli.terminal import has_terminal
-from tfclass.training.trainer import Hooks, Interrupted
+from tfclass.training.trainer import Callbacks, Interrupted
 
 if TYPE_CHECKING:
     from tfclass.evaluation.bootstrap import Estimate
@@ -26,12 +26,12 @@ _STYLES = {"loses": "bold red", "behind": "red", "undecided": "yellow", "ahead":
 
 
 @contextmanager
-def training_display(epochs: int) -> Iterator[Hooks]:
+def training_display(epochs: int) -> Iterator[Callbacks]:
     """Show training on stderr: a bar where that is a terminal, and a line per epoch everywhere.
 
     Yields
     ------
-    Hooks
+    Callbacks
         Without `should_stop`.
     """
     console = Console(stderr=True, highlight=False)
@@ -59,27 +59,27 @@ def training_display(epochs: int) -> Iterator[Hooks]:
                 soft_wrap=True,
             )
 
-        yield Hooks(on_pretraining=on_pretraining, on_step=on_step, on_epoch=on_epoch)
+        yield Callbacks(on_pretraining=on_pretraining, on_step=on_step, on_epoch=on_epoch)
 
 
 @contextmanager
-def trainings_display(epochs: int) -> Iterator[Callable[[str], Hooks]]:
+def trainings_display(epochs: int) -> Iterator[Callable[[str], Callbacks]]:
     """Show one training after another; after Ctrl-C the block ends in one line, with status 130.
 
     Yields
     ------
     callable
-        Title of the next training -> its hooks.
+        Title of the next training -> its callbacks.
     """
     with stop_on_signal() as should_stop, ExitStack() as displays:
 
-        def hooks_of(title: str) -> Hooks:
+        def callbacks_of(title: str) -> Callbacks:
             displays.close()
             typer.echo(title, err=True)
             return displays.enter_context(training_display(epochs))._replace(should_stop=should_stop)
 
         try:
-            yield hooks_of
+            yield callbacks_of
         except Interrupted:
             typer.echo("tfclass: interrupted; the same command goes on", err=True)
             raise typer.Exit(130) from None

@@ -24,8 +24,8 @@ def _job(values: Mapping[str, Any]) -> None:
     from tfclass.pipelines.sweep import TABLE, run_sweep
 
     config = from_mapping(SweepConfig, values)
-    with trainings_display(config.training.epochs) as hooks_of:
-        swept = run_sweep(config, hooks_of)
+    with trainings_display(config.training.epochs) as callbacks_of:
+        swept = run_sweep(config, callbacks_of)
     typer.echo(swept.trials.to_string(index=False, float_format=lambda value: f"{value:.4g}", na_rep=""))
     typer.echo(f"trials: {config.run_dir}/{TABLE}", err=True)
     if (swept.trials["state"] == "running").any():

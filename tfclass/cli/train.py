@@ -55,9 +55,9 @@ class _Jobs:
         if hydra.mode == RunMode.MULTIRUN:
             self.continuation = f"the same command and {override('hydra.sweep.dir', hydra.sweep.dir)}"
             config = self._member(config, hydra)
-        with stop_on_signal() as should_stop, training_display(config.training.epochs) as hooks:
+        with stop_on_signal() as should_stop, training_display(config.training.epochs) as callbacks:
             parent = self.parent.run_id if self.parent else ""
-            trained = train_and_package(config, hooks._replace(should_stop=should_stop), parent=parent)
+            trained = train_and_package(config, callbacks._replace(should_stop=should_stop), parent=parent)
         if self.parent:
             best = max(entry["valid_ap"] for entry in trained.history)
             self.parent.metrics({"valid_ap": best}, step=hydra.job.num)

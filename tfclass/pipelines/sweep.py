@@ -26,7 +26,7 @@ from tfclass.pipelines.train import train_and_package
 from tfclass.sequences.alphabet import Alphabet
 from tfclass.tracking.tracker import Tracker, tracked
 from tfclass.training.checkpoint import NAME as CHECKPOINT
-from tfclass.training.trainer import Hooks, Interrupted
+from tfclass.training.trainer import Callbacks, Interrupted
 
 try:
     import optuna
@@ -61,15 +61,15 @@ class SweepResult(NamedTuple):
     best: dict[str, Any]
 
 
-def run_sweep(config: SweepConfig, hooks_of: Callable[[str], Hooks] = lambda _: Hooks()) -> SweepResult:
+def run_sweep(config: SweepConfig, callbacks_of: Callable[[str], Callbacks] = lambda _: Callbacks()) -> SweepResult:
     """Train until the study has its trials, those of earlier calls included, and write ``trials.tsv``.
 
     In MLflow one run is the parent of all trials.
 
     Parameters
     ----------
-    hooks_of : callable, optional
-        Title of a trial -> hooks of its training.
+    callbacks_of : callable, optional
+        Title of a trial -> callbacks of its training.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def run_sweep(config: SweepConfig, hooks_of: Callable[[str], Hooks] = lambda _: 
             # One by one, since other processes make trials too.
             while _has_more(study, config.study.n_trials):
                 study.optimize(
-                    lambda trial: _train_trial(trial, config, space, hooks_of, tracker),
+                    lambda trial: _train_trial(trial, config, space, callbacks_of, tracker),
                     n_trials=1,
                     catch=(NonFiniteLossError, MemoryLimitError),
                 )
@@ -233,7 +233,7 @@ def _has_more(study: optuna.Study, n_trials: int) -> bool:
 
 
 def _train_trial(
-    trial: Trial, config: SweepConfig, space: Space, hooks_of: Callable[[str], Hooks], tracker: Tracker
+    trial: Trial, config: SweepConfig, space: Space, callbacks_of: Callable[[str], Callbacks], tracker: Tracker
 ) -> float:
     """Train with the options that the trial draws; return the best validation average precision."""
     study = trial.study
@@ -245,17 +245,17 @@ def _train_trial(
     values = {name: _suggest(trial, name, options) for name, options in space.items()}
     words = " ".join(f"{name.rpartition('.')[2]}={_short(value)}" for name, value in values.items())
     title = f"trial {number}: {words}"
-    hooks = hooks_of(title)
+    callbacks = callbacks_of(title)
 
     def on_epoch(entry: dict[str, float]) -> None:
-        hooks.on_epoch(entry)
+        callbacks.on_epoch(entry)
         trial.report(entry["valid_ap"], int(entry["epoch"]))
         if trial.should_prune():
             raise Pruned
 
     try:
         train = _train_config(config, values, _folder(config.run_dir, number), title)
-        history = train_and_package(train, hooks._replace(on_epoch=on_epoch), parent=tracker.run_id).history
+        history = train_and_package(train, callbacks._replace(on_epoch=on_epoch), parent=tracker.run_id).history
     except Pruned:
         raise optuna.TrialPruned from None
     except (NonFiniteLossError, MemoryLimitError, ConfigError):

@@ -45,7 +45,7 @@ from tfclass.training.init_from import WarmStart, load_matching_weights
 from tfclass.training.losses import check_annotations
 from tfclass.training.memory import check_batches, memory_limit_named
 from tfclass.training.skipgram import pretrain_kmers
-from tfclass.training.trainer import Hooks, Trainer, class_weights
+from tfclass.training.trainer import Callbacks, Trainer, class_weights
 
 
 class Trained(NamedTuple):
@@ -67,7 +67,7 @@ class Trained(NamedTuple):
     registered: str = ""
 
 
-def train_and_package(config: TrainConfig, hooks: Hooks | None = None, parent: str = "") -> Trained:
+def train_and_package(config: TrainConfig, callbacks: Callbacks | None = None, parent: str = "") -> Trained:
     """Train a network on a labelled table and save it as a bundle.
 
     The test split is not looked at. Everything is recorded in MLflow unless tracking is off.
@@ -88,10 +88,10 @@ def train_and_package(config: TrainConfig, hooks: Hooks | None = None, parent: s
         Training was stopped; it can be resumed from ``run_dir``.
     """
     with memory_limit_named(config.training.max_residues):
-        return _train_and_package(config, hooks or Hooks(), parent)
+        return _train_and_package(config, callbacks or Callbacks(), parent)
 
 
-def _train_and_package(config: TrainConfig, hooks: Hooks, parent: str) -> Trained:
+def _train_and_package(config: TrainConfig, callbacks: Callbacks, parent: str) -> Trained:
     device = prepare(config.runtime)
     alphabet = Alphabet()
     proteins = read_table(config.corpus, alphabet, config.model.families, domains=config.model.domains)
@@ -123,7 +123,7 @@ def _train_and_package(config: TrainConfig, hooks: Hooks, parent: str) -> Traine
         if not config.resume or tracker.run_id not in ("", previous):
             record = write_record(config, tracker.run_id, start)
             _record_start(config, tracker, parts, model, device, record.get("init_from", {}))
-        seconds = 0.0 if resume else _pretrain(model, config, parts["train"], start, hooks)
+        seconds = 0.0 if resume else _pretrain(model, config, parts["train"], start, callbacks)
         trainer = Trainer(
             model,
             parts["train"],
@@ -133,7 +133,7 @@ def _train_and_package(config: TrainConfig, hooks: Hooks, parent: str) -> Traine
             seed=config.runtime.seed,
             folder=run_dir,
             fingerprint=_fingerprint(config, proteins),
-            hooks=_recording(hooks, tracker),
+            callbacks=_recording(callbacks, tracker),
             pretraining_seconds=seconds,
         )
         progress = trainer.run(resume=resume)
@@ -144,14 +144,14 @@ def _train_and_package(config: TrainConfig, hooks: Hooks, parent: str) -> Traine
 
 
 def _pretrain(
-    model: Classifier, config: TrainConfig, part: LabelledProteins, start: WarmStart | None, hooks: Hooks
+    model: Classifier, config: TrainConfig, part: LabelledProteins, start: WarmStart | None, callbacks: Callbacks
 ) -> float:
     """Learn the first vectors of k-mers, unless `start` brought some; return the seconds that it took."""
     embedding = model.embedding
     is_copied = start is not None and "embedding.weight" in start.copied
     if config.model.embedding != "skipgram" or is_copied or not isinstance(embedding, KmerEmbedding):
         return 0.0
-    return pretrain_kmers(embedding, part.tokens, config.training, config.runtime.seed, hooks)
+    return pretrain_kmers(embedding, part.tokens, config.training, config.runtime.seed, callbacks)
 
 
 def _tags(config: TrainConfig, proteins: LabelledProteins, device: torch.device) -> dict[str, str]:
@@ -217,14 +217,14 @@ def _record_end(config: TrainConfig, tracker: Tracker, trained: Trained, validat
     tracker.description(describe_training(bundle.provenance, command_of(config), tracker.said))
 
 
-def _recording(hooks: Hooks, tracker: Tracker) -> Hooks:
+def _recording(callbacks: Callbacks, tracker: Tracker) -> Callbacks:
     def on_epoch(entry: dict[str, float]) -> None:
         # The page of a run shows groups in alphabetical order: these curves come before the final scores.
         values = {f"epoch/{key}": value for key, value in entry.items() if key != "epoch"}
         tracker.metrics(values, step=int(entry["epoch"]) + 1)
-        hooks.on_epoch(entry)
+        callbacks.on_epoch(entry)
 
-    return hooks._replace(on_epoch=on_epoch)
+    return callbacks._replace(on_epoch=on_epoch)
 
 
 def _package(

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from tfclass.config import SkipgramConfig, TrainingConfig
 from tfclass.models.embeddings import KmerEmbedding
 from tfclass.sequences.alphabet import PAD
-from tfclass.training.trainer import Hooks, Interrupted
+from tfclass.training.trainer import Callbacks, Interrupted
 from tfclass.typing import IntArray, TokenArray
 
 _BATCH = 8192
@@ -46,7 +46,7 @@ def pretrain_kmers(
     tokens: Sequence[TokenArray],
     config: TrainingConfig,
     seed: int,
-    hooks: Hooks | None = None,
+    callbacks: Callbacks | None = None,
 ) -> float:
     """Set an embedding to the vectors that skip-gram learns.
 
@@ -59,7 +59,7 @@ def pretrain_kmers(
         Proteins to learn from; of a corpus, the training split only.
     config : TrainingConfig
         Under `minutes` it learns for a quarter of them at most, from fewer pairs.
-    hooks : Hooks, optional
+    callbacks : Callbacks, optional
         `on_pretraining` and `should_stop` are called after each batch.
 
     Returns
@@ -70,18 +70,18 @@ def pretrain_kmers(
     Raises
     ------
     Interrupted
-        `hooks.should_stop` said so; the embedding is as it was.
+        `callbacks.should_stop` said so; the embedding is as it was.
     """
     started = time.monotonic()
     stream = KmerStream(embedding, tokens, config.skipgram.window)
     if not len(stream.places):
         return 0.0
-    hooks, limit = hooks or Hooks(), 60 * _SHARE * config.minutes if config.minutes else math.inf
+    callbacks, limit = callbacks or Callbacks(), 60 * _SHARE * config.minutes if config.minutes else math.inf
 
     def goes_on(share: float) -> bool:
         seconds = time.monotonic() - started
-        hooks.on_pretraining(min(max(share, seconds / limit), 1.0), seconds)
-        if hooks.should_stop():
+        callbacks.on_pretraining(min(max(share, seconds / limit), 1.0), seconds)
+        if callbacks.should_stop():
             raise Interrupted
         return seconds < limit
 

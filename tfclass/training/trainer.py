@@ -35,7 +35,7 @@ from tfclass.training.losses import Targets, figures
 from tfclass.typing import IntArray
 
 
-class Hooks(NamedTuple):
+class Callbacks(NamedTuple):
     """What the world outside the loop may do.
 
     Attributes
@@ -90,12 +90,12 @@ class Trainer:
         seed: int,
         folder: Path,
         fingerprint: str = "",
-        hooks: Hooks | None = None,
+        callbacks: Callbacks | None = None,
         pretraining_seconds: float = 0.0,
     ) -> None:
         self.model, self.training, self.validation, self.config = model, training, validation, config
         self.alphabet, self.seed = alphabet, seed
-        self.folder, self.fingerprint, self.hooks = folder, fingerprint, hooks or Hooks()
+        self.folder, self.fingerprint, self.callbacks = folder, fingerprint, callbacks or Callbacks()
         self.device = next(model.parameters()).device
         self.weight_C = class_weights(training, config).to(self.device)
         self.targets = Targets(training.annotations, model.stem.pool) if training.annotations else None
@@ -122,7 +122,7 @@ class Trainer:
         NonFiniteLossError
             Before the optimiser moves; the checkpoint in `folder` is the last good one.
         Interrupted
-            `hooks.should_stop` said so.
+            `callbacks.should_stop` said so.
         CheckpointError
             `resume`, and the checkpoint is missing, damaged or another training's.
         """
@@ -136,7 +136,7 @@ class Trainer:
             self._train_epoch()
             self._validate()
             self._save()
-            self.hooks.on_epoch(self.progress.history[-1])
+            self.callbacks.on_epoch(self.progress.history[-1])
         self.model.load_state_dict(self.progress.best_weights)
         return self.progress
 
@@ -156,8 +156,8 @@ class Trainer:
             loss, gradient_norm = self._train_step(rows, step, rate)
             residues = sum(len(self.training.tokens[i]) for i in rows)
             progress.count(loss, gradient_norm, len(rows), residues, time.monotonic() - started)
-            self.hooks.on_step(progress.epoch, self._share_done(len(batches)), progress.mean_loss)
-            stop = self.hooks.should_stop()
+            self.callbacks.on_step(progress.epoch, self._share_done(len(batches)), progress.mean_loss)
+            stop = self.callbacks.should_stop()
             if stop or time.monotonic() - saved_at > 60 * self.config.checkpoint_minutes:
                 self._save()
                 saved_at = time.monotonic()
