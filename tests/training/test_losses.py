@@ -1,4 +1,4 @@
-"""The losses of the heads beside the classes' own, against the same sums in NumPy over single residues."""
+"""The losses of the auxiliary heads, against the same sums in NumPy over single residues."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from tfclass.data.annotations import UNKNOWN, Annotations
 from tfclass.models.forward import Scores
 from tfclass.models.network import HeadLogits
-from tfclass.training.losses import Targets, domain_weights, figures, step_shares
+from tfclass.training.losses import HeadTargets, domain_weights, head_metrics, step_fractions
 
 LENGTHS = np.array([7, 12, 1, 5, 9])
 
@@ -33,7 +33,7 @@ def head_logits(rows, pool, requires_grad=False):
 
 def losses(rows, pool, **options):
     logits = head_logits(rows, pool, **options)
-    return logits, Targets(ANNOTATIONS, pool).losses(logits, torch.from_numpy(LENGTHS[rows]), np.array(rows))
+    return logits, HeadTargets(ANNOTATIONS, pool).losses(logits, torch.from_numpy(LENGTHS[rows]), np.array(rows))
 
 
 @pytest.mark.parametrize("pool", [1, 2, 3, 20])
@@ -70,14 +70,14 @@ def test_a_batch_with_nothing_known_adds_nothing():
 
 def test_a_network_without_a_head_has_no_loss_of_it():
     logits = head_logits([0], 1)._replace(family_BK=None)
-    assert list(Targets(ANNOTATIONS, 1).losses(logits, torch.tensor([7]), np.array([0]))) == ["domain"]
+    assert list(HeadTargets(ANNOTATIONS, 1).losses(logits, torch.tensor([7]), np.array([0]))) == ["domain"]
 
 
 @pytest.mark.parametrize("pool", [1, 2, 3, 8, 50])
-def test_shares_are_those_of_a_loop(pool):
+def test_fractions_are_those_of_a_loop(pool):
     inside_L = np.random.default_rng(pool).random(23) < 0.4
     expected = [inside_L[start : start + pool].mean() for start in range(0, 23, pool)]
-    np.testing.assert_allclose(step_shares(inside_L, pool), expected, rtol=1e-6)
+    np.testing.assert_allclose(step_fractions(inside_L, pool), expected, rtol=1e-6)
 
 
 def test_proteins_with_and_without_a_domain_weigh_the_same_in_all():
@@ -87,11 +87,11 @@ def test_proteins_with_and_without_a_domain_weigh_the_same_in_all():
     assert domain_weights(annotations._replace(domains=domains("#", None, "#."))).tolist() == [1.0, 0.0, 1.0]
 
 
-def test_figures_are_scikit_learns():
+def test_head_metrics_are_those_of_scikit_learn():
     rng = np.random.default_rng(0)
     family_NK = rng.normal(size=(5, 3))
     logits = [rng.normal(size=length).astype(np.float32) for length in LENGTHS]
-    found = figures(Scores(np.zeros((5, 2)), family_NK, logits), ANNOTATIONS)
+    found = head_metrics(Scores(np.zeros((5, 2)), family_NK, logits), ANNOTATIONS)
     known = ANNOTATIONS.families != UNKNOWN
     expected = accuracy_score(ANNOTATIONS.families[known], family_NK[known].argmax(axis=1))
     assert found["family_accuracy"] == pytest.approx(expected)
@@ -99,10 +99,10 @@ def test_figures_are_scikit_learns():
     assert found["domain_f1"] == pytest.approx(f1_score(truth, called))
 
 
-def test_there_is_no_figure_where_nothing_can_be_scored():
+def test_a_head_without_known_proteins_has_no_metric():
     unknown = ANNOTATIONS._replace(
         families=np.full(5, UNKNOWN), domains=domains(None, "............", None, None, None)
     )
     logits = [np.ones(length, dtype=np.float32) for length in LENGTHS]
-    assert figures(Scores(np.zeros((5, 2)), np.zeros((5, 3)), logits), unknown) == {}
-    assert figures(Scores(np.zeros((5, 2)), None, None), ANNOTATIONS) == {}
+    assert head_metrics(Scores(np.zeros((5, 2)), np.zeros((5, 3)), logits), unknown) == {}
+    assert head_metrics(Scores(np.zeros((5, 2)), None, None), ANNOTATIONS) == {}

@@ -15,12 +15,12 @@ from tfclass.models.factory import build
 from tfclass.sequences.batching import collate, shuffled_batches
 from tfclass.training import trainer as loop
 from tfclass.training.augmentation import drop_residues, substitute_residues
-from tfclass.training.losses import Targets
+from tfclass.training.losses import HeadTargets
 from tfclass.training.trainer import Callbacks
 
 __all__ = ["parts", "trainer"]
 
-# That of the trainers of `test_loop`.
+# That of the trainers of `test_trainer`.
 SEED = 5
 # Everything at work, each at a strength that shows.
 CONFIG = replace(
@@ -42,7 +42,7 @@ def train_by_hand(train, alphabet, config):
     torch.manual_seed(0)
     model = build(HEADS, alphabet, 2).train()
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=config.weight_decay)
-    targets = Targets(train.annotations, HEADS.stem.pool)
+    targets = HeadTargets(train.annotations, HEADS.stem.pool)
     counts = np.bincount(train.labels)
     weight_C = torch.tensor(len(train.labels) / (2 * counts), dtype=torch.float32)
     for epoch in range(config.epochs):

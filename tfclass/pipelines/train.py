@@ -42,10 +42,10 @@ from tfclass.tracking.experiment import group_of
 from tfclass.tracking.tracker import Tracker, tracked
 from tfclass.training.checkpoint import Progress
 from tfclass.training.init_from import WarmStart, load_matching_weights
-from tfclass.training.losses import check_annotations
+from tfclass.training.losses import check_annotations, class_weights
 from tfclass.training.memory import check_batches, memory_limit_named
 from tfclass.training.skipgram import pretrain_kmers
-from tfclass.training.trainer import Callbacks, Trainer, class_weights
+from tfclass.training.trainer import Callbacks, Trainer
 
 
 class Trained(NamedTuple):

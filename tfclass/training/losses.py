@@ -1,12 +1,12 @@
-r"""What the heads beside the classes' own are to give, and how far off they are.
+r"""The training loss: cross-entropy of the classes, and the losses of the auxiliary heads (family, domain).
 
-Families: cross-entropy over the proteins whose family is known. Domains: binary cross-entropy of every residue,
-averaged within a protein and then over the proteins whose domains are known, so that a long protein counts no more than
-another. The residues of a step share one logit z, so their mean cross-entropy is that of the share y of them in a
-domain, :math:`-y \log \sigma(z) - (1 - y) \log \sigma(-z)`: with shares as targets nothing is lost to pooling.
+Families: cross-entropy over the proteins of known family. Domains: binary cross-entropy of every residue, averaged
+within a protein and then over the proteins of known domains, so that a long protein counts no more than a short one.
+The residues of a step share one logit z, so their mean cross-entropy is that of the fraction y of them in a domain,
+:math:`-y \log \sigma(z) - (1 - y) \log \sigma(-z)`: with fractions as targets nothing is lost to pooling.
 
-Proteins with a domain and proteins known to have none weigh the same in all. Domains are looked for in proteins that
-are called, not in a whole proteome, and a table may hold any number of negatives.
+Proteins with a domain and proteins known to have none have the same total weight. Domains are located in predicted
+positives, not in a whole proteome, and a table may hold any number of negatives.
 """
 
 from typing import NamedTuple
@@ -16,36 +16,71 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tfclass.config import ModelConfig
+from tfclass.config import ModelConfig, TrainingConfig
 from tfclass.data.annotations import UNKNOWN, Annotations
 from tfclass.data.table import LabelledProteins
 from tfclass.errors import TableError
 from tfclass.models.forward import Scores
 from tfclass.models.network import HeadLogits
-from tfclass.sequences.batching import Indices
-from tfclass.typing import BoolArray, Float32Array
+from tfclass.typing import BoolArray, Float32Array, IntArray
 
 
 class HeadLoss(NamedTuple):
-    """The loss of a head in a batch.
-
-    Attributes
-    ----------
-    value : float tensor, shape ()
-        A weighted mean over proteins; 0 where there is none.
-    weight : float
-        Sum of their weights.
-    """
+    """The loss of a head in a batch: a mean over proteins (0 if there is none), and the sum of their weights."""
 
     value: Tensor
     weight: float
 
 
-class Targets:
-    """The targets of a training split, prepared once.
+class TrainingLoss:
+    """The loss of a batch of the training split.
 
     Parameters
     ----------
+    training : LabelledProteins
+        With annotations, if the network has auxiliary heads.
+    config : TrainingConfig
+        Weights of the classes and of the heads.
+    pool : int
+        Residues per step, `stem.pool` of the network.
+    device : torch.device
+        Of the network.
+    """
+
+    def __init__(self, training: LabelledProteins, config: TrainingConfig, pool: int, device: torch.device) -> None:
+        self.labels_N = training.labels
+        self.weight_C = class_weights(training, config).to(device)
+        self.heads = HeadTargets(training.annotations, pool) if training.annotations else None
+        self.head_weights = {"family": config.family_weight, "domain": config.domain_weight}
+
+    def __call__(
+        self, logits: HeadLogits, lengths_B: Tensor, rows: IntArray
+    ) -> tuple[Tensor, Tensor, dict[str, HeadLoss]]:
+        """Return the loss to minimise, that of the classes alone, and those of the heads.
+
+        Parameters
+        ----------
+        logits : HeadLogits
+            Of the proteins `rows` of the split.
+        lengths_B : int64 tensor, shape (B,)
+            In residues.
+        rows : ndarray of int64, shape (B,)
+            Indices in the split.
+        """
+        labels_B = torch.from_numpy(self.labels_N[rows]).to(self.weight_C.device)
+        of_classes = F.cross_entropy(logits.logits_BC.float(), labels_B, weight=self.weight_C)
+        of_heads = self.heads.losses(logits, lengths_B, rows) if self.heads else {}
+        total = of_classes + sum(self.head_weights[name] * head.value for name, head in of_heads.items())
+        return total, of_classes, of_heads
+
+
+class HeadTargets:
+    """The targets of the auxiliary heads on a training split.
+
+    Parameters
+    ----------
+    annotations : Annotations
+        Of the split.
     pool : int
         Residues per step, `stem.pool` of the network.
     """
@@ -53,23 +88,11 @@ class Targets:
     def __init__(self, annotations: Annotations, pool: int) -> None:
         self.pool = pool
         self.families_N = annotations.families
-        self.shares = [None if inside is None else step_shares(inside, pool) for inside in annotations.domains]
+        self.fractions = [None if inside is None else step_fractions(inside, pool) for inside in annotations.domains]
         self.weight_N = domain_weights(annotations)
 
-    def losses(self, logits: HeadLogits, lengths_B: Tensor, rows: Indices) -> dict[str, HeadLoss]:
-        """Compare what the heads give for the proteins `rows`, shape (B,), of the split.
-
-        Parameters
-        ----------
-        lengths_B : int64 tensor, shape (B,)
-            In residues.
-        rows : ndarray of int64, shape (B,)
-
-        Returns
-        -------
-        dict of str to HeadLoss
-            ``family`` and ``domain``, where the network has that head.
-        """
+    def losses(self, logits: HeadLogits, lengths_B: Tensor, rows: IntArray) -> dict[str, HeadLoss]:
+        """Compute the losses of the heads that the network has; see `TrainingLoss.__call__`."""
         losses = {}
         if logits.family_BK is not None:
             losses["family"] = self._family_loss(logits.family_BK, rows)
@@ -77,31 +100,31 @@ class Targets:
             losses["domain"] = self._domain_loss(logits.domain_BS, lengths_B, rows)
         return losses
 
-    def _family_loss(self, family_BK: Tensor, rows: Indices) -> HeadLoss:
+    def _family_loss(self, family_BK: Tensor, rows: IntArray) -> HeadLoss:
         family_B = torch.from_numpy(self.families_N[rows])
         n_known = int((family_B != UNKNOWN).sum())
         total = F.cross_entropy(family_BK.float(), family_B.to(family_BK.device), ignore_index=UNKNOWN, reduction="sum")
         return HeadLoss(total / max(n_known, 1), n_known)
 
-    def _domain_loss(self, domain_BS: Tensor, lengths_B: Tensor, rows: Indices) -> HeadLoss:
-        share_BS = np.zeros(tuple(domain_BS.shape), dtype=np.float32)
-        for share_S, row in zip(share_BS, rows, strict=True):
-            known_S = self.shares[row]
+    def _domain_loss(self, domain_BS: Tensor, lengths_B: Tensor, rows: IntArray) -> HeadLoss:
+        fraction_BS = np.zeros(tuple(domain_BS.shape), dtype=np.float32)
+        for fraction_S, row in zip(fraction_BS, rows, strict=True):
+            known_S = self.fractions[row]
             if known_S is not None:
-                share_S[: len(known_S)] = known_S
+                fraction_S[: len(known_S)] = known_S
         weight_B = torch.from_numpy(self.weight_N[rows])
         weight = float(weight_B.sum())
         step_S = torch.arange(domain_BS.shape[1], device=domain_BS.device)
-        # The last step may be of fewer residues, and padding is of none.
+        # The last step may have fewer residues, and padding has none.
         residues_BS = (lengths_B[:, None] - self.pool * step_S).clamp(0, self.pool)
-        target_BS = torch.from_numpy(share_BS).to(domain_BS.device)
+        target_BS = torch.from_numpy(fraction_BS).to(domain_BS.device)
         loss_BS = F.binary_cross_entropy_with_logits(domain_BS.float(), target_BS, reduction="none")
         loss_B = (loss_BS * residues_BS).sum(dim=1) / lengths_B
         return HeadLoss((loss_B * weight_B.to(loss_B.device)).sum() / (weight or 1.0), weight)
 
 
 def check_annotations(training: LabelledProteins, config: ModelConfig, path: str) -> None:
-    """Refuse a training split that has nothing for a head to learn from.
+    """Refuse a training split without targets for a head of the network.
 
     Raises
     ------
@@ -117,16 +140,15 @@ def check_annotations(training: LabelledProteins, config: ModelConfig, path: str
     }
     for column, (asked, given, found) in checks.items():
         if asked and not given:
-            where = f"{path}, column {column!r}, split 'train'"
-            raise TableError(where, found, "some to learn from", path=path, column=column)
+            raise TableError(f"{path}, column {column!r}, split 'train': found {found}; expected some to learn from")
 
 
-def step_shares(inside_L: BoolArray, pool: int) -> Float32Array:
-    """Give the share of each step's residues that lie in a domain, shape (ceil(L / pool),).
+def step_fractions(inside_L: BoolArray, pool: int) -> Float32Array:
+    """Return the fraction of the residues of each step that lie in a domain, shape (ceil(L / pool),).
 
     Examples
     --------
-    >>> step_shares(np.array([False, True, True, True, False]), pool=2).tolist()
+    >>> step_fractions(np.array([False, True, True, True, False]), pool=2).tolist()
     [0.5, 1.0, 0.0]
     """
     starts = np.arange(0, len(inside_L), pool)
@@ -135,10 +157,9 @@ def step_shares(inside_L: BoolArray, pool: int) -> Float32Array:
 
 
 def domain_weights(annotations: Annotations) -> Float32Array:
-    """Weigh proteins so that those with a domain and those with none sum to the same, shape (N,).
+    """Weight proteins so that those with a domain and those with none have the same sum, shape (N,).
 
-    The mean weight is 1 over the proteins whose domains are known; unknown ones have weight 0. Where all known ones are
-    of one kind, each has weight 1.
+    Proteins of unknown domains have weight 0; the others have a mean weight of 1.
     """
     known_N = np.array([inside is not None for inside in annotations.domains])
     has_N = np.array([inside is not None and inside.any() for inside in annotations.domains])
@@ -149,32 +170,47 @@ def domain_weights(annotations: Annotations) -> Float32Array:
     return weight_N.astype(np.float32)
 
 
-def figures(scores: Scores, annotations: Annotations) -> dict[str, float]:
-    """Score the heads beside the classes' own.
+def class_weights(training: LabelledProteins, config: TrainingConfig) -> Tensor:
+    """Return the weight of each class in the loss: 1, or ``N / (C n_c)`` when balanced; float32, shape (C,).
+
+    An absent class has weight 0.
+    """
+    counts = np.bincount(training.labels, minlength=len(training.classes)).astype(float)
+    if config.class_weight == "none":
+        return torch.ones(len(counts))
+    present = counts > 0
+    weights = np.where(present, counts.sum() / (present.sum() * np.maximum(counts, 1)), 0.0)
+    return torch.tensor(weights, dtype=torch.float32)
+
+
+def head_metrics(scores: Scores, annotations: Annotations) -> dict[str, float]:
+    """Score the auxiliary heads.
 
     Parameters
     ----------
+    scores : Scores
+        Of N proteins.
     annotations : Annotations
-        Of the same N proteins.
+        Of the same proteins.
 
     Returns
     -------
     dict of str to float
-        ``family_accuracy``: share of the proteins of known family that get it. ``domain_f1``: F1 of residues, called at
-        logit 0, over the proteins with a domain; on the others there is nothing to find, and how many there are would
-        decide the score. Each only where the network has the head, and a protein can be scored.
+        ``family_accuracy``: of the proteins of known family. ``domain_f1``: F1 of residues at logit 0, over the
+        proteins with a domain; the others have no true positives, and their number would decide the score. Each only
+        if the network has the head, and a protein can be scored.
     """
-    found = {}
+    metrics = {}
     known = annotations.families != UNKNOWN
     if scores.family_NK is not None and known.any():
-        hits = scores.family_NK[known].argmax(axis=1) == annotations.families[known]
-        found["family_accuracy"] = float(hits.mean())
+        correct = scores.family_NK[known].argmax(axis=1) == annotations.families[known]
+        metrics["family_accuracy"] = float(correct.mean())
     pairs = [
         (logit_L > 0, inside_L)
         for logit_L, inside_L in zip(scores.domains or [None] * len(known), annotations.domains, strict=True)
         if logit_L is not None and inside_L is not None and inside_L.any()
     ]
     if pairs:
-        called, inside = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
-        found["domain_f1"] = float(2 * (called & inside).sum() / (called.sum() + inside.sum()))
-    return found
+        predicted, true = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
+        metrics["domain_f1"] = float(2 * (predicted & true).sum() / (predicted.sum() + true.sum()))
+    return metrics
