@@ -14,7 +14,9 @@ from tfclass.training.checkpoint import NAME, Progress, load_checkpoint, save_ch
 def save(folder, fingerprint="f"):
     model = nn.Linear(2, 2)
     optimizer = torch.optim.AdamW(model.parameters())
-    progress = Progress(epoch=3, step=2, best_epoch=1, best_score=0.5, best_weights={"w": torch.ones(2)})
+    entry = dict.fromkeys(("epoch", "train_loss", "train_seconds", "train_residues", "valid_loss", "valid_ap"), 1.0)
+    best = {"best_epoch": 1, "best_score": 0.5, "best_weights": nn.Linear(2, 2).state_dict()}
+    progress = Progress(epoch=3, step=2, n_seen=5, history=[entry] * 3, **best)
     save_checkpoint(folder, fingerprint, progress, model, optimizer)
     return model, optimizer, progress
 
@@ -31,7 +33,7 @@ def test_all_of_it_comes_back(tmp_path):
     assert torch.equal(torch.rand(3), expected)
     assert torch.equal(other.weight, model.weight)
     assert (loaded.epoch, loaded.step, loaded.best_score) == (3, 2, 0.5)
-    assert torch.equal(loaded.best_weights["w"], progress.best_weights["w"])
+    assert torch.equal(loaded.best_weights["weight"], progress.best_weights["weight"])
 
 
 @pytest.mark.parametrize("kept", [0, 10, 500], ids=["empty", "a few bytes", "cut short"])
@@ -46,7 +48,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path, kept):
 def test_no_altered_bit_is_ever_loaded(tmp_path):
     model, optimizer, progress = save(tmp_path)
     content = (tmp_path / NAME).read_bytes()
-    expected = [*model.state_dict().values(), progress.best_weights["w"]]
+    expected = [*model.state_dict().values(), progress.best_weights["weight"]]
     rng = np.random.default_rng(0)
     refused = 0
     for place in rng.choice(len(content), 400, replace=False):
@@ -60,7 +62,7 @@ def test_no_altered_bit_is_ever_loaded(tmp_path):
             refused += 1
         else:
             # A bit of padding, or of what zip says twice.
-            found = [*other.state_dict().values(), loaded.best_weights["w"]]
+            found = [*other.state_dict().values(), loaded.best_weights["weight"]]
             assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
     assert refused > 200
 

@@ -28,7 +28,7 @@ from tfclass.models.network import Classifier
 from tfclass.sequences.alphabet import Alphabet
 from tfclass.sequences.batching import collate, shuffled_batches
 from tfclass.training.augmentation import drop_residues, substitute_residues
-from tfclass.training.checkpoint import Progress, check_progress, load_checkpoint, save_checkpoint
+from tfclass.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from tfclass.training.losses import TrainingLoss, head_metrics
 from tfclass.training.schedule import Schedule, learning_rate
 from tfclass.typing import IntArray
@@ -133,7 +133,6 @@ class Trainer:
         """
         if resume:
             self.progress = load_checkpoint(self.folder, self.fingerprint, self.model, self.optimizer)
-            check_progress(self.progress, self.model, self.folder)
         elif self.progress.pretraining_seconds:
             # An interruption must not repeat the pretraining.
             self._save()
