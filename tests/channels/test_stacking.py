@@ -17,7 +17,7 @@ from tfclass.channels.calibration import at_prevalence
 from tfclass.channels.thresholds import DecisionRule
 from tfclass.config import TrackingConfig
 from tfclass.errors import ConfigError
-from tfclass.inference.jobs import InProcess, Job, chunks, is_finished, predict_in_parts
+from tfclass.inference.jobs import Job, chunks, is_finished, predict_in_parts
 from tfclass.inference.predictor import Predictor
 from tfclass.inference.rows import COLUMNS
 from tfclass.models.factory import build
@@ -258,7 +258,7 @@ class TestParts:
         return Job(str(witnesses_folder), load_bundle(witnesses_folder).digest, evidence=channel)
 
     def in_parts(self, records, job, folder):
-        return list(predict_in_parts(iter(records), job, folder, InProcess(), chunk_residues=900))
+        return list(predict_in_parts(iter(records), job, folder, chunk_residues=900))
 
     def test_they_hold_the_rows_and_columns_of_the_channel(self, records, job, witnesses_folder, channel, tmp_path):
         predictor = Predictor.load(witnesses_folder, evidence=channel)

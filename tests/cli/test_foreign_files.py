@@ -70,7 +70,7 @@ def fasta(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options", [["--parts", "parts"], ["--resume"], ["--parts", ".", "--engine", "process", "--workers", "1"], []]
+    "options", [["--parts", "parts"], ["--resume"], ["--parts", ".", "--engine", "dask", "--workers", "1"], []]
 )
 def test_predict(check, fasta, small_bundle_folder, options):
     check("predict", fasta, "--model", small_bundle_folder, "-o", "rows.tsv", *options)

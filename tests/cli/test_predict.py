@@ -212,7 +212,7 @@ class TestRows:
         assert {line.split("\t")[4] for line in chosen.out.splitlines()[2:]} == {facts["threshold"]}
         stated = tfclass("predict", *model, "--threshold", facts["threshold"], "--prevalence", str(shown))
         assert stated.out == chosen.out
-        parts = tfclass("predict", *model, *options, "--parts", "parts", "--engine", "process")
+        parts = tfclass("predict", *model, *options, "--parts", "parts")
         assert parts.out == chosen.out
         only = tfclass("predict", *model, *options, "--only-tf").out.splitlines()
         assert only[2:] == [line for line in chosen.out.splitlines()[2:] if "\tTF\t" in line]

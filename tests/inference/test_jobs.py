@@ -19,10 +19,10 @@ import torch
 
 from tfclass.bundle.bundle import load_bundle, save_bundle
 from tfclass.errors import BundleError, MissingExtraError, OutputError
-from tfclass.inference import engines, jobs
+from tfclass.inference import jobs
+from tfclass.inference.dask_engine import dask_executor
 from tfclass.inference.duplicates import SeenIds
-from tfclass.inference.jobs import InProcess, Job, chunks, is_finished, predict_in_parts
-from tfclass.inference.parts import remove_folder
+from tfclass.inference.jobs import Job, chunks, is_finished, predict_in_parts, remove_folder
 from tfclass.inference.predictor import Predictor
 from tfclass.inference.rows import COLUMNS
 from tfclass.sequences.fasta import Record
@@ -50,7 +50,7 @@ def _small_windows(monkeypatch):
 
 
 def in_parts(records, job, folder, **options):
-    options = {"executor": InProcess(), "chunk_residues": 1500, **options}
+    options = {"in_flight": 1, "chunk_residues": 1500, **options}
     return list(predict_in_parts(iter(records), job, folder, **options))
 
 
@@ -166,7 +166,7 @@ def test_a_part_with_fewer_rows_than_its_chunk_is_not_taken(records, job, tmp_pa
 def test_a_folder_named_from_here_is_found_from_elsewhere(records, job, tmp_path, monkeypatch):
     expected = in_parts(records, job, tmp_path / "whole")
     monkeypatch.chdir(tmp_path)
-    rows = predict_in_parts(iter(records), job, Path("parts"), InProcess(), chunk_residues=1500)
+    rows = predict_in_parts(iter(records), job, Path("parts"), chunk_residues=1500)
     first = next(rows)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
@@ -185,7 +185,7 @@ def test_parts_of_a_longer_input_do_not_stay_behind(records, job, tmp_path):
 
 
 def test_another_run_in_the_same_folder_is_refused(records, job, tmp_path):
-    first = predict_in_parts(iter(records), job, tmp_path, InProcess(), in_flight=0, chunk_residues=1500)
+    first = predict_in_parts(iter(records), job, tmp_path, chunk_residues=1500)
     next(first)
     with pytest.raises(OutputError, match="found another run that uses it; expected a folder of its own"):
         in_parts(records[:50], job, tmp_path)
@@ -323,8 +323,6 @@ def test_no_more_than_asked_is_read_ahead(records, job, tmp_path):
         (read.append(record) or record for record in records),
         job,
         tmp_path,
-        InProcess(),
-        in_flight=0,
         chunk_residues=1500,
     )
     next(rows)
@@ -362,7 +360,7 @@ def test_seen_ids_agree_with_a_set(monkeypatch, largest):
 
 def test_dask_that_is_not_installed_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'tfclass\[hpc\]'"), engines.executor_of("dask", 1):
+    with pytest.raises(MissingExtraError, match=r"pip install 'tfclass\[hpc\]'"), dask_executor(1):
         pass
 
 
@@ -431,32 +429,11 @@ def test_killed_at_random_moments_it_goes_on_and_ends_with_the_same_file(command
     assert not (tmp_path / "out.tsv.parts").exists()
 
 
-def test_processes_give_the_same_rows_and_a_killed_worker_is_one_line(command, tmp_path):
-    import psutil
-
-    assert finish(command("-o", "whole.jsonl"))[0] == 0
-    process = command("-o", "out.jsonl", "--engine", "process", "--workers", "2", "--parts", "parts")
-    parent = psutil.Process(process.pid)
-    for _ in range(600):
-        workers = [child for child in parent.children() if "spawn_main" in " ".join(child.cmdline())]
-        if workers or process.poll() is not None:
-            break
-        time.sleep(0.02)
-    workers[0].kill()
-    status, _, err = finish(process)
-    assert status == 1
-    assert err.startswith("tfclass: --engine process: found a worker that died"), err
-    assert err.count("\n") == 1
-    assert not (tmp_path / "out.jsonl").exists()
-    status, out, _ = finish(command("--format", "jsonl", "--engine", "process", "--parts", "parts"))
-    assert (status, out) == (0, (tmp_path / "whole.jsonl").read_bytes())
-
-
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "Ctrl-C"])
 def test_stopped_it_leaves_no_worker_and_nothing_half_written(command, tmp_path, number, status):
     import psutil
 
-    process = command("-o", "out.tsv", "--engine", "process", "--workers", "2", "--parts", "parts")
+    process = command("-o", "out.tsv", "--engine", "dask", "--workers", "2", "--parts", "parts")
     children = wait_for_parts(process, tmp_path / "parts")
     process.send_signal(number)
     found, _, err = finish(process)
@@ -470,7 +447,7 @@ def test_stopped_it_leaves_no_worker_and_nothing_half_written(command, tmp_path,
 def test_workers_do_not_outlive_a_parent_that_was_killed(command, tmp_path):
     import psutil
 
-    process = command("-o", "out.tsv", "--engine", "process", "--workers", "2", "--parts", "parts")
+    process = command("-o", "out.tsv", "--engine", "dask", "--workers", "2", "--parts", "parts")
     children = wait_for_parts(process, tmp_path / "parts")
     process.kill()
     process.communicate()
@@ -567,7 +544,7 @@ def test_a_scheduler_that_dies_is_one_line_and_the_parts_stay(command, scheduler
     assert (tmp_path / "out.tsv").read_bytes() == (tmp_path / "whole.tsv").read_bytes()
 
 
-@pytest.mark.parametrize("engine", ["none", "process"])
+@pytest.mark.parametrize("engine", ["none", "dask"])
 def test_on_a_full_disk_it_is_one_line_and_goes_on_once_there_is_room(command, tmp_path, engine):
     import resource
 

@@ -170,28 +170,32 @@ def _in_parts(
 ) -> "Iterator[Prediction]":
     import torch
 
-    from tfclass.inference.engines import executor_of, workers_of
     from tfclass.inference.jobs import Job, predict_in_parts
 
-    alone = engine == "none"
-    workers = workers_of(engine, workers)
+    def job(threads: int) -> Job:
+        threshold, prevalence = predictor.asked
+        return Job(
+            folder=str(bundle_folder.resolve()),
+            digest=predictor.bundle.digest,
+            threshold=threshold,
+            device=str(next(predictor.bundle.model.parameters()).device),
+            threads=threads,
+            precision=predictor.precision,
+            cpu_fallback=predictor.cpu_fallback,
+            prevalence=prevalence,
+            evidence=predictor.channel,
+        )
+
+    if engine == "none":
+        yield from predict_in_parts(records, job(threads), folder)
+        return
+    from tfclass.inference.dask_engine import dask_executor, n_workers_of
+
+    workers = n_workers_of(workers)
     # Two pools of threads on the same cores wait for each other.
-    each = threads if alone else threads or max(1, torch.get_num_threads() // workers)
-    device = str(next(predictor.bundle.model.parameters()).device)
-    threshold, prevalence = predictor.asked
-    job = Job(
-        str(bundle_folder.resolve()),
-        predictor.bundle.digest,
-        threshold,
-        device,
-        each,
-        predictor.precision,
-        predictor.cpu_fallback,
-        prevalence,
-        predictor.channel,
-    )
-    with executor_of(engine, workers) as executor:
-        yield from predict_in_parts(records, job, folder, executor, in_flight=0 if alone else 2 * workers)
+    threads = threads or max(1, torch.get_num_threads() // workers)
+    with dask_executor(workers) as executor:
+        yield from predict_in_parts(records, job(threads), folder, executor, in_flight=2 * workers)
 
 
 def _first_fetched(rows: Iterable["Prediction"]) -> Iterator["Prediction"]:
@@ -201,6 +205,6 @@ def _first_fetched(rows: Iterable["Prediction"]) -> Iterator["Prediction"]:
 
 
 def _remove_parts(folder: Path) -> None:
-    from tfclass.inference.parts import remove_folder
+    from tfclass.inference.jobs import remove_folder
 
     remove_folder(folder)

@@ -55,9 +55,7 @@ MaxLength = Annotated[
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="With -o: after an interruption, the same command goes on.")]
 Parts = Annotated[Path | None, typer.Option(help="Keep finished parts (Parquet) here; a rerun does only the rest.")]
-Engine = Annotated[
-    Literal["none", "process", "dask"], typer.Option(help="Where parts are computed; needs --parts or --resume.")
-]
+Engine = Annotated[Literal["none", "dask"], typer.Option(help="Where parts are computed; needs --parts or --resume.")]
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Workers of the engine, here at most one per core; 2 by default.")
 ]

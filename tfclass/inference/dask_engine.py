@@ -1,4 +1,4 @@
-"""Parts computed on a Dask cluster, with a watch on it: nothing is waited for without a word, or for ever."""
+"""An executor on a Dask cluster, with a watch on it: nothing is waited for without a word, or for ever."""
 
 import asyncio
 import logging
@@ -17,13 +17,13 @@ from tfclass.errors import MissingExtraError, WorkerError, escaped
 if TYPE_CHECKING:
     from distributed import Client
 
-# Seconds after which a message says what is waited for, and seconds between two looks at the cluster.
+# Seconds after which a message says what is waited for, and seconds between two checks of the cluster.
 _PATIENCE, _INTERVAL = 10.0, 2.0
 # Key of Dask's configuration (DASK_TFCLASS__WAIT): how long a cluster may be without an answer or a worker.
 _WAIT, _DEFAULT_WAIT = "tfclass.wait", "10 minutes"
 _WHERE = "--engine dask"
 _NO_ANSWER, _NO_WORKER = "no answer from the scheduler", "no worker"
-_INSTALL = "pip install 'tfclass[hpc]'"
+_MISSING = f"{_WHERE}: found no Dask in this installation; pip install 'tfclass[hpc]'"
 _GOES_ON = "the same command goes on where this one stopped"
 
 P = ParamSpec("P")
@@ -35,29 +35,25 @@ _SILENT = ("distributed", "distributed.client", "asyncio", "tornado", "tornado.a
 _log = logging.getLogger(__name__)
 
 
-def scheduler_address() -> str | None:
-    """Return the address of the scheduler in Dask's configuration (``DASK_SCHEDULER_ADDRESS``); None without one.
+def n_workers_of(n: int) -> int:
+    """Return how many workers to keep busy: `n`, but on a cluster of this machine at most one per core.
 
     Raises
     ------
     MissingExtraError
         Dask is not installed.
     """
-    try:
-        import dask.config
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(_WHERE, "no Dask in this installation", action=_INSTALL) from error
-    return dask.config.get("scheduler-address", None)
+    return n if _scheduler_address() else at_most_cores(n)
 
 
 @contextmanager
-def dask_executor(workers: int) -> Iterator[Executor]:
+def dask_executor(n_workers: int) -> Iterator[Executor]:
     """Open an executor on the cluster that ``DASK_SCHEDULER_ADDRESS`` names, else on one of this machine.
 
     Parameters
     ----------
-    workers : int
-        Of a cluster on this machine, which gets no more than it has cores.
+    n_workers : int
+        Of a cluster on this machine; see `n_workers_of`.
 
     Raises
     ------
@@ -66,17 +62,17 @@ def dask_executor(workers: int) -> Iterator[Executor]:
     WorkerError
         The cluster cannot be reached, has had no worker for too long, or ended; or a chunk killed its workers.
     """
-    remote = scheduler_address()
-    try:
-        import dask.config
+    remote = _scheduler_address()
+    import dask.config
 
-        # Before the import that reads it; what Dask has to say is no business of standard error.
-        dask.config.set({"logging": dict.fromkeys(_SILENT, "critical")})
+    # Before the import that reads it: nothing of what Dask logs goes to standard error.
+    dask.config.set({"logging": dict.fromkeys(_SILENT, "critical")})
+    try:
         from dask.utils import parse_timedelta
         from distributed import Client, KilledWorker, LocalCluster
         from distributed.comm.core import CommClosedError
     except ModuleNotFoundError as error:
-        raise MissingExtraError(_WHERE, "no Dask in this installation", action=_INSTALL) from error
+        raise MissingExtraError(_MISSING) from error
     limit = float(parse_timedelta(dask.config.get(_WAIT, _DEFAULT_WAIT)))
     where = f"DASK_SCHEDULER_ADDRESS={remote}" if remote else _WHERE
     with ExitStack() as stack:
@@ -85,7 +81,7 @@ def dask_executor(workers: int) -> Iterator[Executor]:
                 asyncio.run(_reach(remote, where, limit))
             # Dask serves its pages in any case; on a port of its choosing it has nothing to warn of.
             cluster = remote or LocalCluster(
-                n_workers=at_most_cores(workers),
+                n_workers=n_workers_of(n_workers),
                 threads_per_worker=1,
                 dashboard_address="127.0.0.1:0",
                 silence_logs=logging.CRITICAL,
@@ -94,15 +90,25 @@ def dask_executor(workers: int) -> Iterator[Executor]:
                 stack.callback(cluster.close)
             client = Client(cluster, timeout=limit)
         except (OSError, ValueError, RuntimeError, asyncio.TimeoutError) as error:
-            raise WorkerError(where, f"no cluster ({error})", "a scheduler that answers") from error
+            raise WorkerError(f"{where}: found no cluster ({error}); expected a scheduler that answers") from error
         stack.callback(client.close, timeout=_PATIENCE)
         executor = stack.enter_context(_WatchedExecutor(client, where, limit))
         try:
             yield executor
         except (CancelledError, CommClosedError) as error:
-            raise WorkerError(where, executor.problem or "a scheduler that ended", action=_GOES_ON) from error
+            problem = executor.problem or "a scheduler that ended"
+            raise WorkerError(f"{where}: found {problem}; {_GOES_ON}") from error
         except KilledWorker as error:
-            raise WorkerError(_WHERE, "a chunk whose workers died again and again", action=_GOES_ON) from error
+            raise WorkerError(f"{_WHERE}: found a chunk whose workers died again and again; {_GOES_ON}") from error
+
+
+def _scheduler_address() -> str | None:
+    """Return the address of the scheduler in Dask's configuration (``DASK_SCHEDULER_ADDRESS``); None without one."""
+    try:
+        import dask.config
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(_MISSING) from error
+    return dask.config.get("scheduler-address", None)
 
 
 async def _reach(address: str, where: str, limit: float) -> None:
@@ -127,7 +133,7 @@ def _say_waiting(where: str, problem: str, limit: float) -> None:
 
 
 def _settle(future: "Future[Any]", task: Any) -> None:  # noqa: ANN401
-    """Pass the outcome of a task of Dask on; runs in a thread of Dask."""
+    """Pass on the outcome of a task of Dask; runs in a thread of Dask."""
     try:
         result, error = task.result(timeout=_PATIENCE), None
     except Exception as raised:  # noqa: BLE001 - raised by `future.result()`
@@ -141,20 +147,7 @@ def _settle(future: "Future[Any]", task: Any) -> None:  # noqa: ANN401
 
 
 class _WatchedExecutor(Executor):
-    """An executor of Dask whose futures are cancelled once the cluster has been of no use for too long.
-
-    Parameters
-    ----------
-    where : str
-        For messages.
-    limit : float
-        Seconds without a worker, or without an answer from the scheduler.
-
-    Attributes
-    ----------
-    problem : str
-        Why the futures were cancelled; empty before.
-    """
+    """An executor of Dask that cancels its futures after `limit` seconds without an answer or a worker."""
 
     def __init__(self, client: "Client", where: str, limit: float) -> None:
         self._client, self._where, self._limit = client, where, limit
@@ -171,8 +164,7 @@ class _WatchedExecutor(Executor):
         self._closed.set()
         self._thread.join()
 
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
-        """Hand a call to the cluster."""
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> "Future[T]":  # noqa: D102
         future: Future[T] = Future()
         try:
             task = self._client.submit(fn, *args, pure=False, **kwargs)
@@ -187,7 +179,7 @@ class _WatchedExecutor(Executor):
     def _watch(self) -> None:
         good, said = time.monotonic(), False
         while not self._closed.wait(_INTERVAL):
-            problem = self._look()
+            problem = self._check()
             useless = time.monotonic() - good
             if not problem:
                 good, said = time.monotonic(), False
@@ -199,7 +191,7 @@ class _WatchedExecutor(Executor):
                 said = True
                 _say_waiting(self._where, problem, self._limit)
 
-    def _look(self) -> str:
+    def _check(self) -> str:
         """Return what is wrong with the cluster; empty where nothing is."""
         try:
             scheduler: Any = self._client.scheduler
