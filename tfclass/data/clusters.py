@@ -18,17 +18,12 @@ from tfclass.search.mmseqs import cluster, mmseqs_version
 
 
 def cluster_corpus(table: Path, output: Path, clusters: ClusterConfig | Path, *, threads: int = 1) -> Manifest:
-    """Write a table with the column ``cluster``, which holds the id of each protein's representative.
+    """Write a table with the column ``cluster``, the id of each protein's representative; return its manifest.
 
     Parameters
     ----------
     clusters : ClusterConfig or Path
         The options of MMseqs2; or known clusters: a file of two columns, representative and member, as MMseqs2 writes.
-
-    Returns
-    -------
-    dict
-        The manifest.
 
     Raises
     ------

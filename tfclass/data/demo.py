@@ -116,17 +116,12 @@ def family_regex() -> re.Pattern[str]:
 
 
 def generate_demo(n_clusters: int = 3000, seed: int = 0) -> pd.DataFrame:
-    """Generate the demo corpus; the same arguments always give the same rows.
+    """Generate the demo corpus, with the columns of `DemoProtein`; the same arguments always give the same rows.
 
     Parameters
     ----------
     n_clusters : int
         A third each of positives, shuffled domains and enzymes; one to three proteins per cluster.
-
-    Returns
-    -------
-    DataFrame
-        Columns of `DemoProtein`.
     """
     return pd.DataFrame(list(_proteins(n_clusters, np.random.default_rng(seed))), columns=list(DemoProtein._fields))
 

@@ -44,14 +44,7 @@ class Download(NamedTuple):
 
 
 def download(folder: Path, uniprot: UniProt, *, restart: bool = False, on_page: OnPage | None = None) -> Download:
-    """Fetch all entries of a search, or those that are missing.
-
-    Parameters
-    ----------
-    folder : Path
-        Made where it is missing.
-    restart : bool
-        Ignore what is there.
+    """Fetch all entries of a search, or those that are missing; with `restart`, all.
 
     Raises
     ------

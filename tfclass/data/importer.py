@@ -116,11 +116,9 @@ def import_proteins(
 
     Raises
     ------
-    TableError
+    TfclassError
         A file is at fault; or a label to rename is not there; or a contradiction is not to be left out; or a class has
         no protein left, or there is only one class.
-    FastaError
-        A FASTA file is at fault.
     """
     imported = collect(source, alphabet, rename or {})
     if on_conflict == "error":

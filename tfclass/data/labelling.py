@@ -48,8 +48,6 @@ def label_corpus(
 
     Parameters
     ----------
-    folder : Path
-        A complete download.
     evidence : Path, optional
         A complete download of the same release. An entry that a rule labels TF and that is not in it is ambiguous.
 
@@ -62,11 +60,9 @@ def label_corpus(
 
     Raises
     ------
-    TableError
+    TfclassError
         A download is incomplete or damaged, or lacks a field, or is of another release; or a class has no protein left;
-        or the name of the table has another ending.
-    OutputError
-        The table cannot be written.
+        or the table cannot be written.
     """
     check_import(table)
     download = check_download(folder)

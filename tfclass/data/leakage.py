@@ -26,18 +26,10 @@ Splits = npt.NDArray[np.object_]
 
 
 class Moved(NamedTuple):
-    """Splits after `move_into_training`.
+    """Splits after `move_into_training`, and the hits of what is still held out among all training proteins.
 
-    Attributes
-    ----------
-    splits_N : ndarray of object (str), shape (N,)
-        The new splits.
-    hits : DataFrame
-        Of the proteins that are still held out, among all training proteins now.
-    clusters, proteins : int
-        How many were moved into training.
-    n_searches : int
-        The last one found nothing above the limit.
+    `clusters` and `proteins` are the numbers of those that were moved; the last of `n_searches` found nothing above the
+    limit.
     """
 
     splits_N: Splits
@@ -188,8 +180,8 @@ def identities(identity_N: FloatArray) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``n_with_homologue`` and ``n_without``; ``median`` of those with one, null without any; ``histogram``: how many
-        are in each of ten bins of equal width from 0 to 1. JSON values.
+        ``n_with_homologue``, ``n_without``; ``median`` of those with one; ``histogram``: how many are in each of ten
+        bins of equal width from 0 to 1. JSON values.
 
     Examples
     --------

@@ -116,7 +116,7 @@ def check_output(table: Path) -> None:
 
 
 def save_corpus(frame: pd.DataFrame, table: Path, manifest: Manifest) -> Manifest:
-    """Write a table, its sequences in the last column, then its manifest.
+    """Write a table, its sequences in the last column, then its manifest; return the manifest as written.
 
     Parameters
     ----------
@@ -125,17 +125,10 @@ def save_corpus(frame: pd.DataFrame, table: Path, manifest: Manifest) -> Manifes
     manifest : dict
         Version, table and sizes are filled in here.
 
-    Returns
-    -------
-    dict
-        The manifest as written.
-
     Raises
     ------
-    TableError
-        The table has another ending.
-    OutputError
-        It cannot be written.
+    TfclassError
+        The table has another ending, or cannot be written.
     """
     check_output(table)
     make_folder(table.parent)

@@ -108,10 +108,9 @@ def split_corpus(table: Path, output: Path, config: SplitConfig) -> Manifest:
 
     Raises
     ------
-    TableError
-        There is no cluster column; or a class has fewer clusters than there are splits, or would be missing in one.
-    OutputError
-        The output cannot be written.
+    TfclassError
+        There is no cluster column; or a class has fewer clusters than there are splits, or would be missing in one; or
+        the output cannot be written.
     """
     check_output(output)
     proteins, manifest = read_corpus(table)
