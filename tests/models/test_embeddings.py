@@ -1,4 +1,4 @@
-"""Embeddings against Biopython's own tables and a loop over words."""
+"""Embeddings against Biopython's own tables and a loop over k-mers."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ from tfclass.models.embeddings import (
 from tfclass.sequences.alphabet import AMINO_ACIDS
 
 
-def test_words_equal_a_loop_and_short_sequences_have_words_too(alphabet):
+def test_kmers_equal_a_loop_and_short_sequences_have_kmers_too(alphabet):
     torch.manual_seed(0)
     embedding = KmerEmbedding(alphabet, dim=4, k=3)
     tokens_BL = torch.tensor([[5, 9, 1, 26, 3], [7, 2, 0, 0, 0]])

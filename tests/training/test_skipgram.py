@@ -7,7 +7,7 @@ from scipy.special import expit
 
 from tfclass.config import SkipgramConfig, TrainingConfig
 from tfclass.models.embeddings import KmerEmbedding
-from tfclass.training.skipgram import KmerStream, pretrain_kmers, skipgram_loss, skipgram_vectors
+from tfclass.training.skipgram import KmerPairs, pretrain_kmers, skipgram_loss, skipgram_vectors
 from tfclass.training.trainer import Callbacks, Interrupted
 
 
@@ -23,52 +23,52 @@ def embedding(alphabet):
 def allowed_pairs(proteins, k, window):
     pairs = set()
     for protein in proteins:
-        words = [int("".join(f"{t:02d}" for t in protein[i : i + k])) for i in range(len(protein) - k + 1)]
-        for place, word in enumerate(words):
+        kmers = [int("".join(f"{t:02d}" for t in protein[i : i + k])) for i in range(len(protein) - k + 1)]
+        for place, kmer in enumerate(kmers):
             for step in range(1, window + 1):
                 pairs |= {
-                    (word, words[other]) for other in (place - k * step, place + k * step) if 0 <= other < len(words)
+                    (kmer, kmers[other]) for other in (place - k * step, place + k * step) if 0 <= other < len(kmers)
                 }
     return pairs
 
 
-@pytest.mark.parametrize("k", [1, 2, 3], ids=lambda k: f"words of {k}")
+@pytest.mark.parametrize("k", [1, 2, 3], ids=lambda k: f"{k}-mers")
 def test_pairs_are_all_those_of_a_loop_and_no_others(k, embedding):
     rng = np.random.default_rng(3)
     proteins = [rng.integers(1, 27, length).astype(np.uint8) for length in (9, 1, 2, 14, 3)]
-    stream = KmerStream(embedding(k), proteins, window=2)
-    words, near = stream.pairs(rng, 20_000)
+    pairs = KmerPairs(embedding(k), proteins, window=2)
+    kmers, near = pairs.draw(rng, 20_000)
 
-    def letters(word):
-        return int("".join(f"{word // 27**place % 27:02d}" for place in reversed(range(k))))
+    def letters(kmer):
+        return int("".join(f"{kmer // 27**place % 27:02d}" for place in reversed(range(k))))
 
-    drawn = {(letters(word), letters(other)) for word, other in zip(words.tolist(), near.tolist(), strict=True)}
+    drawn = {(letters(kmer), letters(other)) for kmer, other in zip(kmers.tolist(), near.tolist(), strict=True)}
     assert drawn == allowed_pairs([protein.tolist() for protein in proteins], k, window=2)
 
 
 def test_loss_equals_the_equation_in_numpy():
     rng = np.random.default_rng(0)
-    words, near, drawn = (rng.normal(size=(n, 5)) for n in (6, 6, 4))
-    good = np.log(expit((words * near).sum(axis=1)))
-    bad = np.log(expit(-words @ drawn.T)).mean(axis=1)
-    ours = skipgram_loss(*(torch.from_numpy(part) for part in (words, near, drawn)), negative_weight=3.0)
+    kmers, near, drawn = (rng.normal(size=(n, 5)) for n in (6, 6, 4))
+    good = np.log(expit((kmers * near).sum(axis=1)))
+    bad = np.log(expit(-kmers @ drawn.T)).mean(axis=1)
+    ours = skipgram_loss(*(torch.from_numpy(part) for part in (kmers, near, drawn)), negative_weight=3.0)
     assert float(ours) == pytest.approx(-(good + 3 * bad).mean(), rel=1e-12)
 
 
-def test_words_that_stand_in_the_same_places_get_like_vectors(embedding):
+def test_kmers_that_stand_in_the_same_places_get_like_vectors(embedding):
     # A language of two topics: its proteins speak of one or the other, never of both.
     rng = np.random.default_rng(1)
     topics = ([1, 2, 3, 4], [5, 6, 7, 8])
     proteins = [rng.choice(topics[i % 2], 60).astype(np.uint8) for i in range(60)]
     config = SkipgramConfig(window=3, pairs=200_000, learning_rate=0.02)
-    vectors = skipgram_vectors(KmerStream(embedding(1), proteins, 3), 27, 8, config, seed=0)
+    vectors = skipgram_vectors(KmerPairs(embedding(1), proteins, 3), embedding(1), config, seed=0)
     unit = torch.nn.functional.normalize(vectors[1:9] - vectors[1:9].mean(dim=0), dim=1)
     similarity = (unit @ unit.T).numpy()
     same = np.kron(np.eye(2), np.ones((4, 4))).astype(bool)
     assert similarity[same].min() > 0.9 > 0 > similarity[~same].max()
 
 
-def test_only_words_that_were_seen_change(embedding):
+def test_only_kmers_that_were_seen_change(embedding):
     target = embedding(2)
     before = target.weight.detach().clone()
     protein = np.array([1, 2, 3, 1, 2, 2, 1, 3, 3, 2, 1] * 3, dtype=np.uint8)

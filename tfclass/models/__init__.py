@@ -11,7 +11,7 @@ Every tensor name ends in its shape. The legend:
 ``F``  features per step that an encoder gives (2H for a bidirectional one)
 ``G``  gates
 ``C``  classes
-``K``  families
+``K``  families; k-mers in `tfclass.training.skipgram`
 ``S``  steps, `stem.pool` residues each
 ``W``  places of a convolution's window
 ``M``  places in a line of sequences, or of a padded batch; ``Z`` those that are empty, ``N`` those that are not

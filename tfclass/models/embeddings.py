@@ -27,45 +27,47 @@ _VOLUME = [31.0, 55, 54, 83, 132, 3, 96, 111, 119, 111, 105, 56, 32.5, 85, 124, 
 _CHARGE = [{"D": -1.0, "E": -1.0, "K": 1.0, "R": 1.0, "H": 0.1}.get(letter, 0.0) for letter in AMINO_ACIDS]
 _AROMATIC = [float(letter in "FHWY") for letter in AMINO_ACIDS]
 
-# What an ambiguous or rare letter may stand for.
-_MEANINGS = {"B": "DN", "J": "IL", "O": "K", "U": "C", "X": AMINO_ACIDS, "Z": "EQ"}
+# The residues that an ambiguous or rare letter may stand for.
+_RESIDUES_OF = {"B": "DN", "J": "IL", "O": "K", "U": "C", "X": AMINO_ACIDS, "Z": "EQ"}
 
 
 class KmerEmbedding(nn.Embedding):
-    """A learned vector for every overlapping word of `k` residues; with k = 1, for every residue.
+    """A learned vector for every overlapping k-mer; with k = 1, for every residue.
 
-    The word at a position begins there; at the end of a sequence it is cut short, so a sequence shorter than a word
-    has words too.
+    The k-mer at a position begins there; at the end of a sequence it is cut short, so a sequence of fewer than k
+    residues has k-mers too.
 
     Parameters
     ----------
+    alphabet : Alphabet
+        Its V tokens.
     dim : int
         E.
     k : int
-        Residues in a word; the table has V**k rows.
+        Residues in a k-mer; the table has V**k rows.
     """
 
     def __init__(self, alphabet: Alphabet, dim: int, k: int = 1) -> None:
-        # Only padding is a word of nothing but padding, and that word has number 0.
+        # Only padding is a k-mer of nothing but padding, which has number 0.
         super().__init__(alphabet.size**k, dim, padding_idx=PAD)
         self.size, self.k = alphabet.size, k
 
     def forward(self, tokens_BL: Tensor) -> Tensor:  # type: ignore[override]
         """Embed a padded batch."""
-        return super().forward(self.words(tokens_BL))
+        return super().forward(self.kmers(tokens_BL))
 
     def residue_vectors(self) -> Tensor | None:
-        """Give the vector of each token, shape (V, E); None where words are longer than a residue."""
+        """Return the vector of each token, shape (V, E); None if k > 1."""
         return self.weight if self.k == 1 else None
 
-    def words(self, tokens_BL: Tensor) -> Tensor:
-        """Give the number of the word that begins at each position; int64, shape (B, L)."""
+    def kmers(self, tokens_BL: Tensor) -> Tensor:
+        """Return the number of the k-mer that begins at each position; int64, shape (B, L)."""
         length = tokens_BL.shape[1]
         padded_BL = F.pad(tokens_BL, (0, self.k - 1), value=PAD)
-        words_BL = torch.zeros_like(tokens_BL)
+        kmers_BL = torch.zeros_like(tokens_BL)
         for place in range(self.k):
-            words_BL = words_BL * self.size + padded_BL[:, place : place + length]
-        return words_BL
+            kmers_BL = kmers_BL * self.size + padded_BL[:, place : place + length]
+        return kmers_BL
 
 
 class FixedEmbedding(nn.Module):
@@ -90,36 +92,36 @@ class FixedEmbedding(nn.Module):
         return self.project(F.embedding(tokens_BL, self.get_buffer("properties_VP")))
 
     def residue_vectors(self) -> Tensor:
-        """Give the vector of each token, shape (V, E)."""
+        """Return the vector of each token, shape (V, E)."""
         return self.project(self.get_buffer("properties_VP"))
 
 
 def one_hot(alphabet: Alphabet) -> Tensor:
-    """Give each token a dimension of its own; shape (V, V - 1)."""
+    """Return one dimension for each token; shape (V, V - 1)."""
     return torch.eye(alphabet.size)[:, 1:]
 
 
 def blosum62(alphabet: Alphabet) -> Tensor:
-    """Give each token its row of BLOSUM62 [1]_ in units of 4 (half-bits by 4); shape (V, 20)."""
+    """Return the row of BLOSUM62 of each token [1]_, in half-bits divided by 4; shape (V, 20)."""
     from Bio.Align import substitution_matrices
 
     # The type stub says list.
     matrix: Any = substitution_matrices.load("BLOSUM62")
     rows = np.array([[matrix[letter][other] / 4 for other in AMINO_ACIDS] for letter in AMINO_ACIDS], dtype=np.float32)
-    return _with_meanings(torch.from_numpy(rows), alphabet)
+    return _for_all_tokens(torch.from_numpy(rows), alphabet)
 
 
 def physicochemical(alphabet: Alphabet) -> Tensor:
-    """Give each token hydropathy [2]_, polarity and volume [3]_, standardised, charge and aromaticity; shape (V, 5)."""
+    """Return hydropathy [2]_, polarity and volume [3]_, standardised, charge and aromaticity; shape (V, 5)."""
     measured = torch.tensor([_HYDROPATHY, _POLARITY, _VOLUME]).T
     standardised = (measured - measured.mean(dim=0)) / measured.std(dim=0)
-    return _with_meanings(torch.cat([standardised, torch.tensor([_CHARGE, _AROMATIC]).T], dim=1), alphabet)
+    return _for_all_tokens(torch.cat([standardised, torch.tensor([_CHARGE, _AROMATIC]).T], dim=1), alphabet)
 
 
-def _with_meanings(rows: Tensor, alphabet: Alphabet) -> Tensor:
-    """Spread properties of the 20 amino acids to all tokens; an ambiguous letter gets the mean of its meanings."""
+def _for_all_tokens(rows: Tensor, alphabet: Alphabet) -> Tensor:
+    """Extend properties of the 20 amino acids to all tokens; an ambiguous letter gets the mean of its residues."""
     table = torch.zeros(alphabet.size, rows.shape[1])
     for token, letter in enumerate(alphabet.letters, start=1):
-        members = [AMINO_ACIDS.index(meant) for meant in _MEANINGS.get(letter, letter)]
+        members = [AMINO_ACIDS.index(meant) for meant in _RESIDUES_OF.get(letter, letter)]
         table[token] = rows[members].mean(dim=0)
     return table

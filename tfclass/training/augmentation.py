@@ -1,4 +1,4 @@
-"""Noise on the residues in training, so that no single one can be relied upon.
+"""Data augmentation: random changes of residues in training.
 
 References
 ----------
@@ -22,40 +22,46 @@ from tfclass.typing import FloatArray
 _FREQUENCY = [7.8, 1.9, 5.4, 6.3, 3.9, 7.4, 2.2, 5.1, 5.7, 9.0, 2.2, 4.5, 5.2, 4.3, 5.1, 7.1, 5.8, 6.4, 1.3, 3.2]
 
 
-def drop_residues(tokens_BL: Tensor, share: float, alphabet: Alphabet, rng: np.random.Generator) -> Tensor:
-    """Replace a random share of the residues by X.
+def drop_residues(tokens_BL: Tensor, p: float, alphabet: Alphabet, rng: np.random.Generator) -> Tensor:
+    """Replace residues by X at random.
 
     Parameters
     ----------
     tokens_BL : int64 tensor, shape (B, L)
-    share : float
-        Chance of each residue; padding is never touched.
+    p : float
+        Probability for each residue; padding is never touched.
+    alphabet : Alphabet
+        With the token of X.
+    rng : numpy.random.Generator
+        The only source of randomness.
 
     Returns
     -------
     int64 tensor, shape (B, L)
     """
-    if not share:
+    if not p:
         return tokens_BL
-    return tokens_BL.masked_fill(_hit(tokens_BL, share, rng), alphabet.unknown)
+    return tokens_BL.masked_fill(_draw(tokens_BL, p, rng), alphabet.unknown)
 
 
-def substitute_residues(tokens_BL: Tensor, share: float, rng: np.random.Generator) -> Tensor:
-    """Replace a random share of the residues by another amino acid, the way relatives differ.
+def substitute_residues(tokens_BL: Tensor, p: float, rng: np.random.Generator) -> Tensor:
+    """Replace residues at random by another amino acid, as related proteins differ.
 
     Parameters
     ----------
     tokens_BL : int64 tensor, shape (B, L)
-    share : float
-        Chance of each of the 20 amino acids; what else there is is never touched.
+    p : float
+        Probability for each of the 20 amino acids; other tokens are never touched.
+    rng : numpy.random.Generator
+        The only source of randomness.
 
     Returns
     -------
     int64 tensor, shape (B, L)
     """
-    if not share:
+    if not p:
         return tokens_BL
-    hit_BL = _hit(tokens_BL, share, rng) & (tokens_BL <= len(AMINO_ACIDS))
+    hit_BL = _draw(tokens_BL, p, rng) & (tokens_BL <= len(AMINO_ACIDS))
     rows, columns = torch.nonzero(hit_BL, as_tuple=True)
     residues_N = tokens_BL[rows, columns].numpy() - 1
     # The first amino acid at which the cumulative probability passes a uniform number is a draw.
@@ -65,17 +71,17 @@ def substitute_residues(tokens_BL: Tensor, share: float, rng: np.random.Generato
     return substituted_BL
 
 
-def _hit(tokens_BL: Tensor, share: float, rng: np.random.Generator) -> Tensor:
-    """Draw residues, each with the same chance; bool, shape (B, L), False on padding."""
-    drawn_BL = torch.from_numpy(rng.random(tuple(tokens_BL.shape), dtype=np.float32) < share)
+def _draw(tokens_BL: Tensor, p: float, rng: np.random.Generator) -> Tensor:
+    """Draw residues, each with the same probability; bool, shape (B, L), False on padding."""
+    drawn_BL = torch.from_numpy(rng.random(tuple(tokens_BL.shape), dtype=np.float32) < p)
     return drawn_BL & (tokens_BL != PAD)
 
 
 @functools.cache
 def substitutions() -> FloatArray:
-    """Give the chance of each amino acid to take another's place, from BLOSUM62 [1]_.
+    """Return the probability of each amino acid as a substitute of another, from BLOSUM62 [1]_.
 
-    A score of s half-bits says that a pair is found :math:`2^{s/2}` times as often as its frequencies [2]_ predict.
+    A score of s half-bits means that a pair occurs :math:`2^{s/2}` times as often as its frequencies [2]_ predict.
 
     Returns
     -------
@@ -87,6 +93,6 @@ def substitutions() -> FloatArray:
     # The type stub says list.
     matrix: Any = substitution_matrices.load("BLOSUM62")
     scores = np.array([[matrix[letter][other] for other in AMINO_ACIDS] for letter in AMINO_ACIDS])
-    chances = np.array(_FREQUENCY) * 2 ** (scores / 2)
-    np.fill_diagonal(chances, 0.0)
-    return chances / chances.sum(axis=1, keepdims=True)
+    probability = np.array(_FREQUENCY) * 2 ** (scores / 2)
+    np.fill_diagonal(probability, 0.0)
+    return probability / probability.sum(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Whether a training fits into memory: asked before anything is allocated, and said in one line when it did not."""
+"""Check that a training fits into memory before anything is allocated; one plain error when memory runs out."""
 
 import contextlib
 import sys
@@ -14,13 +14,13 @@ from tfclass.errors import ConfigError, MemoryLimitError
 from tfclass.limits import in_words
 from tfclass.models.factory import DIRECTIONS
 
-# Of a value, at least: with `training.amp` they have 16 bits.
+# Of a value, at least: 16 bits with `training.amp`.
 _BYTES = 2
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 
 def memory_of(device: torch.device) -> int:
-    """Return the bytes that this process can have at most: all of a GPU, or what the system lets it have."""
+    """Return the most bytes that this process can have: the memory of a GPU, or the limits of the system."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     limits = [psutil.virtual_memory().total]
@@ -35,32 +35,36 @@ def memory_of(device: torch.device) -> int:
 
 
 def check_batches(model: ModelConfig, max_residues: int, n_residues: int, device: torch.device) -> None:
-    """Make sure that the memory there is can hold a batch in training.
+    """Refuse a batch that certainly needs more memory than there is.
 
     Parameters
     ----------
+    model : ModelConfig
+        The network.
     max_residues : int
-        Padded residues (sequences x longest) in a batch, as asked for.
+        Padded residues (sequences x longest) in a batch, as configured.
     n_residues : int
         Those of the whole training split, which a batch cannot exceed.
+    device : torch.device
+        Where it is trained.
 
     Raises
     ------
     ConfigError
-        It takes more than there is for certain.
+        The batch needs more.
     """
     limit, residues = memory_of(device), min(max_residues, n_residues)
     needed = _BYTES * values_per_residue(model) * residues
     if needed > limit:
-        key = "training.max_residues"
-        found = f"{max_residues}, which makes a batch of {residues:,} residues take at least {in_words(needed)}"
-        expected = f"at most {in_words(limit)}, the memory of {device.type}"
-        action = "lower it, or choose smaller widths or fewer layers"
-        raise ConfigError(key, found, expected, action, key=key, value=max_residues)
+        raise ConfigError(
+            f"training.max_residues: found {max_residues}, which makes a batch of {residues:,} residues take at least "
+            f"{in_words(needed)}; expected at most {in_words(limit)}, the memory of {device.type}; "
+            "lower it, or choose smaller widths or fewer layers"
+        )
 
 
 def values_per_residue(config: ModelConfig) -> int:
-    """Count the values that training keeps at least for each residue of a batch, until the gradient is known."""
+    """Return the fewest values that training keeps for each residue of a batch, until the gradient is computed."""
     stem, inside, width, pool = config.stem, 0, config.embedding_dim, 1
     if stem.name != "none":
         width, pool = stem.channels * (len(stem.stacks) if stem.name == "stacks" else 1), stem.pool
@@ -72,12 +76,12 @@ def values_per_residue(config: ModelConfig) -> int:
 
 @contextlib.contextmanager
 def memory_limit_named(max_residues: int) -> Iterator[None]:
-    """Turn the many errors of a memory that is full into `MemoryLimitError`."""
+    """Turn every error about a lack of memory into `MemoryLimitError`."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        found = "too little memory"
-        action = f"try a training.max_residues below {max_residues}, or a smaller network"
-        raise MemoryLimitError("training", found, action=action) from error
+        raise MemoryLimitError(
+            f"training: found too little memory; try a training.max_residues below {max_residues}, or a smaller network"
+        ) from error
