@@ -159,10 +159,22 @@ def test_a_saved_network_comes_back_with_the_same_numbers(change, proteins, alph
     assert torch.equal(score(loaded.model, proteins), score(network, proteins))
 
 
-def test_a_protein_of_35000_residues_is_scored_whole(network):
+def score_two_that_differ_in_the_last_residue(network, n_residues, max_residues):
     rng = np.random.default_rng(1)
-    titin = rng.integers(1, 21, size=35_000).astype(np.uint8)
-    changed = titin.copy()
+    whole = rng.integers(1, 21, size=n_residues).astype(np.uint8)
+    changed = whole.copy()
     changed[-1] = changed[-1] % 20 + 1
-    logits_NC = logits_of(network, [titin, changed], 16_384)
+    return logits_of(network, [whole, changed], max_residues)
+
+
+def test_a_protein_longer_than_a_batch_is_scored_whole(network):
+    assert np.isfinite(score_two_that_differ_in_the_last_residue(network, 2_000, 1_024)).all()
+
+
+@pytest.mark.parametrize("encoder", ["bilstm", "identity"])
+def test_a_protein_of_35000_residues_is_scored_whole(encoder, alphabet):
+    torch.manual_seed(3)
+    network = build(replace(SMALL, encoder=encoder), alphabet, n_classes=3)
+    logits_NC = score_two_that_differ_in_the_last_residue(network, 35_000, 16_384)
     assert np.isfinite(logits_NC).all()
+    assert (logits_NC[0] != logits_NC[1]).any()
