@@ -29,20 +29,18 @@ class LimitError(Exception):
     """A call took longer, or its answer is larger, than it may; not an `OSError`, since urllib3 retries after those."""
 
 
-class Limit:
+class _Limit:
     """The time and the size that one call may take.
 
     Parameters
     ----------
     seconds : float
-        Of the whole call; of a file, until each further mebibyte of it.
+        Of the whole call; of a file, for each mebibyte, since a file takes long on a slow network.
     max_bytes : int
         Of the answer, headers included.
-    is_file : bool
-        Whether the answer is a file, which takes long on a slow network.
     """
 
-    def __init__(self, seconds: float, max_bytes: int, *, is_file: bool = False) -> None:
+    def __init__(self, seconds: float, max_bytes: int, *, is_file: bool) -> None:
         self.seconds, self.max_bytes, self.is_file = seconds, max_bytes, is_file
         self._deadline = time.monotonic() + seconds
         self._received = self._moved = 0
@@ -55,7 +53,7 @@ class Limit:
         return seconds
 
     def passed(self) -> LimitError:
-        """Return the error that says that the time is over."""
+        """Return the error of a time that is over."""
         what = "no further MiB" if self.is_file else "no whole answer"
         return LimitError(f"timed out: {what} within {self.seconds:g} s")
 
@@ -79,20 +77,19 @@ class Limit:
 
 
 class LimitedSession(requests.Session):
-    """A session whose calls have a limit; one with ``stream=True`` is taken for a file.
+    """A session whose calls have a limit.
 
-    No compressed answer is asked for. The body of one that is compressed all the same stays as it is, since a few bytes
-    can unpack to any size.
+    No compressed answer is asked for, since a few bytes can unpack to any size; the body of one that is compressed all
+    the same stays as it is.
 
     Parameters
     ----------
-    max_bytes : int
-        Of an answer that is kept in memory.
-    max_file_bytes : int
-        Of one with ``stream=True``.
+    seconds : float
+        Of a call with its retries and redirects; with ``stream=True``, for each mebibyte of the answer.
+    max_bytes, max_file_bytes : int
+        Size of an answer, and of one with ``stream=True``.
     retries : Retry, optional
-        What is tried again, none by default. The time of the call holds for all of it, and the server's wish in
-        ``Retry-After`` is not followed.
+        None by default; ``Retry-After`` is not followed.
     """
 
     def __init__(self, seconds: float, max_bytes: int, max_file_bytes: int, retries: Retry | None = None) -> None:
@@ -111,15 +108,15 @@ class LimitedSession(requests.Session):
             return super().send(request, **kwargs)
         is_file = bool(kwargs.get("stream"))
         request.headers["Accept-Encoding"] = "identity"
-        with _limited(Limit(self.seconds, self.max_file_bytes if is_file else self.max_bytes, is_file=is_file)):
+        with _limited(_Limit(self.seconds, self.max_file_bytes if is_file else self.max_bytes, is_file=is_file)):
             return super().send(request, **kwargs)
 
 
-_LIMIT: ContextVar[Limit | None] = ContextVar("limit", default=None)
+_LIMIT: ContextVar[_Limit | None] = ContextVar("limit", default=None)
 
 
 @contextmanager
-def _limited(limit: Limit) -> Iterator[None]:
+def _limited(limit: _Limit) -> Iterator[None]:
     token = _LIMIT.set(limit)
     try:
         yield
@@ -130,7 +127,7 @@ def _limited(limit: Limit) -> Iterator[None]:
 class _PacedReader(io.RawIOBase):
     """What a socket receives, under a limit."""
 
-    def __init__(self, raw: Any, sock: socket.socket, limit: Limit) -> None:  # noqa: ANN401 - a `socket.SocketIO`
+    def __init__(self, raw: Any, sock: socket.socket, limit: _Limit) -> None:  # noqa: ANN401 - a `socket.SocketIO`
         self._raw, self._sock, self._limit = raw, sock, limit
         self._silence = sock.gettimeout()
 
@@ -179,7 +176,7 @@ class _Lines(io.BufferedReader):
 class _Answer(http.client.HTTPResponse):
     """The answer of a server, under a limit from its first line on."""
 
-    def __init__(self, limit: Limit, sock: socket.socket, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+    def __init__(self, limit: _Limit, sock: socket.socket, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(sock, *args, **kwargs)
         self._limit = limit
         self.fp = _Lines(_PacedReader(self.fp.detach(), sock, limit), 1 << 16)  # type: ignore[attr-defined]
