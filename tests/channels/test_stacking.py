@@ -23,7 +23,8 @@ from tfclass.inference.rows import COLUMNS
 from tfclass.models.factory import build
 from tfclass.sequences.cleaning import clean
 from tfclass.sequences.fasta import Record
-from tfclass.tracking.tracker import tracked
+from tfclass.tracking.log import tracked
+from tfclass.tracking.record import Facts
 
 CHANNELS = ("network", "profile", "combined")
 HEADS = ("family", "family_probability", "domain")
@@ -336,9 +337,8 @@ def test_mlflow_gives_the_columns_that_it_says_it_gives(relatives_folder, record
     import mlflow
 
     uri = f"sqlite:///{shutil.copy(empty_store, tmp_path)}"
-    with tracked(TrackingConfig(uri=uri), "a run", {}) as tracker:
-        tracker.model(relatives_folder)
-        run_id = tracker.run_id
+    with tracked(TrackingConfig(uri=uri), tmp_path / "run", "a run", Facts(bundle=str(relatives_folder))) as run:
+        run_id = run.run_id
     client = mlflow.MlflowClient(uri)
     [logged] = client.search_logged_models([client.get_run(run_id).info.experiment_id])
     mlflow.set_tracking_uri(uri)

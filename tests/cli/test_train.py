@@ -296,12 +296,24 @@ def test_a_search_trains_its_trials_and_names_the_best(tfclass, corpus, tmp_path
     assert (again.status, "epoch   1" in again.err, again.out) == (0, False, found.out)
 
 
-def test_replaying_needs_something_to_deliver(tfclass, tmp_path):
-    nothing = tfclass("replay", tmp_path)
-    assert nothing.status == 2
-    assert nothing.err == (
-        f"tfclass: {tmp_path}: found nothing that MLflow has missed; name a folder that the warning named\n"
-    )
+def test_a_run_that_mlflow_lacks_is_logged_from_its_folder_once(tfclass, corpus, tmp_path, empty_store):
+    shutil.copy(empty_store, tmp_path)
+    nothing = tfclass("track", tmp_path)
+    found = "no tracking.json in it; name the folder of a training, a report or a comparison"
+    assert (nothing.status, nothing.err) == (2, f"tfclass: {tmp_path}: {found}\n")
+    trained = tfclass("train", corpus, *QUICK, "training.epochs=1", "run_dir=run")
+    assert trained.status == 0, trained.err
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    assert client.get_experiment_by_name("tfclass") is None
+    (tmp_path / "run").rename(tmp_path / "moved")
+    first, second = (tfclass("track", "moved") for _ in range(2))
+    (run,) = client.search_runs([client.get_experiment_by_name("tfclass").experiment_id])  # type: ignore[union-attr]
+    assert first.err.splitlines()[0] == f"moved: logged to MLflow run {run.info.run_id}"
+    assert first.err.splitlines()[1].startswith("registered: tfclass version 1, champion: the first")
+    assert second.err == f"moved: nothing that is not in MLflow run {run.info.run_id}\n"
+    history = client.get_metric_history(run.info.run_id, "epoch/valid_ap")
+    assert [(metric.step, metric.value) for metric in history] == [(1, run.data.metrics["best_valid_ap"])]
+    assert run.info.status == "FINISHED"
 
 
 def test_the_configuration_can_be_seen_without_training(tfclass, tmp_path):
@@ -330,7 +342,7 @@ KEYS = "epochs, minutes, max_residues, learning_rate, warmup_epochs, weight_deca
         (["train", "training.epochs=["], "training.epochs: found '['; expected a valid integer"),
         (
             ["train", "tracking.uri=file:./mlruns"],
-            "tracking.uri: found 'file:./mlruns'; expected a database or a server",
+            "tracking.uri: 'file:./mlruns' is neither a database nor a server",
         ),
         (["evaluate"], "bundle: found no value; expected one to be given; add bundle=VALUE"),
         (["evaluate", "bundle=nowhere"], "nowhere: found no such model; expected a folder with a bundle"),

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 
+import mlflow
 import pytest
 
 from tests.hostile_server import ANSWERS, HostileServer, drips, head
@@ -15,20 +16,15 @@ from tfclass.data.curation import FetchConfig, curation_config
 from tfclass.data.uniprot import UniProt
 from tfclass.errors import BundleError, FetchError, ReportError, TrackingError
 from tfclass.io.http import MIB, LimitedSession, LimitError
-from tfclass.tracking.delivery import replay
+from tfclass.tracking.connection import download
+from tfclass.tracking.log import track, tracked
+from tfclass.tracking.record import Facts, Scores
 from tfclass.tracking.registry import fetch_model
-from tfclass.tracking.reports import report_of_run
-from tfclass.tracking.tracker import tracked
 
 SECONDS = 1.0
 # What this process does beside waiting, on a machine that is busy.
 OWN_SECONDS = 15.0
 MEMORY = 400 << 10
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _imported():
-    import mlflow  # noqa: F401 - takes seconds, which are not the server's
 
 
 @pytest.fixture
@@ -46,17 +42,19 @@ def is_one_plain_line(text):
 
 @pytest.mark.usefixtures("limited")
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS.keys())
-def test_a_run_goes_on_without_such_an_mlflow_and_can_be_recorded_later(answer, folder, caplog, monkeypatch):
+def test_a_run_goes_on_without_such_an_mlflow_and_can_be_logged_later(answer, folder, caplog, monkeypatch):
     with HostileServer(answer) as server:
         config = TrackingConfig(uri=server.address, timeout=SECONDS, system_seconds=0)
-        with tracked(config, "training", {}, journal=folder / "run") as tracker:
-            tracker.metrics({"loss": 1.0})
+        with tracked(config, folder / "run", "training", Facts()) as run:
+            run.log_step({"loss": 1.0}, 1)
     (line,) = caplog.messages
     assert is_one_plain_line(line)
     assert line.startswith(f"tfclass: MLflow at {server.address}: ")
-    assert line.endswith(f"; the run goes on; to record it later: tfclass replay {folder / 'run'}")
+    assert line.endswith(f"; the run goes on; to log it later: tfclass track {folder / 'run'}")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
-    assert replay(folder / "run").n_entries == 3
+    record, is_new = track(folder / "run")
+    assert is_new
+    assert mlflow.MlflowClient().get_run(record.run_id).data.metrics == {"loss": 1.0}
 
 
 @pytest.mark.usefixtures("limited")
@@ -85,26 +83,26 @@ def test_a_model_and_a_report_from_such_an_mlflow_are_refused_in_one_line(kind, 
     monkeypatch.setattr("tfclass.tracking.registry.TrackingConfig", lambda: short)
     with HostileServer(ANSWERS[kind]) as server:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
-        with pytest.raises(BundleError, match="found nothing to fetch from http") as model:
+        with pytest.raises(BundleError, match="cannot be fetched from MLflow at http") as model:
             fetch_model("models:/tfclass@champion")
-        with pytest.raises(ReportError, match="found no report in MLflow at http") as report:
-            report_of_run("0" * 32, short, tmp_path)
+        with pytest.raises(ReportError, match="cannot be fetched from MLflow at http") as report:
+            download(f"runs:/{'0' * 32}/report", tmp_path, short, ReportError)
     assert is_one_plain_line(str(model.value))
     assert is_one_plain_line(str(report.value))
 
 
-def test_a_replay_to_such_an_mlflow_is_refused_and_keeps_what_it_has(folder, monkeypatch, caplog):
+def test_a_run_is_not_logged_later_to_such_an_mlflow_and_keeps_what_it_has(folder, monkeypatch, caplog):
     config = TrackingConfig(uri="http://127.0.0.1:9", timeout=SECONDS, system_seconds=0)
-    with tracked(config, "training", {}, journal=folder / "run") as tracker:
-        tracker.metrics({"loss": 1.0})
-    kept = (folder / "run" / "mlflow-journal" / "journal.jsonl").read_bytes()
+    with tracked(config, folder / "run", "training", Facts()) as run:
+        run.log_step({"loss": 1.0}, 1)
+    kept = {path.name: path.read_bytes() for path in (folder / "run").iterdir()}
     for kind in (*STALLS, "escapes in an error", "empty objects"):
         with HostileServer(ANSWERS[kind]) as server:
             monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
-            with pytest.raises(TrackingError, match="expected a usable store; start it, or name another") as raised:
-                replay(folder / "run")
+            with pytest.raises(TrackingError, match="start it, or name another") as raised:
+                track(folder / "run")
         assert is_one_plain_line(str(raised.value))
-        assert (folder / "run" / "mlflow-journal" / "journal.jsonl").read_bytes() == kept
+        assert {path.name: path.read_bytes() for path in (folder / "run").iterdir()} == kept
 
 
 def test_a_file_may_take_long_as_long_as_it_comes_and_no_longer():
@@ -157,19 +155,18 @@ def test_who_interrupts_the_wait_for_mlflow_waits_for_nothing_more(folder, caplo
         config = TrackingConfig(uri=server.address, timeout=60.0, system_seconds=0)
         started = time.monotonic()
         interrupt.start()
-        with pytest.raises(KeyboardInterrupt), tracked(config, "evaluation", {}, journal=folder / "report"):
+        with pytest.raises(KeyboardInterrupt), tracked(config, folder / "report", "evaluation", Facts()):
             raise AssertionError("the block may not start")
         assert time.monotonic() - started < OWN_SECONDS
-    said = f"tfclass: MLflow at {server.address}: interrupted before it answered; nothing is recorded there"
-    assert caplog.messages == [said]
-    assert not (folder / "report").exists()
+    later = f"to log it later: tfclass track {folder / 'report'}"
+    assert caplog.messages == [f"tfclass: MLflow at {server.address}: interrupted before it answered; {later}"]
 
 
 def test_mlflow_is_not_waited_for_twice_by_a_run_that_ends_at_once(folder, caplog):
     with HostileServer(ANSWERS["no answer"]) as server:
         config = TrackingConfig(uri=server.address, timeout=2.0, system_seconds=0)
         started = time.monotonic()
-        with tracked(config, "evaluation", {}, journal=folder / "report") as tracker:
-            tracker.metrics({"test/mcc": 0.5})
+        with tracked(config, folder / "report", "evaluation", Facts()) as run:
+            run.log(Facts(scores=[Scores({"test/mcc": 0.5})]))
     assert time.monotonic() - started < 2 * 2.0
     assert len(caplog.messages) == 1

@@ -1,5 +1,6 @@
 """MLflow as it is used: stores that fail and come back, versions and the champion, the model behind a server."""
 
+import contextlib
 import http.server
 import json
 import os
@@ -36,8 +37,8 @@ from tfclass.config import (
 from tfclass.errors import TrackingError
 from tfclass.pipelines.evaluate import evaluate_bundle
 from tfclass.pipelines.train import train_and_package
-from tfclass.tracking.delivery import replay
-from tfclass.tracking.tracker import tracked
+from tfclass.tracking.log import track, tracked
+from tfclass.tracking.record import Facts
 from tfclass.training.trainer import Callbacks, Interrupted
 
 MLFLOW = [sys.executable, "-m", "mlflow"]
@@ -65,6 +66,13 @@ def the_run(uri, experiment="tested"):
     client = mlflow.MlflowClient(uri)
     (run,) = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])  # type: ignore[union-attr]
     return client, run
+
+
+def contents(uri):
+    """Everything in a SQLite store, row by row."""
+    with contextlib.closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as connection:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in tables}
 
 
 def free_port():
@@ -107,7 +115,7 @@ def start_server(folder, port):
     return Served(command, port, "/health", folder / "server.log")
 
 
-def test_a_server_that_dies_costs_one_line_and_nothing_of_the_record(demo_table, folder, caplog):
+def test_a_server_that_dies_costs_one_line_and_nothing_of_the_run(demo_table, folder, caplog):
     port = free_port()
     server = start_server(folder, port)
     tracking = TrackingConfig(uri=server.address, experiment="tested", system_seconds=0.1)
@@ -123,15 +131,21 @@ def test_a_server_that_dies_costs_one_line_and_nothing_of_the_record(demo_table,
     (warning,) = caplog.messages
     assert warning == (
         f"tfclass: MLflow at {server.address}: Connection refused; the run goes on; "
-        f"to record it later: tfclass replay {folder / 'run'}"
+        f"to log it later: tfclass track {folder / 'run'}"
     )
-    with pytest.raises(TrackingError, match="Connection refused; expected a usable store; start it, or name another"):
-        replay(folder / "run")
+    with pytest.raises(TrackingError, match="Connection refused; start it, or name another"):
+        track(folder / "run")
     server = start_server(folder, port)
     try:
-        done = replay(folder / "run")
+        done, is_new = track(folder / "run")
+        before = contents(f"sqlite:///{folder}/mlflow.db")
+        assert (is_new, track(folder / "run")[1]) == (True, False)
+        # Nor where it is not known that all of it is there.
+        replace(done, is_tracked=False).save(folder / "run")
+        assert track(folder / "run")[1]
     finally:
         server.stop()
+    assert contents(f"sqlite:///{folder}/mlflow.db") == before
     client, run = the_run(f"sqlite:///{folder}/mlflow.db")
     assert (run.info.run_id, run.info.status) == (done.run_id, "FINISHED")
     history = client.get_metric_history(run.info.run_id, "epoch/valid_ap")
@@ -139,9 +153,7 @@ def test_a_server_that_dies_costs_one_line_and_nothing_of_the_record(demo_table,
     assert run.data.metrics["validation/mcc"] == trained.validation["mcc"]
     assert len(run.inputs.dataset_inputs) == 2
     assert client.get_model_version_by_alias("tfclass", "champion").run_id == run.info.run_id
-    assert done.said.startswith("tfclass version 1, champion: ")
-    with pytest.raises(TrackingError, match="found nothing that MLflow has missed"):
-        replay(folder / "run")
+    assert done.registered.startswith("tfclass version 1, champion: ")
 
 
 class _Broken(http.server.BaseHTTPRequestHandler):
@@ -174,19 +186,19 @@ def test_a_server_that_does_not_work_is_one_line_and_the_record_can_go_elsewhere
     server.kind, server.released, server.daemon_threads = kind, threading.Event(), True  # type: ignore[attr-defined]
     threading.Thread(target=server.serve_forever, daemon=True).start()
     uri = f"http://someone:secret@127.0.0.1:{server.server_port}"
-    with tracked(replace(config, uri=uri), "training", {}, journal=folder / "run") as tracker:
-        tracker.metrics({"loss": 1.0}, step=1)
+    with tracked(replace(config, uri=uri), folder / "run", "training", Facts()) as run:
+        run.log_step({"loss": 1.0}, step=1)
     server.released.set()  # type: ignore[attr-defined]
     server.shutdown()
     (warning,) = caplog.messages
     shown = uri.replace(":secret", "")
     assert (
         warning
-        == f"tfclass: MLflow at {shown}: {reason}; the run goes on; to record it later: tfclass replay {folder / 'run'}"
+        == f"tfclass: MLflow at {shown}: {reason}; the run goes on; to log it later: tfclass track {folder / 'run'}"
     )
-    assert "secret" not in (folder / "run" / "mlflow-journal" / "journal.jsonl").read_text()
+    assert "secret" not in (folder / "run" / "tracking.json").read_text()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", config.uri)
-    replay(folder / "run")
+    track(folder / "run")
     assert the_run(config.uri)[1].data.metrics == {"loss": 1.0}
 
 
@@ -195,24 +207,24 @@ def test_a_locked_database_is_waited_for_and_then_gone_without(config, folder, c
     lock.execute("BEGIN EXCLUSIVE")
     release = threading.Timer(0.3, lambda: lock.execute("ROLLBACK"))
     release.start()
-    with tracked(replace(config, timeout=60.0), "waits", {}, journal=folder / "waits"):
+    with tracked(replace(config, timeout=60.0), folder / "waits", "waits", Facts()):
         pass
     assert (caplog.messages, the_run(config.uri)[1].info.run_name) == ([], "waits")
     lock.execute("BEGIN EXCLUSIVE")
-    with tracked(config, "goes without", {}, journal=folder / "without") as tracker:
-        tracker.metrics({"loss": 1.0}, step=1)
+    with tracked(config, folder / "without", "goes without", Facts()) as run:
+        run.log_step({"loss": 1.0}, step=1)
     lock.execute("ROLLBACK")
     assert [message.split("; ")[0] for message in caplog.messages] == [
         f"tfclass: MLflow at {config.uri}: database is locked"
     ]
-    done = replay(folder / "without")
+    done, _ = track(folder / "without")
     assert mlflow.MlflowClient(config.uri).get_run(done.run_id).data.metrics == {"loss": 1.0}
 
 
 def test_a_file_that_is_no_database_and_a_folder_that_cannot_be_are_one_line_each(config, folder, caplog):
     (folder / "note.db").write_text("bread, butter, jam\n" * 50)
     for uri in (f"sqlite:///{folder}/note.db", f"sqlite:///{folder}/note.db/mlflow.db"):
-        with tracked(replace(config, uri=uri), "training", {}, journal=folder / "run"):
+        with tracked(replace(config, uri=uri), folder / "run", "training", Facts()):
             pass
     assert len(caplog.messages) == 2
     assert "file is not a database" in caplog.messages[0]
@@ -228,14 +240,15 @@ def test_a_file_that_is_no_database_and_a_folder_that_cannot_be_are_one_line_eac
         ("mysql+pymysql", "pymysql", "pymysql"),
     ],
 )
-def test_a_missing_driver_is_refused_at_once(driver, module, package, config):
+def test_a_missing_driver_is_refused_at_once(driver, module, package, config, folder):
     if find_spec(module) is not None:
         pytest.skip("the driver is installed here")
     uri = f"{driver}://someone:secret@nowhere/mlflow"
-    with pytest.raises(TrackingError) as caught, tracked(replace(config, uri=uri), "training", {}):
+    opened = tracked(replace(config, uri=uri), folder / "run", "training", Facts())
+    with pytest.raises(TrackingError) as caught, opened:
         raise AssertionError("the block may not start")
     where = f"MLflow at {driver}://someone@nowhere/mlflow"
-    assert str(caught.value) == f"{where}: found no {module} to reach it with; pip install {package}"
+    assert str(caught.value) == f"{where}: no {module} to reach it with; pip install {package}"
 
 
 def test_the_driver_that_the_documentation_names_is_the_one_that_sqlalchemy_takes():
@@ -263,7 +276,7 @@ def test_a_full_disk_does_not_end_a_training(demo_table, folder):
     (line,) = done.stderr.splitlines()
     assert line.startswith("tfclass: MLflow at sqlite:///")
     assert load_bundle(folder / "run" / "bundle").name == "demo-bilstm"
-    replay(folder / "run")
+    track(folder / "run")
     assert the_run(f"sqlite:///{folder}/mlflow.db")[1].info.status == "FINISHED"
 
 
@@ -288,7 +301,7 @@ def test_a_training_that_began_without_mlflow_and_resumes_with_it_is_one_run(dem
     assert (run.info.status, run.data.params["training.epochs"]) == ("FINISHED", "4")
 
 
-def test_a_training_resumed_where_its_run_is_not_known_is_recorded_whole(demo_table, folder, config):
+def test_a_training_resumed_where_its_run_is_not_known_is_logged_whole(demo_table, folder, config):
     first = train_config(demo_table, folder, replace(config, uri=f"sqlite:///{folder}/lost.db"))
     steps = iter(range(1000))
     with pytest.raises(Interrupted):
@@ -296,10 +309,10 @@ def test_a_training_resumed_where_its_run_is_not_known_is_recorded_whole(demo_ta
     train_and_package(replace(first, tracking=config, resume=str(folder / "run")))
     _, run = the_run(config.uri)
     assert (run.info.status, run.data.params["training.epochs"]) == ("FINISHED", str(first.training.epochs))
-    assert json.loads((folder / "run" / "run.json").read_text())["mlflow_run_id"] == run.info.run_id
+    assert json.loads((folder / "run" / "tracking.json").read_text())["run_id"] == run.info.run_id
 
 
-def test_what_mlflow_missed_of_a_report_outlives_the_next_one(demo_table, folder, small_bundle_folder, config, caplog):
+def test_a_report_that_mlflow_lacks_outlives_the_next_one(demo_table, folder, small_bundle_folder, config, caplog):
     nowhere = replace(config, uri=f"http://127.0.0.1:{free_port()}")
     evaluation = EvaluationConfig(n_bootstrap=10, baselines=False)
     corpus, runtime = CorpusConfig(path=str(demo_table), name="demo"), RuntimeConfig(device="cpu", threads=1)
@@ -314,16 +327,24 @@ def test_what_mlflow_missed_of_a_report_outlives_the_next_one(demo_table, folder
                 report=str(folder / "report"),
             )
         )
-    aside = folder / "report.unrecorded-1"
-    assert f"MLflow has missed what was in {folder / 'report'}; to record it: tfclass replay {aside}" in caplog.text
+    aside = folder / "report.untracked-1"
+    assert f"MLflow lacks what was in {folder / 'report'}; to log it: tfclass track {aside}" in caplog.text
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", config.uri)
-        runs = [replay(place).run_id for place in (aside, folder / "report")]
+        runs = [track(place)[0].run_id for place in (aside, folder / "report")]
     client, name = mlflow.MlflowClient(config.uri), load_bundle(small_bundle_folder).name
     assert [client.get_run(run).data.tags["split"] for run in runs] == ["column", "column"]
     assert [client.get_run(run).info.run_name for run in runs] == [
         f"{name} on demo {split}, network" for split in ("test", "valid")
     ]
+
+
+def registered(config, bundle, validation_sha256):
+    """Log a bundle in a run of its own, and say what its registration came to."""
+    facts = Facts(bundle=str(bundle), validation_sha256=validation_sha256)
+    with tracked(config, bundle.with_suffix(".run"), bundle.name, facts) as run:
+        pass
+    return run.record.registered
 
 
 def save_scored(bundle, folder, score, **corpus):
@@ -336,9 +357,8 @@ def save_scored(bundle, folder, score, **corpus):
 def test_the_champion_is_the_best_on_the_same_proteins(small_bundle, folder, config):
     said = []
     for name, score, proteins in (("a", 0.8, "p"), ("b", 0.7, "p"), ("c", 0.9, "q"), ("d", 0.85, "p")):
-        with tracked(config, name, {}) as tracker:
-            tracker.model(save_scored(small_bundle, folder / name, score), validation=proteins * 64)
-        said.append(tracker.said)
+        bundle = save_scored(small_bundle, folder / name, score)
+        said.append(registered(config, bundle, proteins * 64))
     assert said == [
         "tfclass version 1, champion: the first, with a validation average precision of 0.8000",
         "tfclass version 2, not champion: validation average precision 0.7000, version 1 has 0.8000; "
@@ -361,10 +381,8 @@ def test_the_champion_is_the_best_on_the_same_proteins(small_bundle, folder, con
 def test_a_model_of_generated_proteins_is_never_champion_against_one_of_real_proteins(small_bundle, folder, config):
     said = []
     for name, score, proteins, generated in (("a", 0.9, "p", True), ("b", 0.6, "q", False), ("c", 0.99, "q", True)):
-        with tracked(config, name, {}) as tracker:
-            bundle = save_scored(small_bundle, folder / name, score, generated=generated)
-            tracker.model(bundle, validation=proteins * 64)
-        said.append(tracker.said)
+        bundle = save_scored(small_bundle, folder / name, score, generated=generated)
+        said.append(registered(config, bundle, proteins * 64))
     assert said == [
         "tfclass version 1, champion: the first, with a validation average precision of 0.9000",
         "tfclass version 2, champion: version 1 was trained on generated proteins; validation average precision 0.6000",
@@ -375,8 +393,7 @@ def test_a_model_of_generated_proteins_is_never_champion_against_one_of_real_pro
 
 
 def test_a_champion_that_cannot_be_asked_for_keeps_its_place(small_bundle, folder, config, monkeypatch):
-    with tracked(config, "good", {}) as tracker:
-        tracker.model(save_scored(small_bundle, folder / "good", 0.9), validation="p" * 64)
+    registered(config, save_scored(small_bundle, folder / "good", 0.9), "p" * 64)
     client = mlflow.MlflowClient(config.uri)
 
     def locked(*_):
@@ -385,12 +402,10 @@ def test_a_champion_that_cannot_be_asked_for_keeps_its_place(small_bundle, folde
     with monkeypatch.context() as patch:
         for question in ("get_registered_model", "get_model_version_by_alias"):
             patch.setattr(mlflow.MlflowClient, question, locked)
-        short = replace(config, timeout=1)
-        with tracked(short, "worse", {}, journal=folder / "run") as tracker:
-            tracker.model(save_scored(small_bundle, folder / "worse", 0.1), validation="p" * 64)
+        registered(replace(config, timeout=1), save_scored(small_bundle, folder / "worse", 0.1), "p" * 64)
     assert str(client.get_model_version_by_alias("tfclass", "champion").version) == "1"
-    done = replay(folder / "run")
-    assert done.said == (
+    done, _ = track(folder / "worse.run")
+    assert done.registered == (
         "tfclass version 2, not champion: validation average precision 0.1000, version 1 has 0.9000; "
         "to use this version: --model models:/tfclass/2"
     )
@@ -401,8 +416,7 @@ def test_an_altered_bundle_is_no_version_and_the_run_ends_well(small_bundle, fol
     with (bundle / "model.safetensors").open("r+b") as stream:
         stream.seek(-1, 2)
         stream.write(b"\xff")
-    with tracked(config, "training", {}, journal=folder / "run") as tracker:
-        tracker.model(bundle, validation="p" * 64)
+    assert registered(config, bundle, "p" * 64) == ""
     assert "does not match its checksum" in caplog.messages[0]
     assert mlflow.MlflowClient(config.uri).search_model_versions("name = 'tfclass'") == []
 
@@ -410,8 +424,8 @@ def test_an_altered_bundle_is_no_version_and_the_run_ends_well(small_bundle, fol
 def test_the_model_answers_the_command_lines_numbers_from_python_and_over_http(
     tfclass, small_bundle_folder, folder, config
 ):
-    with tracked(config, "training", {}) as tracker:
-        tracker.model(small_bundle_folder)
+    with tracked(config, folder / "run", "training", Facts(bundle=str(small_bundle_folder))):
+        pass
     client, run = the_run(config.uri)
     (logged,) = client.search_logged_models([run.info.experiment_id])
     frame = pd.DataFrame({"id": ["a", "b", "c"], "sequence": SEQUENCES})
@@ -437,8 +451,8 @@ def test_the_model_answers_the_command_lines_numbers_from_python_and_over_http(
 
 
 def test_the_served_model_answers_in_strict_json_whatever_the_request(witnesses_folder, folder, config, tfclass):
-    with tracked(config, "training", {}) as tracker:
-        tracker.model(witnesses_folder)
+    with tracked(config, folder / "run", "training", Facts(bundle=str(witnesses_folder))):
+        pass
     _, run = the_run(config.uri)
     (logged,) = mlflow.MlflowClient(config.uri).search_logged_models([run.info.experiment_id])
     (folder / "in.fasta").write_text(f">7\n{SEQUENCES[0]}\n>8\n{SEQUENCES[1]}\n>9\n")

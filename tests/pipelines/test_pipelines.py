@@ -394,7 +394,7 @@ def test_evaluations_are_compared_by_their_mlflow_runs_or_their_folders(demo_tab
     assert run.data.metrics["run_1/mcnemar_p"] == 1.0
     logged = {artifact.path for artifact in mlflow.MlflowClient().list_artifacts(run.info.run_id)}
     assert {"compare.json", "compare.tsv", "differences.png"} <= logged
-    with pytest.raises(ReportError, match=f"{run.info.run_id}: found no report in MLflow at sqlite:///"):
+    with pytest.raises(ReportError, match=f"{run.info.run_id}/report: cannot be fetched from MLflow at sqlite:///"):
         compare_runs(config, [run.info.run_id, str(folder / "b")])
 
 

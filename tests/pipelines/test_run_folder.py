@@ -94,7 +94,6 @@ UNREADABLE = {
     "no configuration": lambda path: path.write_text("{}"),
     "a list as configuration": lambda path: path.write_text('{"config": [["name", "x"]]}'),
     "text as configuration": lambda path: path.write_text('{"config": "study"}'),
-    "a number as MLflow run": lambda path: path.write_text('{"config": {}, "mlflow_run_id": 3}'),
     "text as init_from": lambda path: path.write_text('{"config": {}, "init_from": "x"}'),
     "a folder": lambda path: path.mkdir(),
     "a pipe": os.mkfifo,
@@ -131,7 +130,7 @@ def test_a_record_that_cannot_be_read_is_named(make, tmp_path):
 )
 def test_a_configuration_that_was_edited_is_named_with_its_file(config, message, tfclass, tmp_path):
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / RUN_FILE).write_text(json.dumps({"config": config, "mlflow_run_id": ""}))
+    (tmp_path / "run" / RUN_FILE).write_text(json.dumps({"config": config}))
     refused = tfclass("train", "resume=run")
     assert (refused.status, refused.err.count("\n")) == (2, 1)
     assert refused.err.startswith(f"tfclass: run/run.json, {message}"), refused.err

@@ -61,20 +61,20 @@ def test_sequences_of_any_type_give_a_row(model):
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        (pd.DataFrame({"id": ["a"]}), "the table: found no column 'sequence'; expected the columns id and sequence"),
-        (pd.DataFrame({"sequence": [SEQUENCE]}), "the table: found no column 'id'"),
-        (pd.DataFrame(), "the table: found no column 'id'"),
+        (pd.DataFrame({"id": ["a"]}), "the table: no column 'sequence'; expected the columns id and sequence"),
+        (pd.DataFrame({"sequence": [SEQUENCE]}), "the table: no column 'id'"),
+        (pd.DataFrame(), "the table: no column 'id'"),
         (
             pd.DataFrame([["a", "b", "M"]], columns=["id", "id", "sequence"]),
-            "the table: found more than one column 'id'",
+            "the table: more than one column 'id'",
         ),
         (
             pd.DataFrame({"id": ["a", ["b"]], "sequence": ["M", "K"]}),
-            "the table, row 2, column 'id': found a cell of type list; expected a text",
+            "the table, row 2, column 'id': found a list; expected a text",
         ),
         (
             pd.DataFrame({"id": ["a"], "sequence": [{"seq": "M"}]}),
-            "the table, row 1, column 'sequence': found a cell of type dict; expected a text",
+            "the table, row 1, column 'sequence': found a dict; expected a text",
         ),
     ],
     ids=["no sequence", "no id", "nothing", "two ids", "a list", "a dictionary"],

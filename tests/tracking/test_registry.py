@@ -17,19 +17,19 @@ from tfclass.config import TrackingConfig
 from tfclass.errors import BundleError, ReportError, TrackingError
 from tfclass.inference.predictor import Predictor
 from tfclass.sequences.fasta import Record
-from tfclass.tracking.connection import check_database
+from tfclass.tracking.connection import download, store_exists
+from tfclass.tracking.log import tracked
+from tfclass.tracking.record import Facts
 from tfclass.tracking.registry import fetch_model
-from tfclass.tracking.reports import report_of_run
-from tfclass.tracking.tracker import tracked
 
 
 @pytest.fixture(scope="module")
 def logged(small_bundle_folder, tmp_path_factory, empty_store):
     """A store with the small bundle logged and registered; its URI and the run."""
-    uri = f"sqlite:///{shutil.copy(empty_store, tmp_path_factory.mktemp('store'))}"
-    with tracked(TrackingConfig(uri=uri), "a run", {}) as tracker:
-        tracker.model(small_bundle_folder)
-        run_id = tracker.run_id
+    folder = tmp_path_factory.mktemp("store")
+    uri = f"sqlite:///{shutil.copy(empty_store, folder)}"
+    with tracked(TrackingConfig(uri=uri), folder / "run", "a run", Facts(bundle=str(small_bundle_folder))) as run:
+        run_id = run.run_id
     client = mlflow.MlflowClient(uri)
     client.create_registered_model("tfclass")
     [model] = client.search_logged_models([client.get_run(run_id).info.experiment_id])
@@ -61,11 +61,11 @@ def test_what_is_not_there_is_one_line(logged, monkeypatch, tmp_path):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", logged[0])
     with pytest.raises(BundleError) as caught:
         fetch_model("models:/tfclass@nobody")
-    assert str(caught.value).startswith("models:/tfclass@nobody: found nothing to fetch from sqlite:///")
+    assert str(caught.value).startswith("models:/tfclass@nobody: cannot be fetched from MLflow at sqlite:///")
     assert "\n" not in str(caught.value)
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(BundleError, match="found no MLflow store at sqlite:///"):
+    with pytest.raises(BundleError, match="no MLflow store at sqlite:///"):
         fetch_model("models:/tfclass@champion")
     assert list(tmp_path.iterdir()) == []
 
@@ -74,7 +74,9 @@ def test_a_server_that_is_not_there_is_one_line_without_its_password(monkeypatch
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
     with pytest.raises(BundleError) as caught:
         fetch_model("models:/tfclass@champion")
-    assert str(caught.value).startswith("models:/tfclass@champion: found nothing to fetch from http://me@127.0.0.1:9 (")
+    assert str(caught.value).startswith(
+        "models:/tfclass@champion: cannot be fetched from MLflow at http://me@127.0.0.1:9 ("
+    )
     assert "secret" not in str(caught.value)
 
 
@@ -85,9 +87,8 @@ def test_a_project_that_was_moved_says_where_its_model_is_now(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (tmp_path / "old").mkdir()
     uri = f"sqlite:///{shutil.copy(empty_store, tmp_path / 'old' / 'mlflow.db')}"
-    with tracked(TrackingConfig(uri=uri), "a run", {}) as tracker:
-        tracker.model(small_bundle_folder)
-        run_id = tracker.run_id
+    with tracked(TrackingConfig(uri=uri), tmp_path / "run", "a run", Facts(bundle=str(small_bundle_folder))) as run:
+        run_id = run.run_id
     client = mlflow.MlflowClient(uri)
     client.create_registered_model("tfclass")
     [model] = client.search_logged_models([client.get_run(run_id).info.experiment_id])
@@ -99,8 +100,8 @@ def test_a_project_that_was_moved_says_where_its_model_is_now(
     with pytest.raises(BundleError) as caught:
         fetch_model(address)
     said = str(caught.value)
-    assert said.startswith(f"{address}: found no files at {tmp_path}/old/mlartifacts/")
-    assert ", where MLflow recorded them; expected a model there; if the project was moved, use --model '" in said
+    assert said.startswith(f"{address}: no files at {tmp_path}/old/mlartifacts/")
+    assert ", where MLflow recorded them; if the project was moved, use --model '" in said
     named = said.partition("--model '")[2].removesuffix("'")
     assert load_bundle(Path(named)).digest == load_bundle(small_bundle_folder).digest
     shutil.rmtree("mlartifacts")
@@ -108,16 +109,19 @@ def test_a_project_that_was_moved_says_where_its_model_is_now(
         fetch_model(address)
 
 
-NOT_A_DATABASE = "a file that is no SQLite database; move it away, or name another store with MLFLOW_TRACKING_URI"
+NOT_A_DATABASE = (
+    "not a readable SQLite database (file is not a database); "
+    "move it away, or name another store with MLFLOW_TRACKING_URI"
+)
 STORES = {
     "text": (lambda path: path.write_text("hi\n"), NOT_A_DATABASE),
     "long text": (lambda path: path.write_text("bread, butter, jam\n" * 500), NOT_A_DATABASE),
     "only the mark of one": (
         lambda path: path.write_bytes(b"SQLite format 3\x00" + b"\xff" * 4080),
-        "a file that is no SQLite database",
+        "not a readable SQLite database (",
     ),
-    "folder": (os.mkdir, "no plain file; expected an SQLite database; move it away"),
-    "named pipe": (os.mkfifo, "no plain file; expected an SQLite database; move it away"),
+    "folder": (os.mkdir, "not a plain file; move it away"),
+    "named pipe": (os.mkfifo, "not a plain file; move it away"),
 }
 
 
@@ -129,12 +133,12 @@ def test_a_store_that_is_no_database_is_one_line(make, message, tmp_path, monkey
     reads = (
         lambda: fetch_model("models:/tfclass@champion"),
         lambda: fetch_model(f"runs:/{'0' * 32}/bundle"),
-        lambda: report_of_run("0" * 32, TrackingConfig(), tmp_path / "report"),
+        lambda: download(f"runs:/{'0' * 32}/report", tmp_path / "report", TrackingConfig(), ReportError),
     )
     for read in reads:
         with pytest.raises(TrackingError) as caught:
             read()
-        assert f"mlflow.db: found {message}" in str(caught.value)
+        assert f"mlflow.db: {message}" in str(caught.value)
         assert "\n" not in str(caught.value)
         assert "SQL:" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
@@ -149,7 +153,7 @@ def test_a_database_that_breaks_later_is_one_line_without_sql(empty_store, tmp_p
     with pytest.raises(BundleError) as model:
         fetch_model("models:/tfclass@champion")
     with pytest.raises(ReportError) as report:
-        report_of_run("0" * 32, TrackingConfig(), tmp_path)
+        download(f"runs:/{'0' * 32}/report", tmp_path, TrackingConfig(), ReportError)
     assert "(sqlite3.OperationalError) no such " in str(report.value)
     for error in (model, report):
         assert "SELECT" not in str(error.value)
@@ -161,9 +165,9 @@ def test_a_database_in_use_and_another_kind_of_store_are_left_to_mlflow(empty_st
     path = shutil.copy(empty_store, tmp_path / "mlflow.db")
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
-        check_database(f"sqlite:///{path}")
-    check_database("http://127.0.0.1:9")
-    check_database(f"sqlite:///{tmp_path}/none.db")
+        assert store_exists(f"sqlite:///{path}")
+    assert store_exists("http://127.0.0.1:9")
+    assert not store_exists(f"sqlite:///{tmp_path}/none.db")
     assert not (tmp_path / "none.db").exists()
 
 

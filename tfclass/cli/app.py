@@ -21,7 +21,7 @@ _VERBS = {
     "train": "train",
     "evaluate": "evaluate",
     "sweep": "sweep",
-    "replay": "replay",
+    "track": "track",
     "ui": "ui",
     "data": "data",
     "model": "model",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hydra.conf import HydraConf
 
     from tfclass.config import TrainConfig
-    from tfclass.tracking.tracker import Tracker
+    from tfclass.tracking.log import Run
 
 
 def train(context: typer.Context) -> None:
@@ -36,7 +36,7 @@ class _Jobs:
 
     def __init__(self) -> None:
         self.parent_run = ExitStack()
-        self.parent: Tracker | None = None
+        self.parent: Run | None = None
         self.continuation = ""
 
     def run(self, values: Mapping[str, Any]) -> None:
@@ -60,14 +60,15 @@ class _Jobs:
             trained = train_and_package(config, callbacks._replace(should_stop=should_stop), parent=parent)
         if self.parent:
             best = max(entry["valid_ap"] for entry in trained.history)
-            self.parent.metrics({"valid_ap": best}, step=hydra.job.num)
+            self.parent.log_step({"valid_ap": best}, step=hydra.job.num)
         typer.echo(f"bundle: {trained.bundle}", err=True)
         if trained.registered:
             typer.echo(f"registered: {trained.registered}", err=True)
 
     def _member(self, config: "TrainConfig", hydra: "HydraConf") -> "TrainConfig":
         """Name a training of a multirun by its values; resume it where an interrupted multirun left it."""
-        from tfclass.tracking.tracker import tracked
+        from tfclass.tracking.log import tracked
+        from tfclass.tracking.record import Facts
         from tfclass.training.checkpoint import NAME as CHECKPOINT
 
         # What is the same in every job is on the command line as it is.
@@ -76,9 +77,9 @@ class _Jobs:
             tags = {"job": "sweep", "corpus": config.corpus.name, "split": config.split.policy}
             name = config.tracking.run_name or f"sweep {config.corpus.name}"
             tracking = replace(config.tracking, run_name=name)
-            self.parent = self.parent_run.enter_context(tracked(tracking, name, tags, journal=Path(hydra.sweep.dir)))
             chosen = [argument for argument in sys.argv if argument.split("=")[0] in varied]
-            self.parent.facts("sweep.json", {"overrides": chosen, "folder": hydra.sweep.dir})
+            facts = Facts(tags, documents={"sweep.json": {"overrides": chosen, "folder": hydra.sweep.dir}})
+            self.parent = self.parent_run.enter_context(tracked(tracking, Path(hydra.sweep.dir), name, facts))
         # The last part of a key is enough for whoever wrote the command.
         name = " ".join(f"{key.rpartition('.')[2]}={value}" for key, value in varied.items())
         resume = config.resume or (config.run_dir if (Path(config.run_dir) / CHECKPOINT).exists() else "")

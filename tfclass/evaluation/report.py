@@ -30,7 +30,6 @@ from tfclass.evaluation.scored import Scored
 from tfclass.evaluation.subgroups import score_subgroups
 from tfclass.evaluation.threshold_table import apply_rules
 from tfclass.io.folders import FolderKind, whole_folder
-from tfclass.tracking.journal import FOLDER as JOURNAL
 
 CONTENT, PAGE, PREDICTIONS = "report.json", "report.html", "predictions.tsv"
 _FIGURES = ("precision_recall", "roc", "calibration", "confusion", "scores")
@@ -39,7 +38,8 @@ _FIGURES = ("precision_recall", "roc", "calibration", "confusion", "scores")
 def _written(content: dict[str, Any]) -> list[str]:
     groupings = content["subgroups"] if isinstance(content["subgroups"], dict) else ()
     figures = [*_FIGURES, *(f"by_{key}" for key in groupings)]
-    return [PAGE, PREDICTIONS, JOURNAL, *(f"figures/{name}.png" for name in figures)]
+    # The record for MLflow is of the report that it lies in.
+    return [PAGE, PREDICTIONS, "tracking.json", *(f"figures/{name}.png" for name in figures)]
 
 
 REPORT_FOLDER = FolderKind(CONTENT, ("schema_version", "bundle", "metrics", "subgroups"), _written)

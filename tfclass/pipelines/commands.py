@@ -5,7 +5,7 @@ from typing import Any
 
 from tfclass.config import CorpusConfig, EvaluateConfig, SplitConfig, TrainConfig, to_mapping
 from tfclass.overrides import for_hydra
-from tfclass.tracking.tracker import flatten
+from tfclass.tracking.record import flatten
 
 
 def command_of(config: EvaluateConfig | TrainConfig) -> str:

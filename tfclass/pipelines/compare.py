@@ -12,12 +12,12 @@ from tfclass.evaluation.compare import Comparison, compare
 from tfclass.evaluation.figures import differences_figure, png
 from tfclass.evaluation.report_reader import Run, read_run
 from tfclass.io.folders import FolderKind, check_replaceable, whole_folder
-from tfclass.tracking.journal import FOLDER
-from tfclass.tracking.reports import report_of_run, set_aside
-from tfclass.tracking.tracker import tracked
+from tfclass.tracking.connection import download
+from tfclass.tracking.log import tracked
+from tfclass.tracking.record import RECORD, Facts, Scores, keep_untracked
 
 CONTENT, TABLE, FIGURE = "compare.json", "compare.tsv", "differences.png"
-COMPARISON_FOLDER = FolderKind(CONTENT, ("runs", "pairs"), lambda _: (TABLE, FIGURE, FOLDER))
+COMPARISON_FOLDER = FolderKind(CONTENT, ("runs", "pairs"), lambda _: (TABLE, FIGURE, RECORD))
 _RUN_ID = re.compile(r"(?:runs:/)?([0-9a-f]{32})")
 
 
@@ -40,22 +40,24 @@ def compare_runs(config: CompareConfig, runs: Sequence[str]) -> Comparison:
     content = compare([_read(name, config) for name in runs], config.evaluation)
     differences = {pair.run: pair.difference for pair in content.pairs}
     figure = differences_figure(differences, content.reference, content.n_proteins)
-    set_aside(folder)
+    keep_untracked(folder)
     with whole_folder(folder, COMPARISON_FOLDER) as building:
         text = json.dumps(content.to_json(), indent=1, allow_nan=False)
         (building / CONTENT).write_text(text + "\n", encoding="utf-8")
         content.table().to_csv(building / TABLE, sep="\t", index=False, float_format="%.6g")
         (building / FIGURE).write_bytes(png(figure))
     models = " and ".join(dict.fromkeys(run.model for run in content.runs))
-    with tracked(config.tracking, f"compare {models}", {"job": "compare"}, journal=folder) as tracker:
-        options = {key: value for key, value in to_mapping(config).items() if key != "tracking"}
-        tracker.configuration({"runs": dict(enumerate(runs)), **options})
-        tracker.parameters({"n_proteins": content.n_proteins})
-        if content.prevalence is not None:
-            tracker.parameters({"prevalence": content.prevalence})
-        tracker.metrics(content.numbers())
-        for name in (CONTENT, TABLE, FIGURE):
-            tracker.file(folder / name)
+    options = {key: value for key, value in to_mapping(config).items() if key != "tracking"}
+    prevalence = {} if content.prevalence is None else {"prevalence": content.prevalence}
+    facts = Facts(
+        tags={"job": "compare"},
+        config={"runs": dict(enumerate(runs)), **options},
+        params={"n_proteins": content.n_proteins, **prevalence},
+        files=dict.fromkeys((CONTENT, TABLE, FIGURE), ""),
+        scores=[Scores(content.numbers())],
+    )
+    with tracked(config.tracking, folder, f"compare {models}", facts):
+        pass
     return content
 
 
@@ -68,4 +70,5 @@ def _read(name: str, config: CompareConfig) -> Run:
         found = "not a folder" if path.exists() else "no such folder"
         raise ReportError(f"{name}: {found}; expected a report folder or the id of an MLflow run")
     with tempfile.TemporaryDirectory() as folder:
-        return read_run(report_of_run(match[1], config.tracking, Path(folder)), name)
+        address = f"runs:/{match[1]}/report"
+        return read_run(download(address, Path(folder), config.tracking, ReportError), name)

@@ -13,15 +13,13 @@ _WORD = re.compile(r"(?:'[^']*'|\"[^\"]*\"|\S)+")
 _SCORES = {"average_precision": "average precision", "mcc": "MCC", "balanced_accuracy": "balanced accuracy"}
 
 
-def describe_training(provenance: Mapping[str, Any], command: str, registered: str) -> str:
+def describe_training(provenance: Mapping[str, Any], command: str) -> str:
     """Describe a finished training.
 
     Parameters
     ----------
     provenance : mapping
         Of its bundle.
-    registered : str
-        The outcome of the registration, in words; empty without one.
 
     Returns
     -------
@@ -36,10 +34,9 @@ def describe_training(provenance: Mapping[str, Any], command: str, registered: s
         f"{facts['best_epoch']} of {facts['epochs_run']} was the best on {facts['n_valid']:,} validation proteins. "
         "These scores chose the epoch, the calibration and the threshold; an evaluation on the test split gives the "
         "scores to quote.",
-        f"Registered: {registered}" if registered else "",
         _as_code(command),
     ]
-    return "\n\n".join(line for line in lines if line)
+    return "\n\n".join(lines)
 
 
 def describe_evaluation(content: ReportContent) -> str:

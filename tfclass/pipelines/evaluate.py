@@ -23,8 +23,8 @@ from tfclass.pipelines.commands import command_of
 from tfclass.pipelines.descriptions import describe_evaluation
 from tfclass.pipelines.provenance import check_unseen, remembered_split
 from tfclass.tracking.experiment import SCORES, VALIDATION, group_of
-from tfclass.tracking.reports import set_aside
-from tfclass.tracking.tracker import tracked
+from tfclass.tracking.log import tracked
+from tfclass.tracking.record import RECORD, Facts, Scores, dataset, keep_untracked
 
 _log = logging.getLogger(__name__)
 _TRAINED_ON = "the proteins scored are those that are trained on"
@@ -62,9 +62,9 @@ def evaluate_bundle(config: EvaluateConfig) -> Report:
     report = make_report(
         evaluation, describe(device), command=command_of(config), residues_per_second=speed, started=started
     )
-    set_aside(folder)
+    keep_untracked(folder)
     write_report(report, folder)
-    _record(evaluation, report.content)
+    _log_evaluation(evaluation, report.content)
     return report
 
 
@@ -89,30 +89,26 @@ def _baselines(
     return train, homologues, all_baselines(train, valid, test, homologues)
 
 
-def _record(evaluation: Evaluation, content: ReportContent) -> None:
+def _log_evaluation(evaluation: Evaluation, content: ReportContent) -> None:
     config, bundle, channel = evaluation.config, evaluation.bundle, evaluation.channel
     split, folder = config.evaluation.split, Path(config.report)
     name = f"{bundle.name} on {config.corpus.name} {split}, {channel}"
     tags = {"job": "evaluate", "corpus": config.corpus.name, "network": bundle.network, "bundle": bundle.digest[:12]}
     tags |= {"model": bundle.name, "split": content.corpus.split_policy, "scored": split, "channel": channel}
-    parent = str(bundle.provenance.get("mlflow_run_id", ""))
-    with tracked(config.tracking, name, tags, parent=parent, journal=folder) as tracker:
-        tracker.configuration(content.configuration | {"evidence": channel})
-        tracker.parameters({"n_proteins": content.n_proteins})
-        if content.prevalence is not None:
-            tracker.parameters({"prevalence": content.prevalence})
-        tracker.dataset(
-            evaluation.test.frame,
-            source=config.corpus.path,
-            name=f"{config.corpus.name} {split}",
-            context=split,
-            digest=evaluation.corpus.digest,
-        )
-        tracker.metrics(_chosen_on(bundle, channel))
-        scores = {f"{group_of(split)}/{key}": value for key, value in content.numbers().items()}
-        tracker.metrics(scores, bundle=bundle.digest)
-        tracker.description(describe_evaluation(content))
-        tracker.folder(folder, "report")
+    data = {"source": config.corpus.path, "name": f"{config.corpus.name} {split}", "digest": evaluation.corpus.digest}
+    scores = {f"{group_of(split)}/{key}": value for key, value in content.numbers().items()}
+    prevalence = {} if content.prevalence is None else {"prevalence": content.prevalence}
+    facts = Facts(
+        tags=tags,
+        config=content.configuration | {"evidence": channel},
+        params={"n_proteins": content.n_proteins, **prevalence},
+        datasets=[dataset(evaluation.test.frame, context=split, **data)],
+        files={path.name: "report" for path in folder.iterdir() if path.name != RECORD},
+        scores=[Scores(_chosen_on(bundle, channel)), Scores(scores, model=bundle.digest)],
+        note=describe_evaluation(content),
+    )
+    with tracked(config.tracking, folder, name, facts, parent=str(bundle.provenance.get("mlflow_run_id", ""))):
+        pass
 
 
 def _chosen_on(bundle: Bundle, channel: Channel) -> dict[str, float]:

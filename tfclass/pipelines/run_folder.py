@@ -76,7 +76,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     """
     try:
         content = json.loads(_read(folder / RUN_FILE).decode())
-        kinds = {"config": dict, "mlflow_run_id": str, "init_from": dict}
+        kinds = {"config": dict, "init_from": dict}
         if "config" not in content or not all(isinstance(content.get(key, kinds[key]()), kinds[key]) for key in kinds):
             raise ValueError("values of other types")
     except FileNotFoundError:
@@ -157,16 +157,15 @@ def _read(path: Path) -> bytes:
     return content
 
 
-def write_record(config: TrainConfig, run_id: str, start: WarmStart | None) -> dict[str, Any]:
-    """Write down what is trained, from what start, and its MLflow run; return the record."""
+def write_record(config: TrainConfig, start: WarmStart | None) -> None:
+    """Write down what is trained, and from what start."""
     # Resuming may happen from another folder.
     saved = to_mapping(config)
     folder = Path(config.resume or config.run_dir)
     saved |= {"resume": "", "run_dir": str(folder.resolve()), "bundle": str(bundle_folder(config).resolve())}
     saved |= {"corpus": saved["corpus"] | {"path": str(Path(config.corpus.path).resolve())}}
-    content = (read_record(folder) if config.resume else {}) | {"mlflow_run_id": run_id, "config": saved}
+    content: dict[str, Any] = {"config": saved}
     if start:
         content["init_from"] = {"sha256": start.digest, "copied": len(start.copied), "fresh": len(start.fresh)}
     with whole_file(folder / RUN_FILE) as stream:
         stream.write(json.dumps(content, indent=1).encode())
-    return content

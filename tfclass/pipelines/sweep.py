@@ -24,7 +24,8 @@ from tfclass.models.factory import check_size
 from tfclass.pipelines.run_folder import RUN_FILE
 from tfclass.pipelines.train import train_and_package
 from tfclass.sequences.alphabet import Alphabet
-from tfclass.tracking.tracker import Tracker, tracked
+from tfclass.tracking.log import Run, tracked
+from tfclass.tracking.record import Facts
 from tfclass.training.checkpoint import NAME as CHECKPOINT
 from tfclass.training.trainer import Callbacks, Interrupted
 
@@ -94,19 +95,17 @@ def run_sweep(config: SweepConfig, callbacks_of: Callable[[str], Callbacks] = la
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study = _open_study(config.study, folder)
         _check_same(study, config, digest)
-        previous = study.user_attrs.get("mlflow_run_id", "")
-        with tracked(config.tracking, title, tags, resume=previous, journal=folder) as tracker:
-            study.set_user_attr("mlflow_run_id", tracker.run_id)
-            tracker.facts("config.yaml", study.user_attrs["config"])
+        facts = Facts(tags, documents={"config.yaml": study.user_attrs["config"]})
+        with tracked(config.tracking, folder, title, facts, resume=True) as run:
             # One by one, since other processes make trials too.
             while _has_more(study, config.study.n_trials):
                 study.optimize(
-                    lambda trial: _train_trial(trial, config, space, callbacks_of, tracker),
+                    lambda trial: _train_trial(trial, config, space, callbacks_of, run),
                     n_trials=1,
                     catch=(NonFiniteLossError, MemoryLimitError),
                 )
                 _remove_checkpoints(study, folder)
-            return _write_result(study, folder, tracker)
+            return _write_result(study, folder, run)
 
 
 def _check_space(config: SweepConfig) -> Space:
@@ -233,7 +232,7 @@ def _has_more(study: optuna.Study, n_trials: int) -> bool:
 
 
 def _train_trial(
-    trial: Trial, config: SweepConfig, space: Space, callbacks_of: Callable[[str], Callbacks], tracker: Tracker
+    trial: Trial, config: SweepConfig, space: Space, callbacks_of: Callable[[str], Callbacks], run: Run
 ) -> float:
     """Train with the options that the trial draws; return the best validation average precision."""
     study = trial.study
@@ -255,7 +254,7 @@ def _train_trial(
 
     try:
         train = _train_config(config, values, _folder(config.run_dir, number), title)
-        history = train_and_package(train, callbacks._replace(on_epoch=on_epoch), parent=tracker.run_id).history
+        history = train_and_package(train, callbacks._replace(on_epoch=on_epoch), parent=run.run_id).history
     except Pruned:
         raise optuna.TrialPruned from None
     except (NonFiniteLossError, MemoryLimitError, ConfigError):
@@ -266,7 +265,7 @@ def _train_trial(
         raise
     score = max(entry["valid_ap"] for entry in history)
     best = max([score, *(each.value for each in _trials(study) if each.state == TrialState.COMPLETE and each.value)])
-    tracker.metrics({"valid_ap": score, "best_valid_ap": best}, step=number)
+    run.log_step({"valid_ap": score, "best_valid_ap": best}, step=number)
     return score
 
 
@@ -281,7 +280,7 @@ def _remove_checkpoints(study: optuna.Study, folder: Path) -> None:
             (_folder(folder, number) / CHECKPOINT).unlink(missing_ok=True)
 
 
-def _write_result(study: optuna.Study, folder: Path, tracker: Tracker) -> SweepResult:
+def _write_result(study: optuna.Study, folder: Path, run: Run) -> SweepResult:
     rows = [
         {
             "trial": number,
@@ -299,8 +298,8 @@ def _write_result(study: optuna.Study, folder: Path, tracker: Tracker) -> SweepR
     table = table.drop(columns="finished")
     with whole_file(folder / TABLE) as stream:
         stream.write(table.to_csv(sep="\t", index=False, float_format="%.6g").encode())
-    tracker.facts("trials.json", {"trials": table.to_dict("records")})
-    tracker.tags({f"best.{name}": str(value) for name, value in best.items()})
+    tags = {f"best.{name}": str(value) for name, value in best.items()}
+    run.log(Facts(tags, documents={"trials.json": {"trials": table.to_dict("records")}}))
     return SweepResult(table, best)
 
 

@@ -5,7 +5,7 @@ import json
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
@@ -39,7 +39,8 @@ from tfclass.pipelines.run_folder import (
 )
 from tfclass.sequences.alphabet import Alphabet
 from tfclass.tracking.experiment import group_of
-from tfclass.tracking.tracker import Tracker, tracked
+from tfclass.tracking.log import Run, tracked
+from tfclass.tracking.record import Facts, Scores, dataset
 from tfclass.training.checkpoint import Progress
 from tfclass.training.init_from import WarmStart, load_matching_weights
 from tfclass.training.losses import check_annotations, class_weights
@@ -70,7 +71,7 @@ class Trained(NamedTuple):
 def train_and_package(config: TrainConfig, callbacks: Callbacks | None = None, parent: str = "") -> Trained:
     """Train a network on a labelled table and save it as a bundle.
 
-    The test split is not looked at. Everything is recorded in MLflow unless tracking is off.
+    The test split is not looked at. Everything is logged to MLflow unless tracking is off.
 
     Parameters
     ----------
@@ -110,19 +111,16 @@ def _train_and_package(config: TrainConfig, callbacks: Callbacks, parent: str) -
     check_calibration(config.training.calibration, len(proteins.classes))
     check_replaceable(bundle_folder(config), BUNDLE_FOLDER)
     run_dir = make_run_folder(config)
-    previous = str(read_record(run_dir).get("mlflow_run_id", ""))
-    ties: dict[str, Any] = {"resume": previous, "parent": parent, "journal": run_dir}
-    tags = _tags(config, proteins, device)
     with ExitStack() as stack:
         stack.enter_context(alone_in(run_dir))
         if not config.resume:
             # MLflow may take its time to answer; an interruption from here on can be resumed.
-            write_record(config, "", start)
-        tracker = stack.enter_context(tracked(config.tracking, _run_name(config), tags, **ties, watch=True))
-        # An interrupted run that the store no longer has is a new one there.
-        if not config.resume or tracker.run_id not in ("", previous):
-            record = write_record(config, tracker.run_id, start)
-            _record_start(config, tracker, parts, model, device, record.get("init_from", {}))
+            write_record(config, start)
+        facts = _facts(config, proteins, parts, model, device)
+        resumed = bool(config.resume)
+        run = stack.enter_context(
+            tracked(config.tracking, run_dir, _run_name(config), facts, parent=parent, resume=resumed, watch=True)
+        )
         seconds = 0.0 if resume else _pretrain(model, config, parts["train"], start, callbacks)
         trainer = Trainer(
             model,
@@ -133,14 +131,14 @@ def _train_and_package(config: TrainConfig, callbacks: Callbacks, parent: str) -
             seed=config.runtime.seed,
             folder=run_dir,
             fingerprint=_fingerprint(config, proteins),
-            callbacks=_recording(callbacks, tracker),
+            callbacks=_logging(callbacks, run),
             pretraining_seconds=seconds,
         )
         progress = trainer.run(resume=resume)
-        trained = _package(config, trainer, progress, proteins, tracker)
-        tracker.metrics({"best_epoch": progress.best_epoch + 1, "best_valid_ap": progress.best_score})
-        _record_end(config, tracker, trained, validation_digest(parts["valid"]))
-    return trained._replace(registered=tracker.said)
+        trained = _package(config, trainer, progress, proteins, run.run_id)
+        best = {"best_epoch": progress.best_epoch + 1, "best_valid_ap": progress.best_score}
+        _log_end(config, run, trained, best, validation_digest(parts["valid"]))
+    return trained._replace(registered=run.record.registered)
 
 
 def _pretrain(
@@ -182,53 +180,60 @@ def validation_digest(part: LabelledProteins) -> str:
     return hashlib.sha256("\n".join([proteins, *part.classes]).encode()).hexdigest()
 
 
-def _record_start(
+def _facts(
     config: TrainConfig,
-    tracker: Tracker,
+    proteins: LabelledProteins,
     parts: dict[str, LabelledProteins],
     model: Classifier,
     device: torch.device,
-    start: dict[str, Any],
-) -> None:
+) -> Facts:
+    """Return what MLflow shows of a training from its start on."""
     # Places are no properties of the training, and an address may hold a password.
     places = ("tracking", "run_dir", "bundle", "resume")
-    tracker.configuration({key: value for key, value in to_mapping(config).items() if key not in places})
-    tracker.facts("environment.json", describe(device))
-    if manifest := parts["train"].manifest:
-        tracker.facts("manifest.json", manifest)
-    contexts = {"train": "training", "valid": "validation"}
+    start = read_record(Path(config.resume or config.run_dir)).get("init_from", {})
+    params = {f"init_from_{key}": value for key, value in start.items()}
+    params["n_weights"] = sum(p.numel() for p in model.parameters())
+    datasets, contexts = [], {"train": "training", "valid": "validation"}
     for name, part in parts.items():
+        params |= {f"n_{name}": len(part.labels), f"residues_{name}": int(part.lengths.sum())}
         # MLflow takes data sets of one name and digest for one, and the digest is the whole table's.
-        data_name = f"{config.corpus.name} {name}"
-        tracker.dataset(
-            part.frame, source=config.corpus.path, name=data_name, context=contexts[name], digest=part.digest
-        )
-        tracker.parameters({f"n_{name}": len(part.labels), f"residues_{name}": int(part.lengths.sum())})
-    tracker.parameters({f"init_from_{key}": value for key, value in start.items()})
-    tracker.parameters({"n_weights": sum(p.numel() for p in model.parameters())})
+        about = {"source": config.corpus.path, "name": f"{config.corpus.name} {name}", "digest": part.digest}
+        datasets.append(dataset(part.frame, context=contexts[name], **about))
+    manifest = parts["train"].manifest
+    return Facts(
+        tags=_tags(config, proteins, device),
+        config={key: value for key, value in to_mapping(config).items() if key not in places},
+        params=params,
+        documents={"environment.json": describe(device)} | ({"manifest.json": manifest} if manifest else {}),
+        datasets=datasets,
+    )
 
 
-def _record_end(config: TrainConfig, tracker: Tracker, trained: Trained, validation: str) -> None:
-    # Scores belong to the logged model, so that has to be there first.
-    tracker.model(trained.bundle, validation)
+def _log_end(config: TrainConfig, run: Run, trained: Trained, best: dict[str, float], validation: str) -> None:
     bundle = read_description(trained.bundle)
     scores = {f"{group_of('valid')}/{name}": value for name, value in trained.validation.items()}
-    tracker.metrics(scores, bundle=bundle.sha256)
-    tracker.description(describe_training(bundle.provenance, command_of(config), tracker.said))
+    run.log(
+        Facts(
+            scores=[Scores(best), Scores(scores, model=bundle.sha256)],
+            bundle=str(trained.bundle),
+            validation_sha256=validation,
+            note=describe_training(bundle.provenance, command_of(config)),
+        )
+    )
 
 
-def _recording(callbacks: Callbacks, tracker: Tracker) -> Callbacks:
+def _logging(callbacks: Callbacks, run: Run) -> Callbacks:
     def on_epoch(entry: dict[str, float]) -> None:
         # The page of a run shows groups in alphabetical order: these curves come before the final scores.
         values = {f"epoch/{key}": value for key, value in entry.items() if key != "epoch"}
-        tracker.metrics(values, step=int(entry["epoch"]) + 1)
+        run.log_step(values, step=int(entry["epoch"]) + 1)
         callbacks.on_epoch(entry)
 
     return callbacks._replace(on_epoch=on_epoch)
 
 
 def _package(
-    config: TrainConfig, trainer: Trainer, progress: Progress, proteins: LabelledProteins, tracker: Tracker
+    config: TrainConfig, trainer: Trainer, progress: Progress, proteins: LabelledProteins, run_id: str
 ) -> Trained:
     validation = trainer.validation
     logits_NC = logits_of(trainer.model, validation.tokens, config.training.max_residues)
@@ -244,7 +249,7 @@ def _package(
     heads = ("family_accuracy", "domain_f1")
     scores |= {name: best[f"valid_{name}"] for name in heads if f"valid_{name}" in best}
     provenance = training_provenance(config, trainer, progress, proteins, scores)
-    provenance |= {"calibration": choice.as_json(), "mlflow_run_id": tracker.run_id}
+    provenance |= {"calibration": choice.as_json(), "mlflow_run_id": run_id}
     if start := read_record(trainer.folder).get("init_from"):
         provenance["init_from"] = start
     bundle = Bundle(

@@ -1,8 +1,14 @@
-"""The MLflow experiment: its description, and the columns that its table of runs shows."""
+"""The MLflow experiment: its description, the columns that its table of runs shows, and its runs."""
 
 import json
-from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
+
+from tfclass.tracking.connection import ARTIFACTS, sqlite_file
+
+if TYPE_CHECKING:
+    import mlflow
+    from mlflow.entities import Experiment
 
 _VIEW = "tfclass"
 _VIEW_TAG = f"mlflow.sharedViewState.{_VIEW}"
@@ -51,21 +57,49 @@ def experiment_tags() -> dict[str, str]:
     }
 
 
-def outdated_tags(present: Mapping[str, str]) -> dict[str, str]:
-    """Return the tags that an experiment lacks; the view is ours, the others may have been edited by a user."""
-    return {
-        key: value
-        for key, value in experiment_tags().items()
-        if key not in present or (key == _VIEW_TAG and present[key] != value)
-    }
+def runs_address(server: str, experiment_id: str = "") -> str:
+    """Return the address of the table of runs on a server, or of the list of experiments without one."""
+    if not experiment_id:
+        return f"{server}/#/experiments?{urlencode(_WORKFLOW)}"
+    return f"{server}/#/experiments/{experiment_id}/runs?{urlencode(_WORKFLOW | {'viewStateShareKey': _VIEW})}"
 
 
-def experiments_address(server: str) -> str:
-    """Return the address of the list of experiments on a server."""
-    return f"{server}/#/experiments?{urlencode(_WORKFLOW)}"
+def open_experiment(client: "mlflow.MlflowClient", name: str, uri: str) -> str:
+    """Return the id of an experiment, which is created where the store does not have it."""
+    from mlflow.exceptions import MlflowException
+
+    existing = client.get_experiment_by_name(name)
+    if existing is None:
+        # MLflow's own default is relative to wherever the UI is started; a server chooses for itself.
+        database = sqlite_file(uri)
+        location = (database.resolve().parent / ARTIFACTS).as_uri() if database else None
+        try:
+            return client.create_experiment(name, artifact_location=location, tags=experiment_tags())
+        except MlflowException:
+            # On a server, another process may have been faster.
+            existing = client.get_experiment_by_name(name)
+            if existing is None:
+                raise
+    update_view(client, existing)
+    return existing.experiment_id
 
 
-def runs_address(server: str, experiment_id: str) -> str:
-    """Return the address of the table of runs on a server."""
-    query = urlencode(_WORKFLOW | {"viewStateShareKey": _VIEW})
-    return f"{server}/#/experiments/{experiment_id}/runs?{query}"
+def update_view(client: "mlflow.MlflowClient", experiment: "Experiment") -> None:
+    """Set the tags that an experiment lacks, and its view; a user may have edited the others."""
+    for key, value in experiment_tags().items():
+        if key not in experiment.tags or (key == _VIEW_TAG and experiment.tags[key] != value):
+            client.set_experiment_tag(experiment.experiment_id, key, value)
+
+
+def active_run(client: "mlflow.MlflowClient", run_id: str) -> Any:  # noqa: ANN401 - importing the type takes seconds
+    """Return a run that the store has; None for one that it does not have, or that was deleted."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        run = client.get_run(run_id) if run_id else None
+        return run if run and run.info.lifecycle_stage == "active" else None
+    except MlflowException as error:
+        # Any other code means that the store does not answer, not that it knows no such run.
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise

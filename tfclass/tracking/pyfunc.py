@@ -70,8 +70,8 @@ def _cells(table: pd.DataFrame) -> list[tuple[str, str]]:
     names = list(table.columns)
     for column in _COLUMNS:
         if names.count(column) != 1:
-            found = f"more than one column {column!r}" if column in names else f"no column {column!r}"
-            raise TableError("the table", found, f"the columns {' and '.join(_COLUMNS)}", column=column)
+            problem = "more than one" if column in names else "no"
+            raise TableError(f"the table: {problem} column {column!r}; expected the columns {' and '.join(_COLUMNS)}")
     texts = ([_text(value, row, column) for row, value in enumerate(table[column])] for column in _COLUMNS)
     return list(zip(*texts, strict=True))
 
@@ -88,8 +88,8 @@ def _text(value: Hashable, row: int, column: str) -> str:
         # Whole numbers become fractions in a column where one is missing.
         return str(int(value))
     if not pd.api.types.is_scalar(value):
-        where, found = f"the table, row {row + 1}, column {column!r}", f"a cell of type {type(value).__name__}"
-        raise TableError(where, found, "a text", row=row + 1, column=column)
+        kind = type(value).__name__
+        raise TableError(f"the table, row {row + 1}, column {column!r}: found a {kind}; expected a text")
     return str(value)
 
 

@@ -11,10 +11,8 @@ from collections.abc import Callable
 
 from tfclass.config import TrackingConfig
 from tfclass.errors import TrackingError
-from tfclass.tracking.connection import check_database, is_missing, short_waits
-from tfclass.tracking.delivery import reason_of
-from tfclass.tracking.experiment import experiments_address, outdated_tags, runs_address
-from tfclass.tracking.origin import tracking_uri, without_password
+from tfclass.tracking.connection import reason_of, short_waits, store_exists, tracking_uri, without_password
+from tfclass.tracking.experiment import runs_address, update_view
 
 _START_SECONDS = 120.0
 
@@ -24,8 +22,6 @@ def serve(config: TrackingConfig, port: int, on_ready: Callable[[str], None]) ->
 
     Parameters
     ----------
-    config : TrackingConfig
-        Store and experiment.
     on_ready : callable
         Receives the address to open, once there is an answer.
 
@@ -44,10 +40,7 @@ def serve(config: TrackingConfig, port: int, on_ready: Callable[[str], None]) ->
         try:
             listener.bind(("127.0.0.1", port))
         except OSError as error:
-            action = "choose another one: make ui PORT=5001"
-            raise TrackingError(
-                f"port {port}", f"one that is in use ({error.strerror})", "a free port", action
-            ) from error
+            raise TrackingError(f"port {port}: {error.strerror}; choose another one: make ui PORT=5001") from error
     page = _page(config, uri, server)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port), "--workers", "1"]
     # Its own address leads to other pages, and its warnings are about its own code.
@@ -66,20 +59,17 @@ def _page(config: TrackingConfig, uri: str, server: str) -> str:
     """Return the address of the table of runs, or of the list of experiments before there is a run."""
     import mlflow
 
-    if is_missing(uri):
-        return experiments_address(server)
-    check_database(uri)
+    if not store_exists(uri):
+        return runs_address(server)
     try:
         with short_waits(config.timeout):
             client = mlflow.MlflowClient(uri)
             experiment = client.get_experiment_by_name(config.experiment)
             if experiment is None:
-                return experiments_address(server)
-            # An experiment of an earlier version has no view.
-            for key, value in outdated_tags(experiment.tags).items():
-                client.set_experiment_tag(experiment.experiment_id, key, value)
+                return runs_address(server)
+            update_view(client, experiment)
     except Exception as error:  # MLflow raises its own and SQLAlchemy's
-        raise TrackingError(f"MLflow at {without_password(uri)}", reason_of(error), "a usable store") from error
+        raise TrackingError(f"MLflow at {without_password(uri)}: {reason_of(error)}") from error
     return runs_address(server, experiment.experiment_id)
 
 
@@ -91,5 +81,5 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", server: str) -> None:
                 return
         except OSError:
             time.sleep(0.2)
-    found = "no answer" if process.poll() is None else f"that it ended with status {process.returncode}"
-    raise TrackingError(f"mlflow ui at {server}", found, "a server that starts", "see the lines above")
+    problem = "no answer" if process.poll() is None else f"ended with status {process.returncode}"
+    raise TrackingError(f"mlflow ui at {server}: {problem}; see the lines above")

@@ -1,6 +1,7 @@
-"""What MLflow keeps, read back with MLflow's own client from a real SQLite store."""
+"""What MLflow shows, read back with MLflow's own client from a real SQLite store."""
 
 import getpass
+import json
 import os
 import shutil
 import subprocess
@@ -19,7 +20,9 @@ from tfclass.errors import TrackingError
 from tfclass.inference.predictor import Predictor
 from tfclass.inference.rows import COLUMNS
 from tfclass.sequences.fasta import Record
-from tfclass.tracking.tracker import flatten, tracked, tracking_uri
+from tfclass.tracking.connection import tracking_uri
+from tfclass.tracking.log import track, tracked
+from tfclass.tracking.record import Facts, Scores, dataset, flatten, read_record
 
 ROOT = Path(__file__).parents[2]
 FRAME = pd.DataFrame({"id": ["a", "b"], "sequence": ["MK", "MV"], "label": ["TF", "nonTF"], "cluster": ["a", "b"]})
@@ -34,6 +37,11 @@ def client():
     return mlflow.MlflowClient()
 
 
+def training(config, facts=None, **options):
+    """A run in the folder ``run``."""
+    return tracked(config, Path("run"), "training", facts or Facts(), **options)
+
+
 def wait_until(condition):
     for _ in range(600):
         if condition():
@@ -44,68 +52,70 @@ def wait_until(condition):
 
 def test_a_run_keeps_parameters_configuration_metrics_data_and_files(config, tmp_path):
     wide = {"model": {f"option{i}": i for i in range(250)}, "training": {"epochs": 3, "text": "x" * 5000}}
-    (tmp_path / "files").mkdir()
-    (tmp_path / "files" / "note.txt").write_text("kept")
-    with tracked(config, "first", {"corpus": "demo"}) as tracker:
-        tracker.configuration(wide)
-        tracker.dataset(FRAME, source="x.tsv", name="demo", context="training", digest="d" * 64)
-        tracker.metrics({"valid_ap": 0.5, "undefined": float("nan")}, step=1)
-        tracker.metrics({"valid_ap": 0.75}, step=2)
-        tracker.folder(tmp_path / "files", "extra")
-    run = client().get_run(tracker.run_id)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "note.txt").write_text("kept")
+    data = dataset(FRAME, source="x.tsv", name="demo", context="training", digest="d" * 64)
+    facts = Facts(tags={"corpus": "demo"}, config=wide, datasets=[data], files={"note.txt": "extra"})
+    with tracked(config, tmp_path / "run", "first", facts) as run:
+        run.log_step({"valid_ap": 0.5, "undefined": float("nan")}, step=1)
+        run.log_step({"valid_ap": 0.75}, step=2)
+        run.log(Facts(scores=[Scores({"mcc": 0.25})]))
+    run_id = run.run_id
+    run = client().get_run(run_id)
     assert run.info.run_name == "first"
     assert run.info.status == "FINISHED"
     assert run.data.tags["corpus"] == "demo"
     assert len(run.data.params) == 252
     assert run.data.params["model.option249"] == "249"
-    assert yaml.safe_load(mlflow.artifacts.load_text(f"runs:/{tracker.run_id}/config.yaml")) == wide
-    assert run.data.metrics == {"valid_ap": 0.75}
-    assert [(m.step, m.value) for m in client().get_metric_history(tracker.run_id, "valid_ap")] == [(1, 0.5), (2, 0.75)]
+    assert yaml.safe_load(mlflow.artifacts.load_text(f"runs:/{run_id}/config.yaml")) == wide
+    assert run.data.metrics == {"valid_ap": 0.75, "mcc": 0.25}
+    assert [(m.step, m.value) for m in client().get_metric_history(run_id, "valid_ap")] == [(1, 0.5), (2, 0.75)]
+    assert [json.loads(line)["valid_ap"] for line in (tmp_path / "run" / "history.jsonl").open()] == [0.5, 0.75]
     (data,) = run.inputs.dataset_inputs
     assert (data.dataset.name, data.dataset.digest, data.tags[0].value) == ("demo", "d" * 36, "training")
-    files = {f.path for folder in ("", "figures", "extra") for f in client().list_artifacts(tracker.run_id, folder)}
+    files = {f.path for folder in ("", "figures", "extra") for f in client().list_artifacts(run_id, folder)}
     assert {"config.yaml", "extra/note.txt"} <= files
 
 
 def test_store_and_artifacts_are_in_the_working_directory_under_absolute_paths(config, tmp_path):
-    with tracked(config, "first", {}) as tracker:
+    with training(config) as run:
         pass
     assert tracking_uri(config) == f"sqlite:///{tmp_path.resolve()}/mlflow.db"
     assert (tmp_path / "mlflow.db").exists()
-    assert client().get_run(tracker.run_id).info.artifact_uri.startswith(f"file://{tmp_path.resolve()}/mlartifacts/")
+    assert client().get_run(run.run_id).info.artifact_uri.startswith(f"file://{tmp_path.resolve()}/mlartifacts/")
 
 
 def test_an_evaluation_is_the_child_of_its_training_where_that_is_known(config):
-    with tracked(config, "training", {}) as parent:
+    with training(config) as parent:
         pass
-    with tracked(config, "evaluation", {}, parent=parent.run_id) as child:
+    with training(config, parent=parent.run_id) as child:
         pass
-    with tracked(config, "elsewhere", {}, parent="0" * 32) as orphan:
+    with training(config, parent="0" * 32) as orphan:
         pass
     assert client().get_run(child.run_id).data.tags["mlflow.parentRunId"] == parent.run_id
     assert "mlflow.parentRunId" not in client().get_run(orphan.run_id).data.tags
 
 
 def test_an_odd_key_takes_no_other_with_it(config):
-    with tracked(config, "odd", {}) as tracker:
-        tracker.configuration({"corpus": {"aliases": {"TF?": "TF"}}, "model": {"hidden": 4}})
-    assert client().get_run(tracker.run_id).data.params == {"corpus.aliases.TF_": "TF", "model.hidden": "4"}
+    with training(config, Facts(config={"corpus": {"aliases": {"TF?": "TF"}}, "model": {"hidden": 4}})) as run:
+        pass
+    assert client().get_run(run.run_id).data.params == {"corpus.aliases.TF_": "TF", "model.hidden": "4"}
 
 
 def test_a_resumed_training_goes_on_in_its_run(config):
-    with tracked(config, "training", {}) as first:
-        first.metrics({"valid_ap": 0.1}, step=1)
-    with tracked(config, "ignored", {}, resume=first.run_id) as again:
-        again.metrics({"valid_ap": 0.2}, step=2)
+    with training(config) as first:
+        first.log_step({"valid_ap": 0.1}, step=1)
+    with tracked(config, Path("run"), "ignored", Facts(), resume=True) as again:
+        again.log_step({"valid_ap": 0.2}, step=2)
     assert again.run_id == first.run_id
     assert client().get_run(first.run_id).info.run_name == "training"
     assert len(client().get_metric_history(first.run_id, "valid_ap")) == 2
 
 
 def test_a_run_says_who_made_it_from_what(config):
-    with tracked(config, "training", {"model": "bilstm"}) as tracker:
+    with training(config, Facts(tags={"model": "bilstm"})) as run:
         pass
-    tags = client().get_run(tracker.run_id).data.tags
+    tags = client().get_run(run.run_id).data.tags
     assert tags["mlflow.user"] == getpass.getuser()
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     if (ROOT / ".git").exists() and head.returncode == 0:
@@ -116,16 +126,16 @@ def test_a_run_says_who_made_it_from_what(config):
 def test_an_interrupted_run_is_killed_and_goes_on_as_running_to_its_end(config):
     seen = []
 
-    def block(**options):
-        with tracked(config, "training", {}, **options) as tracker:
-            seen.append(client().get_run(tracker.run_id).info)
-            if not options:
+    def block(resume=False):
+        with training(config, resume=resume) as run:
+            seen.append(client().get_run(run.run_id).info)
+            if not resume:
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         block()
     seen.append(client().get_run(seen[0].run_id).info)
-    block(resume=seen[0].run_id)
+    block(resume=True)
     seen.append(client().get_run(seen[0].run_id).info)
     assert [info.status for info in seen] == ["RUNNING", "KILLED", "RUNNING", "FINISHED"]
     assert {info.run_id for info in seen} == {seen[0].run_id}
@@ -136,21 +146,21 @@ def test_an_interrupted_run_is_killed_and_goes_on_as_running_to_its_end(config):
 def test_use_of_the_machine_is_recorded_while_the_block_runs(config, folder, named_by):
     uri = "" if named_by == "environment" else f"sqlite:///{folder}/other.db"
     watched, store = replace(config, system_seconds=0.2, uri=uri), mlflow.MlflowClient(uri or None)
-    with tracked(watched, "training", {}, watch=True) as tracker:
-        wait_until(lambda: "system/cpu_utilization_percentage" in store.get_run(tracker.run_id).data.metrics)
-    assert store.get_run(tracker.run_id).info.status == "FINISHED"
-    with tracked(config, "evaluation", {}) as tracker:
+    with training(watched, watch=True) as run:
+        wait_until(lambda: "system/cpu_utilization_percentage" in store.get_run(run.run_id).data.metrics)
+    assert store.get_run(run.run_id).info.status == "FINISHED"
+    with training(config) as run:
         pass
-    assert client().get_run(tracker.run_id).data.metrics == {}
+    assert client().get_run(run.run_id).data.metrics == {}
 
 
 def test_without_psutil_a_run_has_everything_else(config, tmp_path):
     # A module that cannot be imported, ahead of the real one.
     (tmp_path / "psutil.py").write_text("raise ImportError('no psutil here')")
     code = (
-        "from tfclass.tracking.tracker import *\n"
-        "with tracked(TrackingConfig(experiment='tested'), 'training', {}, watch=True) as tracker:\n"
-        "    tracker.metrics({'a': 1.0})"
+        "from tfclass.tracking.log import *\n"
+        "with tracked(TrackingConfig(experiment='tested'), Path('run'), 'training', Facts(), watch=True) as run:\n"
+        "    run.log_step({'a': 1.0}, 1)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
@@ -166,28 +176,28 @@ def test_the_callers_own_run_and_store_are_left_alone(config, tmp_path, small_bu
     del os.environ["MLFLOW_TRACKING_URI"]
     try:
         with mlflow.start_run() as outer:
-            with tracked(replace(config, uri=ours), "training", {}) as tracker:
-                tracker.model(small_bundle_folder)
+            with training(replace(config, uri=ours)) as run:
+                run.log(Facts(bundle=str(small_bundle_folder)))
             mlflow.log_metric("after", 1.0)
         assert mlflow.get_tracking_uri() == own
         assert "MLFLOW_TRACKING_URI" not in os.environ
         assert mlflow.get_run(outer.info.run_id).data.metrics == {"after": 1.0}
     finally:
         mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
-    assert mlflow.MlflowClient(ours).get_run(tracker.run_id).info.status == "FINISHED"
+    assert mlflow.MlflowClient(ours).get_run(run.run_id).info.status == "FINISHED"
 
 
 def test_a_failed_block_leaves_a_failed_run_and_none_open(config):
-    with pytest.raises(ValueError, match="broken"), tracked(config, "training", {}) as tracker:
+    with pytest.raises(ValueError, match="broken"), training(config) as run:
         raise ValueError("broken")
-    assert client().get_run(tracker.run_id).info.status == "FAILED"
+    assert client().get_run(run.run_id).info.status == "FAILED"
     assert mlflow.active_run() is None
 
 
 def test_the_logged_model_gives_the_predictors_rows(config, small_bundle_folder):
-    with tracked(config, "training", {}) as tracker:
-        tracker.model(small_bundle_folder)
-    experiment = client().get_run(tracker.run_id).info.experiment_id
+    with training(config, Facts(bundle=str(small_bundle_folder))) as run:
+        pass
+    experiment = client().get_run(run.run_id).info.experiment_id
     (logged,) = mlflow.search_logged_models([experiment], output_format="list")
     model = mlflow.pyfunc.load_model(logged.model_uri)
     frame = pd.DataFrame({"id": ["a", "b", "c"], "sequence": ["MKVLA*", "MK1", "mkvuuw"]})
@@ -199,17 +209,19 @@ def test_the_logged_model_gives_the_predictors_rows(config, small_bundle_folder)
     assert list(table.astype(object).where(table.notna(), None).itertuples(index=False, name=None)) == [
         tuple(getattr(row, name) for name in COLUMNS) for row in expected
     ]
-    files = {f.path for f in client().list_artifacts(tracker.run_id, "bundle")}
+    files = {f.path for f in client().list_artifacts(run.run_id, "bundle")}
     assert files == {f"bundle/{name}" for name in ("bundle.json", "model.safetensors", "MODEL_CARD.md")}
 
 
-def test_nothing_is_written_when_tracking_is_off(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with tracked(TrackingConfig(enabled=False), "training", {}) as tracker:
-        tracker.configuration({"a": 1})
-        tracker.metrics({"a": 1.0})
-        tracker.model(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+def test_nothing_but_the_record_is_written_when_tracking_is_off_and_it_can_be_logged_later(folder):
+    (folder / "mlflow.db").rename(folder / "later.db")
+    with training(TrackingConfig(enabled=False), Facts(config={"a": 1}), watch=True) as run:
+        run.log_step({"b": 1.0}, 1)
+    assert sorted(path.name for path in folder.iterdir()) == ["later.db", "run"]
+    (folder / "later.db").rename(folder / "mlflow.db")
+    record, _ = track(folder / "run")
+    data = client().get_run(record.run_id).data
+    assert (data.params, data.metrics) == ({"a": "1"}, {"b": 1.0})
 
 
 @pytest.mark.parametrize("uri", ["file:./mlruns", "mlruns", "file:///tmp/mlruns", "ftp://somewhere/mlruns"])
@@ -218,10 +230,8 @@ def test_a_folder_as_a_store_is_refused_with_the_uri_to_use(uri, tmp_path, monke
     monkeypatch.chdir(tmp_path)
     with pytest.raises(TrackingError) as raised:
         tracking_uri(TrackingConfig(uri=uri))
-    expected = (
-        f"tracking.uri: found {uri!r}; expected a database or a server; use sqlite:///{tmp_path.resolve()}/mlflow.db"
-    )
-    assert str(raised.value) == expected
+    use = f"sqlite:///{tmp_path.resolve()}/mlflow.db"
+    assert str(raised.value) == f"tracking.uri: {uri!r} is neither a database nor a server; use {use}"
 
 
 def test_the_environment_variable_wins(monkeypatch):
@@ -233,20 +243,20 @@ def test_nested_values_become_dotted_keys():
     assert flatten({"a": {"b": {"c": 1}, "d": [1, 2]}, "e": None}) == {"a.b.c": 1, "a.d": [1, 2], "e": None}
 
 
-def record(folder, name, steps, journalled):
+def log(folder, name, steps):
     os.chdir(folder)
-    with tracked(TrackingConfig(experiment="tested"), name, {}, journal=Path(name) if journalled else None) as tracker:
+    with tracked(TrackingConfig(experiment="tested"), Path(name), name, Facts()) as run:
         for step in range(steps):
-            tracker.metrics({"loss": step + float(name)}, step=step)
+            run.log_step({"loss": step + float(name)}, step)
 
 
-@pytest.mark.parametrize(("writers", "steps", "journalled"), [(3, 1, False), (8, 50, True)])
+@pytest.mark.parametrize(("writers", "steps"), [(3, 1), (8, 50)])
 def test_processes_that_meet_an_empty_folder_and_write_at_once_lose_nothing(
-    writers, steps, journalled, tmp_path, monkeypatch, processes
+    writers, steps, tmp_path, monkeypatch, processes
 ):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     names = [str(number) for number in range(writers)]
-    started = [processes.Process(target=record, args=(tmp_path, name, steps, journalled)) for name in names]
+    started = [processes.Process(target=log, args=(tmp_path, name, steps)) for name in names]
     for process in started:
         process.start()
     for process in started:
@@ -259,4 +269,4 @@ def test_processes_that_meet_an_empty_folder_and_write_at_once_lose_nothing(
         history = store.get_metric_history(run.info.run_id, "loss")
         expected = [(step, step + float(run.info.run_name)) for step in range(steps)]
         assert [(m.step, m.value) for m in history] == expected
-    assert not list(tmp_path.glob("*/mlflow-journal"))
+    assert all(read_record(tmp_path / name).is_tracked for name in names)
