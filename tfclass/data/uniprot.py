@@ -206,7 +206,7 @@ class UniProt:
                 f"expected at most {config.longest_wait:.0f} s; {later}"
             ) from fault
         # The first retry follows at once: most faults are gone by then.
-        backoff = config.backoff * 2 ** (n_faults - 1) if n_faults > 1 else 0.0
+        backoff = config.backoff * 2.0 ** min(n_faults - 1, 30) if n_faults > 1 else 0.0
         seconds = seconds or min(_MAX_BACKOFF, backoff)
         if self._on_wait is not None:
             self._on_wait(fault.reason, seconds)
