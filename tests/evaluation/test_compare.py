@@ -200,7 +200,7 @@ def test_what_is_undefined_says_why(written, capsys):
 
 
 CHANGES = {
-    "a protein less": (lambda f: f[f["id"] != "p17"], r"B: found no protein 'p17'; expected the proteins of A"),
+    "a protein less": (lambda f: f[f["id"] != "p17"], r"B: found no protein 'p17'; expected those of A"),
     "a protein more": (
         lambda f: pd.concat([f, f.iloc[:1].assign(id="new")]),
         r"B: found protein 'new', which A does not have; expected the same proteins",

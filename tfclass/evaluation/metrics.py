@@ -149,6 +149,7 @@ def metrics_at(scored: Scored, n_bins: int, weights_NR: FloatArray) -> dict[str,
     n_bins : int
         Of the calibration error.
     weights_NR : ndarray of float64, shape (N, R)
+        Of the proteins in each weighting.
 
     Returns
     -------
@@ -186,8 +187,6 @@ def average_precision(scores_NC: FloatArray, labels_N: IntArray, weights_N: Floa
     ----------
     scores_NC : ndarray of float64, shape (N, C)
         Probabilities, or other numbers that rank the proteins of each class.
-    labels_N : ndarray of int64, shape (N,)
-    weights_N : ndarray of float64, shape (N,), optional
 
     Returns
     -------

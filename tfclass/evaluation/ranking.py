@@ -21,11 +21,6 @@ _ROUNDING = 1 + 1e-12
 class Ranking:
     """Proteins in the order of their scores, the best first.
 
-    Parameters
-    ----------
-    scores_N : ndarray of float64, shape (N,)
-    positive_N : ndarray of bool, shape (N,)
-
     Attributes
     ----------
     scores_K : ndarray of float64, shape (K,)
@@ -59,7 +54,7 @@ class Ranking:
 class ThresholdCurve:
     """Predicted positives at every threshold, the highest first, in R weightings.
 
-    Parameters
+    Attributes
     ----------
     predicted_KR, tp_KR : ndarray of float64, shape (K, R)
         Weight of the predicted positives at each of K thresholds, and of the true ones among them; the last threshold

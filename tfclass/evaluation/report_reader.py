@@ -39,11 +39,11 @@ class Run(NamedTuple):
         if self.classes != other.classes:
             found, expected = ", ".join(self.classes), ", ".join(other.classes)
             raise ReportError(f"{self.name}: found classes {found}; expected {expected}, as in {other.name}")
-        missing, more = (sorted(set(a) - set(b)) for a, b in ((other.ids_N, self.ids_N), (self.ids_N, other.ids_N)))
-        if missing:
-            raise ReportError(f"{self.name}: found no protein {missing[0]!r}; expected the proteins of {other.name}")
-        if more:
-            found = f"protein {more[0]!r}, which {other.name} does not have"
+        missing, more = np.setdiff1d(other.ids_N, self.ids_N), np.setdiff1d(self.ids_N, other.ids_N)
+        if len(missing):
+            raise ReportError(f"{self.name}: found no protein {str(missing[0])!r}; expected those of {other.name}")
+        if len(more):
+            found = f"protein {str(more[0])!r}, which {other.name} does not have"
             raise ReportError(f"{self.name}: found {found}; expected the same proteins")
         rows = pd.Index(self.ids_N).get_indexer(pd.Index(other.ids_N))
         run = self._replace(ids_N=other.ids_N, clusters_N=self.clusters_N[rows], scored=self.scored.select(rows))

@@ -110,13 +110,6 @@ class Scored:
 class WeightedScores:
     """The quantities that metrics are computed from, in each of R weightings of the proteins.
 
-    Parameters
-    ----------
-    scored : Scored
-    weights_NR : ndarray of float64, shape (N, R)
-    n_bins : int
-        Of the calibration error.
-
     Attributes
     ----------
     confusion_CCR : ndarray of float64, shape (C, C, R)

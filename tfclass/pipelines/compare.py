@@ -27,6 +27,7 @@ def compare_runs(config: CompareConfig, runs: Sequence[str]) -> Comparison:
     Parameters
     ----------
     config : CompareConfig
+        How to resample, and where to write.
     runs : sequence of str
         Report folders, or ids of MLflow runs of evaluations.
 
