@@ -60,7 +60,7 @@ def drawn(n, n_classes=2, seed=0, classes=BINARY, per_cluster=2) -> LabelledProt
 
 
 def scored(baseline: Baseline, proteins: LabelledProteins) -> Scored:
-    return Scored(baseline.scores_NC, proteins.labels, baseline.threshold, baseline.are_probabilities)
+    return baseline.scored(proteins.labels)
 
 
 def best_mcc(scores_N, positive_N):

@@ -17,10 +17,11 @@ from sklearn.preprocessing import StandardScaler
 
 from tfclass.data.table import LabelledProteins
 from tfclass.evaluation.homologues import Homologues, LeftOut
+from tfclass.evaluation.scored import Scored
 from tfclass.evaluation.threshold_fit import max_mcc_threshold
 from tfclass.search.mmseqs import MAX_E_VALUE
 from tfclass.sequences.alphabet import AMINO_ACIDS
-from tfclass.typing import FloatArray, TokenArray
+from tfclass.typing import FloatArray, IntArray, TokenArray
 
 # More bits than a hit that may well be chance has: about 43 is the most among 20 million residues.
 _WEAK_BITS = 50.0
@@ -44,6 +45,10 @@ class Baseline(NamedTuple):
     threshold: float | None
     are_probabilities: bool
     note: str
+
+    def scored(self, labels_N: IntArray) -> Scored:
+        """Set the scores beside the true labels."""
+        return Scored(self.scores_NC, labels_N, self.threshold, self.are_probabilities)
 
 
 Baselines = dict[str, Baseline | LeftOut]

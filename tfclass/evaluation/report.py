@@ -22,7 +22,7 @@ from tfclass.evaluation.baselines import Baseline, Baselines
 from tfclass.evaluation.conclusions import compare_with_baseline, conclude
 from tfclass.evaluation.content import SCHEMA_VERSION, ReportContent, ScoredCorpus, ScoredModel, SplitSize, to_json
 from tfclass.evaluation.figures import png, report_figures, svg
-from tfclass.evaluation.homologues import Homologues, Nearest, leakage_audit
+from tfclass.evaluation.homologues import Homologues, LeftOut, Nearest, leakage_audit
 from tfclass.evaluation.metrics import resampled_metrics, scores_by_class
 from tfclass.evaluation.mistakes import worst_mistakes
 from tfclass.evaluation.page import render_page
@@ -91,13 +91,10 @@ def make_report(
     bundle, test, scored, config = evaluation.bundle, evaluation.test, evaluation.scored, evaluation.config.evaluation
     clusters_N = test.frame["cluster"].to_numpy(dtype=str)
     own = resampled_metrics(scored, clusters_N, config)
-    metrics, baselines, others = own.estimates(), dict[str, Any](), dict[str, Scored]()
-    for name, baseline in evaluation.baselines.items():
-        if isinstance(baseline, Baseline):
-            others[name] = Scored(baseline.scores_NC, test.labels, baseline.threshold, baseline.are_probabilities)
-            baseline = compare_with_baseline(own, baseline, others[name], clusters_N, config)
-        baselines[name] = baseline
-    compared = {name: baselines[name] for name in others}
+    metrics = own.estimates()
+    run = {name: baseline for name, baseline in evaluation.baselines.items() if isinstance(baseline, Baseline)}
+    others = {name: baseline.scored(test.labels) for name, baseline in run.items()}
+    compared = {name: compare_with_baseline(own, b, others[name], clusters_N, config) for name, b in run.items()}
     closest = Nearest.among(evaluation.train, evaluation.homologues, len(test.labels))
     subgroups = score_subgroups(test, scored, closest, config, others.get("top_hit"))
     figures = report_figures(scored, test.classes, metrics, config.n_calibration_bins, others, subgroups)
@@ -106,15 +103,7 @@ def make_report(
         schema_version=SCHEMA_VERSION,
         tfclass_version=__version__,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        bundle=ScoredModel(
-            bundle.name,
-            bundle.network,
-            bundle.digest,
-            evaluation.channel,
-            evaluation.decision_rule.threshold,
-            created=bundle.provenance.get("created"),
-            mlflow_run_id=bundle.provenance.get("mlflow_run_id"),
-        ),
+        bundle=_model(evaluation),
         corpus=_corpus(evaluation),
         n_proteins=len(test.labels),
         n_clusters=int(test.frame["cluster"].nunique()),
@@ -124,7 +113,7 @@ def make_report(
         n_bootstrap=config.n_bootstrap,
         conclusions=conclude(bundle.name, metrics, compared),
         metrics=metrics,
-        baselines=baselines,
+        baselines={n: b if isinstance(b, LeftOut) else compared[n] for n, b in evaluation.baselines.items()},
         classes=scores_by_class(scored, test.classes),
         subgroups=subgroups,
         thresholds=apply_rules(evaluation.decision_rule, scored),
@@ -151,6 +140,12 @@ def write_report(report: Report, folder: Path) -> None:
             (building / "figures" / f"{name}.png").write_bytes(png(figure))
         page = render_page(report.content, {name: svg(figure) for name, figure in report.figures.items()})
         (building / PAGE).write_text(page, encoding="utf-8", errors="replace")
+
+
+def _model(evaluation: Evaluation) -> ScoredModel:
+    bundle, threshold = evaluation.bundle, evaluation.decision_rule.threshold
+    made, run_id = bundle.provenance.get("created"), bundle.provenance.get("mlflow_run_id")
+    return ScoredModel(bundle.name, bundle.network, bundle.digest, evaluation.channel, threshold, made, run_id)
 
 
 def _corpus(evaluation: Evaluation) -> ScoredCorpus:

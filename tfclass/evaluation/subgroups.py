@@ -106,6 +106,7 @@ def by_identity(identity_N: FloatArray, edges: Sequence[float]) -> Grouping:
 
 def by_column(title: str, values_N: npt.NDArray[np.str_]) -> Grouping:
     """Divide by a column of the table: the commonest eight values first, then all others, then the empty ones."""
+    values_N = np.where(values_N == NOT_STATED, "", values_N)
     counts = pd.Series(values_N[values_N != ""]).value_counts(sort=False).sort_index()
     ordered = counts.sort_values(ascending=False, kind="stable").index.tolist()
     labels = [*ordered[:_MAX_VALUES], *(["other"] if len(ordered) > _MAX_VALUES else [])]
