@@ -33,7 +33,8 @@ from tfclass.models.factory import build
 from tfclass.models.forward import MAX_RESIDUES, logits_of
 from tfclass.models.network import Classifier
 from tfclass.sequences.alphabet import AMINO_ACIDS, Alphabet
-from tfclass.sequences.batching import Tokens, collate
+from tfclass.sequences.batching import collate
+from tfclass.typing import TokenArray
 
 MODELS = sorted(file.name.removesuffix(".yaml") for file in (files("tfclass.conf") / "model").iterdir())
 # The unit of ru_maxrss.
@@ -103,18 +104,18 @@ def measure(name: str, task: str, length: int) -> dict[str, float]:
     return {"parameters": parameters, "own": total - before, "total": total, "seconds": seconds}
 
 
-def score(model: Classifier, protein: Tokens):
+def score(model: Classifier, protein: TokenArray):
     """Score as `tfclass predict` does; a protein longer than the budget is a batch of its own."""
     logits_of(model, [protein], MAX_RESIDUES)
 
 
-def train_step(model: Classifier, protein: Tokens):
+def train_step(model: Classifier, protein: TokenArray):
     """Forward and backward."""
     loss: Tensor = cross_entropy(model(*collate([protein])), torch.tensor([1]))
     loss.backward()
 
 
-TASKS: dict[str, Callable[[Classifier, Tokens], None]] = {"scoring": score, "training": train_step}
+TASKS: dict[str, Callable[[Classifier, TokenArray], None]] = {"scoring": score, "training": train_step}
 
 if __name__ == "__main__":
     main()

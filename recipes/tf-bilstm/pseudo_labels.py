@@ -28,7 +28,7 @@ from tfclass.inference.predictor import Predictor
 from tfclass.pipelines.profiles import build_profiles, read_clustered
 from tfclass.search.hmmer import Hit, Library, margins
 from tfclass.sequences.alphabet import Alphabet
-from tfclass.sequences.cleaning import clean, uncleaned
+from tfclass.sequences.cleaning import clean, cleaning_problem
 from tfclass.sequences.fasta import Record, read_fasta
 from tfclass.sequences.intervals import merged, ranges_cell
 from tfclass.typing import BoolArray
@@ -203,7 +203,7 @@ def _letters(frame: pd.DataFrame, path: Path) -> set[str]:
     """Return the sequences; `TableError` where they are not in the letters that searches and places count by."""
     alphabet = Alphabet()
     for row, sequence in enumerate(frame["sequence"]):
-        if problem := uncleaned(sequence, alphabet):
+        if problem := cleaning_problem(sequence, alphabet):
             action = "`tfclass data import` writes them so"
             raise cell_error(str(path), row, "sequence", problem, "capital residue letters alone", action)
     return set(frame["sequence"])

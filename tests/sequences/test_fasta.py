@@ -252,7 +252,6 @@ class TestRefusals:
         with pytest.raises(FastaError) as caught:
             list(read_fasta(path))
         assert str(caught.value) == f"{path}{message}"
-        assert caught.value.facts["path"] == str(path)
 
     @compressed
     def test_damage_right_after_the_magic_bytes_is_called_damage(self, compress):

@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfclass.errors import FastaError
-from tfclass.sequences.fasta import read_fasta
-from tfclass.sequences.inputs import read_inputs
+from tfclass.sequences.fasta import read_fasta, read_inputs
 
 GOOD = ">a one\nMKV\nLA\n>b\nMM\n"
 # Content of a second input, and what is said of it.
@@ -110,7 +109,7 @@ def test_more_inputs_than_may_be_open_at_a_time(tmp_path):
     for number in range(200):
         (tmp_path / f"{number:03}.fa").write_text(f">r{number}\nMKV\n")
     code = (
-        "import glob, resource\nfrom tfclass.sequences.inputs import read_inputs\n"
+        "import glob, resource\nfrom tfclass.sequences.fasta import read_inputs\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (30, 30))\n"
         "print([record.id for record in read_inputs(sorted(glob.glob('*.fa')))] == [f'r{n}' for n in range(200)])"
     )

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from tfclass.data.cells import FIRST_ROW, cell_error, table_rows
 from tfclass.errors import TableError
 from tfclass.sequences.alphabet import Alphabet
-from tfclass.sequences.cleaning import uncleaned
+from tfclass.sequences.cleaning import cleaning_problem
 
 _NEEDED = ("domain", "start", "end", "sequence")
 
@@ -68,7 +68,7 @@ def read_regions(path: Path) -> dict[str, list[Region]]:
         if not (start.isdecimal() and end.isdecimal() and 1 <= int(start) <= int(end) <= len(sequence)):
             expected = f"numbers from 1 to the sequence's {len(sequence)}, the start first"
             raise cell_error(str(path), number - FIRST_ROW, "start", f"{start!r} to {end!r}", expected)
-        if problem := uncleaned(sequence, alphabet):
+        if problem := cleaning_problem(sequence, alphabet):
             raise cell_error(str(path), number - FIRST_ROW, "sequence", problem, "capital residue letters alone")
         regions.setdefault(sequence, []).append(Region(domain, int(start), int(end), sequence))
     return regions

@@ -135,7 +135,7 @@ def _refuse_idle_options(*, header: bool, workers: bool) -> None:
 
 
 def _sharded(fasta: list[str], shard: str, max_length: int) -> "Iterator[Record]":
-    from tfclass.sequences.inputs import read_inputs
+    from tfclass.sequences.fasta import read_inputs
 
     match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", shard)
     index, count = (int(match[1]), int(match[2])) if match else (0, 0)

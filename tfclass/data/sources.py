@@ -13,8 +13,7 @@ from tfclass.data.cells import FIRST_ROW, check_id, table_rows, text_rows, unpac
 from tfclass.errors import TableError
 from tfclass.io.files import name_of
 from tfclass.io.tsv import unbroken
-from tfclass.sequences.fasta import MAX_LENGTH, Record, read_fasta
-from tfclass.sequences.inputs import begin_inputs
+from tfclass.sequences.fasta import MAX_LENGTH, Record, begin_inputs, read_fasta
 
 _FASTA = (".fasta", ".fa", ".faa", ".fas", ".pep", ".aa", ".seq")
 _NEEDED = ("id", "label", "sequence")

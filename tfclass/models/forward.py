@@ -1,4 +1,4 @@
-"""Logits for any number of sequences: batched by length, restored to their order, the network left as it was found."""
+"""Score any number of sequences: in batches of like length, returned in their order; the network is left unchanged."""
 
 import contextlib
 import copy
@@ -12,8 +12,8 @@ import torch
 from tfclass.environment import is_out_of_memory
 from tfclass.errors import MemoryLimitError
 from tfclass.models.network import Classifier, HeadLogits
-from tfclass.sequences.batching import Indices, Tokens, collate, longest_first_batches
-from tfclass.typing import Float32Array, FloatArray
+from tfclass.sequences.batching import collate, longest_first_batches
+from tfclass.typing import Float32Array, FloatArray, IntArray, TokenArray
 
 Precision = Literal["float32", "bf16"]
 
@@ -21,20 +21,20 @@ Precision = Literal["float32", "bf16"]
 # with fewer or more.
 MAX_RESIDUES = 24576
 
-_ACTION = {"cpu": "use a machine with more", "cuda": "use --cpu-fallback or --device cpu"}
+_ADVICE = {"cpu": "use a machine with more", "cuda": "use --cpu-fallback or --device cpu"}
 
 
 class Scores(NamedTuple):
-    """What all heads give for many sequences, in the order given.
+    """The logits of all heads for N sequences, in the order given; None if the network lacks a head.
 
     Attributes
     ----------
     logits_NC : ndarray of float64, shape (N, C)
+        Classes.
     family_NK : ndarray of float64, shape (N, K), or None
-        None where the network has no head for families.
+        Families.
     domains : list of (ndarray of float32, shape (length,)) or None
-        Logit of each residue lying in a DNA-binding domain; residues of one step share it. None where the network has
-        no head for it.
+        Logit of each residue lying in a DNA-binding domain; residues of one step share it.
     """
 
     logits_NC: FloatArray
@@ -44,7 +44,7 @@ class Scores(NamedTuple):
 
 def scores_of(
     model: Classifier,
-    tokens: Sequence[Tokens],
+    tokens: Sequence[TokenArray],
     max_residues: int,
     precision: Precision = "float32",
     *,
@@ -55,33 +55,28 @@ def scores_of(
     Parameters
     ----------
     model : Classifier
-        Used on the device it is on; its mode is restored.
+        Used on its device; its mode is restored.
     tokens : sequence of ndarray of uint8, each of shape (length,)
         None empty.
     max_residues : int
         Most padded residues in a batch.
     precision : str
-        Of the network's arithmetic: ``float32``, or ``bf16`` for matrix products in bfloat16.
+        Of the arithmetic: ``float32``, or ``bf16`` for matrix products in bfloat16.
     cpu_fallback : bool
         Score on the CPU a protein that is too long for the memory of the model's device.
-
-    Returns
-    -------
-    Scores
-        In the order given.
 
     Raises
     ------
     MemoryLimitError
-        A single protein is too long for the memory; its length is the fact ``residues``. A batch that is too large is
-        scored in smaller ones.
+        A single protein is too long for the memory; the error has its length. A batch that is too large is scored in
+        smaller ones.
     """
     n_families = model.family_head.out_features if model.family_head else None
     logits_NC = np.empty((len(tokens), model.head.out_features))
     family_NK = np.empty((len(tokens), n_families)) if n_families else None
     domains = [np.empty(len(t), dtype=np.float32) for t in tokens] if model.domain_head else None
 
-    def keep(rows: Indices, logits: HeadLogits) -> None:
+    def keep(rows: IntArray, logits: HeadLogits) -> None:
         logits_NC[rows] = logits.logits_BC.double().cpu().numpy()
         if family_NK is not None and logits.family_BK is not None:
             family_NK[rows] = logits.family_BK.double().cpu().numpy()
@@ -97,24 +92,24 @@ def scores_of(
     return Scores(logits_NC, family_NK, domains)
 
 
-def logits_of(model: Classifier, tokens: Sequence[Tokens], max_residues: int) -> FloatArray:
-    """Score sequences as `scores_of` does, for the classes alone."""
+def logits_of(model: Classifier, tokens: Sequence[TokenArray], max_residues: int) -> FloatArray:
+    """Return the logits of the classes alone, shape (N, C); see `scores_of`."""
     return scores_of(model, tokens, max_residues).logits_NC
 
 
 def _in_batches(
     model: Classifier,
-    keep: Callable[[Indices, HeadLogits], None],
-    tokens: Sequence[Tokens],
+    keep: Callable[[IntArray, HeadLogits], None],
+    tokens: Sequence[TokenArray],
     max_residues: int,
     precision: Precision,
     cpu_fallback: bool,
 ) -> list[int]:
-    """Hand over what each batch gave, with the indices of its sequences; return those of what is left for the CPU."""
+    """Pass the logits of each batch to `keep`; return the indices of sequences left for the CPU."""
     device = next(model.parameters()).device
     front = model.lookup() if device.type == "cpu" else None
 
-    def score(rows: Indices) -> None:
+    def score(rows: IntArray) -> None:
         try:
             batch = collate([tokens[i] for i in rows]).to(device)
             reduced = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
@@ -127,12 +122,15 @@ def _in_batches(
                 too_long.append(int(rows[0]))
                 return
             if len(rows) == 1:
-                found = f"a protein of {len(tokens[rows[0]])} residues, too long for the memory of {device}"
-                action = _ACTION[device.type]
-                raise MemoryLimitError("scoring", found, action=action, residues=len(tokens[rows[0]])) from None
+                residues = len(tokens[rows[0]])
+                raise MemoryLimitError(
+                    f"scoring: found a protein of {residues} residues, too long for the memory of {device}; "
+                    f"{_ADVICE[device.type]}",
+                    residues=residues,
+                ) from None
             too_many.append(rows)
 
-    too_many: list[Indices] = []
+    too_many: list[IntArray] = []
     too_long: list[int] = []
     batches = longest_first_batches([len(t) for t in tokens], max_residues)
     with evaluating(model):
@@ -142,13 +140,13 @@ def _in_batches(
             else:
                 for rows in batches:
                     score(rows)
-            # What did not fit into memory is tried again in halves.
+            # Batches that did not fit into memory are tried again in halves.
             batches = [half for rows in too_many for half in np.array_split(rows, 2)]
             too_many.clear()
     return too_long
 
 
-def _in_single_threads(score: Callable[[Indices], None], batches: list[Indices]) -> None:
+def _in_single_threads(score: Callable[[IntArray], None], batches: list[IntArray]) -> None:
     """Score a batch on each core instead of one batch on all cores.
 
     A recurrent step is too small to be shared well among cores (``benchmarks/recurrence.py``).
@@ -161,17 +159,17 @@ def _in_single_threads(score: Callable[[Indices], None], batches: list[Indices])
                 for batch in scored:
                     batch.result()
             except BaseException:
-                # Leaving the block would wait for all of them.
+                # Leaving the block would wait for all batches.
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
     finally:
-        # The number is a thread's own, but the last one set is what later threads begin with.
+        # The number belongs to a thread, but later threads begin with the last one set.
         torch.set_num_threads(n_threads)
 
 
 @contextlib.contextmanager
 def evaluating(model: torch.nn.Module) -> Iterator[None]:
-    """Put every module in evaluation mode, and back into the mode each had."""
+    """Put every module into evaluation mode, and back into its own mode at the end."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

@@ -37,7 +37,7 @@ Peephole = Literal["none", "diagonal", "full"]
 
 
 class Gates(NamedTuple):
-    """What a step, or every step, of an LSTM computed; all of the same shape, the last dimension H.
+    """The values of an LSTM at a step, or at every step; all of the same shape, the last dimension H.
 
     Attributes
     ----------
@@ -122,12 +122,12 @@ class LSTM(nn.Module):
 
 
 def lstm_step(pre_BG: Tensor, c_BH: Tensor, weight_c: Tensor | None) -> Gates:
-    """One step, as the equations of this module have it.
+    """Compute one step by the equations of this module.
 
     Parameters
     ----------
     pre_BG : float tensor, shape (B, 4H)
-        What the gates are given by input, state and bias, in the order i, f, g, o.
+        The sum of input, state and bias terms of the gates, in the order i, f, g, o.
     c_BH : float tensor, shape (B, H)
         The cell before the step.
     weight_c : float tensor, shape (3, H) or (3, H, H), or None
@@ -151,5 +151,5 @@ def lstm_step(pre_BG: Tensor, c_BH: Tensor, weight_c: Tensor | None) -> Gates:
 
 
 def peep(c_BH: Tensor, weight: Tensor) -> Tensor:
-    """Give what a gate sees of the cell: `weight` of shape (H,) is a diagonal, of shape (H, H) a matrix."""
+    """Return the peephole term of a gate: `weight` of shape (H,) is a diagonal, of shape (H, H) a matrix."""
     return c_BH * weight if weight.dim() == 1 else c_BH @ weight.T

@@ -11,17 +11,16 @@ from tfclass.models.stems import ConvolutionStem, LookupStem, NoStem
 
 
 class HeadLogits(NamedTuple):
-    """What all heads give for a batch.
+    """The logits of all heads for a batch; None if the network lacks a head.
 
     Attributes
     ----------
     logits_BC : float tensor, shape (B, C)
         Classes.
     family_BK : float tensor, shape (B, K), or None
-        Families; None where the network has no head for them.
+        Families.
     domain_BS : float tensor, shape (B, S), or None
-        Whether the residues of a step lie in a DNA-binding domain; finite and of no meaning beyond `steps_B`. None
-        where the network has no head for it.
+        Whether a step lies in a DNA-binding domain; finite and without meaning beyond `steps_B`.
     steps_B : int64 tensor, shape (B,)
         Steps of each sequence: ``ceil(length / stem.pool)``.
     """
@@ -33,7 +32,7 @@ class HeadLogits(NamedTuple):
 
 
 class Classifier(nn.Module):
-    """From tokens to one logit per class; two classes are treated like any number.
+    """Map tokens to one logit per class; two classes are treated like any number.
 
     Parameters
     ----------
@@ -48,13 +47,13 @@ class Classifier(nn.Module):
     n_classes : int
         C.
     dropout : float
-        On what the pooling gives, and on the hidden layer.
+        Probability, after the pooling and after the hidden layer.
     hidden : int
         Units of a hidden layer between pooling and output; 0 for none.
     n_families : int
-        K, for a head that tells families apart beside the classes'; 0 for none.
+        K, for an auxiliary head; 0 for none.
     domains : bool
-        Whether there is a head that tells of each step whether it lies in a DNA-binding domain.
+        Whether there is an auxiliary head for DNA-binding domains, with one logit per step.
     """
 
     def __init__(
@@ -104,7 +103,7 @@ class Classifier(nn.Module):
         return self.head(pooled_BF)
 
     def all_heads(self, tokens_BL: Tensor, lengths_B: Tensor, front: LookupStem | None = None) -> HeadLogits:
-        """Score a padded batch by all heads; see `forward` for the arguments."""
+        """Score a padded batch with all heads; see `forward` for the arguments."""
         pooled_BF, states_BSF, steps_B = self._read(tokens_BL, lengths_B, front)
         return HeadLogits(
             self.head(pooled_BF),
@@ -114,7 +113,7 @@ class Classifier(nn.Module):
         )
 
     def _read(self, tokens_BL: Tensor, lengths_B: Tensor, front: LookupStem | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Give what the heads read: pooled_BF (behind the hidden layer, where there is one), states_BSF, steps_B."""
+        """Return the inputs of the heads: pooled_BF (after the hidden layer, if there is one), states_BSF, steps_B."""
         if front is None:
             x_BSE, steps_B = self.stem(self.embedding(tokens_BL), lengths_B)
         else:
@@ -124,7 +123,7 @@ class Classifier(nn.Module):
         return self.hidden(self.dropout(pooled_BF)), states_BSF, steps_B
 
     def lookup(self) -> LookupStem | None:
-        """Turn embedding and stem, as they are now, into tables; None where that cannot be done."""
+        """Return embedding and stem, with their present weights, as tables; None if that is not possible."""
         vectors_VE = self.embedding.residue_vectors()
         if vectors_VE is None or not isinstance(self.stem, ConvolutionStem):
             return None

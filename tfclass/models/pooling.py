@@ -1,4 +1,7 @@
-"""Poolings: states_BLF, mask_BL -> pooled_BF. No state on padding, finite as it must be, changes what they give.
+"""Poolings: states_BLF, mask_BL -> pooled_BF. States on padding are finite and do not change the result.
+
+Every pooling is built from F features in one or two directions; with two, the second half of the features runs
+backward.
 
 References
 ----------
@@ -10,15 +13,7 @@ from torch import Tensor, nn
 
 
 class LastPooling(nn.Module):
-    """The state each direction ends with: forward at the last residue, backward at the first.
-
-    Parameters
-    ----------
-    features : int
-        F.
-    directions : int
-        1, or 2 when the second half of the features runs backward.
-    """
+    """The last state of each direction: forward at the last residue, backward at the first."""
 
     def __init__(self, features: int, directions: int) -> None:
         super().__init__()
@@ -32,13 +27,7 @@ class LastPooling(nn.Module):
 
 
 class MeanPooling(nn.Module):
-    """The mean over real positions.
-
-    Parameters
-    ----------
-    features, directions : int
-        Not needed; every pooling is built alike.
-    """
+    """The mean over residues."""
 
     def __init__(self, features: int, directions: int) -> None:
         super().__init__()
@@ -50,13 +39,7 @@ class MeanPooling(nn.Module):
 
 
 class MaxPooling(nn.Module):
-    """The largest value of each feature over real positions.
-
-    Parameters
-    ----------
-    features, directions : int
-        Not needed; every pooling is built alike.
-    """
+    """The maximum of each feature over residues."""
 
     def __init__(self, features: int, directions: int) -> None:
         super().__init__()
@@ -67,14 +50,12 @@ class MaxPooling(nn.Module):
 
 
 class AttentionPooling(nn.Module):
-    r"""A weighted mean, the weights learned: :math:`a = \mathrm{softmax}(v^\top \tanh(W h_t + b))` [1]_.
+    r"""A mean with learned weights: :math:`a = \mathrm{softmax}(v^\top \tanh(W h_t + b))` [1]_.
 
     Parameters
     ----------
-    features : int
-        F.
-    directions : int
-        Not needed; every pooling is built alike.
+    features, directions : int
+        Of the encoder.
     hidden : int, optional
         Length of b, half the features if not given; with 0, :math:`a = \mathrm{softmax}(v^\top h_t)`.
     """
@@ -86,18 +67,11 @@ class AttentionPooling(nn.Module):
         self.score = nn.Linear(width or features, 1, bias=False)
 
     def weights(self, states_BLF: Tensor, mask_BL: Tensor) -> Tensor:
-        """Give the attention of each position.
-
-        Returns
-        -------
-        float tensor, shape (B, L)
-            Sums to 1 over a sequence, 0 on padding.
-        """
+        """Return the weight of each position, shape (B, L); they sum to 1 over a sequence and are 0 on padding."""
         seen_BLF = states_BLF if self.project is None else torch.tanh(self.project(states_BLF))
         scores_BL = self.score(seen_BLF)[..., 0]
         return scores_BL.masked_fill(~mask_BL, -torch.inf).softmax(dim=1)
 
     def forward(self, states_BLF: Tensor, mask_BL: Tensor) -> Tensor:
         """Pool over positions; see the module for shapes."""
-        # Padding has weight 0, which a finite state cannot make anything else of.
         return torch.einsum("bl,blf->bf", self.weights(states_BLF, mask_BL), states_BLF)

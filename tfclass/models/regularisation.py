@@ -1,4 +1,4 @@
-"""What keeps recurrent layers from learning by heart, and gradients from vanishing at the start.
+"""Variants of dropout, and the bias of forget gates.
 
 References
 ----------
@@ -19,15 +19,10 @@ from tfclass.models.lstm import LSTM
 
 
 class Dropout(nn.Module):
-    """What ``nn.Dropout`` does, sooner where there are many numbers and no GPU (``benchmarks/stacks.py``).
+    """``nn.Dropout``, faster for many numbers on a CPU (``benchmarks/stacks.py``).
 
-    There, torch draws 64 random bits for every number, one after the other. These are 16, from a faster generator that
-    is seeded by torch's own; the share is rounded to 1/65,536.
-
-    Parameters
-    ----------
-    p : float
-        Of the numbers that are dropped; below 1.
+    There, torch draws 64 random bits for every number, one after the other. This draws 16, from a faster generator
+    that is seeded by torch's own; the probability is rounded to 1/65,536.
     """
 
     def __init__(self, p: float) -> None:
@@ -36,7 +31,7 @@ class Dropout(nn.Module):
         self.dropped = min(round(p * 65536), 65535)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Drop numbers of x, of any shape, in training mode only; the rest is scaled up, so that the mean stays."""
+        """Drop numbers of x, of any shape, in training mode only; the others are scaled up as in ``nn.Dropout``."""
         if not self.training or not self.dropped:
             return x
         if x.device.type != "cpu":
@@ -48,34 +43,20 @@ class Dropout(nn.Module):
 
 
 class VariationalDropout(nn.Module):
-    """Dropout with one mask for all positions of a sequence [1]_.
-
-    Parameters
-    ----------
-    p : float
-        Of the features that are dropped.
-    """
+    """Dropout of features, with one mask for all positions of a sequence [1]_."""
 
     def __init__(self, p: float) -> None:
         super().__init__()
         self.p = p
 
     def forward(self, x_BLF: Tensor) -> Tensor:
-        """Drop features of x_BLF, in training mode only; the rest is scaled up as in ``nn.Dropout``."""
+        """Drop features of x_BLF, in training mode only; the others are scaled up as in ``nn.Dropout``."""
         mask_B1F = F.dropout(torch.ones_like(x_BLF[:, :1]), self.p, self.training)
         return x_BLF * mask_B1F
 
 
 class WeightDropout(nn.Module):
-    """Dropout of single recurrent weights, one mask for a whole batch and all its steps [2]_.
-
-    Parameters
-    ----------
-    layer : Module
-        A recurrent layer of one direction.
-    p : float
-        Of the recurrent weights that are dropped.
-    """
+    """Dropout of single recurrent weights of a layer of one direction, one mask for a whole batch [2]_."""
 
     def __init__(self, layer: nn.Module, p: float) -> None:
         super().__init__()
@@ -90,7 +71,7 @@ class WeightDropout(nn.Module):
 
 
 def set_forget_bias(layer: nn.LSTM | LSTM, value: float) -> None:
-    """Start an LSTM layer with this bias of its forget gate, so that it remembers before it has learned to [3]_."""
+    """Set the initial bias of the forget gate of an LSTM layer: a large one makes it remember from the start [3]_."""
     with torch.no_grad():
         if isinstance(layer, LSTM):
             layer.bias_G[layer.hidden : 2 * layer.hidden] = value

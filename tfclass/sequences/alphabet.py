@@ -1,4 +1,4 @@
-"""The one place where a letter becomes a number.
+"""The alphabet of residues: the only place where a letter becomes a number.
 
 The alphabet is the 20 amino acids followed by the six other IUPAC letters (B, J, O, U, X, Z), each with a token of its
 own, so nothing is merged and ``decode(encode(s)) == s.upper()``. Token 0 is padding. Letters are upper-cased: lower
@@ -16,7 +16,7 @@ PAD = 0
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
 NONSTANDARD = "BJOUXZ"
 
-# Codes that `Alphabet.codes` gives to bytes that are no residue. They never reach a network.
+# Codes of bytes that are no residue (`Alphabet.codes`). They never reach a network.
 GAP, STOP, ILLEGAL = 253, 254, 255
 
 
@@ -27,7 +27,7 @@ class Alphabet:
     Attributes
     ----------
     letters : str
-        Letter ``letters[i]`` has token ``i + 1``. The amino acids are the first 20; what is behind them is nonstandard.
+        Letter ``letters[i]`` has token ``i + 1``. The first 20 are the amino acids; the others are nonstandard.
 
     Examples
     --------
@@ -60,7 +60,7 @@ class Alphabet:
         return self.letters.index("X") + 1
 
     def codes(self, sequence: str) -> TokenArray:
-        """Give each character its token, or `GAP`, `STOP` or `ILLEGAL`.
+        """Return the token of each character, or `GAP`, `STOP` or `ILLEGAL`.
 
         Parameters
         ----------
@@ -88,13 +88,12 @@ class Alphabet:
         Raises
         ------
         ResidueError
-            A character is not a residue letter (gaps and stops included); ``facts`` has its 1-based ``position``.
+            A character is not a residue letter (gaps and stops included).
         """
         codes = self.codes(sequence)
         if codes.size and codes.max() >= GAP:
             position = int(np.argmax(codes >= GAP))
-            expected = f"one of {self.letters}"
-            raise ResidueError(f"position {position + 1}", repr(sequence[position]), expected, position=position + 1)
+            raise ResidueError(f"position {position + 1}: found {sequence[position]!r}; expected one of {self.letters}")
         return codes
 
     def decode(self, tokens: TokenArray) -> str:

@@ -13,16 +13,13 @@ from torch import Tensor
 from tfclass.sequences.alphabet import PAD
 from tfclass.typing import IntArray, TokenArray
 
-Tokens = TokenArray
-Indices = IntArray
-
 # Sequences sorted together in training: enough that a batch's lengths are alike, few enough that batches differ
 # between epochs.
 _POOL_BATCHES = 64
 
 
 class Batch(NamedTuple):
-    """What a network reads.
+    """A padded batch, as networks read it.
 
     Attributes
     ----------
@@ -39,7 +36,7 @@ class Batch(NamedTuple):
         return Batch(self.tokens_BL.to(device, non_blocking=True), self.lengths_B.to(device, non_blocking=True))
 
 
-def collate(tokens: Sequence[Tokens]) -> Batch:
+def collate(tokens: Sequence[TokenArray]) -> Batch:
     """Pad sequences to a batch.
 
     Parameters
@@ -54,10 +51,10 @@ def collate(tokens: Sequence[Tokens]) -> Batch:
     return Batch(torch.from_numpy(tokens_BL), torch.from_numpy(lengths_B))
 
 
-def longest_first_batches(lengths: Sequence[int] | Indices, max_residues: int) -> list[Indices]:
-    """Cut all sequences into batches, longest first.
+def longest_first_batches(lengths: Sequence[int] | IntArray, max_residues: int) -> list[IntArray]:
+    """Divide all sequences into batches, longest first.
 
-    The first batch needs the most memory, so too small a machine shows at once.
+    The first batch needs the most memory, so a lack of memory shows at once.
 
     Parameters
     ----------
@@ -76,11 +73,11 @@ def longest_first_batches(lengths: Sequence[int] | Indices, max_residues: int) -
     [[1], [0, 2]]
     """
     lengths = np.asarray(lengths, dtype=np.int64)
-    return list(_cut(np.argsort(-lengths, kind="stable"), lengths, max_residues))
+    return list(_divide(np.argsort(-lengths, kind="stable"), lengths, max_residues))
 
 
-def shuffled_batches(lengths: Sequence[int] | Indices, max_residues: int, rng: np.random.Generator) -> list[Indices]:
-    """Cut all sequences into batches for one epoch: random company, like lengths, random order.
+def shuffled_batches(lengths: Sequence[int] | IntArray, max_residues: int, rng: np.random.Generator) -> list[IntArray]:
+    """Divide all sequences into batches for one epoch: drawn at random, of like lengths, in random order.
 
     Parameters
     ----------
@@ -102,11 +99,11 @@ def shuffled_batches(lengths: Sequence[int] | Indices, max_residues: int, rng: n
     for start in range(0, len(order), pool):
         members = order[start : start + pool]
         by_length = members[np.argsort(-lengths[members], kind="stable")]
-        batches += list(_cut(by_length, lengths, max_residues))
+        batches += list(_divide(by_length, lengths, max_residues))
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
-def _cut(order: Indices, lengths: Indices, max_residues: int) -> Iterator[Indices]:
+def _divide(order: IntArray, lengths: IntArray, max_residues: int) -> Iterator[IntArray]:
     start = 0
     while start < len(order):
         # Sorted longest first, so the first member sets the padded length.

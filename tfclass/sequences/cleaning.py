@@ -1,7 +1,7 @@
-"""What is done to a sequence before the network sees it, the same for training and prediction.
+"""Clean sequences, by the same rules for training and prediction.
 
 Gene predictors end proteins with ``*``, alignments bring gaps, databases bring B, Z, U. None of that is a reason to
-lose a protein: it is mended by a fixed rule, and the rule is reported with the result.
+lose a protein: it is repaired by a fixed rule, and the rule is reported with the result.
 """
 
 import functools
@@ -12,11 +12,11 @@ import numpy as np
 from tfclass.sequences.alphabet import AMINO_ACIDS, GAP, ILLEGAL, STOP, Alphabet
 from tfclass.typing import BoolArray, TokenArray
 
-# The note on a sequence that is a word by which programs write that there is no value.
+# The note on a sequence that spells a missing value, as programs write it.
 EMPTY_VALUE = "looks_like_empty_value"
 _EMPTY_VALUES = ("NA", "NAN", "NIL", "NONE", "NULL")
 _SHORTEST_NUCLEOTIDE = 30
-_NUCLEOTIDE_SHARE = 0.95
+_NUCLEOTIDE_FRACTION = 0.95
 
 
 class CleanSequence(NamedTuple):
@@ -27,7 +27,7 @@ class CleanSequence(NamedTuple):
     tokens : ndarray of uint8, shape (L,)
         Empty when the sequence cannot be used.
     notes : tuple of str
-        What was done or noticed: ``stop_removed``, ``internal_stops=n``, ``gaps_removed=n``, ``nonstandard=n``,
+        Repairs and warnings: ``stop_removed``, ``internal_stops=n``, ``gaps_removed=n``, ``nonstandard=n``,
         ``looks_like_nucleotide``, ``looks_like_empty_value``.
     problem : str
         Why the sequence cannot be used (``empty``, ``illegal '1' at 17``); empty when it can.
@@ -78,17 +78,12 @@ def clean(sequence: str, alphabet: Alphabet) -> CleanSequence:
     return CleanSequence(codes, tuple(notes))
 
 
-def uncleaned(sequence: str, alphabet: Alphabet) -> str:
-    """Tell what keeps a sequence from being as `clean` leaves it, so that its letters can be compared and counted.
-
-    Returns
-    -------
-    str
-        Empty where nothing does.
+def cleaning_problem(sequence: str, alphabet: Alphabet) -> str:
+    """Return why a sequence is not as `clean` leaves it; empty if it is, so that its letters can be compared.
 
     Examples
     --------
-    >>> uncleaned("MK-V", Alphabet())
+    >>> cleaning_problem("MK-V", Alphabet())
     'gaps, stops or small letters'
     """
     cleaned = clean(sequence, alphabet)
@@ -98,17 +93,9 @@ def uncleaned(sequence: str, alphabet: Alphabet) -> str:
 
 
 def kept_characters(codes: TokenArray) -> BoolArray:
-    """Mark the characters of a sequence that `clean` keeps: all but gaps, and stops after the last residue.
+    """Mark the characters that `clean` keeps, by their codes: all but gaps, and stops after the last residue.
 
-    Parameters
-    ----------
-    codes : ndarray of uint8, shape (characters,)
-        From `Alphabet.codes`.
-
-    Returns
-    -------
-    ndarray of bool, shape (characters,)
-        True L times; so it carries positions in the sequence as given over to the tokens.
+    It maps positions in the sequence as given to the tokens: the result is True L times.
     """
     kept = codes != GAP
     residues = np.flatnonzero(kept & (codes != STOP))
@@ -135,8 +122,8 @@ def _without_gaps_and_stops(codes: TokenArray, alphabet: Alphabet) -> tuple[Toke
 def _looks_like_nucleotide(codes: TokenArray, alphabet: Alphabet) -> bool:
     if codes.size < _SHORTEST_NUCLEOTIDE:
         return False
-    # Most proteins fail this, and it is the quickest to tell.
-    if np.count_nonzero(_tokens_of("ACGTUN", alphabet)[codes]) < _NUCLEOTIDE_SHARE * codes.size:
+    # The quickest check, which most proteins fail.
+    if np.count_nonzero(_tokens_of("ACGTUN", alphabet)[codes]) < _NUCLEOTIDE_FRACTION * codes.size:
         return False
     return all(_tokens_of(letters, alphabet)[codes].any() for letters in ("A", "C", "G", "TU"))
 

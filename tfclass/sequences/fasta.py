@@ -1,17 +1,20 @@
-"""FASTA input: a path, a stream or ``-``; plain or compressed; one record at a time, in bounded memory.
+"""Read FASTA input: paths, streams or ``-``; plain or compressed; one record at a time, in bounded memory.
 
-Compression is recognised by the first bytes, never by the file name. Whatever the input holds, no record is lost
-without a word: it is yielded, or the input is refused with the line.
+Compression is recognised by the first bytes, never by the file name. No record is lost in silence: it is yielded, or
+the input is refused with the line.
 """
 
 import codecs
 import io
+import os
 import re
+import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, NamedTuple, cast
 
 from tfclass.errors import FastaError
 from tfclass.io.compression import DAMAGED, decompressed
@@ -19,16 +22,15 @@ from tfclass.io.files import is_address
 from tfclass.io.filetypes import LOOK_BYTES, kind_of
 from tfclass.sequences.parsing import MAX_LENGTH, FastaParser, Record
 
-__all__ = ["MAX_LENGTH", "Record", "read_fasta"]
+__all__ = ["MAX_LENGTH", "Record", "begin_inputs", "read_fasta", "read_inputs"]
 
 # White space, and the bytes of a byte order mark of UTF-8.
 _BLANK = b" \t\r\n\x0b\x0c\xef\xbb\xbf"
 _BLOCK_BYTES = 1 << 17
 _LINE_END = re.compile(rb"\r\n|\r|\n")
-_HEADER = "a FASTA header starting with '>'"
 # A file whose records are all empty is refused, so empty records are held back until one has residues. The
 # limit keeps memory constant on a long run of empty records.
-_HELD_BACK_MOST = 10_000
+_MAX_HELD_BACK = 10_000
 
 
 def read_fasta(source: str | Path | BinaryIO, max_length: int = MAX_LENGTH) -> Iterator[Record]:
@@ -50,8 +52,7 @@ def read_fasta(source: str | Path | BinaryIO, max_length: int = MAX_LENGTH) -> I
     Raises
     ------
     FastaError
-        The input is missing, unreadable, empty, cut short, or not FASTA; or none of its records has a residue; or as
-        `FastaParser` says.
+        The input is missing, unreadable, empty, cut short, or not FASTA; or none of its records has a residue.
 
     Examples
     --------
@@ -66,6 +67,83 @@ def read_fasta(source: str | Path | BinaryIO, max_length: int = MAX_LENGTH) -> I
         yield from _refuse_all_empty(_parsed(parser, start, content), name)
 
 
+def read_inputs(sources: Sequence[str], max_length: int = MAX_LENGTH) -> Iterator[Record]:
+    """Read several inputs as one; see `begin_inputs`."""
+    return chain.from_iterable(begin_inputs(sources, max_length))
+
+
+def begin_inputs(sources: Sequence[str], max_length: int = MAX_LENGTH) -> list[Iterator[Record]]:
+    """Read the first record of each input, so that a bad one is found before the first is read to its end.
+
+    The first input, and every input that can be opened only once (standard input, pipes), stays open; a file or an
+    address is opened again when its turn comes. A named pipe after the first input, and any pipe after that one, is not
+    opened before its turn: its writer may be waiting until another pipe has been read.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        Paths, addresses or ``"-"``; see `read_fasta`.
+    max_length : int
+        Most characters of a sequence.
+
+    Returns
+    -------
+    list of iterator of Record
+        All records of each input, to be read in this order.
+
+    Raises
+    ------
+    FastaError
+        An input is missing, unreadable, or has no record; or a stream is named twice.
+    """
+    streams: set[object] = set()
+    begun: list[Iterator[Record]] = []
+    waits = False
+    for source in sources:
+        kind = _kind(source)
+        if kind.stream is not None and kind.stream in streams:
+            raise FastaError(f"{_name_of(source)}: found a stream that is named twice; expected each stream once")
+        streams.add(kind.stream)
+        records = cast(Generator[Record, None, None], read_fasta(source, max_length))
+        waits = waits or (kind.named_pipe and bool(begun))
+        if waits and kind.stream is not None:
+            if source != "-" and not os.access(source, os.R_OK):
+                raise _no_permission(source)
+            begun.append(records)
+            continue
+        # Errors of an input are raised with its first record.
+        first = next(records)
+        if begun and kind.stream is None:
+            # There may be more inputs than the system lets a process open.
+            records.close()
+            begun.append(read_fasta(source, max_length))
+        else:
+            begun.append(chain([first], records))
+    return begun
+
+
+class _Kind(NamedTuple):
+    """How an input can be opened: `stream` identifies one that can be read only once; None for files."""
+
+    stream: object
+    named_pipe: bool = False
+
+
+def _kind(source: str) -> _Kind:
+    if is_address(source):
+        return _Kind(None)
+    try:
+        status = os.fstat(sys.stdin.fileno()) if source == "-" else os.stat(source)
+    except (OSError, ValueError, AttributeError):
+        # Missing or closed: reading it will say so. Standard input may also be a stream of Python's own.
+        return _Kind("-" if source == "-" else None)
+    if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
+        return _Kind("-" if source == "-" else None)
+    # A pipe of a shell, such as /dev/fd/63, resolves to a name that does not exist.
+    named = stat.S_ISFIFO(status.st_mode) and source != "-" and Path(os.path.realpath(source)).exists()
+    return _Kind((status.st_dev, status.st_ino), named)
+
+
 def _name_of(source: str | Path | BinaryIO) -> str:
     if isinstance(source, str | Path):
         return "standard input" if source == "-" else str(source)
@@ -78,7 +156,7 @@ def _opened(source: str | Path | BinaryIO) -> Iterator[BinaryIO]:
         yield source
     elif source == "-":
         if sys.stdin is None:
-            raise FastaError("standard input", "it closed", "FASTA records")
+            raise FastaError("standard input: found it closed; expected FASTA records")
         yield sys.stdin.buffer
     elif is_address(str(source)):
         with _remote(str(source)) as stream:
@@ -90,7 +168,7 @@ def _opened(source: str | Path | BinaryIO) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _remote(url: str) -> Iterator[BinaryIO]:
-    """Open what is not a local path: ``s3://``, ``gs://`` and whatever else fsspec has a driver for."""
+    """Open an address that fsspec has a driver for, such as ``s3://`` or ``gs://``."""
     import fsspec
 
     try:
@@ -99,9 +177,9 @@ def _remote(url: str) -> Iterator[BinaryIO]:
     except (FastaError, OSError, *DAMAGED):
         raise
     except Exception as error:
-        # Every driver has exceptions of its own; where a package is missing, fsspec says which.
+        # Every driver has its own exceptions; if a package is missing, fsspec names it.
         reason = str(error) or type(error).__name__
-        raise FastaError(url, f"an address that cannot be opened ({reason})", path=url) from error
+        raise FastaError(f"{url}: found an address that cannot be opened ({reason})") from error
 
 
 @contextmanager
@@ -110,21 +188,26 @@ def _one_line_errors(name: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         found = "nothing there, or no answer" if is_address(name) else "no such file"
-        raise FastaError(name, found, action="check the path", path=name) from None
+        raise FastaError(f"{name}: found {found}; check the path") from None
     except IsADirectoryError:
-        raise FastaError(name, "a directory", "a FASTA file", "name the files inside it", path=name) from None
+        raise FastaError(f"{name}: found a directory; expected a FASTA file; name the files inside it") from None
     except PermissionError:
-        raise FastaError(name, "no permission to read it", action="change its permissions", path=name) from None
+        raise _no_permission(name) from None
     except (*DAMAGED, OSError) as error:
         # gzip and bz2 report damage as an OSError too; only those of the system have a number.
         if isinstance(error, OSError) and error.errno is not None:
-            raise FastaError(name, f"an input that cannot be read ({error.strerror})", path=name) from error
-        found = f"compressed data that is cut short or damaged ({error})"
-        raise FastaError(name, found, action="copy or download the file again", path=name) from error
+            raise FastaError(f"{name}: found an input that cannot be read ({error.strerror})") from error
+        raise FastaError(
+            f"{name}: found compressed data that is cut short or damaged ({error}); copy or download the file again"
+        ) from error
+
+
+def _no_permission(name: str) -> FastaError:
+    return FastaError(f"{name}: found no permission to read it; change its permissions")
 
 
 def _from_first_header(content: BinaryIO, name: str) -> tuple[bytes, int]:
-    """Read up to the first header; return what was read of it and of what follows, and its line."""
+    """Read up to the first header; return what was read from there on, and its line."""
     start, line, size = b"", 1, LOOK_BYTES
     while block := _read_some(content, size - len(start)):
         start += block
@@ -133,16 +216,16 @@ def _from_first_header(content: BinaryIO, name: str) -> tuple[bytes, int]:
         blank -= start[:blank].endswith(b"\r") and blank == len(start)
         line += _line_ends(start[:blank])
         start = start[blank:]
-        # Where there is white space only, there may be much of it.
+        # After white space only, there may be much more of it.
         size = LOOK_BYTES if start.strip(_BLANK) else _BLOCK_BYTES
         if len(start) >= LOOK_BYTES or (start.startswith(b">") and len(start) >= len(b">\0\0\0") * 2):
             break
     if not start.strip(_BLANK):
-        raise FastaError(name, "no records", "at least one FASTA record", "is the file complete?", path=name)
+        raise FastaError(f"{name}: found no records; expected at least one FASTA record; is the file complete?")
     kind = kind_of(start[:LOOK_BYTES])
     if start.startswith(b">") and not kind:
         return start, line
-    raise FastaError(f"{name}, line {line}", kind or _shown(start), _HEADER, path=name, line=line)
+    raise FastaError(f"{name}, line {line}: found {kind or _shown(start)}; expected a FASTA header starting with '>'")
 
 
 def _line_ends(text: bytes) -> int:
@@ -153,11 +236,9 @@ def _shown(start: bytes) -> str:
     shown = _LINE_END.split(start)[0].decode("utf-8", "surrogateescape").strip()[:40]
     if not shown.replace("\t", " ").isprintable():
         return "binary data"
-    return (
-        "what looks like a table with tabs between its cells"
-        if "\t" in shown
-        else (f"text before the first '>' ({shown!r})")
-    )
+    if "\t" in shown:
+        return "what looks like a table with tabs between its cells"
+    return f"text before the first '>' ({shown!r})"
 
 
 def _parsed(parser: FastaParser, start: bytes, content: BinaryIO) -> Iterator[Record]:
@@ -171,7 +252,7 @@ def _parsed(parser: FastaParser, start: bytes, content: BinaryIO) -> Iterator[Re
 
 
 def _read_some(content: BinaryIO, size: int) -> bytes:
-    """Read what is there without waiting for all of `size` bytes; none at the end."""
+    """Read what is available without waiting for all of `size` bytes; empty at the end."""
     return cast(io.BufferedReader, content).read1(size)
 
 
@@ -179,9 +260,11 @@ def _refuse_all_empty(records: Iterator[Record], name: str) -> Iterator[Record]:
     held_back: list[Record] = []
     for record in records:
         held_back.append(record)
-        if record.sequence or record.problem or len(held_back) == _HELD_BACK_MOST:
+        if record.sequence or record.problem or len(held_back) == _MAX_HELD_BACK:
             yield from held_back
             yield from records
             return
-    found = f"{len(held_back)} header{'s' * (len(held_back) != 1)} without a sequence"
-    raise FastaError(name, found, "at least one record with residues", "is the file complete?", path=name)
+    raise FastaError(
+        f"{name}: found {len(held_back)} header{'s' * (len(held_back) != 1)} without a sequence; "
+        "expected at least one record with residues; is the file complete?"
+    )

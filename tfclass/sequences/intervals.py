@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 
 def merged(ranges: Iterable[tuple[int, int]], gap: int = 1) -> list[tuple[int, int]]:
-    """Make one of ranges that overlap or have fewer than `gap` residues between them.
+    """Merge ranges that overlap or have fewer than `gap` residues between them.
 
     Parameters
     ----------

@@ -1,8 +1,11 @@
-r"""Text becomes records.
+r"""Parse the text of FASTA files into records; refuse NBRF/PIR records, which look like FASTA.
 
-A ``>`` anywhere but in a header begins a record. Most parsers ask for the beginning of a line, and then lose a record
-where files were joined and the first lacks its last line end (``...VAA>b``): its letters, or the reason to skip it, go
-to the record before. No sequence holds a ``>``, so nothing is lost by this rule, and both records carry a note.
+A ``>`` anywhere but in a header begins a record. Most parsers require it at the beginning of a line, and lose a record
+where files were joined and the first lacks its last line end (``...VAA>b``). No sequence holds a ``>``, so nothing is
+lost by this rule, and both records carry a note.
+
+In PIR the line after the header is a title, and ``*`` ends the sequence; read as FASTA, the letters of the title would
+become residues. But ``>P1;X`` may also be the header of a FASTA record, so the second line decides.
 """
 
 import re
@@ -10,19 +13,25 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tfclass.errors import FastaError
-from tfclass.sequences.pir import LOOK_CHARACTERS, has_title, like_pir
 
 # The longest known protein, PKZILLA-1 (doi:10.1126/science.ado3290), has 45,212 residues; the network takes 1.4 KB of
 # memory for each.
 MAX_LENGTH = 200_000
 LONGEST_HEADER = 1_000_000
-# Characters after which a record is taken for one that never ends: a whole human genome has fewer.
+# A record of more characters is taken for one that never ends: a whole human genome has fewer.
 _ENDLESS = 4_000_000_000
 # Each of several files that were joined may begin with one.
 _BYTE_ORDER_MARK = "\ufeff"
-# What no line of text can show: control characters, and bytes that are no UTF-8 (read as lone surrogates).
+# Control characters, and bytes that are not UTF-8 (read as lone surrogates).
 _UNREADABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _LIKE_ESCAPE = re.compile(r"\\x[0-9a-f]{2}|\\u[0-9a-f]{4}")
+# Of a PIR header: the type of the molecule, and a semicolon.
+_PIR_HEADER = re.compile(r"[ \t]*(?:P1|F1|D[1CL]|R[CL]|N[13]|XX);", re.IGNORECASE)
+_RESIDUES = re.compile(r"[A-Za-z*.-]*")
+# Characters after a PIR header that are examined.
+_TITLE_CHARACTERS = 4096
+# Residues may be written in blocks, mostly of ten; words of titles are seldom as long.
+_SHORTEST_BLOCK = 10
 
 
 class Record(NamedTuple):
@@ -31,16 +40,15 @@ class Record(NamedTuple):
     Attributes
     ----------
     id : str
-        The header up to the first white space; empty when the header is. Bytes that are no UTF-8, and control
-        characters, are backslash escapes; see `readable`.
+        The header up to the first white space, as `readable` writes it; empty when the header is.
     description : str
         The whole header without ``>``.
     sequence : str
         The sequence lines joined, without white space; letters are not changed.
     notes : tuple of str
-        What was noticed: ``header_within_line`` where the record begins or ends inside a line, ``id_escaped``.
+        ``header_within_line`` if the record begins or ends inside a line, ``id_escaped``.
     problem : str
-        Why the sequence was not kept: ``longer_than=200000``, the most characters that are allowed. Else empty.
+        Why the sequence was not kept: ``longer_than=200000``, the most characters that are allowed; empty if it was.
     left_out : int
         Characters that were not kept.
     """
@@ -54,18 +62,18 @@ class Record(NamedTuple):
 
 
 def readable(name: str) -> str:
-    r"""Write what cannot be shown as backslash escapes; two different names never become one.
+    r"""Write unprintable characters as backslash escapes; two different names never become one.
 
     Parameters
     ----------
     name : str
-        Bytes that are no UTF-8 are lone surrogates, as Python's ``surrogateescape`` reads them.
+        Bytes that are not UTF-8 are lone surrogates, as from Python's ``surrogateescape``.
 
     Returns
     -------
     str
-        `name` itself where there is nothing to escape. Else its backslashes are doubled, also those of a name
-        that looks as if it were escaped, which could be taken for another one.
+        `name` itself if there is nothing to escape. Otherwise its backslashes are doubled, also those of a name that
+        looks escaped, which could be confused with another one.
 
     Examples
     --------
@@ -73,7 +81,7 @@ def readable(name: str) -> str:
     'lat\\xe9'
     """
     if name.isprintable() and "\\" not in name:
-        # Nearly every name, and the quickest to find out.
+        # Nearly every name, and the quickest check.
         return name
     if not _UNREADABLE.search(name) and not _LIKE_ESCAPE.search(name):
         return name
@@ -84,12 +92,12 @@ def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
     if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"
-    # Above ASCII, \x stands for a byte that is no UTF-8.
+    # Above ASCII, \x stands for a byte that is not UTF-8.
     return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}"
 
 
 class FastaParser:
-    """Turns blocks of text into records.
+    """Turn blocks of text into records.
 
     Parameters
     ----------
@@ -122,7 +130,7 @@ class FastaParser:
             files have; a header or a record without end.
         """
         self._block, self._position = block, 0
-        # One NUL is looked for first: it is much quicker.
+        # The search for one NUL is much quicker.
         nul = block.find("\0\0") if "\0" in block else -1
         limit = len(block) if nul < 0 else nul
         while True:
@@ -142,26 +150,26 @@ class FastaParser:
             self._position = end + 1
         if nul >= 0:
             self._position = nul
-            raise self._error("NUL bytes, as in a tar archive or a damaged file", "text", "is the file complete?")
+            raise self._error("NUL bytes, as in a tar archive or a damaged file; expected text; is the file complete?")
         self._line += block.count("\n")
 
     def last(self) -> Record:
-        """Return the record that the end of the text ends."""
+        """Return the last record, at the end of the text."""
         self._line_open = False
         return self._finished()
 
     def _begin(self) -> None:
         self._in_header = True
-        # Whether the record begins in a line that has residues, and whether the line that is being read has some.
+        # Whether the record begins in a line that has residues, and whether the current line has some.
         self._within_line, self._line_open = self._line_open, False
         self._header: list[str] = []
         self._sequence: list[str] = []
         self._header_length = self._length = self._characters = 0
-        # Of a header as in PIR its line, else 0; and the beginning of what follows it.
+        # The line of a header as in PIR, or 0; and the beginning of what follows it.
         self._pir_line, self._pir_start = 0, ""
 
     def _whole_records(self, limit: int) -> Iterator[Record]:
-        """Yield the records that begin and end in the block: nearly all of them, and so the quick way."""
+        """Yield the records that begin and end in the block: nearly all of them, so this is the fast path."""
         block = self._block
         while True:
             newline = block.find("\n", self._position, limit)
@@ -182,14 +190,15 @@ class FastaParser:
         self._header.append(part)
         self._header_length += len(part)
         if self._header_length > LONGEST_HEADER:
-            found = f"a header of more than {LONGEST_HEADER:,} characters"
-            raise self._error(found, "a line of text", "are the line ends lost?")
+            raise self._error(
+                f"a header of more than {LONGEST_HEADER:,} characters; expected a line of text; are the line ends lost?"
+            )
 
     def _take_sequence(self, part: str) -> None:
         residues = "".join(part.split()).replace(_BYTE_ORDER_MARK, "")
         self._line_open = _ends_within_line(part) or (self._line_open and "\n" not in part)
         if self._pir_line:
-            self._pir_start += part[: LOOK_CHARACTERS - len(self._pir_start)]
+            self._pir_start += part[: _TITLE_CHARACTERS - len(self._pir_start)]
         self._length += len(residues)
         self._characters += len(part)
         if self._length <= self._max_length:
@@ -197,7 +206,7 @@ class FastaParser:
         else:
             self._sequence.clear()
         if self._characters > _ENDLESS:
-            raise self._error(f"a record that has not ended after {_ENDLESS:,} characters", "proteins")
+            raise self._error(f"a record that has not ended after {_ENDLESS:,} characters; expected proteins")
 
     def _finished(self) -> Record:
         header, residues = "".join(self._header), "".join(self._sequence)
@@ -220,16 +229,58 @@ class FastaParser:
 
     def _refuse_pir(self, header: str, start: str, ends_in_star: bool, line: int) -> None:
         if has_title(start, ends_in_star):
-            found = f"what looks like a PIR record ({'>' + header[:40]!r}), whose second line is a title"
-            raise self._error(found, "FASTA", "convert it, or take the part up to ';' from the ids", line)
+            raise self._error(
+                f"what looks like a PIR record ({'>' + header[:40]!r}), whose second line is a title; expected FASTA; "
+                "convert it, or take the part up to ';' from the ids",
+                line,
+            )
 
     def _line_here(self) -> int:
         return self._line + self._block.count("\n", 0, self._position)
 
-    def _error(self, found: str, expected: str, action: str = "", line: int = 0) -> FastaError:
-        line = line or self._line_here()
-        return FastaError(f"{self._name}, line {line}", found, expected, action, path=self._name, line=line)
+    def _error(self, found: str, line: int = 0) -> FastaError:
+        return FastaError(f"{self._name}, line {line or self._line_here()}: found {found}")
 
 
 def _ends_within_line(part: str) -> bool:
     return bool(part[part.rfind("\n") + 1 :].strip(" \t" + _BYTE_ORDER_MARK))
+
+
+def like_pir(header: str) -> bool:
+    """Return whether a header, without ``>``, begins as those of PIR."""
+    return _PIR_HEADER.match(header) is not None
+
+
+def has_title(start: str, ends_in_star: bool) -> bool:
+    r"""Return whether the line after a header that is `like_pir` is a title.
+
+    Parameters
+    ----------
+    start : str
+        The lines after the header; only the first 4,096 characters are examined.
+    ends_in_star : bool
+        Whether ``*`` ends the record.
+
+    Returns
+    -------
+    bool
+        True if the line has a character that is no residue, or words that are not blocks of residues of one length. A
+        single word of letters is a title if ``*`` ends the record and the word is shorter than the next line, as the
+        first line of a wrapped sequence never is, or in lower case before a sequence in upper case.
+
+    Examples
+    --------
+    >>> has_title("Helix lid factor\nMKVLA*\n", True), has_title("MKVLA\nMK*\n", True)
+    (True, False)
+    """
+    first, *others = (line.strip(" \t\r\ufeff") for line in start[:_TITLE_CHARACTERS].split("\n"))
+    words = first.split()
+    if not all(map(_RESIDUES.fullmatch, words)):
+        return True
+    if len(words) > 1:
+        *blocks, last = map(len, words)
+        return len(set(blocks)) > 1 or blocks[0] < _SHORTEST_BLOCK or last > blocks[0]
+    rest = "".join(others)
+    if not first or not rest or not ends_in_star:
+        return False
+    return len(first) < len(next(filter(None, others))) or (rest.isupper() and not first.isupper())
