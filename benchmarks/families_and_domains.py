@@ -23,7 +23,7 @@ import pandas as pd
 from sklearn.metrics import f1_score
 
 from tfclass.bundle.bundle import DEFAULT, Bundle, find_bundle, load_bundle
-from tfclass.inference.domains import domain_ranges
+from tfclass.channels.network import domain_ranges
 from tfclass.models.forward import MAX_RESIDUES, Scores, scores_of
 from tfclass.search.mmseqs import SENSITIVITY, search
 from tfclass.sequences.alphabet import Alphabet

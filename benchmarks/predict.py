@@ -22,7 +22,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tfclass.config import Channel
 from tfclass.data.demo import generate_demo
 from tfclass.inference.predictor import Predictor
 from tfclass.models.forward import Precision
@@ -55,14 +54,14 @@ def main():
         compare(name, sequences, options.sample)
     compare_with_peak()
     start_up()
-    for evidence in ("network", "combined"):
+    for channel in ("network", "combined"):
         for count in sorted({10_000, options.proteins}):
-            generated(count, 300, evidence, options.threads)
+            generated(count, 300, channel, options.threads)
     generated(options.tiny, 4, "combined", options.threads)
 
 
 # What is timed of ours; the first is what the rivals are held against.
-ASKED: tuple[tuple[Channel, Precision], ...] = (("network", "float32"), ("network", "bf16"), ("combined", "float32"))
+ASKED: tuple[tuple[str, Precision], ...] = (("network", "float32"), ("network", "bf16"), ("combined", "float32"))
 
 
 def proteins() -> dict[str, list[str]]:
@@ -83,14 +82,14 @@ def compare(name: str, sequences: list[str], sample: int):
     bundle = Predictor.load().bundle
     records = [Record(str(i), "", sequence) for i, sequence in enumerate(sequences)]
     rates, probabilities = [], []
-    for evidence, precision in ASKED:
-        predictor = Predictor(bundle, evidence=evidence, precision=precision)
+    for channel, precision in ASKED:
+        predictor = Predictor(bundle, channel=channel, precision=precision)
         list(predictor.predict(records[:200]))
         started = time.perf_counter()
         rows = list(predictor.predict(records))
         rates.append(len(sequences) / (time.perf_counter() - started))
         probabilities.append(np.array([row.probability for row in rows], dtype=float))
-        label, rate = f"tfclass, {evidence} evidence, {precision}", rates[-1]
+        label, rate = f"tfclass, channel {channel}, {precision}", rates[-1]
         print(f"{label:<44}{rate:>11,.0f}{rate * residues / len(sequences):>12,.0f}{rates[0] / rate:>7.1f}x")
     ours = rates[0]
     drawn = [sequences[i] for i in np.random.default_rng(0).permutation(len(sequences))[:sample]]
@@ -173,7 +172,7 @@ class DeepReg(nn.Module):
 
 def compare_with_peak():
     """Floating-point operations of the shipped network per second, against a large matrix product."""
-    predictor = Predictor.load(evidence="network")
+    predictor = Predictor.load(channel="network")
     config = predictor.bundle.config
     stem, hidden = config.stem, config.hidden
     # The convolution is looked up in tables, which multiplies nothing; its additions are not counted.
@@ -209,7 +208,7 @@ def start_up():
     print()
 
 
-def generated(count: int, length: int, evidence: str, threads: int):
+def generated(count: int, length: int, channel: str, threads: int):
     """Time and peak memory of the command on generated proteins; each must have its row."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "generated.fasta.gz"
@@ -220,7 +219,7 @@ def generated(count: int, length: int, evidence: str, threads: int):
                 drawn = letters[rng.integers(0, 20, (min(10_000, count - start), length))]
                 stream.write(b"".join(b">p%d\n%b\n" % (start + i, row.tobytes()) for i, row in enumerate(drawn)))
         rows = Path(folder) / "rows.tsv"
-        options = ["--evidence", evidence, "--threads", str(threads), "-o", str(rows)]
+        options = ["--channel", channel, "--threads", str(threads), "-o", str(rows)]
         command = [*COMMAND, str(path), *options]
         started = time.perf_counter()
         measured = subprocess.run([sys.executable, "-c", LAUNCHER, *command], capture_output=True, check=True)
@@ -229,7 +228,7 @@ def generated(count: int, length: int, evidence: str, threads: int):
         with rows.open("rb") as stream:
             if sum(1 for _ in stream) != count + 1:
                 sys.exit(f"predict: found rows missing of {count:,} proteins; expected one of each")
-        about = f"{count:>10,} generated proteins of {length} residues, {evidence}"
+        about = f"{count:>10,} generated proteins of {length} residues, {channel}"
         rate = f"{length * count / seconds:,.0f} residues/s"
         print(f"{about}: {seconds:,.0f} s, {rate}, peak memory {peak / 1e6:,.0f} MB")
 

@@ -15,8 +15,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from tfclass.bundle.answers import channels_of, decision_rule_of
 from tfclass.bundle.bundle import DEFAULT, find_bundle, load_bundle
+from tfclass.bundle.scorer import Scorer, channels_of
 from tfclass.channels.thresholds import DecisionRule
 from tfclass.inference.predictor import Predictor
 from tfclass.sequences.fasta import Record
@@ -49,13 +49,13 @@ def main() -> None:
         sys.exit(0)
     bundle = load_bundle(find_bundle(arguments.model))
     channel = arguments.channel or channels_of(bundle)[-1]
-    own = decision_rule_of(bundle, channel)
+    own = Scorer(bundle, channel).decision_rule
     for name, file in PROTEOMES.items():
         table = pd.read_csv(Path(folder) / file, sep="\t", keep_default_na=False)
         positive_N = (table["label"] == "TF").to_numpy()
         records = (Record(i, i, s) for i, s in zip(table["id"], table["sequence"], strict=True))
         # Provisional rows have the probabilities as they are calibrated.
-        scorer = Predictor(bundle, evidence=channel, prevalence="auto")
+        scorer = Predictor(bundle, channel=channel, prevalence="auto")
         window = list(records)
         rows = list(scorer.predict_window(window, [False] * len(window)))
         probability_N = np.array([row.probability for row in rows], dtype=np.float64)

@@ -13,15 +13,17 @@ import pandas as pd
 import pytest
 import torch
 
-from tfclass.bundle.answers import answer, found_of
 from tfclass.bundle.bundle import Bundle, save_bundle
+from tfclass.bundle.scorer import Scorer
 from tfclass.channels.build_profiles import build_profile
 from tfclass.channels.calibration import Calibration
-from tfclass.channels.homology import Reference
+from tfclass.channels.homology import HomologyChannel
+from tfclass.channels.profile import ProfileChannel
+from tfclass.channels.stacking import fit_stackings
 from tfclass.cli.app import main
-from tfclass.config import ModelConfig, StemConfig
+from tfclass.config import CorpusConfig, ModelConfig, StemConfig
 from tfclass.data.demo import generate_demo
-from tfclass.evaluation.stacking_fit import fit_combiners, profile_terms
+from tfclass.data.table import read_table
 from tfclass.models.factory import build
 from tfclass.models.forward import scores_of
 from tfclass.search.hmmer import Library, Profile
@@ -88,7 +90,26 @@ def small_bundle(alphabet):
     """An untrained binary bundle, not saved."""
     torch.manual_seed(0)
     model = build(SMALL, alphabet, n_classes=2).eval()
-    return Bundle("small", model, SMALL, alphabet, ("nonTF", "TF"), Calibration(1.5, (0.0, 0.0)), 0.5, {})
+    return bundle_of("small", model, SMALL, Calibration(1.5, (0.0, 0.0)))
+
+
+def bundle_of(name, model, config, calibration, classes=("nonTF", "TF"), threshold=0.5):
+    """A bundle of a network alone."""
+    return Bundle(
+        name=name,
+        classes=classes,
+        letters=Alphabet().letters,
+        config=config,
+        calibration=calibration,
+        threshold=threshold,
+        model=model,
+    )
+
+
+@pytest.fixture(scope="session")
+def demo_proteins(demo_table):
+    """The proteins of the demo corpus."""
+    return read_table(CorpusConfig(path=str(demo_table)), Alphabet())
 
 
 @pytest.fixture(scope="session")
@@ -113,10 +134,9 @@ def library(demo_table):
 
 
 @pytest.fixture(scope="session")
-def witnesses(demo_table, library, alphabet):
-    """An untrained bundle with heads, profiles and both readings of them, fitted on the demo corpus; not saved."""
-    frame = pd.read_csv(demo_table, sep="\t", keep_default_na=False)
-    tokens, positive_N = [alphabet.encode(s) for s in frame["sequence"]], (frame["label"] == "TF").to_numpy()
+def witnesses(demo_proteins, library, alphabet):
+    """An untrained bundle with heads and profiles, stacked on the demo corpus; not saved."""
+    tokens, positive_N = demo_proteins.tokens, demo_proteins.is_positive
     config = replace(SMALL, families=("bHLH", "bZIP", "Zinc cluster/other"), domains=True)
     torch.manual_seed(0)
     model = build(config, alphabet, n_classes=2).eval()
@@ -126,12 +146,19 @@ def witnesses(demo_table, library, alphabet):
         model.domain_head.bias -= float(np.median(np.concatenate(scores.domains)))
         model.family_head.bias -= torch.tensor(scores.family_NK.mean(axis=0))
         model.head.bias -= torch.tensor(np.median(scores.logits_NC, axis=0))
-    plain = Bundle("witnesses", model, config, alphabet, ("nonTF", "TF"), Calibration(0.05, (0.0, 0.0)), 0.5, {})
-    network_NC, evidence = answer(plain, tokens, "network").network_NC, library.search(tokens, alphabet)
-    terms_KJ = profile_terms(library, evidence, positive_N, frame["cluster"].to_numpy())
-    combiners = fit_combiners(found_of(network_NC, evidence, None), positive_N, terms_KJ)
+    plain = bundle_of("witnesses", model, config, Calibration(0.05, (0.0, 0.0)))
     calibration = replace(plain.calibration, prevalence=float(positive_N.mean()))
-    return replace(plain, calibration=calibration, profiles=library, combiners=combiners)
+    with_profiles = stacked(plain, {"profile": ProfileChannel(library, alphabet)}, demo_proteins, demo_proteins)
+    return replace(with_profiles, calibration=calibration)
+
+
+def stacked(bundle, channels, proteins, described):
+    """The bundle with other channels, stacked on these proteins; groups are told apart by what is described."""
+    used = Scorer(bundle, "network").channels | channels
+    scores = {name: channel.score(proteins.tokens) for name, channel in used.items()}
+    grouped = {name: channel for name, channel in channels.items() if channel.n_groups}
+    terms = {name: each.group_terms(each.score(described.tokens), described) for name, each in grouped.items()}
+    return replace(bundle, channels=channels, stacked=fit_stackings(used, scores, proteins.is_positive, terms))
 
 
 @pytest.fixture(scope="session")
@@ -143,19 +170,12 @@ def witnesses_folder(witnesses, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def relatives(witnesses, demo_table, alphabet):
-    """The same with a reference, the training split of the demo corpus, and all readings fitted on valid; not saved."""
-    frame = pd.read_csv(demo_table, sep="\t", keep_default_na=False)
-    tokens, positive_N = [alphabet.encode(s) for s in frame["sequence"]], (frame["label"] == "TF").to_numpy()
-    train, valid = (np.flatnonzero(frame["split"] == name) for name in ("train", "valid"))
-    targets = [tokens[i] for i in train]
-    reference = Reference(tuple(frame["id"].iloc[train]), targets, positive_N[train].astype(np.int64))
-    queries = [tokens[i] for i in valid]
-    network_NC = answer(witnesses, queries, "network").network_NC
-    evidence, homologues = witnesses.profiles.search(queries, alphabet), reference.search(queries, alphabet)
-    terms_KJ = profile_terms(witnesses.profiles, evidence, positive_N[valid], frame["cluster"].iloc[valid].to_numpy())
-    combiners = fit_combiners(found_of(network_NC, evidence, homologues), positive_N[valid], terms_KJ)
-    return replace(witnesses, name="relatives", reference=reference, combiners=combiners)
+def relatives(witnesses, demo_proteins, alphabet):
+    """The same with a reference, the training split of the demo corpus, stacked on valid; not saved."""
+    split = demo_proteins.frame["split"].to_numpy()
+    train, valid = (demo_proteins.select(split == name) for name in ("train", "valid"))
+    channels = {**witnesses.channels, "homology": HomologyChannel.from_training(train, alphabet, None, "demo")}
+    return stacked(replace(witnesses, name="relatives"), channels, valid, valid)
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,6 @@ Span = Annotated[int, Field(ge=1, le=10_000)]
 Stack = Annotated[tuple[Span, ...], Field(max_length=100)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
-Channel = Literal["network", "profile", "homology", "combined"]
 NonNegative = Annotated[float, Field(ge=0.0, le=1e38, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0.0, le=1e38, allow_inf_nan=False)]
 
@@ -249,7 +248,7 @@ class EvaluateConfig:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
     bundle: PathText
-    evidence: Channel | None = None
+    channel: str | None = None
     report: PathText
 
 

@@ -17,6 +17,7 @@ import typer
 
 from rules import SHIPPED, Rules, read_rules
 from tfclass.bundle.bundle import Bundle, find_bundle, load_bundle
+from tfclass.channels.profile import ProfileChannel
 from tfclass.channels.regions import Region, read_regions
 from tfclass.data.annotations import NO_DOMAIN
 from tfclass.data.cells import cell_error
@@ -194,9 +195,10 @@ def families_of_profiles(
 def _teacher(name: str) -> tuple[Bundle, Library]:
     folder = find_bundle(name)
     bundle = load_bundle(folder)
-    if bundle.profiles is None or "combined" not in bundle.combiners:
+    profiles = bundle.channels.get("profile")
+    if not isinstance(profiles, ProfileChannel) or "combined" not in bundle.stacked:
         raise BundleError(f"{folder}: the teacher has no profiles; add some with `tfclass model attach`")
-    return bundle, bundle.profiles
+    return bundle, profiles.library
 
 
 def _letters(frame: pd.DataFrame, path: Path) -> set[str]:

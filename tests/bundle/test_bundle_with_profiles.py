@@ -8,16 +8,18 @@ from dataclasses import asdict, replace
 import numpy as np
 import pyhmmer
 import pytest
-import torch
 
 from tests.bundle.test_bundle import change, check_refused, flip
-from tfclass.bundle.answers import answer
 from tfclass.bundle.bundle import find_bundle, load_bundle, save_bundle
-from tfclass.bundle.description import PROFILES, REFERENCE, SCHEMA_VERSION
+from tfclass.bundle.description import SCHEMA_VERSION
+from tfclass.bundle.scorer import Scorer
+from tfclass.channels.homology import HomologyChannel
+from tfclass.channels.profile import ProfileChannel
 from tfclass.errors import BundleError
 from tfclass.io.compression import compressed, decompressed
 from tfclass.models.factory import build
 
+PROFILES, REFERENCE = ProfileChannel.file, HomologyChannel.file
 FILES = ["MODEL_CARD.md", "bundle.json", "model.safetensors", "profiles.h3m.zst"]
 
 
@@ -40,13 +42,13 @@ def described(folder):
 def test_it_has_four_files_and_comes_back_as_it_was(witnesses, witnesses_folder, alphabet):
     assert sorted(path.name for path in witnesses_folder.iterdir()) == FILES
     loaded = load_bundle(witnesses_folder)
-    assert loaded.combiners == witnesses.combiners
+    assert loaded.stacked == witnesses.stacked
     assert loaded.config.families == ("bHLH", "bZIP", "Zinc cluster/other")
-    ours, theirs = loaded.profiles.profiles, witnesses.profiles.profiles
+    ours, theirs = (bundle.channels["profile"].library.profiles for bundle in (loaded, witnesses))
     assert [(p.name, p.family, p.threshold) for p in ours] == [(p.name, p.family, p.threshold) for p in theirs]
     tokens = [alphabet.encode(s) for s in ("MKVLAWWCHHC", "YKCPECGKSFSRSDHLARHIRTHTGEKPYKCPECGKSFSRSDHLARHIRTH")]
     for channel in ("network", "profile", "combined"):
-        before, after = answer(witnesses, tokens, channel), answer(loaded, tokens, channel)
+        before, after = (Scorer(bundle, channel).score(tokens) for bundle in (witnesses, loaded))
         np.testing.assert_array_equal(after.probability_NC, before.probability_NC)
 
 
@@ -65,32 +67,17 @@ def test_hmmer_itself_can_use_the_profiles(witnesses_folder):
 def test_a_bundle_without_profiles_replaces_one_with_them_whole(small_bundle, folder):
     save_bundle(small_bundle, folder, "# small\n")
     assert not (folder / PROFILES).exists()
-    assert (load_bundle(folder).profiles, load_bundle(folder).combiners) == (None, {})
+    assert (load_bundle(folder).channels, load_bundle(folder).stacked) == ({}, {})
 
 
 class TestSchema:
-    def test_what_is_written_asks_an_older_tfclass_to_be_upgraded(self, folder, small_bundle_folder):
-        assert described(folder)["schema_version"] == described(small_bundle_folder)["schema_version"] == 4
+    def test_every_bundle_has_the_same_schema(self, folder, small_bundle_folder):
+        assert described(folder)["schema_version"] == described(small_bundle_folder)["schema_version"] == SCHEMA_VERSION
 
-    def test_a_bundle_of_schema_1_still_loads_and_means_the_same(self, small_bundle, small_bundle_folder, tmp_path):
-        old = shutil.copytree(small_bundle_folder, tmp_path / "old")
-        model = described(old)["model"]
-        for key in ("families", "domains", "attention_hidden"):
-            del model[key]
-        change(old, schema_version=1, combiners="DROP", model=model)
-        loaded = load_bundle(old)
-        assert (loaded.config, loaded.combiners, loaded.profiles) == (small_bundle.config, {}, None)
-        for ours, theirs in zip(loaded.model.parameters(), small_bundle.model.parameters(), strict=True):
-            assert torch.equal(ours, theirs)
-        save_bundle(loaded, tmp_path / "new", "# small\n")
-        assert described(tmp_path / "new")["schema_version"] == SCHEMA_VERSION
-
-    def test_a_bundle_of_schema_2_still_loads_and_means_the_same(self, witnesses_folder, folder, alphabet):
-        change(folder, schema_version=2)
-        tokens = [alphabet.encode("YKCPECGKSFSRSDHLARHIRTHTGEKPYKCPECGKSFSRSDHLARHIRTH")]
-        for channel in ("profile", "combined"):
-            old, new = (answer(load_bundle(path), tokens, channel) for path in (folder, witnesses_folder))
-            np.testing.assert_array_equal(old.probability_NC, new.probability_NC)
+    def test_a_bundle_of_an_older_schema_is_refused(self, folder):
+        change(folder, schema_version=SCHEMA_VERSION - 1)
+        expected = f"found schema version {SCHEMA_VERSION - 1}; expected {SCHEMA_VERSION}; train the model again"
+        assert check_refused(folder, "bundle.json").endswith(expected)
 
     def test_the_shipped_bundle_loads(self):
         assert load_bundle(find_bundle("tf-bilstm")).classes == ("nonTF", "TF")
@@ -107,7 +94,7 @@ class TestDamage:
 
     def test_a_missing_file_is_named(self, folder):
         (folder / PROFILES).unlink()
-        assert check_refused(folder, PROFILES).endswith("found no such file; restore the bundle")
+        assert check_refused(folder, PROFILES).endswith("no such file; restore the bundle")
 
     @pytest.mark.parametrize(
         "harm",
@@ -142,56 +129,56 @@ class TestDamage:
 
 class TestParts:
     @pytest.mark.parametrize("name", [PROFILES, REFERENCE])
-    def test_a_combiner_without_what_it_reads_is_refused(self, name, everything):
+    def test_a_regression_without_its_channel_is_refused(self, name, everything):
         channel = {PROFILES: "profile", REFERENCE: "homology"}[name]
         files = described(everything)["files"]
         change(everything, files={key: files[key] for key in files if key != name})
-        expected = f"found a combiner of {channel} evidence, and nothing for it to read; expected a checksum of {name}"
+        expected = f"found stacked.{channel} without a channel; expected a checksum of {name}"
         assert check_refused(everything, "bundle.json").endswith(expected)
 
-    def test_a_combiner_of_channels_that_are_not_there_is_refused(self, everything):
+    def test_a_regression_of_channels_that_are_not_there_is_refused(self, everything):
         description = described(everything)
         files = {name: description["files"][name] for name in FILES[:3] if name != "bundle.json"}
-        change(everything, files=files, combiners={"combined": description["combiners"]["combined"]})
+        change(everything, files=files, stacked={"combined": description["stacked"]["combined"]})
         message = check_refused(everything, "bundle.json")
-        assert "found a combiner of combined evidence, and nothing for it to read; expected a checksum of" in message
+        assert "found stacked.combined without a channel; expected a checksum of" in message
         assert message.endswith(f"{PROFILES} or {REFERENCE}")
 
     @pytest.mark.parametrize(("name", "channel"), [(PROFILES, "profile"), (REFERENCE, "homology")])
-    def test_a_channel_without_a_combiner_is_refused(self, name, channel, everything):
-        combiners = described(everything)["combiners"]
-        others = {reading: combiners[reading] for reading in ("profile", "homology") if reading != channel}
-        for left in (others, others | {"combined": combiners["combined"]}):
-            change(everything, combiners=left)
+    def test_a_channel_that_is_not_stacked_is_refused(self, name, channel, everything):
+        stacked = described(everything)["stacked"]
+        others = {each: stacked[each] for each in ("profile", "homology") if each != channel}
+        for left in (others, others | {"combined": stacked["combined"]}):
+            change(everything, stacked=left)
             if "combined" in left:
-                assert set(load_bundle(everything).combiners) == set(left)
+                assert set(load_bundle(everything).stacked) == set(left)
             else:
                 message = check_refused(everything, "bundle.json")
-                assert message.endswith(f"found {name} without a combiner; expected one that reads it")
+                assert message.endswith(f"found {name}, and nothing stacked that uses it")
 
     def test_weights_for_other_channels_are_refused(self, folder, everything):
-        ours, theirs = (described(path)["combiners"] for path in (folder, everything))
-        change(folder, combiners=ours | {"combined": theirs["combined"]})
-        assert check_refused(folder, "bundle.json").endswith("found 11 weights for combined evidence; expected 6")
-        change(everything, combiners=theirs | {"combined": ours["combined"]})
-        assert check_refused(everything, "bundle.json").endswith("found 6 weights for combined evidence; expected 11")
+        ours, theirs = (described(path)["stacked"] for path in (folder, everything))
+        change(folder, stacked=ours | {"combined": theirs["combined"]})
+        assert check_refused(folder, "bundle.json").endswith("found 11 weights in stacked.combined; expected 6")
+        change(everything, stacked=theirs | {"combined": ours["combined"]})
+        assert check_refused(everything, "bundle.json").endswith("found 6 weights in stacked.combined; expected 11")
 
     @pytest.mark.parametrize(
         ("change_of", "message"),
         [
-            (lambda c: {"profile": c["combined"]}, "the combiner of combined evidence under the name profile"),
-            (lambda c: {"network": c["profile"]}, "combiners.network"),
+            (lambda c: {"profile": c["combined"]}, "6 weights in stacked.profile; expected 4"),
+            (lambda c: {"network": c["profile"]}, "stacked.network"),
             (
                 lambda c: {"profile": c["profile"] | {"weights": [1.0]}},
-                "1 weights for profile evidence; expected 4",
+                "1 weights in stacked.profile; expected 4",
             ),
             (
                 lambda c: {"profile": c["profile"] | {"offsets": [1.0]}},
-                "offsets of 1 profiles for profile evidence; expected those of 6, or none",
+                "1 offsets in stacked.profile; expected 6, or none",
             ),
-            (lambda c: {"profile": c["profile"] | {"threshold": 2.0}}, "combiners.profile.threshold"),
-            (lambda c: {"profile": c["profile"] | {"code": "os"}}, "combiners.profile.code"),
-            (lambda c: [c["profile"]], "combiners"),
+            (lambda c: {"profile": c["profile"] | {"threshold": 2.0}}, "stacked.profile.threshold"),
+            (lambda c: {"profile": c["profile"] | {"code": "os"}}, "stacked.profile.code"),
+            (lambda c: [c["profile"]], "stacked"),
         ],
         ids=[
             "a name of the other",
@@ -203,13 +190,13 @@ class TestParts:
             "a list",
         ],
     )
-    def test_combiners_are_refused_with(self, change_of, message, folder):
-        change(folder, combiners=change_of(described(folder)["combiners"]))
+    def test_regressions_are_refused_with(self, change_of, message, folder):
+        change(folder, stacked=change_of(described(folder)["stacked"]))
         assert message in check_refused(folder, "bundle.json")
 
-    def test_one_reading_is_enough(self, folder):
-        change(folder, combiners={"profile": described(folder)["combiners"]["profile"]})
-        assert set(load_bundle(folder).combiners) == {"profile"}
+    def test_one_regression_is_enough(self, folder):
+        change(folder, stacked={"profile": described(folder)["stacked"]["profile"]})
+        assert set(load_bundle(folder).stacked) == {"profile"}
 
     def test_profiles_are_for_two_classes(self, folder, witnesses, tmp_path, alphabet):
         calibration = asdict(witnesses.calibration) | {"log_weight_C": [0.0, 0.0, 0.0], "prevalence": None}
@@ -219,8 +206,8 @@ class TestParts:
         with pytest.raises(BundleError, match="witnesses: found profiles.h3m.zst for 3 classes; expected two"):
             save_bundle(replace(witnesses, classes=("a", "b", "c"), model=model), tmp_path / "b", "card")
 
-    @pytest.mark.parametrize("values", [{"profiles": None}, {"combiners": {}}], ids=["profiles", "combiners"])
+    @pytest.mark.parametrize("values", [{"channels": {}}, {"stacked": {}}], ids=["channels", "stacked"])
     def test_what_could_not_be_loaded_is_not_saved_without(self, values, witnesses, tmp_path):
-        with pytest.raises(BundleError, match="without a combiner|nothing for it to read"):
+        with pytest.raises(BundleError, match="nothing stacked that uses it|without a channel"):
             save_bundle(replace(witnesses, **values), tmp_path / "b", "card")
         assert list(tmp_path.iterdir()) == []

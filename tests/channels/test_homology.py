@@ -15,10 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.bundle.test_bundle import change, check_refused
-from tests.bundle.test_bundle_with_profiles import described
+from tests.bundle.test_bundle_with_profiles import REFERENCE, described
 from tfclass.bundle.bundle import load_bundle, save_bundle
-from tfclass.bundle.description import REFERENCE
-from tfclass.channels.homology import Reference
+from tfclass.channels.homology import HomologyChannel
 from tfclass.errors import BundleError
 from tfclass.io.compression import compressed, decompressed
 from tfclass.sequences.alphabet import Alphabet
@@ -30,7 +29,7 @@ ALPHABET = Alphabet()
 @pytest.fixture(scope="module")
 def queries(relatives):
     """Proteins of the reference, or one of each class joined, residues changed; and some that are like none."""
-    rng, reference = np.random.default_rng(0), relatives.reference
+    rng, reference = np.random.default_rng(0), relatives.channels["homology"]
     queries = []
     for share in (0.0, 0.2, 0.4, 0.6):
         for labels in ((1, 0), (1,), (0,)):
@@ -43,7 +42,7 @@ def queries(relatives):
 
 @pytest.fixture(scope="module")
 def found(relatives, queries):
-    return relatives.reference.search(queries, ALPHABET)
+    return relatives.channels["homology"].score(queries)
 
 
 def program():
@@ -53,7 +52,7 @@ def program():
 
 
 def test_the_best_hits_are_those_of_mmseqs_itself(queries, found, relatives, tmp_path):
-    reference = relatives.reference
+    reference = relatives.channels["homology"]
     for name, tokens in (("queries", queries), ("targets", reference.tokens)):
         records = (f">{row}\n{ALPHABET.decode(protein)}\n" for row, protein in enumerate(tokens))
         (tmp_path / name).write_text("".join(records))
@@ -75,17 +74,17 @@ def test_the_best_hits_are_those_of_mmseqs_itself(queries, found, relatives, tmp
 def test_of_a_protein_it_depends_on_nothing_but_that_protein(relatives, queries, found, monkeypatch):
     rng = np.random.default_rng(0)
     for rows in ([0], rng.permutation(len(queries))):
-        assert relatives.reference.search([queries[i] for i in rows], ALPHABET) == [found[i] for i in rows]
+        assert relatives.channels["homology"].score([queries[i] for i in rows]) == [found[i] for i in rows]
     # A search that is left to choose would now choose otherwise, as it does among many proteins.
     monkeypatch.setattr("tfclass.search.mmseqs._FEW_PAIRS", 0.0)
-    assert relatives.reference.search(queries, ALPHABET, threads=2) == found
+    assert relatives.channels["homology"].score(queries, threads=2) == found
 
 
 def test_what_a_long_protein_begins_with_is_found_and_one_that_is_too_long_has_an_answer_too(relatives, queries):
-    residues = np.concatenate(relatives.reference.tokens)
+    residues = np.concatenate(relatives.channels["homology"].tokens)
     unlike = np.random.default_rng(1).choice(residues, 66_000)
     long, too_long = (np.concatenate([queries[1], unlike[:n]]) for n in (40_000, 66_000))
-    found = relatives.reference.search([long, too_long], ALPHABET)
+    found = relatives.channels["homology"].score([long, too_long])
     assert found[0].positive_bits > 100
     assert len(found) == 2
 
@@ -96,22 +95,23 @@ IDS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), mi
 @given(IDS, st.randoms(use_true_random=False))
 def test_it_comes_back_as_it_was_whatever_the_ids(ids, random):
     tokens = [ALPHABET.encode("".join(random.choices(ALPHABET.letters, k=random.randint(1, 40)))) for _ in ids]
-    before = Reference(tuple(ids), tokens, np.array([random.randint(0, 1) for _ in ids]))
-    content = before.to_bytes(CLASSES, ALPHABET)
-    after = Reference.from_bytes(content, CLASSES, ALPHABET, "there")
+    labels = np.array([random.randint(0, 1) for _ in ids])
+    before = HomologyChannel(ids, tokens, labels, ALPHABET, CLASSES)
+    content = before.to_bytes()
+    after = HomologyChannel.from_bytes(content, ALPHABET, CLASSES, "there")
     assert after.ids == before.ids
     np.testing.assert_array_equal(after.labels, before.labels)
     for ours, theirs in zip(after.tokens, before.tokens, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    assert after.to_bytes(CLASSES, ALPHABET) == content
+    assert after.to_bytes() == content
 
 
 def test_a_bundle_holds_it_as_json_that_anyone_can_read(relatives, relatives_folder, tmp_path):
     with (relatives_folder / REFERENCE).open("rb") as stream:
         proteins = json.load(decompressed(stream))
-    assert [protein["id"] for protein in proteins] == list(relatives.reference.ids)
+    assert [protein["id"] for protein in proteins] == list(relatives.channels["homology"].ids)
     assert {protein["label"] for protein in proteins} == set(CLASSES)
-    assert ALPHABET.encode(proteins[3]["sequence"]).tolist() == relatives.reference.tokens[3].tolist()
+    assert ALPHABET.encode(proteins[3]["sequence"]).tolist() == relatives.channels["homology"].tokens[3].tolist()
     save_bundle(load_bundle(relatives_folder), tmp_path / "again", "# relatives\n")
     for path in relatives_folder.iterdir():
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes(), path.name
@@ -138,13 +138,13 @@ def test_it_is_refused_in_one_line_with(content, message, relatives_folder, tmp_
     folder = shutil.copytree(relatives_folder, tmp_path / "copy")
     packed = content if isinstance(content, bytes) else compressed(json.dumps(content).encode())
     (folder / REFERENCE).write_bytes(packed)
-    assert "does not match its checksum" in check_refused(folder, REFERENCE)
+    assert "checksum mismatch" in check_refused(folder, REFERENCE)
     change(folder, files=described(folder)["files"] | {REFERENCE: hashlib.sha256(packed).hexdigest()})
     said = check_refused(folder, REFERENCE)
     assert message in said
     assert said.endswith("expected labelled proteins of the classes nonTF and TF; restore the bundle")
     with pytest.raises(BundleError):
-        Reference.from_bytes(packed, CLASSES, ALPHABET, "there")
+        HomologyChannel.from_bytes(packed, ALPHABET, CLASSES, "there")
 
 
 def test_a_bundle_with_one_is_loaded_without_waiting_for_pandas(relatives_folder):

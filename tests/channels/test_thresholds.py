@@ -10,12 +10,12 @@ from scipy.special import expit
 from sklearn.metrics import matthews_corrcoef
 
 from tests.channels.test_calibration import drawn, expected_fdr
-from tfclass.bundle.answers import Answers
+from tfclass.bundle.scorer import Scored as ScoredByBundle
 from tfclass.channels.calibration import at_prevalence, estimate_prevalence
+from tfclass.channels.threshold_fit import max_mcc_threshold, operating_points
 from tfclass.channels.thresholds import DecisionRule, OperatingPoint, decimals_for, depends_on_input, parse_rule
 from tfclass.errors import ConfigError
 from tfclass.evaluation.scored import Scored
-from tfclass.evaluation.threshold_fit import max_mcc_threshold, operating_points
 from tfclass.inference.predictor import Predictor
 from tfclass.sequences.fasta import Record
 
@@ -214,7 +214,8 @@ def test_predict_and_evaluate_agree_at_the_threshold(threshold, prevalence, smal
     p_NC = np.stack([1 - p_N, p_N], axis=1)
     calibration = replace(small_bundle.calibration, prevalence=KNOWN)
     predictor = Predictor(replace(small_bundle, calibration=calibration), threshold=threshold, prevalence=prevalence)
-    monkeypatch.setattr(predictor, "_ask", lambda tokens: Answers(p_NC[: len(tokens)]))
+    monkeypatch.setattr(predictor.scorer, "score", lambda tokens: ScoredByBundle(p_NC[: len(tokens)], {}))
+    monkeypatch.setattr(predictor.scorer, "cells", lambda *given, **named: {})
     residues = predictor.bundle.alphabet.letters
     rows = list(predictor.predict(Record(str(i), "", residues[i]) for i in range(len(p_N))))
     rule = DecisionRule(0.5, (), KNOWN).choose(threshold, prevalence)

@@ -114,7 +114,7 @@ CONFIGS = {
         "evaluation": EvaluationConfig(split="valid", n_bootstrap=7, baselines=False, length_edges=(10, 20)),
         "runtime": RuntimeConfig(device="cpu", threads=1, deterministic=True),
         "tracking": TrackingConfig(enabled=False),
-        "evidence": "profile",
+        "channel": "profile",
     },
 }
 
@@ -130,24 +130,24 @@ def test_the_command_in_a_report_gives_the_same_configuration(changes):
     assert found.evaluation == config.evaluation
     assert found.runtime == config.runtime
     assert found.bundle == config.bundle
-    assert found.evidence == config.evidence
+    assert found.channel == config.channel
     assert found.tracking.enabled == config.tracking.enabled
 
 
 def test_a_report_is_of_the_channel_that_it_names(tfclass, witnesses_folder, witnesses, table, tmp_path):
     words = ("evaluate", "corpus=table", table, f"bundle={witnesses_folder}", "evaluation.baselines=false", *QUICK)
-    thresholds = {"network": 0.5} | {name: c.threshold for name, c in witnesses.combiners.items()}
-    for channel, asked in (("network", ["evidence=network"]), ("profile", ["evidence=profile"]), ("combined", [])):
+    thresholds = {"network": 0.5} | {name: c.threshold for name, c in witnesses.stacked.items()}
+    for channel, asked in (("network", ["channel=network"]), ("profile", ["channel=profile"]), ("combined", [])):
         done = tfclass(*words, *asked, f"report={channel}")
         assert done.status == 0, done.err
         content = json.loads((tmp_path / channel / "report.json").read_text())
-        assert (content["bundle"]["evidence"], content["bundle"]["threshold"]) == (channel, thresholds[channel])
-        assert ("evidence=" in content["command"]) == bool(asked)
+        assert (content["bundle"]["channel"], content["bundle"]["threshold"]) == (channel, thresholds[channel])
+        assert ("channel=" in content["command"]) == bool(asked)
         assert content["thresholds"][0]["threshold"] == thresholds[channel]
         # The rules are those of the channel's own operating points; this network has none.
         assert ("left_out" in content["thresholds"][2]) == (channel == "network")
         page = (tmp_path / channel / "report.html").read_text()
-        assert f'>evidence</th><td class="text">{channel}</td>' in page.replace(' scope="row" class="text"', "")
+        assert f'>channel</th><td class="text">{channel}</td>' in page.replace(' scope="row" class="text"', "")
     mcc = {name: json.loads((tmp_path / name / "report.json").read_text())["metrics"]["mcc"] for name in thresholds}
     assert mcc["profile"]["value"] > 0.5 > mcc["network"]["value"]
     compared = tfclass("evaluate", "compare", "network", "combined", "tracking=off", "report=cmp")
@@ -156,12 +156,12 @@ def test_a_report_is_of_the_channel_that_it_names(tfclass, witnesses_folder, wit
 
 def test_a_channel_that_the_bundle_does_not_have_is_one_line(tfclass, small_bundle_folder, table):
     words = ("evaluate", "corpus=table", table, f"bundle={small_bundle_folder}", "report=r", *QUICK)
-    failed = tfclass(*words, "evidence=profile")
+    failed = tfclass(*words, "channel=profile")
     assert (failed.status, failed.out) == (2, "")
-    assert failed.err == "tfclass: evidence: found 'profile'; expected network, which is all that small has\n"
-    unknown = tfclass(*words, "evidence=rumour")
+    assert failed.err == "tfclass: channel: found 'profile'; expected network, which is all that small has\n"
+    unknown = tfclass(*words, "channel=rumour")
     assert (unknown.status, unknown.out) == (2, "")
-    assert unknown.err == "tfclass: evidence: found 'rumour'; expected 'network', 'profile', 'homology' or 'combined'\n"
+    assert unknown.err == "tfclass: channel: found 'rumour'; expected network, which is all that small has\n"
 
 
 FAULTS = {

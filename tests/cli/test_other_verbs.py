@@ -42,9 +42,7 @@ def test_verify_tells_a_whole_bundle_from_an_altered_one(tfclass, small_bundle_f
     for verb in ("verify", "show"):
         refused = tfclass("model", verb, altered)
         assert refused.status == 2
-        expected = (
-            "model.safetensors: found content that does not match its checksum; restore the bundle; it was altered"
-        )
+        expected = "model.safetensors: checksum mismatch; restore the bundle"
         assert refused.err.strip().endswith(expected)
 
 
@@ -70,19 +68,18 @@ def test_show_lists_what_a_model_tells(tfclass, small_bundle_folder, witnesses, 
     plain = tfclass("model", "show", small_bundle_folder).out
     assert plain == (
         "# small\n\n## What it tells\n\n| | |\n|---|---|\n"
-        "| classes | nonTF, TF |\n| families | no |\n| DNA-binding domains | no |\n| profiles | no |\n"
-        "| reference for homology | no |\n"
-        "| evidence: network | calls from 0.5, the default |\n"
+        "| classes | nonTF, TF |\n| families | no |\n| DNA-binding domains | no |\n"
+        "| channel network | threshold 0.5, the default |\n"
     )
-    profiles, thresholds = witnesses.profiles, {name: c.threshold for name, c in witnesses.combiners.items()}
+    library = witnesses.channels["profile"].library
+    thresholds = {name: stacking.threshold for name, stacking in witnesses.stacked.items()}
     everything = tfclass("model", "show", witnesses_folder).out
     assert everything.endswith(
         "| families | 3 |\n| DNA-binding domains | yes |\n"
-        f"| profiles | {len(profiles.profiles)}, of {profiles.states} states |\n"
-        "| reference for homology | no |\n"
-        "| evidence: network | calls from 0.5 |\n"
-        f"| evidence: profile | calls from {thresholds['profile']} |\n"
-        f"| evidence: combined | calls from {thresholds['combined']}, the default |\n"
+        "| channel network | threshold 0.5 |\n"
+        f"| channel profile | threshold {thresholds['profile']}; {len(library.profiles)} profile hidden Markov models "
+        f"of {library.states} states, made from the training split |\n"
+        f"| channel combined | threshold {thresholds['combined']}, the default |\n"
     )
 
 
@@ -97,10 +94,7 @@ def test_profiles_are_exported_and_verified_with_the_rest(tfclass, witnesses_fol
     for verb in ("verify", "show"):
         refused = tfclass("model", verb, "copy")
         assert (refused.status, refused.out) == (2, "")
-        assert refused.err == (
-            "tfclass: copy/profiles.h3m.zst: found content that does not match its checksum; "
-            "restore the bundle; it was altered\n"
-        )
+        assert refused.err == ("tfclass: copy/profiles.h3m.zst: checksum mismatch; restore the bundle\n")
 
 
 def test_version_and_usage(tfclass):

@@ -330,10 +330,10 @@ class TestRows:
 
 @pytest.mark.parametrize("parts", [[], ["--parts", "parts"]], ids=["at once", "in parts"])
 def test_what_is_asked_for_is_what_the_predictor_is_told(tfclass, odd, relatives_folder, tmp_path, parts):
-    asked = ["--evidence", "network", "--prevalence", "0.01", "--precision", "bf16", "--threshold", "0.2"]
+    asked = ["--channel", "network", "--prevalence", "0.01", "--precision", "bf16", "--threshold", "0.2"]
     finished = tfclass("predict", odd, "--model", relatives_folder, *asked, *parts)
     assert finished.status == 0, finished.err
-    options = {"evidence": "network", "prevalence": 0.01, "precision": "bf16", "threshold": 0.2}
+    options = {"channel": "network", "prevalence": 0.01, "precision": "bf16", "threshold": 0.2}
     expected = io.BytesIO()
     predictor = Predictor(load_bundle(relatives_folder), **options)
     write_tsv(predictor.predict(read_fasta(tmp_path / odd)), expected, columns=predictor.columns)
@@ -368,13 +368,13 @@ class TestEvidence:
     @pytest.mark.parametrize("channel", COLUMNS)
     def test_rows_have_the_columns_and_values_of_the_channel(self, tfclass, fasta, relatives_folder, channel, tmp_path):
         # With every protein called, each has a family and may have domains.
-        words = ("--model", relatives_folder, "--evidence", channel, "--threshold", 0)
+        words = ("--model", relatives_folder, "--channel", channel, "--threshold", 0)
         finished = tfclass("predict", fasta, *words)
         assert finished.status == 0
         header, *lines = finished.out.removesuffix("\n").split("\n")
         columns = [*HEADER.split("\t")[:5], *self.COLUMNS[channel].split(), "status", "notes"]
         assert header.split("\t") == columns
-        predictor = Predictor.load(relatives_folder, evidence=channel, threshold=0.0)
+        predictor = Predictor.load(relatives_folder, channel=channel, threshold=0.0)
         expected = list(predictor.predict(read_fasta(str(tmp_path / fasta))))
         decimals = {"probability": 6, "family_probability": 6, "network": 6, "profile_bits": 1, "homologue_bits": 1}
         for line, row in zip(lines, expected, strict=True):
@@ -399,7 +399,7 @@ class TestEvidence:
         if name.endswith("parquet"):
             table = pq.read_table(tmp_path / name)
             found, metadata = table.to_pylist(), table.schema.metadata
-            assert metadata[b"evidence"] == b"combined"
+            assert metadata[b"channel"] == b"combined"
         else:
             text = (tmp_path / name).read_bytes().decode("utf-8", "surrogateescape")
             found = [json.loads(line) for line in text.splitlines()]
@@ -411,24 +411,24 @@ class TestEvidence:
     def test_the_channel_is_named_above_the_rows_of_a_model_that_has_several(self, tfclass, odd, relatives_folder):
         lines = {
             asked: tfclass("predict", odd, "--model", relatives_folder, "--header", *asked).out.split("\n", 1)[0]
-            for asked in ((), ("--evidence", "network"))
+            for asked in ((), ("--channel", "network"))
         }
-        assert "; evidence=combined; threshold=" in lines[()]
-        assert "; evidence=network; threshold=0.5;" in lines[("--evidence", "network")]
+        assert "; channel=combined; threshold=" in lines[()]
+        assert "; channel=network; threshold=0.5;" in lines[("--channel", "network")]
 
     def test_a_run_in_parts_gives_the_same_and_does_not_mix_channels(self, tfclass, fasta, relatives_folder, tmp_path):
         model = ("--model", relatives_folder)
         for channel in ("network", "combined"):
-            whole = tfclass("predict", fasta, *model, "--evidence", channel, "--quiet")
-            parts = tfclass("predict", fasta, *model, "--evidence", channel, "--quiet", "--parts", "parts")
+            whole = tfclass("predict", fasta, *model, "--channel", channel, "--quiet")
+            parts = tfclass("predict", fasta, *model, "--channel", channel, "--quiet", "--parts", "parts")
             assert (whole.status, parts.status, parts.out) == (0, 0, whole.out)
 
     def test_what_a_model_does_not_have_is_one_line(self, tfclass, odd, small_bundle_folder):
-        finished = tfclass("predict", odd, "--model", small_bundle_folder, "--evidence", "combined")
-        assert_one_line(finished, "evidence: found 'combined'; expected network, which is all that small has")
-        unknown = tfclass("predict", odd, "--evidence", "rumour")
+        finished = tfclass("predict", odd, "--model", small_bundle_folder, "--channel", "combined")
+        assert_one_line(finished, "channel: found 'combined'; expected network, which is all that small has")
+        unknown = tfclass("predict", odd, "--channel", "rumour")
         assert (unknown.status, unknown.out, unknown.err.count("\n")) == (2, "", 1)
-        assert "'rumour' is not one of 'network', 'profile', 'homology', 'combined'" in unknown.err
+        assert "found 'rumour'; expected network or profile or combined, which is all that tf-bilstm has" in unknown.err
 
 
 def count_called(text):
@@ -611,7 +611,7 @@ class TestBadModel:
 
     def test_a_folder_of_the_same_name_does_not_stand_in_for_the_shipped_one(self, tfclass, odd, tmp_path):
         (tmp_path / "tf-bilstm").mkdir()
-        assert tfclass("predict", odd, "--evidence", "network").status == 0
+        assert tfclass("predict", odd, "--channel", "network").status == 0
         assert "tf-bilstm: found no bundle.json" in tfclass("predict", odd, "--model", "./tf-bilstm").err
 
     @pytest.mark.parametrize("name", ["model.safetensors", "bundle.json"])

@@ -7,8 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tests.conftest import SMALL
-from tfclass.bundle.bundle import Bundle, load_bundle, save_bundle
+from tests.conftest import SMALL, bundle_of
+from tfclass.bundle.bundle import load_bundle, save_bundle
 from tfclass.channels.calibration import Calibration
 from tfclass.config import StemConfig
 from tfclass.models.encoders import IdentityEncoder, length_mask
@@ -153,7 +153,7 @@ def test_a_saved_network_comes_back_with_the_same_numbers(change, proteins, alph
     config = replace(SMALL, **{**BASE, **change})
     network = build(config, alphabet, n_classes=3)
     classes, calibration = ("a", "b", "c"), Calibration(1.0, (0.0, 0.0, 0.0))
-    save_bundle(Bundle("n", network, config, alphabet, classes, calibration, None, {}), tmp_path / "n", card="")
+    save_bundle(bundle_of("n", network, config, calibration, classes, None), tmp_path / "n", card="")
     loaded = load_bundle(tmp_path / "n")
     assert loaded.config == config
     assert torch.equal(score(loaded.model, proteins), score(network, proteins))

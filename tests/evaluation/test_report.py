@@ -10,7 +10,6 @@ import pytest
 from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score, matthews_corrcoef, precision_score, recall_score
 
-from tfclass.bundle.answers import decision_rule_of
 from tfclass.channels.calibration import at_prevalence, estimate_prevalence
 from tfclass.channels.thresholds import OperatingPoint
 from tfclass.config import CorpusConfig, EvaluateConfig, EvaluationConfig
@@ -66,7 +65,7 @@ def baseline(labels, n_classes, seed=1, skill=0.5, name="other") -> Baseline:
 
 
 def report_of(config, bundle, test, scores, baselines, train=None, homologues=None) -> Report:
-    rule, homologues = decision_rule_of(bundle, "network"), homologues or NOT_SEARCHED
+    rule, homologues = bundle.decision_rule, homologues or NOT_SEARCHED
     evaluation = Evaluation(config, bundle, "network", rule, test, test, scores, train, homologues, baselines)
     return make_report(evaluation, {"python": "3"}, command="tfclass evaluate", residues_per_second=1.0, started=0.0)
 

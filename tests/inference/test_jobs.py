@@ -21,9 +21,8 @@ from tfclass.bundle.bundle import load_bundle, save_bundle
 from tfclass.errors import BundleError, MissingExtraError, OutputError
 from tfclass.inference import jobs
 from tfclass.inference.dask_engine import dask_executor
-from tfclass.inference.duplicates import SeenIds
 from tfclass.inference.jobs import Job, chunks, is_finished, predict_in_parts, remove_folder
-from tfclass.inference.predictor import Predictor
+from tfclass.inference.predictor import Predictor, SeenIds
 from tfclass.inference.rows import COLUMNS
 from tfclass.sequences.fasta import Record
 
@@ -86,7 +85,7 @@ def test_what_is_finished_is_not_done_again(records, job, tmp_path, monkeypatch)
     "change",
     [
         *({"threshold": 0.4}, {"digest": "another"}, {"precision": "bf16"}),
-        *({"cpu_fallback": True}, {"prevalence": 0.1}, {"evidence": "network"}),
+        *({"cpu_fallback": True}, {"prevalence": 0.1}, {"channel": "network"}),
     ],
     ids=lambda change: f"another {next(iter(change))}",
 )
@@ -344,7 +343,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(records, job, tmp_path):
 
 @pytest.mark.parametrize("largest", [1 << 20, 64], ids=["runs that merge", "runs that are full"])
 def test_seen_ids_agree_with_a_set(monkeypatch, largest):
-    monkeypatch.setattr("tfclass.inference.duplicates._LARGEST_RUN", largest)
+    monkeypatch.setattr("tfclass.inference.predictor._LARGEST_RUN", largest)
     rng = np.random.default_rng(1)
     seen, known = SeenIds(), set()
     for _ in range(60):

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 from sklearn.metrics import matthews_corrcoef
 
+from tests.conftest import bundle_of
 from tests.models.test_forward import small_memory
-from tfclass.bundle.answers import answer
-from tfclass.bundle.bundle import Bundle
+from tfclass.bundle.scorer import Scorer
 from tfclass.channels.calibration import Calibration, at_prevalence
+from tfclass.channels.threshold_fit import max_mcc_threshold, operating_points
 from tfclass.channels.thresholds import OperatingPoint
 from tfclass.errors import ConfigError
-from tfclass.evaluation.threshold_fit import max_mcc_threshold, operating_points
 from tfclass.inference import predictor as module
 from tfclass.inference.predictor import Predictor
 from tfclass.inference.rows import Prediction
@@ -51,7 +51,7 @@ def three_classes(small_bundle, alphabet):
     torch.manual_seed(1)
     model = build(small_bundle.config, alphabet, n_classes=3).eval()
     calibration = Calibration(0.1, (0.0, 0.1, -0.1))
-    return Bundle("three", model, small_bundle.config, alphabet, ("zinc", "homeo", "other"), calibration, None, {})
+    return bundle_of("three", model, small_bundle.config, calibration, ("zinc", "homeo", "other"), None)
 
 
 def random_records(n, rng):
@@ -158,10 +158,8 @@ class TestRows:
             assert row.notes == ("duplicate_id;empty" if row.id in ids[:place] else "empty")
 
     def test_what_is_the_same_is_scored_once(self, bundle, monkeypatch):
-        scored = []
-        monkeypatch.setattr(
-            module, "answer", lambda *given, **kept: scored.append(len(given[1])) or answer(*given, **kept)
-        )
+        scored, score = [], Scorer.score
+        monkeypatch.setattr(Scorer, "score", lambda self, tokens: scored.append(len(tokens)) or score(self, tokens))
         records = [Record(str(i), "", sequence) for i, sequence in enumerate(["MKV", "mkv*", "MKL", "M-KV", "", "MKL"])]
         rows = list(Predictor(bundle).predict(records))
         assert scored == [2]
@@ -199,7 +197,7 @@ class TestRows:
 
 def test_what_is_asked_for_at_loading_is_what_predicts(small_bundle_folder, relatives_folder):
     assert Predictor.load(small_bundle_folder, threshold=0.2).threshold == 0.2
-    assert {Predictor.load(relatives_folder, evidence=channel).channel for channel in ("network", "combined")} == {
+    assert {Predictor.load(relatives_folder, channel=channel).channel for channel in ("network", "combined")} == {
         "network",
         "combined",
     }

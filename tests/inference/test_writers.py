@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfclass.inference.rows import KINDS, Prediction
+from tfclass.channels.base import Column
+from tfclass.channels.registry import CHANNELS
+from tfclass.inference.rows import Prediction, with_details
 from tfclass.inference.writers import COLUMNS, WRITERS, write_jsonl, write_parquet, write_tsv
 
 SCORED = Prediction("sp|P1", 120, "TF", 0.5, 0.25, "ok", "stop_removed;nonstandard=1")
@@ -18,10 +20,21 @@ SKIPPED = Prediction("b", 3, "", None, 0.25, "skipped", "illegal '1' at 3")
 ONE_OF_SEVERAL = Prediction("c", 7, "homeo", 1.0, None, "ok", "")
 BYTES = Prediction(b"caf\xe9".decode("utf-8", "surrogateescape"), 3, "nonTF", 1e-6, 0.25, "ok", "")
 
+HEADS = {"family": Column("category"), "family_probability": Column("number", 6), "domain": Column("text")}
+DETAILS = (
+    HEADS | {"network": Column("number", 6)} | {k: c for kind in CHANNELS.values() for k, c in kind.columns.items()}
+)
+ALL = with_details(DETAILS)
+
+
+def row_of(**values):
+    return Prediction.of(dict.fromkeys(ALL) | values)
+
+
 names = st.text('abc 2/-.;"', min_size=1)
 shares = st.integers(0, 10**6).map(lambda n: n / 10**6)
 predictions = st.builds(
-    Prediction,
+    row_of,
     id=st.text(st.characters(exclude_categories=["Z", "Cc", "Cs"])),
     length=st.integers(0, 40_000),
     label=st.sampled_from(["TF", "nonTF", ""]),
@@ -40,8 +53,8 @@ predictions = st.builds(
     homologue_bits=st.none() | st.integers(250, 9999).map(float),
 )
 # As many columns as a model may have, in any number: `Prediction` has None for what is not there.
-columns = st.sets(st.sampled_from(sorted(set(KINDS) - set(COLUMNS)))).map(
-    lambda extra: tuple(name for name in KINDS if name in COLUMNS or name in extra)
+columns = st.sets(st.sampled_from(sorted(set(ALL) - set(COLUMNS)))).map(
+    lambda extra: {name: column for name, column in ALL.items() if name in COLUMNS or name in extra}
 )
 
 
@@ -121,15 +134,15 @@ def test_a_row_that_fails_leaves_the_stream_open():
 
 def only(row, columns):
     """The row without what stands in other columns."""
-    return row._replace(**{name: None for name in set(KINDS) - set(columns)})
+    return row._replace(details={name: row.details[name] for name in columns if name in DETAILS})
 
 
 @given(st.lists(predictions), columns)
 def test_json_lines_read_back_as_the_same_rows(rows, columns):
     lines = written(write_jsonl, rows, columns).split("\n")[:-1]
     objects = [json.loads(line) for line in lines]
-    assert [Prediction(**o) for o in objects] == [only(row, columns) for row in rows]
-    assert {tuple(o) for o in objects} <= {columns}
+    assert [Prediction.of(o) for o in objects] == [only(row, columns) for row in rows]
+    assert {tuple(o) for o in objects} <= {tuple(columns)}
 
 
 @given(st.lists(predictions), columns)
@@ -139,10 +152,10 @@ def test_tsv_reads_back_as_the_same_rows(rows, columns):
     table = csv.DictReader(text, delimiter="\t")
     back = []
     for cells in table:
-        values = {name: reads.get(KINDS[name], str)(cell) for name, cell in cells.items()}
+        values = {name: reads.get(ALL[name].kind, str)(cell) for name, cell in cells.items()}
         # An absent text is an empty cell.
         absent = {name: values[name] or None for name in ABSENT & set(columns)}
-        back.append(Prediction(**(values | absent)))
+        back.append(Prediction.of(values | absent))
     assert back == [only(row, columns) for row in rows]
     assert table.fieldnames == list(columns)
     ids = pd.read_csv(io.StringIO(text.getvalue()), sep="\t", dtype=str, keep_default_na=False)["id"].tolist()
@@ -154,11 +167,11 @@ def test_parquet_reads_back_in_pandas_as_the_same_rows(rows, columns):
     stream = io.BytesIO()
     write_parquet(iter(rows), stream, {"model": "tf"}, columns)
     table = pq.read_table(io.BytesIO(stream.getvalue()))
-    assert [Prediction(**row) for row in table.to_pylist()] == [only(row, columns) for row in rows]
+    assert [Prediction.of(row) for row in table.to_pylist()] == [only(row, columns) for row in rows]
     assert table.schema.metadata[b"model"] == b"tf"
     kinds = {"text": "string", "integer": "int64", "number": "double"}
     category = "dictionary<values=string, indices=int32, ordered=0>"
-    assert [str(field.type) for field in table.schema] == [kinds.get(KINDS[name], category) for name in columns]
+    assert [str(field.type) for field in table.schema] == [kinds.get(ALL[name].kind, category) for name in columns]
     assert list(pd.read_parquet(io.BytesIO(stream.getvalue())).columns) == list(columns)
 
 
@@ -166,8 +179,8 @@ def test_tsv_of_a_model_with_everything_has_these_columns():
     heads = {"family": "Ets", "family_probability": 0.75, "domain": "12-64;80-130"}
     # A table may have any ids, and a row stays a line whatever its nearest homologue is called.
     nearest = {"homologue": "odd\tid\n", "homologue_label": "TF", "homologue_bits": 120}
-    row = SCORED._replace(**heads, network=1 / 3, profile="Ets", profile_bits=44, **nearest)
-    assert written(write_tsv, [row, SKIPPED], tuple(KINDS)) == (
+    row = SCORED._replace(details={**heads, "network": 1 / 3, "profile": "Ets", "profile_bits": 44, **nearest})
+    assert written(write_tsv, [row, SKIPPED._replace(details=dict.fromkeys(DETAILS))], ALL) == (
         "id\tlength\tlabel\tprobability\tthreshold\tfamily\tfamily_probability\tdomain\tnetwork\tprofile\tprofile_bits"
         "\thomologue\thomologue_label\thomologue_bits\tstatus\tnotes\n"
         "sp|P1\t120\tTF\t0.500000\t0.25\tEts\t0.750000\t12-64;80-130\t0.333333\tEts\t44.0\todd id \tTF\t120.0\tok\t"

@@ -14,6 +14,7 @@ from sklearn.metrics import average_precision_score, matthews_corrcoef
 
 from tests.conftest import SMALL
 from tfclass.bundle.bundle import load_bundle
+from tfclass.channels.threshold_fit import max_mcc_threshold, operating_points
 from tfclass.config import (
     CompareConfig,
     CorpusConfig,
@@ -30,7 +31,6 @@ from tfclass.data.demo import FAMILIES
 from tfclass.data.split import FLATTERS, assign_splits, select_split
 from tfclass.data.table import read_table
 from tfclass.errors import CheckpointError, ReportError, TableError
-from tfclass.evaluation.threshold_fit import max_mcc_threshold, operating_points
 from tfclass.inference.predictor import Predictor
 from tfclass.models.forward import scores_of
 from tfclass.pipelines.attach import attach
@@ -199,7 +199,7 @@ def test_a_model_is_not_judged_by_what_it_learned_from_under_another_split(demo_
     assert f"found {n} of {n} proteins that demo-bilstm was trained or validated on; expected none" in str(caught.value)
     assert "deal them out as its training did: split=folds split.fold=1" in str(caught.value)
     with pytest.raises(TableError, match="split 'valid': found .* trained or validated on"):
-        attach(str(trained.bundle), demo_table, folder / "attached", homology=True)
+        attach(str(trained.bundle), demo_table, folder / "attached", {"homology": None})
     evaluate_bundle(evaluate_config(demo_table, trained.bundle, folder, split=split, evaluation=evaluation))
 
 
@@ -361,18 +361,18 @@ def test_an_evaluation_is_of_the_channel_that_prediction_uses(demo_table, folder
     for channel in ("network", "profile", "combined"):
         asked = None if channel == "combined" else channel
         config = evaluate_config(
-            demo_table, witnesses_folder, folder, evidence=asked, tracking=TrackingConfig(), report=channel
+            demo_table, witnesses_folder, folder, channel=asked, tracking=TrackingConfig(), report=channel
         )
         report = evaluate_bundle(config)
         records = (Record(i, i, s) for i, s in zip(test.id, test.sequence, strict=True))
-        rows = list(Predictor(witnesses, evidence=channel).predict(records))
+        rows = list(Predictor(witnesses, channel=channel).predict(records))
         stated = report.predictions["probability"].to_numpy()
         np.testing.assert_allclose([row.probability for row in rows], stated, atol=1e-6)
         assert report.predictions["call"].tolist() == [row.label for row in rows]
         mcc = report.content["metrics"]["mcc"]["value"]
         assert mcc == pytest.approx(matthews_corrcoef(truth, [row.label == "TF" for row in rows]))
         [run] = client.search_runs([client.get_experiment_by_name("tfclass").experiment_id], max_results=1)
-        assert run.data.params["evidence"] == channel
+        assert run.data.params["channel"] == channel
         assert run.data.metrics["test/mcc"] == pytest.approx(mcc)
 
 

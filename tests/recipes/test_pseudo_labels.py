@@ -10,12 +10,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from hydra import compose, initialize_config_module
-from tests.search.test_build_profiles import ALPHABET, ZINC_FINGERS
 
+from tests.channels.test_build_profiles import ALPHABET, ZINC_FINGERS
 from tfclass.bundle.bundle import load_bundle, save_bundle
 from tfclass.channels.build_profiles import build_profile
+from tfclass.channels.profile import ProfileChannel
 from tfclass.channels.regions import read_regions
-from tfclass.channels.stacking import Combiner
+from tfclass.channels.stacking import Stacking
 from tfclass.config import CorpusConfig
 from tfclass.data.annotations import read_annotations
 from tfclass.data.table import read_table
@@ -66,8 +67,9 @@ def teacher(tmp_path, small_bundle):
     """A model that says what its profiles say: 0.98 where one is believed, 0.002 where none fits."""
     hmm = build_profile("finger", ZINC_FINGERS)
     library = Library([Profile(hmm, "finger", "C2H2", 15.0), Profile(hmm, f"{OF_CLUSTER}7", "", 60.0)])
-    combiner = Combiner("combined", -6.0, (0.0, 0.0, 0.0, 6.0, 2.0, 2.0), 0.5, 0.3)
-    taught = replace(small_bundle, profiles=library, combiners={"combined": combiner})
+    stacking = Stacking(-6.0, (0.0, 0.0, 0.0, 6.0, 2.0, 2.0), 0.5, 0.3)
+    channels = {"profile": ProfileChannel(library, small_bundle.alphabet)}
+    taught = replace(small_bundle, channels=channels, stacked={"combined": stacking})
     save_bundle(taught, tmp_path / "teacher", card="")
     return tmp_path / "teacher"
 

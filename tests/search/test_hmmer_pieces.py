@@ -48,7 +48,7 @@ def searched(sequence):
 
 @pytest.fixture(scope="module")
 def shipped_library():
-    return load_bundle(find_bundle("tf-bilstm")).profiles
+    return load_bundle(find_bundle("tf-bilstm")).channels["profile"].library
 
 
 @given(st.text(RESIDUES + "X", min_size=1, max_size=3_500))

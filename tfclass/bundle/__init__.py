@@ -1,1 +1,1 @@
-"""A trained model as a folder: weights, description, card; and how its evidence is read."""
+"""A trained model as a folder: weights, description, card, and the files of its channels."""

@@ -1,42 +1,29 @@
-"""A model as a folder: ``model.safetensors``, ``bundle.json``, ``MODEL_CARD.md``, and what further channels need.
+"""A model as a folder: ``model.safetensors``, ``bundle.json``, ``MODEL_CARD.md``, and the files of its channels.
 
 ``bundle.json`` holds all that is needed to rebuild the network and to read its output (architecture, alphabet, classes,
-calibration, threshold, and how other channels are read beside it), where it came from, and the SHA-256 of the other
-files and of itself. Loading checks every one of them, runs no code from the folder and needs neither Hydra nor MLflow.
+calibration, threshold, and the stacking of other channels), where it came from, and the SHA-256 of the other files and
+of itself. Loading checks every one of them, runs no code from the folder and needs neither Hydra nor MLflow.
 """
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import safetensors.torch
 
-from tfclass.bundle.consistency import check_channels, check_offsets
-from tfclass.bundle.description import (
-    CARD,
-    DESCRIPTION,
-    PROFILES,
-    REFERENCE,
-    SCHEMA_VERSION,
-    WEIGHTS,
-    Description,
-    as_text,
-    checked,
-    digest_of,
-    read_description,
-)
+from tfclass.bundle.description import CARD, DESCRIPTION, WEIGHTS, Description, read_description, write_description
 from tfclass.bundle.plain_files import check_digest, opened, read_whole
 from tfclass.bundle.weights import read_network
-from tfclass.channels.calibration import Calibration
-from tfclass.channels.homology import Reference
-from tfclass.channels.stacking import Combiner, Reading
-from tfclass.channels.thresholds import OperatingPoint
-from tfclass.config import ModelConfig
+from tfclass.channels.base import Channel
+from tfclass.channels.network import NetworkChannel
+from tfclass.channels.registry import CHANNELS
+from tfclass.channels.stacking import COMBINED, n_weights
+from tfclass.channels.thresholds import DecisionRule
 from tfclass.environment import is_out_of_memory
-from tfclass.errors import BundleError, ProfileError
+from tfclass.errors import BundleError
 from tfclass.io.folders import FolderKind, read_again, whole_folder
 from tfclass.limits import (
     MAX_CARD_BYTES,
@@ -48,67 +35,51 @@ from tfclass.limits import (
 from tfclass.models.network import Classifier
 from tfclass.sequences.alphabet import Alphabet
 
-if TYPE_CHECKING:
-    from tfclass.search.hmmer import Library
-
 DEFAULT = "tf-bilstm"
-BUNDLE_FOLDER = FolderKind(DESCRIPTION, ("schema_version", "files"), lambda _: (WEIGHTS, CARD, PROFILES, REFERENCE))
-_MOST_BYTES = {
-    WEIGHTS: MAX_WEIGHTS_BYTES + MAX_WEIGHTS_HEADER_BYTES,
-    CARD: MAX_CARD_BYTES,
-    PROFILES: MAX_PACKED_BYTES,
-    REFERENCE: MAX_PACKED_BYTES,
-}
+BUNDLE_FOLDER = FolderKind(
+    DESCRIPTION,
+    ("schema_version", "files"),
+    lambda _: (WEIGHTS, CARD, *(channel.file for channel in CHANNELS.values())),
+)
+_MAX_BYTES = {WEIGHTS: MAX_WEIGHTS_BYTES + MAX_WEIGHTS_HEADER_BYTES, CARD: MAX_CARD_BYTES}
 
 
-@dataclass(frozen=True)
-class Bundle:
-    """A trained network with everything that gives its output a meaning.
+@dataclass(frozen=True, kw_only=True)
+class Bundle(Description):
+    """A description with what it describes; see `Description` for its other fields.
 
     Attributes
     ----------
     model : Classifier
         On the CPU, in evaluation mode.
-    classes : tuple of str, length C
-        In the order of the logits; the positive class last in a binary task.
-    threshold : float or None
-        Least probability of the positive class that is called; None in a multi-class task.
-    operating_points : tuple of OperatingPoint
-        What other thresholds did on validation; empty in a multi-class task.
-    provenance : dict
-        Where it came from: corpus and its digest, configuration, validation scores, MLflow run. JSON values only.
+    channels : mapping of str to Channel
+        Those beside the network, in the order of `CHANNELS`; in a binary task alone.
     digest : str
         SHA-256 of the description, in hexadecimal; empty before it is saved.
-    profiles : Library or None
-        The channel ``profile``; in a binary task alone.
-    reference : Reference or None
-        The channel ``homology``; in a binary task alone.
-    combiners : mapping of {'profile', 'homology', 'combined'} to Combiner
-        How these channels are read, each alone and all beside the network; empty without them.
     """
 
-    name: str
     model: Classifier
-    config: ModelConfig
-    alphabet: Alphabet
-    classes: tuple[str, ...]
-    calibration: Calibration
-    threshold: float | None
-    provenance: dict[str, Any]
-    operating_points: tuple[OperatingPoint, ...] = ()
+    channels: Mapping[str, Channel] = field(default_factory=dict)
     digest: str = ""
-    profiles: "Library | None" = None
-    reference: Reference | None = None
-    combiners: Mapping[Reading, Combiner] = field(default_factory=dict)
+
+    @cached_property
+    def alphabet(self) -> Alphabet:
+        """The alphabet of the tokens."""
+        return Alphabet(self.letters)
+
+    @property
+    def decision_rule(self) -> DecisionRule:
+        """The decision rule of the network alone."""
+        return DecisionRule(self.threshold, self.operating_points, self.calibration.prevalence)
 
     @property
     def network(self) -> str:
-        """Return the name of the architecture, as in ``conf/model``; the encoder's where none was recorded."""
+        """The name of the architecture, as in ``conf/model``; the encoder's where none was recorded."""
         return str(self.provenance.get("network") or self.config.encoder)
 
     @property
     def trained_on_generated(self) -> bool:
-        """Return whether it was trained on generated proteins; False where that was not recorded."""
+        """Whether it was trained on generated proteins; False where that was not recorded."""
         return bool(self.provenance.get("corpus", {}).get("generated", False))
 
 
@@ -128,41 +99,25 @@ def save_bundle(bundle: Bundle, folder: Path, card: str) -> str:
     Raises
     ------
     BundleError
-        Profiles or a reference without a combiner or the other way round, more than two classes with them, offsets of
-        other profiles, or what `load_bundle` would refuse: a name or value that is not allowed, a file too large.
+        Channels and regressions do not fit together, or `load_bundle` would refuse it: a name or value that is not
+        allowed, a file too large.
     OutputError
         The folder cannot be written.
     """
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in bundle.model.state_dict().items()}
     files = {WEIGHTS: safetensors.torch.save(weights), CARD: card.encode()}
-    files |= {PROFILES: bundle.profiles.to_bytes()} if bundle.profiles else {}
-    files |= {REFERENCE: bundle.reference.to_bytes(bundle.classes, bundle.alphabet)} if bundle.reference else {}
-    check_channels(bundle.name, bundle.classes, files, bundle.combiners)
-    check_offsets(bundle.name, bundle.combiners, bundle.profiles)
-    description = {
-        "schema_version": SCHEMA_VERSION,
-        "name": bundle.name,
-        "classes": list(bundle.classes),
-        "letters": bundle.alphabet.letters,
-        "model": asdict(bundle.config),
-        "calibration": asdict(bundle.calibration),
-        "threshold": bundle.threshold,
-        "operating_points": [list(point) for point in bundle.operating_points],
-        "combiners": {reading: asdict(combiner) for reading, combiner in bundle.combiners.items()},
-        "provenance": bundle.provenance,
-        "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
-    }
-    digest = digest_of(description)
-    # What could not be read again is not written.
-    checked({**description, "sha256": digest}, str(folder / DESCRIPTION))
+    files |= {channel.file: channel.to_bytes() for channel in bundle.channels.values()}
+    _check_stacked(bundle, bundle.channels, bundle.name)
+    checksums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    description, digest = write_description(bundle, checksums, str(folder / DESCRIPTION))
     for name, content in files.items():
-        if len(content) > _MOST_BYTES[name]:
-            found, expected = f"{name} of {in_words(len(content))}", f"at most {in_words(_MOST_BYTES[name])}"
-            raise BundleError(str(folder), found, expected, path=str(folder))
+        most = _MAX_BYTES.get(name, MAX_PACKED_BYTES)
+        if len(content) > most:
+            raise BundleError(f"{folder}: {name} has {in_words(len(content))}; at most {in_words(most)} are allowed")
     with whole_folder(folder, BUNDLE_FOLDER) as building:
         for name, content in files.items():
             (building / name).write_bytes(content)
-        (building / DESCRIPTION).write_bytes(as_text({**description, "sha256": digest}))
+        (building / DESCRIPTION).write_bytes(description)
     return digest
 
 
@@ -172,55 +127,67 @@ def load_bundle(folder: Path) -> Bundle:
     Raises
     ------
     BundleError
-        A file is missing, altered, no plain file or too large (`tfclass.limits`), the schema is newer than this
-        tfclass, a value is not allowed, the parts do not fit together, or the memory does not suffice.
+        A file is missing, altered, no plain file or too large (`tfclass.limits`), the schema is another than this
+        tfclass has, a value is not allowed, the parts do not fit together, or the memory does not suffice.
     """
     try:
         return read_again(folder, _load)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        found = "a model that needs more memory than there is"
         action = "free memory, or use a machine with more"
-        raise BundleError(str(folder), found, action=action, path=str(folder)) from error
+        raise BundleError(f"{folder}: found a model that needs more memory than there is; {action}") from error
 
 
 def _load(folder: Path) -> Bundle:
-    description = read_description(folder)
-    where = str(folder / DESCRIPTION)
+    document = read_description(folder)
+    where, n_classes = str(folder / DESCRIPTION), len(document.classes)
     for name in (WEIGHTS, CARD):
-        if name not in description.files:
-            raise BundleError(where, f"no checksum of {name}", "one", path=where)
-    if len(description.calibration.log_weight_C) != len(description.classes):
-        raise BundleError(where, "a calibration for other classes", "one weight per class", path=where)
-    check_channels(where, description.classes, description.files, description.combiners)
-    alphabet = Alphabet(description.letters)
-    contents = _verified_contents(folder, description)
-    n_classes = len(description.classes)
-    sha256 = description.files[WEIGHTS]
-    model = read_network(folder / WEIGHTS, sha256, description.model, alphabet, n_classes)
-    if (description.threshold is None) != (n_classes > 2):
-        found = f"a threshold of {description.threshold} for {n_classes} classes"
-        raise BundleError(where, found, "one for two classes, none for more", path=where)
-    library = _library(contents[PROFILES], folder / PROFILES) if PROFILES in contents else None
-    check_offsets(where, description.combiners, library)
-    return Bundle(
-        name=description.name,
-        model=model.eval(),
-        config=description.model,
-        alphabet=alphabet,
-        classes=description.classes,
-        calibration=description.calibration,
-        threshold=description.threshold,
-        provenance=description.provenance,
-        operating_points=description.operating_points,
-        digest=description.sha256,
-        profiles=library,
-        reference=Reference.from_bytes(contents[REFERENCE], description.classes, alphabet, str(folder / REFERENCE))
-        if REFERENCE in contents
-        else None,
-        combiners=description.combiners,
-    )
+        if name not in document.files:
+            raise BundleError(f"{where}: found no checksum of {name}")
+    if len(document.calibration.log_weight_C) != n_classes:
+        raise BundleError(f"{where}: found a calibration for other classes; expected one weight per class")
+    alphabet = Alphabet(document.letters)
+    contents = {}
+    for name, sha256 in document.files.items():
+        if name != WEIGHTS:
+            with opened(folder / name, _MAX_BYTES.get(name, MAX_PACKED_BYTES)) as stream:
+                check_digest(stream, folder / name, sha256)
+                contents[name] = stream.read()
+    _card_text(contents[CARD], folder / CARD)
+    channels = {
+        name: kind.from_bytes(contents[kind.file], alphabet, document.classes, str(folder / kind.file))
+        for name, kind in CHANNELS.items()
+        if kind.file in contents
+    }
+    _check_stacked(document, channels, where)
+    model = read_network(folder / WEIGHTS, document.files[WEIGHTS], document.config, alphabet, n_classes)
+    if (document.threshold is None) != (n_classes > 2):
+        found = f"a threshold of {document.threshold} for {n_classes} classes"
+        raise BundleError(f"{where}: found {found}; expected one for two classes, none for more")
+    described = {part.name: getattr(document, part.name) for part in fields(Description)}
+    return Bundle(**described, model=model.eval(), channels=channels, digest=document.sha256)
+
+
+def _check_stacked(description: Description, channels: Mapping[str, Channel], where: str) -> None:
+    """Refuse channels and regressions that do not go together, or that are for other than two classes."""
+    for name, channel in channels.items():
+        if len(description.classes) != 2:
+            raise BundleError(f"{where}: found {channel.file} for {len(description.classes)} classes; expected two")
+        if not {name, COMBINED} & set(description.stacked):
+            raise BundleError(f"{where}: found {channel.file}, and nothing stacked that uses it")
+    for name, stacking in description.stacked.items():
+        used = {n: c for n, c in channels.items() if name in (n, COMBINED)}
+        if not used:
+            needed = " or ".join(kind.file for n, kind in CHANNELS.items() if name in (n, COMBINED))
+            raise BundleError(f"{where}: found stacked.{name} without a channel; expected a checksum of {needed}")
+        expected = n_weights(({"network": NetworkChannel} if name == COMBINED else {}) | used)
+        if len(stacking.weights) != expected:
+            raise BundleError(f"{where}: found {len(stacking.weights)} weights in stacked.{name}; expected {expected}")
+        n_groups = sum(channel.n_groups for channel in used.values())
+        if len(stacking.offsets) not in (0, n_groups):
+            found = f"{len(stacking.offsets)} offsets in stacked.{name}"
+            raise BundleError(f"{where}: found {found}; expected {n_groups}, or none")
 
 
 def read_card(folder: Path) -> str:
@@ -233,20 +200,7 @@ def _card_text(content: bytes, path: Path) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError as error:
-        raise BundleError(str(path), f"a card that is not UTF-8 ({error})", path=str(path)) from None
-
-
-def _verified_contents(folder: Path, description: Description) -> dict[str, bytes]:
-    """Read every file but the weights."""
-    contents = {}
-    for name, sha256 in description.files.items():
-        if name != WEIGHTS:
-            path = folder / name
-            with opened(path, _MOST_BYTES[name]) as stream:
-                check_digest(stream, path, sha256)
-                contents[name] = stream.read()
-    _card_text(contents[CARD], folder / CARD)
-    return contents
+        raise BundleError(f"{path}: found a card that is not UTF-8 ({error})") from None
 
 
 def shipped() -> dict[str, Path]:
@@ -270,14 +224,4 @@ def find_bundle(name: str) -> Path:
         return Path(name)
     known = ", ".join(models) or "none in this installation"
     found = "a file" if Path(name).is_file() else "no such model"
-    raise BundleError(name, found, f"a folder with a bundle, or a shipped name ({known})", path=name)
-
-
-def _library(content: bytes, path: Path) -> "Library":
-    # Most bundles have no profiles, and need not wait for HMMER.
-    from tfclass.search.hmmer import Library
-
-    try:
-        return Library.from_bytes(content, str(path))
-    except ProfileError as error:
-        raise BundleError(error.where, error.found, error.expected, error.action, path=str(path)) from error
+    raise BundleError(f"{name}: found {found}; expected a folder with a bundle, or a shipped name ({known})")

@@ -1,4 +1,4 @@
-"""The model card that goes with every bundle: what it was trained on, how well it did, what it is not for."""
+"""The model card of a bundle: training data, validation scores, limits."""
 
 from tfclass.bundle.bundle import Bundle
 
@@ -30,43 +30,35 @@ the ones to quote.
 ## Limits
 
 The probability is calibrated for the share of each class in the validation split; where transcription factors are
-rarer, as in a whole proteome, fewer of the called proteins are right. Labels are only as good as their sources. A
+rarer, as in a whole proteome, fewer of the predicted proteins are. Labels are only as good as their sources. A
 protein that is unlike all of the training set may get a confident answer all the same.
 """
 
 
-EVIDENCE_SECTION = "\n## Evidence\n"
+CHANNELS_SECTION = "\n## Channels\n"
 
-_EVIDENCE = """
-Put beside the network by `tfclass model attach`, after what stands above was written:
+_CHANNELS = """
+Put beside the network by `tfclass model attach`, after the text above was written:
 
 {channels}
 
-Each is read alone (`profile`, `homology`), and all with the network (`combined`), by a logistic regression fitted on
-validation.
+Each can be used alone, and all with the network (`combined`), by a logistic regression fitted on validation.
 
-| evidence | threshold | false discoveries there | recall there |
+| channel | threshold | false discoveries there | recall there |
 |---|---|---|---|
 {rows}
 """
-_PROFILES = "* `profile`: {profiles:,} profile hidden Markov models of {states:,} states, made from the training split."
-_REFERENCE = """* `homology`: a search by MMseqs2 among {proteins:,} proteins of the training split, {positives:,} of
-  them {positive}. Their sequences are part of this bundle."""
 
 
-def evidence_section(bundle: Bundle) -> str:
-    """Write what the card of a bundle with further channels says of them, on the validation split."""
-    channels, rows = [], []
-    if bundle.profiles is not None:
-        channels.append(_PROFILES.format(profiles=len(bundle.profiles.profiles), states=bundle.profiles.states))
-    if bundle.reference is not None:
-        proteins, positives = len(bundle.reference.ids), int(bundle.reference.labels.sum())
-        channels.append(_REFERENCE.format(proteins=proteins, positives=positives, positive=bundle.classes[1]))
-    for combiner in bundle.combiners.values():
-        threshold = combiner.threshold
-        at = min(combiner.operating_points, key=lambda point: abs(point.threshold - threshold))
-        rows.append(f"| {combiner.reading} | {threshold:.4f} | {at.fdr:.1%} | {at.recall:.1%} |")
-    return EVIDENCE_SECTION + _EVIDENCE.format(channels="\n".join(channels), rows="\n".join(rows))
+def channels_section(bundle: Bundle) -> str:
+    """Write the part of a card about channels beside the network, with their rates on the validation split."""
+    channels = [f"* `{name}`: {channel.describe()}." for name, channel in bundle.channels.items()]
+    rows = []
+    for name, stacking in bundle.stacked.items():
+        threshold = stacking.threshold
+        at = min(stacking.operating_points, key=lambda point: abs(point.threshold - threshold))
+        rows.append(f"| {name} | {threshold:.4f} | {at.fdr:.1%} | {at.recall:.1%} |")
+    return CHANNELS_SECTION + _CHANNELS.format(channels="\n".join(channels), rows="\n".join(rows))
 
 
 def model_card(bundle: Bundle) -> str:
@@ -86,7 +78,7 @@ def model_card(bundle: Bundle) -> str:
     counts = facts["class_counts_train"]
     total = sum(counts.values())
     scores = (f"| {name} | {'undefined' if v is None else f'{v:.4f}'} |" for name, v in facts["validation"].items())
-    threshold = "none: the likeliest class is called" if bundle.threshold is None else f"{bundle.threshold:.4f}"
+    threshold = "none: the likeliest class is predicted" if bundle.threshold is None else f"{bundle.threshold:.4f}"
     purpose = f"Gives the probability of each of {len(bundle.classes)} classes: {', '.join(bundle.classes)}."
     if bundle.threshold is not None:
         purpose = f"Gives the probability that a protein is {bundle.classes[1]} (against {bundle.classes[0]})."

@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from dataclasses import replace
+from dataclasses import field, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -21,7 +21,8 @@ from pydantic_core import PydanticCustomError
 
 from tfclass.bundle.plain_files import read_whole
 from tfclass.channels.calibration import Calibration
-from tfclass.channels.stacking import Combiner, Reading
+from tfclass.channels.registry import CHANNELS
+from tfclass.channels.stacking import COMBINED, Stacking
 from tfclass.channels.thresholds import OperatingPoints, Probability
 from tfclass.config import ModelConfig
 from tfclass.errors import BundleError
@@ -29,14 +30,8 @@ from tfclass.limits import MAX_CLASSES, MAX_DEPTH, MAX_DESCRIPTION_BYTES
 from tfclass.names import Name, Text
 from tfclass.sequences.alphabet import AMINO_ACIDS
 
-# 2: heads for families and domains, and profiles. 3: a reference for homology search. 4: offsets of profiles. What
-# older bundles have means the same as ever.
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 DESCRIPTION, WEIGHTS, CARD = "bundle.json", "model.safetensors", "MODEL_CARD.md"
-PROFILES, REFERENCE = "profiles.h3m.zst", "reference.json.zst"
-
-File = Literal["model.safetensors", "MODEL_CARD.md", "profiles.h3m.zst", "reference.json.zst"]
-Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 # Of a key that is not allowed, what a message shows.
 _SHOWN_CHARACTERS = 60
 
@@ -47,6 +42,21 @@ def _distinct(values: Any) -> Any:  # noqa: ANN401 - a text or a tuple of texts,
     return values
 
 
+def _of_bundle(name: str) -> str:
+    if name not in (WEIGHTS, CARD, *(channel.file for channel in CHANNELS.values())):
+        raise PydanticCustomError("file", "no file of a bundle")
+    return name
+
+
+def _stackable(name: str) -> str:
+    if name not in (*CHANNELS, COMBINED):
+        raise PydanticCustomError("channel", "no channel beside the network, and not combined")
+    return name
+
+
+File = Annotated[str, AfterValidator(_of_bundle)]
+Stacked = Annotated[str, AfterValidator(_stackable)]
+Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 Letters = Annotated[str, Field(pattern=f"^{AMINO_ACIDS}[A-Z]*X[A-Z]*$"), AfterValidator(_distinct)]
 Classes = Annotated[tuple[Name, ...], Field(min_length=2, max_length=MAX_CLASSES), AfterValidator(_distinct)]
 
@@ -58,7 +68,7 @@ class _Corpus(BaseModel, extra="allow"):
 
 
 class _Provenance(BaseModel, extra="allow"):
-    """What is read by tfclass of where a model came from; everything else is for people."""
+    """The parts of a provenance that are read by tfclass; everything else is for people."""
 
     corpus: _Corpus = _Corpus()
     network: Text = ""
@@ -68,90 +78,137 @@ class _Provenance(BaseModel, extra="allow"):
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 class Description:
-    """The content of ``bundle.json``; see `tfclass.bundle.bundle.Bundle` for what it means."""
+    """What a bundle says of itself.
 
-    schema_version: int
+    Attributes
+    ----------
+    classes : tuple of str, length C
+        In the order of the logits; the positive class last in a binary task.
+    letters : str
+        Of the alphabet.
+    config : ModelConfig
+        The key ``model``.
+    threshold : float or None
+        Of the network alone: least probability of a predicted positive; None in a multi-class task.
+    operating_points : tuple of OperatingPoint
+        Results of other thresholds on validation; empty in a multi-class task.
+    stacked : dict of str to Stacking
+        A regression for each channel beside the network, and one for all ``combined``; empty without them.
+    provenance : dict
+        Where it came from: corpus and its digest, configuration, validation scores, MLflow run. JSON values only.
+    """
+
     name: Name
     classes: Classes
     letters: Letters
-    model: ModelConfig
+    config: Annotated[ModelConfig, Field(alias="model")]
     calibration: Calibration
     threshold: Probability | None
+    operating_points: OperatingPoints = ()
+    stacked: dict[Stacked, Stacking] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class Document(Description):
+    """The content of ``bundle.json``: a description with the checksums of the other files and of itself."""
+
+    schema_version: int
     files: dict[File, Sha256]
     sha256: Sha256
-    operating_points: OperatingPoints = ()
-    combiners: dict[Reading, Combiner] = Field(default_factory=dict)
-    provenance: dict[str, Any] = Field(default_factory=dict)
 
 
-def read_description(folder: Path) -> Description:
+def read_description(folder: Path) -> Document:
     """Read the description of a bundle, and check it against its own checksum.
 
     Raises
     ------
     BundleError
-        It is missing, altered, or of a newer schema; or a value is of another type or outside its range.
+        It is missing, altered, or of another schema; or a value is of another type or outside its range.
     """
     path = folder / DESCRIPTION
     if not path.is_symlink() and not path.exists():
         action = "name the folder that `tfclass train` wrote"
-        raise BundleError(str(folder), f"no {DESCRIPTION}", "a model bundle", action, path=str(path))
+        raise BundleError(f"{folder}: found no {DESCRIPTION}; expected a model bundle; {action}")
     content = read_whole(path, MAX_DESCRIPTION_BYTES)
     try:
-        description = json.loads(content.decode())
-        if _is_deeper(description, MAX_DEPTH):
+        values = json.loads(content.decode())
+        if _is_deeper(values, MAX_DEPTH):
             raise RecursionError
-        as_written = as_text(description)
+        as_written = _as_text(values)
     except (ValueError, RecursionError) as error:
         reason = error if isinstance(error, ValueError) else f"nested more than {MAX_DEPTH} deep"
-        raise BundleError(str(path), f"damaged JSON ({reason})", action="restore the bundle", path=str(path)) from error
-    version = description.get("schema_version") if isinstance(description, dict) else None
-    if not isinstance(version, int) or version < 1:
-        raise BundleError(str(path), "no schema version", "a description written by tfclass", path=str(path))
-    if version > SCHEMA_VERSION:
-        expected = f"at most {SCHEMA_VERSION}"
-        raise BundleError(str(path), f"schema version {version}", expected, "upgrade tfclass", path=str(path))
-    digest = digest_of({key: value for key, value in description.items() if key != "sha256"})
+        raise BundleError(f"{path}: found damaged JSON ({reason}); restore the bundle") from error
+    version = values.get("schema_version") if isinstance(values, dict) else None
+    if type(version) is not int:
+        raise BundleError(f"{path}: found no schema version; expected a description written by tfclass")
+    if version != SCHEMA_VERSION:
+        action = "upgrade tfclass" if version > SCHEMA_VERSION else "train the model again"
+        raise BundleError(f"{path}: found schema version {version}; expected {SCHEMA_VERSION}; {action}")
+    digest = _digest({key: value for key, value in values.items() if key != "sha256"})
     # Two texts can mean the same (1e-5 and 1E-5), so the bytes are compared as well.
-    if description.get("sha256") != digest or content != as_written:
-        found = "content that does not match its own checksum"
-        raise BundleError(str(path), found, action="restore the bundle; it was altered", path=str(path))
-    return checked(description, str(path))
+    if values.get("sha256") != digest or content != as_written:
+        raise BundleError(f"{path}: found content that does not match its own checksum; restore the bundle")
+    return _checked(values, str(path))
 
 
-def checked(description: dict[str, Any], where: str) -> Description:
-    """Check the type and range of every value of a description.
+def write_description(description: Description, files: dict[str, str], where: str) -> tuple[bytes, str]:
+    """Write a description; what could not be read again is refused.
+
+    Parameters
+    ----------
+    description : Description
+    files : dict of str to str
+        SHA-256 of each of the other files.
+    where : str
+        For messages.
+
+    Returns
+    -------
+    bytes, str
+        The content of ``bundle.json``, and its digest.
 
     Raises
     ------
     BundleError
         The first value that is not allowed is named.
     """
-    rest = {key: value for key, value in description.items() if key != "provenance"}
+    names = [part.name for part in fields(Description) if part.name != "provenance"]
+    own = {"model" if name == "config" else name: getattr(description, name) for name in names}
+    values = {"schema_version": SCHEMA_VERSION, **TypeAdapter(dict[str, Any]).dump_python(own, mode="json")}
+    values |= {"provenance": description.provenance, "files": files}
+    values["sha256"] = digest = _digest(values)
+    _checked(values, where)
+    return _as_text(values), digest
+
+
+def _checked(values: dict[str, Any], where: str) -> Document:
+    """Check the type and range of every value of a description."""
     # The only part whose texts may hold anything, such as a path that is no UTF-8, which strict JSON refuses.
+    provenance = values.get("provenance")
     place = ["provenance"]
     try:
-        provenance = TypeAdapter(dict[str, Any]).validate_python(description.get("provenance"))
+        TypeAdapter(dict[str, Any]).validate_python(provenance)
         _Provenance.model_validate(provenance)
         place = []
-        checked = TypeAdapter(Description).validate_json(json.dumps(rest), strict=True)
+        text = json.dumps(values | {"provenance": {}})
+        document = TypeAdapter(Document).validate_json(text, strict=True)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
         key = ".".join(str(part)[:_SHOWN_CHARACTERS] for part in (*place, *problem["loc"]))
-        found = f"what is not allowed ({problem['msg']})"
         path = f"{where}, {key}" if key else where
-        raise BundleError(path, found, "a description written by tfclass", path=where) from None
-    return replace(checked, provenance=provenance)
+        problem = f"what is not allowed ({problem['msg']})"
+        raise BundleError(f"{path}: found {problem}; expected a description written by tfclass") from None
+    document.provenance.update(provenance)  # type: ignore[arg-type]
+    return document
 
 
-def as_text(description: object) -> bytes:
-    """Write a description as it stands in its file."""
-    return (json.dumps(description, indent=1, allow_nan=False) + "\n").encode()
+def _as_text(values: object) -> bytes:
+    return (json.dumps(values, indent=1, allow_nan=False) + "\n").encode()
 
 
-def digest_of(description: dict[str, Any]) -> str:
-    """Give the checksum of a description that does not hold it yet."""
-    return hashlib.sha256(json.dumps(description, sort_keys=True, allow_nan=False).encode()).hexdigest()
+def _digest(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
 def _is_deeper(value: object, most: int) -> bool:

@@ -44,16 +44,16 @@ def opened(path: Path, most: int) -> Iterator[BinaryIO]:
         _check(path, os.lstat(path), most)
         descriptor = os.open(path, _FLAGS)
     except FileNotFoundError:
-        raise BundleError(str(path), "no such file", action="restore the bundle", path=str(path)) from None
+        raise BundleError(f"{path}: no such file; restore the bundle") from None
     except OSError as error:
-        raise BundleError(str(path), f"a file that cannot be read ({error.strerror})", path=str(path)) from error
+        raise BundleError(f"{path}: the file cannot be read ({error.strerror})") from error
     with open(descriptor, "rb") as stream:
         # Another process may have put something else there in between.
         _check(path, os.fstat(descriptor), most)
         try:
             yield stream
         except OSError as error:
-            raise BundleError(str(path), f"a file that cannot be read ({error.strerror})", path=str(path)) from error
+            raise BundleError(f"{path}: the file cannot be read ({error.strerror})") from error
 
 
 def read_whole(path: Path, most: int) -> bytes:
@@ -65,15 +65,14 @@ def read_whole(path: Path, most: int) -> bytes:
 def check_digest(stream: BinaryIO, path: Path, sha256: str) -> None:
     """Check the SHA-256 of an open file, and go back to its start; `BundleError` where it is another."""
     if sha256_of(stream) != sha256:
-        found = "content that does not match its checksum"
-        raise BundleError(str(path), found, action="restore the bundle; it was altered", path=str(path))
+        raise BundleError(f"{path}: checksum mismatch; restore the bundle")
     stream.seek(0)
 
 
 def _check(path: Path, status: os.stat_result, most: int) -> None:
     for is_kind, words in _KINDS:
         if is_kind(status.st_mode):
-            raise BundleError(str(path), words, "a plain file", "restore the bundle", path=str(path))
+            raise BundleError(f"{path}: found {words}; expected a plain file; restore the bundle")
     if status.st_size > most:
-        found, expected = f"a file of {in_words(status.st_size)}", f"at most {in_words(most)}"
-        raise BundleError(str(path), found, expected, "restore the bundle", path=str(path))
+        found = f"a file of {in_words(status.st_size)}"
+        raise BundleError(f"{path}: found {found}; expected at most {in_words(most)}; restore the bundle")

@@ -63,9 +63,9 @@ def read_network(path: Path, sha256: str, config: ModelConfig, alphabet: Alphabe
     for name, tensor in network.state_dict().items():
         if not torch.isfinite(tensor).all():
             found = f"a weight that is infinite or not a number ({name})"
-            raise BundleError(str(path), found, "finite numbers", "train it again", path=str(path))
+            raise BundleError(f"{path}: found {found}; train it again")
     return network
 
 
 def _do_not_fit(path: Path, reason: object) -> BundleError:
-    return BundleError(str(path), f"parts that do not fit together ({reason})", path=str(path))
+    return BundleError(f"{path}: found parts that do not fit together ({reason})")

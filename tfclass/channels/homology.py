@@ -1,20 +1,26 @@
-"""The reference of the homology channel: labelled proteins, among which others are searched for by MMseqs2."""
+"""The channel of homology: the best hits among labelled proteins, searched by MMseqs2."""
 
 import json
 from collections.abc import Sequence
-from typing import Annotated, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
 from pydantic import FailFast, Field, TypeAdapter, ValidationError
 
+from tfclass.channels.base import Channel, Column, piecewise_linear
 from tfclass.errors import BundleError, ResidueError
 from tfclass.io.compression import DAMAGED, compressed, unpacked
 from tfclass.limits import MAX_REFERENCE_PROTEINS, MAX_UNPACKED_BYTES, in_words
 from tfclass.sequences.alphabet import Alphabet
 from tfclass.typing import FloatArray, IntArray, TokenArray
 
-# Weaker than where a report speaks of a homologue: what a hit is worth is for the regression to say.
+if TYPE_CHECKING:
+    from tfclass.data.table import LabelledProteins
+
+# Weaker than where a report speaks of a homologue: the regression says what a hit is worth.
 _MAX_E_VALUE = 1e-2
+_LEAD_KNOTS = ((0.0, 50.0), (50.0, 200.0))
 # Of one protein in the file, besides its id and residues.
 _MARKUP_BYTES = 60
 
@@ -30,12 +36,12 @@ _PROTEINS = TypeAdapter(Annotated[list[_Protein], FailFast(), Field(min_length=1
 
 
 class Homologue(NamedTuple):
-    """What a reference says of a protein.
+    """The best hits of a protein.
 
     Attributes
     ----------
     target : int
-        Of the best hit, its place in the reference; -1 where there is none.
+        Index of the best hit in the reference; -1 where there is none.
     other_bits, positive_bits : float
         Score of the best hit of either class; 0 where there is none.
     """
@@ -50,41 +56,44 @@ class Homologue(NamedTuple):
         return max(self.other_bits, self.positive_bits)
 
 
-def bits_of(homologues: Sequence[Homologue]) -> FloatArray:
-    """Give the bits of N proteins' best hits of either class, shape (N, 2), the positive class last."""
-    return np.array([(found.other_bits, found.positive_bits) for found in homologues], dtype=np.float64).reshape(-1, 2)
+class HomologyChannel(Channel):
+    """A reference: M proteins of two classes, among which others are searched for.
 
-
-class Reference(NamedTuple):
-    """Proteins of two classes.
-
-    Attributes
+    Parameters
     ----------
-    ids : tuple of str, length M
+    ids : sequence of str, length M
     tokens : sequence of ndarray of uint8, each of shape (length,)
         None empty.
     labels : ndarray of int64, shape (M,)
         1 for the positive class, 0 for the other.
+    classes : sequence of str, length 2
+        The positive one last.
     """
 
-    ids: tuple[str, ...]
-    tokens: Sequence[TokenArray]
-    labels: IntArray
+    name = "homology"
+    file = "reference.json.zst"
+    n_features = 1 + 2 * len(_LEAD_KNOTS)
+    columns = {  # noqa: RUF012
+        "homologue": Column("text"),
+        "homologue_label": Column("category"),
+        "homologue_bits": Column("number", 1),
+    }
 
-    def search(self, tokens: Sequence[TokenArray], alphabet: Alphabet, threads: int = 1) -> list[Homologue]:
+    def __init__(
+        self,
+        ids: Sequence[str],
+        tokens: Sequence[TokenArray],
+        labels: IntArray,
+        alphabet: Alphabet,
+        classes: Sequence[str],
+    ) -> None:
+        self.ids, self.tokens, self.labels = tuple(ids), tokens, labels
+        self.alphabet, self.classes = alphabet, tuple(classes)
+
+    def score(self, tokens: Sequence[TokenArray], threads: int = 1) -> list[Homologue]:
         """Find the best hit of each protein among those of either class, at an e-value of at most 0.01.
 
-        Parameters
-        ----------
-        tokens : sequence of ndarray of uint8, each of shape (length,)
-        alphabet : Alphabet
-            That of all tokens.
-
-        Returns
-        -------
-        list of Homologue, length N
-            In the order given; of a protein it depends on nothing but that protein. MMseqs2 finds no hit in one of
-            more than 65,535 residues, which is longer than any known.
+        MMseqs2 finds no hit in a protein of more than 65,535 residues, which is longer than any known.
 
         Raises
         ------
@@ -103,7 +112,7 @@ class Reference(NamedTuple):
             max_hits=MAX_HITS,
             # Left open, the number of proteins would decide it, and what is said of one depend on its neighbours.
             every_pair=False,
-            alphabet=alphabet,
+            alphabet=self.alphabet,
         )
         query_K, target_K = hits["query"].to_numpy(), hits["target"].to_numpy()
         bits_N2 = np.zeros((len(tokens), 2))
@@ -114,54 +123,76 @@ class Reference(NamedTuple):
         best_N[found] = target_K[first]
         return [Homologue(best, *bits) for best, bits in zip(best_N.tolist(), bits_N2.tolist(), strict=True)]
 
-    def check_size(self, where: str) -> None:
-        """Refuse what would be too large to be read again.
+    def features(self, scores: Sequence[Homologue]) -> FloatArray:
+        """Return g, 1 where there is any hit, and the lead d as u(d, 0, 50), u(d, 50, 200), and u of -d alike.
 
-        Raises
-        ------
-        BundleError
+        The lead is the bits of the best positive hit less those of the best other one, 0 where there is none; u is
+        `piecewise_linear`.
         """
-        n_bytes = sum(map(len, self.tokens)) + sum(map(len, self.ids)) + _MARKUP_BYTES * len(self.ids)
-        if len(self.ids) > MAX_REFERENCE_PROTEINS or n_bytes > MAX_UNPACKED_BYTES:
-            found = f"a reference of {len(self.ids):,} proteins and {in_words(n_bytes)}"
-            expected = f"at most {MAX_REFERENCE_PROTEINS:,} and {in_words(MAX_UNPACKED_BYTES)}"
-            raise BundleError(where, found, expected, "leave some out")
+        bits_N2 = np.array([(found.other_bits, found.positive_bits) for found in scores]).reshape(-1, 2)
+        lead_N = bits_N2[:, 1] - bits_N2[:, 0]
+        leads = [*piecewise_linear(lead_N, _LEAD_KNOTS), *piecewise_linear(-lead_N, _LEAD_KNOTS)]
+        return np.stack([bits_N2.any(axis=1).astype(float), *leads], axis=1)
 
-    def to_bytes(self, classes: Sequence[str], alphabet: Alphabet) -> bytes:
-        """Pack into JSON, compressed with zstd; the same proteins give the same bytes."""
+    def cells(self, scores: Sequence[Homologue], row: int, sequence: str, *, positive: bool) -> dict[str, Any]:  # noqa: ARG002
+        """Return id, class and score of the best hit."""
+        best = scores[row]
+        if best.target < 0:
+            return {}
+        label = self.classes[self.labels[best.target]]
+        return {"homologue": self.ids[best.target], "homologue_label": label, "homologue_bits": round(best.bits, 1)}
+
+    def describe(self) -> str:
+        """Return the size of the reference."""
+        size = f"a search by MMseqs2 among {len(self.ids):,} proteins of the training split, {int(self.labels.sum()):,}"
+        return f"{size} of them {self.classes[1]}; their sequences are part of this bundle"
+
+    def to_bytes(self) -> bytes:
+        """Return the reference as JSON, compressed with zstd."""
         proteins = [
-            _Protein(name, classes[int(label)], alphabet.decode(tokens))._asdict()
+            _Protein(name, self.classes[int(label)], self.alphabet.decode(tokens))._asdict()
             for name, label, tokens in zip(self.ids, self.labels, self.tokens, strict=True)
         ]
         return compressed(json.dumps(proteins, indent=0).encode())
 
     @classmethod
-    def from_bytes(cls, content: bytes, classes: Sequence[str], alphabet: Alphabet, where: str) -> "Reference":
-        """Unpack what `to_bytes` gave.
+    def from_bytes(cls, content: bytes, alphabet: Alphabet, classes: Sequence[str], where: str) -> "HomologyChannel":
+        """Read a reference; see `Channel`."""
+        try:
+            proteins = _PROTEINS.validate_json(_within_limits(content))
+            tokens = [alphabet.encode(protein.sequence) for protein in proteins]
+            label_of = {name: label for label, name in enumerate(classes)}
+            labels = np.array([label_of[protein.label] for protein in proteins])
+        except (*DAMAGED, OSError, ValueError, KeyError, ResidueError) as error:
+            reason = error.errors(include_url=False)[0]["msg"] if isinstance(error, ValidationError) else error
+            expected = f"labelled proteins of the classes {' and '.join(classes)}"
+            raise BundleError(
+                f"{where}: found no reference that can be read ({reason}); expected {expected}; restore the bundle"
+            ) from error
+        return cls([protein.id for protein in proteins], tokens, labels, alphabet, classes)
 
-        Parameters
-        ----------
-        classes : sequence of str
-            The two, the positive one last.
-        where : str
-            For messages.
+    @classmethod
+    def from_training(
+        cls,
+        proteins: "LabelledProteins",
+        alphabet: Alphabet,
+        source: Path | None,
+        where: str,  # noqa: ARG003
+    ) -> "HomologyChannel":
+        """Make the training proteins the reference.
 
         Raises
         ------
         BundleError
-            It is something else, or of other classes.
+            They are too many or too long to be read again.
         """
-        try:
-            proteins = _PROTEINS.validate_json(_within_limits(content))
-            tokens = [alphabet.encode(protein.sequence) for protein in proteins]
-            place = {name: label for label, name in enumerate(classes)}
-            labels = np.array([place[protein.label] for protein in proteins])
-        except (*DAMAGED, OSError, ValueError, KeyError, ResidueError) as error:
-            reason = error.errors(include_url=False)[0]["msg"] if isinstance(error, ValidationError) else error
-            found = f"no reference that can be read ({reason})"
-            expected = f"labelled proteins of the classes {' and '.join(classes)}"
-            raise BundleError(where, found, expected, "restore the bundle", path=where) from error
-        return cls(tuple(protein.id for protein in proteins), tokens, labels)
+        ids = tuple(proteins.frame["id"])
+        n_bytes = sum(map(len, proteins.tokens)) + sum(map(len, ids)) + _MARKUP_BYTES * len(ids)
+        if len(ids) > MAX_REFERENCE_PROTEINS or n_bytes > MAX_UNPACKED_BYTES:
+            found = f"a reference of {len(ids):,} proteins and {in_words(n_bytes)}"
+            expected = f"at most {MAX_REFERENCE_PROTEINS:,} and {in_words(MAX_UNPACKED_BYTES)}"
+            raise BundleError(f"{where}: found {found}; expected {expected}; leave some out")
+        return cls(ids, proteins.tokens, proteins.labels, alphabet, proteins.classes)
 
 
 def _within_limits(content: bytes) -> bytes:

@@ -1,109 +1,59 @@
-r"""From channels of evidence to one probability.
+r"""Stacking: one probability from the scores of several channels.
 
-Three channels can tell of a protein, and each gives a block of terms:
-
-``network``
-    z, its calibrated log-odds, and z h once more, where h is 1 if any other channel that is asked found something and 0
-    elsewhere: a network that disagrees with others is right less often than one that is on its own.
-``profile``
-    f, 1 where a profile fits at all and 0 elsewhere; and u(m, -20, 0), u(m, 0, 10), u(m, 10, 40) of the margin m, the
-    bits by which the best profile lies above the score from which it is believed
-    (`tfclass.search.hmmer.Evidence.margin`).
-``homology``
-    g, 1 where any homologue was found and 0 elsewhere; and u(d, 0, 50), u(d, 50, 200), u(-d, 0, 50), u(-d, 50, 200) of
-    the lead d = P - Q: P bits has the best hit among the positive proteins of the reference, Q the best among the
-    others, 0 where there is none (`tfclass.channels.homology`).
-
-:math:`u(x, a, c) = \min(\max((x - a) / (c - a), 0), 1)` bends what it is given, because ten bits mean much near the
-threshold and nothing far above it. Every reading of the evidence is a logistic regression on the blocks side by side:
+Every channel gives features (`tfclass.channels.base.Channel.features`), and a logistic regression on the features x of
+one or more channels side by side gives the probability of the positive class:
 
 .. math:: \log \frac{p}{1 - p} = b + \sum_k w_k x_k + o_j
 
-Profiles differ in how much a fit of theirs tells, so the one that fits best, the j-th, adds an offset of its own
-(`tfclass.evaluation.stacking_fit` fits it); where none fits, and in ``homology``, there is none.
+A channel other than the network may be used alone, and all are ``combined`` in the order ``network``, then that of
+`tfclass.channels.registry`. The network's feature, its calibrated log-odds z, is then followed by z h, where h is 1 if
+any other channel found something and 0 elsewhere: a network that disagrees with others is right less often than one
+that is on its own.
 
-``profile`` and ``homology`` read their own block alone; ``combined`` reads, in the order above, the network's and that
-of every other channel that the bundle has.
+Where a channel has groups (`Channel.group`), such as profiles, which differ in how much a hit of theirs tells, the j-th
+adds an offset of its own, a weighted sum of the numbers that describe it (`Channel.group_terms`).
 """
 
-from collections.abc import Collection
-from typing import Annotated, Literal, NamedTuple
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
-from scipy.special import expit, logit
+from scipy.special import expit
 
+from tfclass.channels.base import Channel
 from tfclass.channels.calibration import Inside, Moderate
-from tfclass.channels.thresholds import OperatingPoints, Probability
+from tfclass.channels.thresholds import DecisionRule, OperatingPoints, Probability
 from tfclass.limits import MAX_PROFILES
-from tfclass.typing import FloatArray, IntArray
+from tfclass.typing import BoolArray, FloatArray, IntArray
 
-Reading = Literal["profile", "homology", "combined"]
-READINGS: tuple[Reading, ...] = ("profile", "homology", "combined")
+COMBINED = "combined"
 
-# A network is not believed beyond these log-odds: there is no validation data to tell.
-_MAX_LOG_ODDS = 8.0
-_MARGIN_BENDS = ((-20.0, 0.0), (0.0, 10.0), (10.0, 40.0))
-_LEAD_BENDS = ((0.0, 50.0), (50.0, 200.0))
-_TERMS = {"network": 2, "profile": 1 + len(_MARGIN_BENDS), "homology": 1 + 2 * len(_LEAD_BENDS)}
-
-
-class Fits(NamedTuple):
-    """What profiles say of N proteins.
-
-    Attributes
-    ----------
-    margin : ndarray of float64, shape (N,)
-        In bits; -inf where no profile fits.
-    profile : ndarray of int64, shape (N,)
-        The one that fits best: its place in the library; -1 where none fits.
-    """
-
-    margin: FloatArray
-    profile: IntArray
-
-
-class Found(NamedTuple):
-    """What channels found of N proteins; None for a channel that was not asked.
-
-    Attributes
-    ----------
-    network : ndarray of float64, shape (N,), or None
-        Calibrated probability of the positive class.
-    homology : ndarray of float64, shape (N, 2), or None
-        Bits of the best hit of either class, the positive one last; 0 where there is none.
-    """
-
-    network: FloatArray | None = None
-    profile: Fits | None = None
-    homology: FloatArray | None = None
-
-    def read_by(self, reading: Reading) -> "Found":
-        """Keep what a reading looks at."""
-        return self if reading == "combined" else Found(**{reading: getattr(self, reading)})
+Channels = Mapping[str, Channel]
+# By channel, in the order of the features.
+Scores = Mapping[str, Any]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
-class Combiner:
-    """One reading of the evidence; see the module for the equation.
+class Stacking:
+    """A fitted regression; see the module for the equation.
 
     Attributes
     ----------
-    reading : {'profile', 'homology', 'combined'}
     weights : tuple of float
-        In the order of `features`.
+        In the order of `stacked_features`.
     threshold : float
-        Least probability that is called.
+        Least probability of a predicted positive.
     prevalence : float
         Share of the positive class among the proteins that it was fitted on.
     operating_points : tuple of OperatingPoint
-        What other thresholds did on validation.
+        Results of other thresholds on validation.
     offsets : tuple of float
-        By profile, in the order of the library; empty where all are alike.
+        Of each group of each channel, in order; empty without groups.
     """
 
-    reading: Reading
     intercept: Moderate
     weights: Annotated[tuple[Moderate, ...], Field(max_length=100)]
     threshold: Probability
@@ -111,53 +61,100 @@ class Combiner:
     operating_points: OperatingPoints = ()
     offsets: Annotated[tuple[Moderate, ...], Field(max_length=MAX_PROFILES)] = ()
 
-    def probability(self, found: Found) -> FloatArray:
-        """Give the probability of the positive class, ndarray of float64, shape (N,)."""
-        read = found.read_by(self.reading)
-        log_odds_N = self.intercept + features(read) @ np.array(self.weights)
-        if self.offsets and read.profile is not None:
-            log_odds_N += of_best(np.array(self.offsets), read.profile)
+    @property
+    def decision_rule(self) -> DecisionRule:
+        """The rule that validation chose."""
+        return DecisionRule(self.threshold, self.operating_points, self.prevalence)
+
+    def probability(self, channels: Channels, scores: Scores) -> FloatArray:
+        """Compute the probability of the positive class, shape (N,).
+
+        Parameters
+        ----------
+        channels : mapping of str to Channel
+        scores : mapping of str to object
+            Of the channels that it was fitted for, in that order.
+        """
+        log_odds_N = self.intercept + stacked_features(channels, scores) @ np.array(self.weights)
+        offsets = np.array(self.offsets)
+        for name, found in scores.items():
+            if len(offsets) and channels[name].n_groups:
+                own, offsets = np.split(offsets, [channels[name].n_groups])
+                log_odds_N += _of_group(own, channels[name].group(found))
         return expit(log_odds_N)
 
 
-def n_terms(reading: Reading, channels: Collection[str]) -> int:
-    """Count the terms of a reading in a bundle that has these channels."""
-    return sum(_TERMS[channel] for channel in (channels if reading == "combined" else (reading,)))
+def n_weights(channels: Mapping[str, Channel | type[Channel]]) -> int:
+    """Count the columns of `stacked_features`; `channels` includes the network or not."""
+    interaction = "network" in channels and len(channels) > 1
+    return sum(channel.n_features for channel in channels.values()) + interaction
 
 
-def of_best(value_K: FloatArray, fits: Fits) -> FloatArray:
-    """Give each protein the value of the profile that fits it best, shape (N, ...); 0 where none fits."""
-    return np.concatenate([value_K, np.zeros_like(value_K[:1])])[fits.profile]
+def stacked_features(channels: Channels, scores: Scores) -> FloatArray:
+    """Return the features of the channels that have scores, side by side, shape (N, K)."""
+    blocks = {name: channels[name].features(found) for name, found in scores.items()}
+    network_N1 = blocks.pop("network", None)
+    if network_N1 is not None and blocks:
+        found_N = np.max([block[:, 0] for block in blocks.values()], axis=0)
+        network_N1 = np.concatenate([network_N1, network_N1 * found_N[:, None]], axis=1)
+    return np.concatenate([*([] if network_N1 is None else [network_N1]), *blocks.values()], axis=1)
 
 
-def features(found: Found) -> FloatArray:
-    """Give the terms of the equation: the blocks of the channels that were asked, side by side.
+def fit_stacking(
+    channels: Channels, scores: Scores, positive_N: BoolArray, terms: Mapping[str, FloatArray] | None = None
+) -> Stacking:
+    """Fit one regression on validation proteins: scikit-learn's, with its ridge of C = 1.
+
+    Parameters
+    ----------
+    channels : mapping of str to Channel
+    scores : mapping of str to object
+        Of the channels to be stacked, in the order of the features.
+    positive_N : ndarray of bool, shape (N,)
+        Some true, some false.
+    terms : mapping of str to (ndarray of float64, shape (G, J)), optional
+        Of every channel with groups, from `Channel.group_terms`; without, groups are alike.
 
     Returns
     -------
-    ndarray of float64, shape (N, K)
-
-    Examples
-    --------
-    >>> features(Found(np.array([0.5, 0.5]), Fits(np.array([-np.inf, 5.0]), np.array([-1, 0])))).tolist()
-    [[0.0, 0.0, 0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0, 0.5, 0.0]]
+    Stacking
+        With the threshold of the greatest Matthews correlation, and other operating points.
     """
-    blocks = []
-    if found.profile is not None:
-        margin_N = found.profile.margin
-        blocks.append(np.stack([np.isfinite(margin_N), *_bent(margin_N, _MARGIN_BENDS)], axis=1))
-    if found.homology is not None:
-        lead_N = found.homology[:, 1] - found.homology[:, 0]
-        bent = [*_bent(lead_N, _LEAD_BENDS), *_bent(-lead_N, _LEAD_BENDS)]
-        blocks.append(np.stack([found.homology.any(axis=1), *bent], axis=1))
-    if found.network is not None:
-        with np.errstate(divide="ignore"):
-            z_N = np.clip(logit(found.network), -_MAX_LOG_ODDS, _MAX_LOG_ODDS)
-        # The first term of a block says whether its channel found anything.
-        beside_N = np.max([block[:, 0] for block in blocks], axis=0)
-        blocks.insert(0, np.stack([z_N, z_N * beside_N], axis=1))
-    return np.concatenate(blocks, axis=1)
+    # Prediction does not fit, and need not wait for scikit-learn.
+    from sklearn.linear_model import LogisticRegression
+
+    from tfclass.channels.threshold_fit import max_mcc_threshold, operating_points
+
+    features_NK = stacked_features(channels, scores)
+    of_groups = {name: terms[name] for name in scores if name in (terms or {})} if terms else {}
+    columns = [_of_group(terms_GJ, channels[name].group(scores[name])) for name, terms_GJ in of_groups.items()]
+    fitted = LogisticRegression(max_iter=10_000).fit(np.column_stack([features_NK, *columns]), positive_N)
+    widths = [features_NK.shape[1], *(terms_GJ.shape[1] for terms_GJ in of_groups.values())]
+    weights, *of_terms = np.split(fitted.coef_[0], np.cumsum(widths)[:-1])
+    offsets = [terms_GJ @ own for terms_GJ, own in zip(of_groups.values(), of_terms, strict=True)]
+    unset = Stacking(
+        float(fitted.intercept_[0]),
+        tuple(weights.tolist()),
+        0.5,
+        float(positive_N.mean()),
+        offsets=tuple(np.concatenate([np.zeros(0), *offsets]).tolist()),
+    )
+    probability_N = unset.probability(channels, scores)
+    return replace(
+        unset,
+        threshold=max_mcc_threshold(probability_N, positive_N),
+        operating_points=operating_points(probability_N, positive_N),
+    )
 
 
-def _bent(value_N: FloatArray, bends: Collection[tuple[float, float]]) -> list[FloatArray]:
-    return [np.clip((value_N - low) / (high - low), 0.0, 1.0) for low, high in bends]
+def fit_stackings(
+    channels: Channels, scores: Scores, positive_N: BoolArray, terms: Mapping[str, FloatArray] | None = None
+) -> dict[str, Stacking]:
+    """Fit every channel but the network alone, and all together; see `fit_stacking`."""
+    chosen = {name: {name: found} for name, found in scores.items() if name != "network"} | {COMBINED: scores}
+    return {name: fit_stacking(channels, each, positive_N, terms) for name, each in chosen.items()}
+
+
+def _of_group(value_G: FloatArray, group_N: IntArray) -> FloatArray:
+    """Return the value of each protein's group, shape (N, ...); 0 where it has none."""
+    return np.concatenate([value_G, np.zeros_like(value_G[:1])])[group_N]

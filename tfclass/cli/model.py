@@ -1,4 +1,4 @@
-"""``tfclass model``: what models there are, what they are, whether they are whole; what stands beside a network."""
+"""``tfclass model``: list, show, verify, export and extend models."""
 
 import re
 from pathlib import Path
@@ -42,21 +42,19 @@ def show(model: Model) -> None:
 
 
 def _abilities(bundle: "Bundle") -> dict[str, str]:
-    from tfclass.bundle.answers import channels_of, choose_channel, decision_rule_of
+    from tfclass.bundle.scorer import Scorer, channels_of
 
-    profiles, reference = bundle.profiles, bundle.reference
     listed = {
         "classes": ", ".join(bundle.classes),
         "families": str(len(bundle.config.families) or "no"),
         "DNA-binding domains": "yes" if bundle.config.domains else "no",
-        "profiles": f"{len(profiles.profiles):,}, of {profiles.states:,} states" if profiles else "no",
-        "reference for homology": f"{len(reference.ids):,} proteins" if reference else "no",
     }
-    for channel in channels_of(bundle):
-        threshold = decision_rule_of(bundle, channel).threshold
-        called = "calls the likeliest class" if threshold is None else f"calls from {threshold}"
-        default = ", the default" if channel == choose_channel(bundle) else ""
-        listed[f"evidence: {channel}"] = called + default
+    for name in channels_of(bundle):
+        threshold = Scorer(bundle, name).decision_rule.threshold
+        rule = "predicts the likeliest class" if threshold is None else f"threshold {threshold}"
+        default = ", the default" if name == Scorer(bundle).channel else ""
+        about = f"; {bundle.channels[name].describe()}" if name in bundle.channels else ""
+        listed[f"channel {name}"] = rule + default + about
     return listed
 
 
@@ -100,9 +98,9 @@ def _given_card(path: Path) -> str:
             content = stream.read(MAX_CARD_BYTES + 1)
         text = content.decode()
     except (OSError, UnicodeDecodeError) as error:
-        raise BundleError(str(path), f"a card that cannot be read ({error})", path=str(path)) from None
+        raise BundleError(f"{path}: the card cannot be read ({error})") from None
     if len(content) > MAX_CARD_BYTES:
-        raise BundleError(str(path), "a larger card", f"at most {in_words(MAX_CARD_BYTES)}", path=str(path))
+        raise BundleError(f"{path}: the card is larger than {in_words(MAX_CARD_BYTES)}")
     return text
 
 
@@ -117,14 +115,16 @@ def attach_(
     ] = False,
     threads: Threads = 0,
 ) -> None:
-    """Put profiles or a homology search beside a network; how they are read is fitted on the split 'valid'.
+    """Put profiles or a homology search beside a network; they are stacked on the split 'valid'.
 
     Channels that the model already has stay.
     """
     from tfclass.pipelines.attach import attach
 
+    sources = {"profile": profiles} if profiles else {}
+    sources |= {"homology": None} if homology else {}
     with at_work("fitting"):
-        bundle = attach(model, table, output, profiles=profiles, homology=homology, threads=thread_count(threads))
-    for reading, combiner in bundle.combiners.items():
-        typer.echo(f"{reading}: called from {combiner.threshold:.4f}", err=True)
+        bundle = attach(model, table, output, sources, threads=thread_count(threads))
+    for name, stacking in bundle.stacked.items():
+        typer.echo(f"{name}: threshold {stacking.threshold:.4f}", err=True)
     typer.echo(f"{output}: written", err=True)

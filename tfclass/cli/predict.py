@@ -30,7 +30,7 @@ def predict(
     output: options.Output = None,
     output_format: options.Format = None,
     model: options.Model = DEFAULT_MODEL,
-    evidence: options.Evidence = None,
+    channel: options.Channel = None,
     threshold: options.Threshold = None,
     prevalence: options.Prevalence = None,
     only_tf: options.OnlyTf = False,
@@ -59,7 +59,7 @@ def predict(
     name = format_of(output_format, output)
     folder = _parts_folder(parts, output, resume=resume, engine=engine)
     _refuse_idle_options(header=header and name == "jsonl", workers=workers is not None and engine == "none")
-    chosen = {"threshold": threshold, "prevalence": prevalence, "evidence": evidence, "precision": precision}
+    chosen = {"threshold": threshold, "prevalence": prevalence, "channel": channel, "precision": precision}
     with stop_at_once(goes_on=folder is not None):
         records = _sharded(fasta, shard, max_length)
         predictor, bundle_folder = _predictor(model, device, threads, cpu_fallback=cpu_fallback, **chosen)
@@ -152,7 +152,7 @@ def _facts(predictor: "Predictor") -> dict[str, object]:
         "tfclass": __version__,
         "model": bundle.name,
         "sha256": bundle.digest,
-        **({"evidence": predictor.channel} if bundle.combiners else {}),
+        **({"channel": predictor.channel} if bundle.channels else {}),
         "threshold": predictor.threshold,
         **({} if predictor.prevalence is None else {"prevalence": predictor.prevalence}),
         "classes": ",".join(bundle.classes),
@@ -183,7 +183,7 @@ def _in_parts(
             precision=predictor.precision,
             cpu_fallback=predictor.cpu_fallback,
             prevalence=prevalence,
-            evidence=predictor.channel,
+            channel=predictor.channel,
         )
 
     if engine == "none":

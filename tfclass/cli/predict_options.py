@@ -27,9 +27,13 @@ Format = Annotated[
     ),
 ]
 Model = Annotated[str, typer.Option(help="A bundle folder, a shipped model's name, or models:/NAME@ALIAS of MLflow.")]
-Evidence = Annotated[
-    Literal["network", "profile", "homology", "combined"] | None,
-    typer.Option(help="What a call rests on; by default combined where the model has more than a network."),
+Channel = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="What a prediction rests on: network, profile, homology or combined; "
+        "by default combined where the model has more than a network.",
+    ),
 ]
 Threshold = Annotated[
     str | None,

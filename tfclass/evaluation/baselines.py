@@ -15,10 +15,10 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from tfclass.channels.threshold_fit import max_mcc_threshold
 from tfclass.data.table import LabelledProteins
 from tfclass.evaluation.homologues import Homologues, LeftOut
 from tfclass.evaluation.scored import Scored
-from tfclass.evaluation.threshold_fit import max_mcc_threshold
 from tfclass.search.mmseqs import MAX_E_VALUE
 from tfclass.sequences.alphabet import AMINO_ACIDS
 from tfclass.typing import FloatArray, IntArray, TokenArray

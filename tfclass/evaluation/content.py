@@ -6,7 +6,6 @@ from pydantic import ConfigDict, Field, NonNegativeInt, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from tfclass.channels.thresholds import Probability
-from tfclass.config import Channel
 from tfclass.evaluation.bootstrap import Estimate
 from tfclass.evaluation.conclusions import BaselineScores, Conclusion
 from tfclass.evaluation.homologues import Leakage, LeftOut
@@ -28,7 +27,7 @@ class ScoredModel:
     name: Name
     network: str
     sha256: str
-    evidence: Channel
+    channel: str
     threshold: Probability | None
     created: Any
     mlflow_run_id: Any

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from tfclass import __version__
 from tfclass.bundle.bundle import Bundle
 from tfclass.channels.thresholds import DecisionRule
-from tfclass.config import Channel, EvaluateConfig, to_mapping
+from tfclass.config import EvaluateConfig, to_mapping
 from tfclass.data.demo import is_generated
 from tfclass.data.split import SPLITS, split_policy
 from tfclass.data.table import LabelledProteins
@@ -60,7 +60,7 @@ class Evaluation(NamedTuple):
 
     config: EvaluateConfig
     bundle: Bundle
-    channel: Channel
+    channel: str
     decision_rule: DecisionRule
     corpus: LabelledProteins
     test: LabelledProteins

@@ -23,11 +23,9 @@ import torch
 
 from tfclass import __version__
 from tfclass.bundle.bundle import load_bundle
-from tfclass.config import Channel
 from tfclass.environment import at_most_cores
 from tfclass.errors import BundleError, OutputError
-from tfclass.inference.duplicates import SeenIds
-from tfclass.inference.predictor import Predictor, windows
+from tfclass.inference.predictor import Predictor, SeenIds, windows
 from tfclass.inference.rows import Prediction
 from tfclass.inference.writers import write_parquet
 from tfclass.io.files import make_folder, try_lock, whole_file
@@ -59,7 +57,7 @@ class Job:
         Of the bundle.
     threads : int
         Of each worker; 0 leaves the choice to torch.
-    threshold, device, precision, cpu_fallback, prevalence, evidence
+    threshold, device, precision, cpu_fallback, prevalence, channel
         See `Predictor`.
     """
 
@@ -71,7 +69,7 @@ class Job:
     precision: Precision = "float32"
     cpu_fallback: bool = False
     prevalence: float | Literal["auto"] | None = None
-    evidence: Channel | None = None
+    channel: str | None = None
 
     @property
     def key(self) -> str:
@@ -248,7 +246,7 @@ def _rows(part: _Part, job: Job) -> Iterator[Prediction]:
     for group in table.to_batches(max_chunksize=10_000):
         for row in group.to_pylist():
             # Parquet holds UTF-8 only; an id is given as it came.
-            yield Prediction(**{**row, "id": next(names)})
+            yield Prediction.of({**row, "id": next(names)})
 
 
 def _read(path: Path) -> "pa.Table":

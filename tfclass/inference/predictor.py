@@ -1,33 +1,37 @@
 """Records in, one row per record out, in order, in constant memory."""
 
-from collections.abc import Iterable, Iterator
+import json
+import tempfile
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
-from tfclass.bundle.answers import Answers, answer, choose_channel, decision_rule_of
 from tfclass.bundle.bundle import DEFAULT, Bundle, find_bundle, load_bundle
-from tfclass.channels.thresholds import DecisionRule, depends_on_input
-from tfclass.config import Channel
+from tfclass.bundle.scorer import Scored, Scorer
+from tfclass.channels.thresholds import depends_on_input
 from tfclass.errors import MemoryLimitError
-from tfclass.inference.decision import decided
-from tfclass.inference.duplicates import SeenIds
-from tfclass.inference.rows import Prediction, columns_of, details
+from tfclass.inference.rows import Prediction, with_details
 from tfclass.models.forward import MAX_RESIDUES, Precision
 from tfclass.sequences.cleaning import CleanSequence, clean
 from tfclass.sequences.fasta import Record
-from tfclass.typing import FloatArray, TokenArray
+from tfclass.typing import TokenArray
 
 # Residues and records read before a window is scored. Large enough that sorting by length leaves little padding,
 # small enough that memory stays flat and rows appear while it runs.
 _WINDOW_RESIDUES = 2_000_000
 _WINDOW_RECORDS = 10_000
+# Digests in a run of `SeenIds` that grows no more: merging takes as much memory again for a moment.
+_LARGEST_RUN = 1 << 20
 
 
 class Predictor:
-    """Scores records with one model.
+    """Predict the class of records with one model.
 
     Parameters
     ----------
@@ -47,20 +51,21 @@ class Predictor:
     prevalence : float or 'auto', optional
         Share of positives to expect among the records; probabilities and the rules for the threshold are then those for
         this share, instead of the one that the model was calibrated at. ``auto`` estimates it from the records.
-    evidence : {'network', 'profile', 'homology', 'combined'}, optional
-        The channel of evidence that calls; see `choose_channel` for the default.
+    channel : str, optional
+        ``network``, another channel of the bundle, or ``combined``; see `Scorer`.
 
     Attributes
     ----------
-    channel : {'network', 'profile', 'homology', 'combined'}
+    channel : str
+        The one that is used.
     threshold : float or None
         That of the channel, or the one that was asked for; None before an input is read where it depends on that.
     prevalence : float or None
         The one that was asked for; as estimated, once an input is read.
     waits : bool
         Whether no row can be decided before the last record is scored (``fdr=X``, ``auto``).
-    columns : tuple of str
-        The fields of `Prediction` that this model and channel fill, in the order of the output.
+    columns : dict of str to Column
+        The columns of a row, in the order of the output.
 
     Raises
     ------
@@ -84,62 +89,43 @@ class Predictor:
         precision: Precision = "float32",
         cpu_fallback: bool = False,
         prevalence: float | Literal["auto"] | None = None,
-        evidence: Channel | None = None,
+        channel: str | None = None,
     ) -> None:
         self.bundle = bundle
         self.binary = len(bundle.classes) == 2
-        self.channel: Channel = choose_channel(bundle, evidence)
+        self.scorer = Scorer(bundle, channel, max_residues=max_residues, precision=precision, cpu_fallback=cpu_fallback)
+        self.channel, self.cpu_fallback = self.scorer.channel, cpu_fallback
+        self.precision: Precision = precision
+        self.columns = with_details(self.scorer.columns)
         self.asked = threshold, prevalence
         self.waits = depends_on_input(threshold, prevalence)
         # Invalid options are refused before any record is read.
-        self._rule = decision_rule_of(bundle, self.channel).choose(threshold, prevalence, np.zeros(0))
+        self._rule = self.scorer.decision_rule.choose(threshold, prevalence, np.zeros(0))
         self.threshold = None if self.waits else self._rule.threshold
         self.prevalence = None if prevalence == "auto" else prevalence
-        self.columns = columns_of(bundle, self.channel)
-        self.max_residues = max_residues
-        self.precision: Precision = precision
-        self.cpu_fallback = cpu_fallback
         bundle.model.to(device or torch.device("cpu"))
 
     @classmethod
-    def load(
-        cls,
-        model: str | Path = DEFAULT,
-        *,
-        threshold: float | str | None = None,
-        prevalence: float | Literal["auto"] | None = None,
-        evidence: Channel | None = None,
-    ) -> "Predictor":
-        """Load a model by folder or shipped name; see `find_bundle` and `load_bundle` for errors."""
-        bundle = load_bundle(find_bundle(str(model)))
-        return cls(bundle, threshold=threshold, prevalence=prevalence, evidence=evidence)
+    def load(cls, model: str | Path = DEFAULT, **options: Any) -> "Predictor":  # noqa: ANN401
+        """Load a model by folder or shipped name; see `find_bundle` and `load_bundle` for errors.
+
+        Parameters
+        ----------
+        model : str or Path
+        **options
+            ``threshold``, ``prevalence``, ``channel`` and so on.
+        """
+        return cls(load_bundle(find_bundle(str(model))), **options)
 
     def predict(self, records: Iterable[Record]) -> Iterator[Prediction]:
-        """Score records.
+        """Predict records, one row per record, in the same order.
 
         Parameters
         ----------
         records : iterable of Record
             Any number, any length.
-
-        Yields
-        ------
-        Prediction
-            One per record, in the same order.
         """
         return self.settled(self.scored(records))
-
-    def settled(self, rows: Iterable[Prediction]) -> Iterator[Prediction]:
-        """Decide the rows of `predict_window` where they wait for the last one; else pass them on."""
-        if not self.waits:
-            return iter(rows)
-
-        def decide(probability_N: FloatArray) -> DecisionRule:
-            self._rule = decision_rule_of(self.bundle, self.channel).choose(*self.asked, probability_N)
-            self.threshold, self.prevalence = self._rule.threshold, self._rule.moved_to
-            return self._rule
-
-        return decided(rows, decide, self.bundle.classes)
 
     def is_positive(self, row: Prediction) -> bool:
         """Return whether a row is predicted positive; a model of several classes has no negative one."""
@@ -151,11 +137,44 @@ class Predictor:
         for window in windows(records):
             yield from self.predict_window(window, seen.add([record.id for record in window]))
 
+    def settled(self, rows: Iterable[Prediction]) -> Iterator[Prediction]:
+        """Decide the rows of `predict_window` where they wait for the last one; else pass them on.
+
+        Rows that wait hold calibrated probabilities and what a predicted positive shows. They wait in a temporary file;
+        memory holds eight bytes for each.
+        """
+        if not self.waits:
+            yield from rows
+            return
+        probabilities = array("d")
+        with tempfile.TemporaryFile("w+", encoding="ascii") as waiting:
+            for row in rows:
+                if row.probability is not None:
+                    probabilities.append(row.probability)
+                # JSON keeps every float, and ids that are no UTF-8.
+                waiting.write(json.dumps(row) + "\n")
+            probability_N = np.frombuffer(probabilities)
+            self._rule = self.scorer.decision_rule.choose(*self.asked, probability_N)
+            self.threshold, self.prevalence = self._rule.threshold, self._rule.moved_to
+            shown_NC = self._rule.shown(np.stack([1 - probability_N, probability_N], axis=1))
+            decided = zip(shown_NC[:, 1].tolist(), self._rule.predict(shown_NC).tolist(), strict=True)
+            hidden = dict.fromkeys(name for name, column in self.columns.items() if column.of_positives)
+            waiting.seek(0)
+            for line in waiting:
+                row = Prediction(*json.loads(line))._replace(threshold=self.threshold)
+                if row.probability is not None:
+                    probability, predicted = next(decided)
+                    details = row.details if predicted else {**row.details, **hidden}
+                    label = self.bundle.classes[predicted]
+                    row = row._replace(label=label, probability=probability, details=details)
+                yield row
+
     def predict_window(self, window: list[Record], repeated: list[bool]) -> Iterator[Prediction]:
         """Score records at once; see `predict`, and `settled` for what must follow.
 
         Parameters
         ----------
+        window : list of Record
         repeated : list of bool
             Which of them have an id that an earlier record of the input had.
         """
@@ -163,66 +182,71 @@ class Predictor:
         while True:
             places, distinct = _distinct(cleaned)
             try:
-                answers = self._ask(distinct)
+                scored = self.scorer.score(distinct)
                 break
             except MemoryLimitError as error:
                 # The longest are scored first, so the network has done little; what was searched is searched again.
                 cleaned = _without_long(cleaned, error.facts["residues"])
-        # Where all records decide, a row holds the calibrated probability and what a predicted positive shows.
-        shown_NC = answers.probability_NC if self.waits else self._rule.shown(answers.probability_NC)
-        predicted_N = np.ones(len(distinct), int) if self.waits else self._rule.predict(shown_NC)
-        column_N = 1 if self.binary else predicted_N
-        shown_N = shown_NC[np.arange(len(distinct)), column_N].tolist()
+        # Where the whole input decides, the probabilities stay as calibrated, and all may be positive.
+        shown_NC = scored.probability_NC if self.waits else self._rule.shown(scored.probability_NC)
+        predicted_N = np.ones(len(distinct), np.int64) if self.waits else self._rule.predict(shown_NC)
+        shown_N = shown_NC[np.arange(len(distinct)), 1 if self.binary else predicted_N].tolist()
+        empty = dict.fromkeys(self.scorer.columns)
         for record, sequence, again, place in zip(window, cleaned, repeated, places, strict=True):
             named = (*(("duplicate_id",) if again else ()), *(() if record.id else ("no_id",)))
             notes = (*named, *record.notes, *sequence.notes)
             if place is None:
                 said = ";".join((*notes, sequence.problem))
                 given = len(record.sequence) + record.left_out
-                yield Prediction(record.id, given, "", None, self.threshold, "skipped", said)
+                yield Prediction(record.id, given, "", None, self.threshold, "skipped", said, empty)
             else:
-                said = ";".join(notes)
-                yield self._row(record, sequence, said, answers, place, int(predicted_N[place]), shown_N[place])
+                label, said = self.bundle.classes[predicted_N[place]], ";".join(notes)
+                details = self._details(scored, place, record, int(predicted_N[place]))
+                length = len(sequence.tokens)
+                yield Prediction(record.id, length, label, shown_N[place], self.threshold, "ok", said, details)
 
     def _cleaned(self, record: Record) -> CleanSequence:
         cleaned = clean(record.sequence, self.bundle.alphabet)
         return cleaned._replace(problem=record.problem) if record.problem else cleaned
 
-    def _ask(self, tokens: list[TokenArray]) -> Answers:
-        return answer(
-            self.bundle,
-            tokens,
-            self.channel,
-            max_residues=self.max_residues,
-            precision=self.precision,
-            cpu_fallback=self.cpu_fallback,
-        )
+    def _details(self, scored: Scored, place: int, record: Record, predicted: int) -> dict[str, Any]:
+        # A model of several classes has no negative one.
+        return self.scorer.cells(scored, place, record.sequence, positive=predicted == 1 or not self.binary)
 
-    def _row(
-        self,
-        record: Record,
-        sequence: CleanSequence,
-        notes: str,
-        answers: Answers,
-        place: int,
-        predicted: int,
-        probability: float,
-    ) -> Prediction:
-        return Prediction(
-            record.id,
-            len(sequence.tokens),
-            self.bundle.classes[predicted],
-            probability,
-            self.threshold,
-            "ok",
-            notes,
-            # A model of several classes has no negative one.
-            **details(self.bundle, answers, place, record.sequence, predicted == 1 or not self.binary),
-        )
+
+class SeenIds:
+    """Remember ids by a 64-bit digest.
+
+    Two different ids are taken for one with a chance of about :math:`n^2 / 2^{65}`: three in a million among ten
+    million. A set of the ids themselves would hold some twelve times the memory.
+    """
+
+    def __init__(self) -> None:
+        # Sorted runs, each full or at least twice as long as the next, so that few have to be searched.
+        self._runs: list[npt.NDArray[np.uint64]] = []
+
+    def add(self, ids: Sequence[str]) -> list[bool]:
+        """Remember ids, and return which of them were there already, or earlier in `ids`."""
+        digests = b"".join(blake2b(i.encode("utf-8", "surrogatepass"), digest_size=8).digest() for i in ids)
+        keys = np.frombuffer(digests, dtype=np.uint64)
+        unique, first = np.unique(keys, return_index=True)
+        repeated = np.ones(len(keys), dtype=bool)
+        repeated[first] = False
+        for run in self._runs:
+            place = np.searchsorted(run, keys).clip(max=len(run) - 1)
+            repeated |= run[place] == keys
+        new = unique[~repeated[first]]
+        if len(new):
+            self._runs.append(new)
+        while len(self._runs) > 1 and len(self._runs[-2]) < min(2 * len(self._runs[-1]), _LARGEST_RUN):
+            merged = np.concatenate(self._runs[-2:])
+            merged.sort()
+            self._runs[-2:] = [merged]
+        return repeated.tolist()
 
 
 def _distinct(cleaned: list[CleanSequence]) -> tuple[list[int | None], list[TokenArray]]:
-    """Give what is to be scored, and the place of each sequence in it; None for one that cannot be used.
+    """Return the distinct sequences, and the place of each record's among them; None for one that cannot be used.
 
     Genomes and metagenomes repeat themselves; what is the same is scored once.
     """
@@ -238,7 +262,7 @@ def _distinct(cleaned: list[CleanSequence]) -> tuple[list[int | None], list[Toke
 
 
 def _without_long(cleaned: list[CleanSequence], residues: int) -> list[CleanSequence]:
-    """Give up the sequences of so many residues or more."""
+    """Skip the sequences of `residues` or more."""
     return [
         sequence._replace(problem="too_long_for_memory") if len(sequence.tokens) >= residues else sequence
         for sequence in cleaned

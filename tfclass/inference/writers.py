@@ -2,23 +2,22 @@
 
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, BinaryIO, Protocol, TextIO, cast
 
 import numpy as np
 
+from tfclass.channels.base import Column
 from tfclass.errors import escaped
-from tfclass.inference.rows import COLUMNS, KINDS, Prediction
+from tfclass.inference.rows import COLUMNS, Prediction
 from tfclass.io.tsv import tsv_cell
 
 # Rows in a row group of Parquet: what is held in memory at a time.
 _GROUP = 10_000
 
 Facts = Mapping[str, Any]
-# How a number of TSV is written. A threshold in full: a rounded one could contradict the label beside it.
-_DECIMALS = {"family_probability": 6, "network": 6, "profile_bits": 1, "homologue_bits": 1}
 
 
 class Writer(Protocol):
@@ -29,7 +28,7 @@ class Writer(Protocol):
         predictions: Iterable[Prediction],
         stream: BinaryIO,
         facts: Facts | None = None,
-        columns: Sequence[str] = COLUMNS,
+        columns: Mapping[str, Column] = COLUMNS,
     ) -> None: ...
 
 
@@ -37,7 +36,7 @@ def write_tsv(
     predictions: Iterable[Prediction],
     stream: BinaryIO,
     facts: Facts | None = None,
-    columns: Sequence[str] = COLUMNS,
+    columns: Mapping[str, Column] = COLUMNS,
 ) -> None:
     """Write a header and one line per prediction; an absent number is an empty cell. Quotes are as in `tfclass.io.tsv`.
 
@@ -45,22 +44,22 @@ def write_tsv(
     ----------
     facts : mapping, optional
         Written ahead of the header, as one line that begins with ``#``.
-    columns : sequence of str
-        Fields of `Prediction`, in the order of the output; `Predictor.columns` names those that are filled.
+    columns : mapping of str to Column
+        In the order of the output; see `Predictor.columns`.
     """
     with _text(stream) as text:
         if facts:
             text.write("# " + "; ".join(f"{key}={value}" for key, value in facts.items()) + "\n")
         text.write("\t".join(columns) + "\n")
         for row in predictions:
-            text.write("\t".join(_cell(column, getattr(row, column)) for column in columns) + "\n")
+            text.write("\t".join(_cell(name, column, getattr(row, name)) for name, column in columns.items()) + "\n")
 
 
 def write_jsonl(
     predictions: Iterable[Prediction],
     stream: BinaryIO,
     facts: Facts | None = None,  # noqa: ARG001
-    columns: Sequence[str] = COLUMNS,
+    columns: Mapping[str, Column] = COLUMNS,
 ) -> None:
     """Write one JSON object per line; an absent number is null. Lines of another kind have no place here."""
     with _text(stream) as text:
@@ -72,7 +71,7 @@ def write_parquet(
     predictions: Iterable[Prediction],
     stream: BinaryIO,
     facts: Facts | None = None,
-    columns: Sequence[str] = COLUMNS,
+    columns: Mapping[str, Column] = COLUMNS,
 ) -> None:
     """Write Parquet (zstd), group by group; an absent number is null, `facts` are the schema's metadata."""
     import pyarrow as pa
@@ -80,7 +79,7 @@ def write_parquet(
 
     category = pa.dictionary(pa.int32(), pa.string())
     of_kind = {"text": pa.string(), "category": category, "integer": pa.int64(), "number": pa.float64()}
-    types = [of_kind[KINDS[column]] for column in columns]
+    types = [of_kind[column.kind] for column in columns.values()]
     metadata = {key: str(value) for key, value in (facts or {}).items()}
     schema = pa.schema(list(zip(columns, types, strict=True)), metadata=metadata)
     rows = iter(predictions)
@@ -106,17 +105,18 @@ def _text(stream: BinaryIO) -> Iterator[TextIO]:
         text.detach()
 
 
-def _cell(column: str, value: object) -> str:
+def _cell(name: str, column: Column, value: object) -> str:
     if value is None:
         return ""
-    if column == "probability":
+    if name == "probability":
         # It has more than six decimals where the threshold is low.
         return np.format_float_positional(cast(float, value), min_digits=6)
-    if column in _DECIMALS:
-        return f"{value:.{_DECIMALS[column]}f}"
-    # A homologue goes by the id of its table. It is the model's to name, and a terminal would obey it.
+    # A threshold is written in full: a rounded one could contradict the label beside it.
+    if column.decimals is not None:
+        return f"{value:.{column.decimals}f}"
+    # A channel's text, such as the id of a homologue, is the model's to name, and a terminal would obey it.
     text = str(value)
-    return tsv_cell(escaped(text, keep="\n\t") if column == "homologue" else text)
+    return tsv_cell(text if name in COLUMNS else escaped(text, keep="\n\t"))
 
 
 def _valid_text(row: Prediction) -> Prediction:

@@ -51,7 +51,7 @@ def describe_evaluation(content: ReportContent) -> str:
     share = "" if content.prevalence is None else f", {content.prevalence:.1%} of them positive"
     lines = [
         f"**{corpus.split.capitalize()}: {scores or 'no score is defined'}**",
-        f"{content.bundle.name} ({content.bundle.network}, channel {content.bundle.evidence}) on "
+        f"{content.bundle.name} ({content.bundle.network}, channel {content.bundle.channel}) on "
         f"{content.n_proteins:,} proteins of {corpus.name}{share}; intervals at {content.confidence:.0%}.",
         corpus.note or "",
         "\n".join(f"* {conclusion.text}" for conclusion in content.conclusions),

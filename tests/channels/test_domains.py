@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfclass.inference.domains import SHORTEST_DOMAIN, SHORTEST_GAP, domain_cell, domain_ranges
+from tfclass.channels.network import SHORTEST_DOMAIN, SHORTEST_GAP, domain_cell, domain_ranges
 from tfclass.sequences.alphabet import Alphabet
 from tfclass.sequences.cleaning import clean
 

@@ -1,4 +1,4 @@
-"""Rows from every channel of evidence: what stands in them, where it comes from, and what does not change it."""
+"""Rows from every channel: what stands in them, where it comes from, and what does not change it."""
 
 import shutil
 from dataclasses import replace
@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.inference.test_domains import by_letters
-from tfclass.bundle.answers import answer
+from tests.channels.test_domains import by_letters
 from tfclass.bundle.bundle import load_bundle
+from tfclass.bundle.scorer import Scorer
 from tfclass.channels.calibration import at_prevalence
 from tfclass.channels.thresholds import DecisionRule
 from tfclass.config import TrackingConfig
 from tfclass.errors import ConfigError
 from tfclass.inference.jobs import Job, chunks, is_finished, predict_in_parts
 from tfclass.inference.predictor import Predictor
-from tfclass.inference.rows import COLUMNS
+from tfclass.inference.rows import COLUMNS, Prediction
 from tfclass.models.factory import build
 from tfclass.sequences.cleaning import clean
 from tfclass.sequences.fasta import Record
@@ -27,6 +27,7 @@ from tfclass.tracking.log import tracked
 from tfclass.tracking.record import Facts
 
 CHANNELS = ("network", "profile", "combined")
+FIRST, LAST = tuple(COLUMNS)[:5], tuple(COLUMNS)[5:]
 HEADS = ("family", "family_probability", "domain")
 FITS = ("profile", "profile_bits")
 GIVEN = {"network": HEADS, "profile": FITS, "combined": (*HEADS, "network", *FITS)}
@@ -55,6 +56,17 @@ def usable(record):
     return record.sequence not in ("", "MK1V")
 
 
+def changed(row, **values):
+    """The row with other values in some columns."""
+    flat = {name: getattr(row, name) for name in (*COLUMNS, *row.details)}
+    return Prediction.of(flat | values)
+
+
+def without_profiles(bundle):
+    """The bundle with its other channels only; its regressions are not for them."""
+    return replace(bundle, channels={name: each for name, each in bundle.channels.items() if name != "profile"})
+
+
 @pytest.fixture(scope="module", params=CHANNELS)
 def channel(request):
     return request.param
@@ -62,13 +74,13 @@ def channel(request):
 
 @pytest.fixture(scope="module")
 def rows(witnesses, records, channel):
-    return list(Predictor(witnesses, evidence=channel).predict(records))
+    return list(Predictor(witnesses, channel=channel).predict(records))
 
 
 class TestColumns:
     def test_they_are_those_that_the_channel_can_fill_in_one_order(self, witnesses, channel):
-        columns = Predictor(witnesses, evidence=channel).columns
-        assert columns == (*COLUMNS[:5], *GIVEN[channel], *COLUMNS[5:])
+        columns = Predictor(witnesses, channel=channel).columns
+        assert tuple(columns) == (*FIRST, *GIVEN[channel], *LAST)
 
     def test_a_model_without_heads_and_profiles_has_those_of_before(self, small_bundle):
         assert Predictor(small_bundle).columns == COLUMNS
@@ -76,14 +88,13 @@ class TestColumns:
     def test_a_model_has_those_of_its_heads(self, small_bundle, witnesses, alphabet):
         config = replace(witnesses.config, families=())
         model = build(config, alphabet, n_classes=2)
-        only_domains = replace(witnesses, config=config, model=model, profiles=None, combiners={})
-        assert Predictor(only_domains).columns == (*COLUMNS[:5], "domain", *COLUMNS[5:])
+        only_domains = replace(witnesses, config=config, model=model, channels={}, stacked={})
+        assert tuple(Predictor(only_domains).columns) == (*FIRST, "domain", *LAST)
 
-    def test_what_is_no_column_is_never_filled_and_a_skipped_row_has_nothing(self, rows, witnesses, channel):
-        columns = Predictor(witnesses, evidence=channel).columns
+    def test_a_row_has_the_columns_of_the_channel_and_a_skipped_row_has_nothing_in_them(self, rows, channel):
         for row in rows:
-            empty = set(row._fields) - set(columns) if row.status == "ok" else set(row._fields) - set(COLUMNS)
-            assert {getattr(row, name) for name in empty} <= {None}
+            assert tuple(row.details) == GIVEN[channel]
+            assert row.status == "ok" or set(row.details.values()) == {None}
 
 
 class TestRows:
@@ -93,11 +104,11 @@ class TestRows:
         assert "skipped" in {row.status for row in rows}
 
     def test_the_numbers_are_those_of_the_channel(self, rows, witnesses, sound, channel, alphabet):
-        answers = answer(witnesses, [alphabet.encode(s) for s in sound], channel)
+        scored_by_hand = Scorer(witnesses, channel).score([alphabet.encode(s) for s in sound])
         scored = [row for row in rows if row.status == "ok"]
         stated_N = np.array([row.probability for row in scored])
-        np.testing.assert_allclose(stated_N, answers.probability_NC[:, 1], rtol=0, atol=ROUNDING)
-        threshold = witnesses.threshold if channel == "network" else witnesses.combiners[channel].threshold
+        np.testing.assert_allclose(stated_N, scored_by_hand.probability_NC[:, 1], rtol=0, atol=ROUNDING)
+        threshold = witnesses.threshold if channel == "network" else witnesses.stacked[channel].threshold
         assert {row.threshold for row in rows} == {threshold}
         assert [row.label for row in scored] == ["TF" if p >= threshold else "nonTF" for p in stated_N]
         assert len({row.label for row in scored}) == 2
@@ -105,19 +116,19 @@ class TestRows:
     def test_families_and_domains_are_told_of_what_is_called(self, rows, witnesses, records, sound, alphabet, channel):
         if channel == "profile":
             return
-        answers = answer(witnesses, [alphabet.encode(s) for s in sound], channel)
+        heads = Scorer(witnesses, channel).score([alphabet.encode(s) for s in sound]).scores["network"]
         scored = [(row, record) for row, record in zip(rows, records, strict=True) if row.status == "ok"]
         for place, (row, record) in enumerate(scored):
             if row.label == "nonTF":
                 assert (row.family, row.family_probability, row.domain) == (None, None, None)
                 continue
-            family_K = answers.family_NK[place]
+            family_K = heads.family_NK[place]
             assert row.family == witnesses.config.families[int(np.argmax(family_K))]
             assert row.family_probability == pytest.approx(family_K.max(), abs=ROUNDING)
             # By its letters: what lies between the ends is the domain, whatever gaps are in it.
             places = [part.split("-") for part in (row.domain or "").split(";") if part]
             given = [record.sequence[int(a) - 1 : int(b)].replace("-", "").replace(".", "") for a, b in places]
-            expected = [sound[place][a - 1 : b] for a, b in by_letters(answers.domains[place])]
+            expected = [sound[place][a - 1 : b] for a, b in by_letters(heads.domains[place])]
             assert given == expected
         called = [row for row, _ in scored if row.label == "TF"]
         assert len({row.family for row in called}) > 1
@@ -127,28 +138,29 @@ class TestRows:
         if channel == "network":
             return
         tokens = [alphabet.encode(s) for s in sound]
-        found = witnesses.profiles.search(tokens, alphabet)
-        network_NC = answer(witnesses, tokens, "network").probability_NC
+        library = witnesses.channels["profile"].library
+        found = library.search(tokens, alphabet)
+        network_NC = Scorer(witnesses, "network").score(tokens).probability_NC
         scored = [row for row in rows if row.status == "ok"]
         fits = []
         for row, best, own_C in zip(scored, found, network_NC, strict=True):
             if channel == "combined":
                 assert row.network == pytest.approx(own_C[1], abs=ROUNDING)
-            name = witnesses.profiles.profiles[best.profile].name if best.profile >= 0 else None
+            name = library.profiles[best.profile].name if best.profile >= 0 else None
             assert (row.profile, row.profile_bits) == (name, round(best.bits, 1) if name else None)
             fits.append(name is not None)
         assert 0 < sum(fits) < len(fits)
 
     def test_combined_is_what_a_model_with_profiles_answers_unasked(self, witnesses, witnesses_folder, records):
-        expected = list(Predictor(witnesses, evidence="combined").predict(records))
+        expected = list(Predictor(witnesses, channel="combined").predict(records))
         assert list(Predictor(witnesses).predict(records)) == expected
         assert list(Predictor.load(witnesses_folder).predict(records)) == expected
-        alone = list(Predictor(witnesses, evidence="profile").predict(records))
-        assert list(Predictor.load(witnesses_folder, evidence="profile").predict(records)) == alone
+        alone = list(Predictor(witnesses, channel="profile").predict(records))
+        assert list(Predictor.load(witnesses_folder, channel="profile").predict(records)) == alone
 
     def test_the_network_of_a_model_with_profiles_answers_as_it_does_without(self, witnesses, records):
-        without = replace(witnesses, profiles=None, combiners={})
-        assert list(Predictor(witnesses, evidence="network").predict(records)) == list(
+        without = replace(witnesses, channels={}, stacked={})
+        assert list(Predictor(witnesses, channel="network").predict(records)) == list(
             Predictor(without).predict(records)
         )
 
@@ -168,14 +180,14 @@ class TestRows:
                 assert ours == other == None or ours == pytest.approx(other, abs=ROUNDING)  # noqa: E711
             # A residue whose logit is 0 but for rounding may fall to either side.
             rest = dict.fromkeys((*numbers, "domain"))
-            assert row._replace(**rest) == theirs._replace(**rest)
+            assert changed(row, **rest) == changed(theirs, **rest)
 
     def test_gaps_move_a_domain_and_change_nothing_else(self, witnesses, sound):
         # The same batches in both: rounding would move a residue whose logit is 0 but for it.
         plain = list(Predictor(witnesses).predict(Record(s, "", s) for s in sound))
         moved = list(Predictor(witnesses).predict(Record(s, "", f"---{s}*") for s in sound))
         for row, other in zip(plain, moved, strict=True):
-            assert other._replace(domain=None) == row._replace(domain=None, notes="stop_removed;gaps_removed=3")
+            assert changed(other, domain=None) == changed(row, domain=None, notes="stop_removed;gaps_removed=3")
             by_three = [
                 [str(int(place) + 3) for place in part.split("-")] for part in (row.domain or "").split(";") if part
             ]
@@ -186,23 +198,24 @@ class TestRows:
 class TestThreshold:
     @pytest.mark.parametrize("rule", ["max-mcc", "recall=0.5", 0.25])
     def test_a_rule_chooses_among_the_points_of_the_channel(self, witnesses, rule):
-        for reading, combiner in witnesses.combiners.items():
+        for reading, combiner in witnesses.stacked.items():
             expected = DecisionRule(combiner.threshold, combiner.operating_points).choose(rule).threshold
-            assert Predictor(witnesses, evidence=reading, threshold=rule).threshold == expected
+            assert Predictor(witnesses, channel=reading, threshold=rule).threshold == expected
         if isinstance(rule, str) and "=" in rule:
             with pytest.raises(ConfigError, match="the model has no operating points"):
-                Predictor(witnesses, evidence="network", threshold=rule)
+                Predictor(witnesses, channel="network", threshold=rule)
 
     def test_another_share_of_positives_moves_the_channel_from_its_own(self, witnesses, records):
-        for reading, combiner in witnesses.combiners.items():
-            before = list(Predictor(witnesses, evidence=reading).predict(records))
-            moved = Predictor(witnesses, evidence=reading, prevalence=0.02)
+        for reading, combiner in witnesses.stacked.items():
+            before = list(Predictor(witnesses, channel=reading).predict(records))
+            moved = Predictor(witnesses, channel=reading, prevalence=0.02)
             after = list(moved.predict(records))
             own = DecisionRule(combiner.threshold, combiner.operating_points, combiner.prevalence)
             assert moved.threshold == own.at_prevalence(0.02).threshold
             for old, new in zip(before, after, strict=True):
                 # The witnesses are named as they were, whatever is made of them.
-                assert (new.network, new.profile, new.profile_bits) == (old.network, old.profile, old.profile_bits)
+                kept = {"network", "profile", "profile_bits"} & set(new.details)
+                assert [new.details[name] for name in kept] == [old.details[name] for name in kept]
                 if old.probability is not None:
                     expected = at_prevalence(np.array([old.probability]), combiner.prevalence, 0.02)[0]
                     assert new.probability == pytest.approx(expected, abs=1e-5)
@@ -211,8 +224,8 @@ class TestThreshold:
     def test_a_rate_of_false_discoveries_is_kept_by_the_probabilities_that_are_shown(
         self, witnesses, records, prevalence
     ):
-        for reading in witnesses.combiners:
-            predictor = Predictor(witnesses, evidence=reading, threshold="fdr=0.2", prevalence=prevalence)
+        for reading in witnesses.stacked:
+            predictor = Predictor(witnesses, channel=reading, threshold="fdr=0.2", prevalence=prevalence)
             assert predictor.threshold is None
             rows = list(predictor.predict(records))
             scored = [row for row in rows if row.status == "ok"]
@@ -222,7 +235,7 @@ class TestThreshold:
             assert {row.threshold for row in rows} == {predictor.threshold}
             # The same as with what was chosen, said beforehand.
             stated = {"threshold": predictor.threshold, "prevalence": predictor.prevalence}
-            assert rows == list(Predictor(witnesses, evidence=reading, **stated).predict(records))
+            assert rows == list(Predictor(witnesses, channel=reading, **stated).predict(records))
             assert prevalence in (None, predictor.prevalence)
 
     def test_an_estimated_prevalence_is_one_that_could_have_been_stated(self, witnesses, records):
@@ -245,8 +258,8 @@ class TestThreshold:
 
     def test_a_channel_that_is_not_there_is_refused(self, small_bundle):
         with pytest.raises(ConfigError) as caught:
-            Predictor(small_bundle, evidence="profile")
-        assert str(caught.value) == "evidence: found 'profile'; expected network, which is all that small has"
+            Predictor(small_bundle, channel="profile")
+        assert str(caught.value) == "channel: found 'profile'; expected network, which is all that small has"
 
 
 class TestParts:
@@ -256,18 +269,18 @@ class TestParts:
 
     @pytest.fixture
     def job(self, witnesses_folder, channel):
-        return Job(str(witnesses_folder), load_bundle(witnesses_folder).digest, evidence=channel)
+        return Job(str(witnesses_folder), load_bundle(witnesses_folder).digest, channel=channel)
 
     def in_parts(self, records, job, folder):
         return list(predict_in_parts(iter(records), job, folder, chunk_residues=900))
 
     def test_they_hold_the_rows_and_columns_of_the_channel(self, records, job, witnesses_folder, channel, tmp_path):
-        predictor = Predictor.load(witnesses_folder, evidence=channel)
+        predictor = Predictor.load(witnesses_folder, channel=channel)
         expected = list(predictor.predict(records))
         assert self.in_parts(records, job, tmp_path) == expected
         parts = sorted(tmp_path.glob("*.parquet"))
         assert len(parts) > 3
-        assert {tuple(pq.read_schema(part).names) for part in parts} == {predictor.columns}
+        assert {tuple(pq.read_schema(part).names) for part in parts} == {tuple(predictor.columns)}
         # And again, from the parts.
         times = [part.stat().st_mtime_ns for part in parts]
         assert self.in_parts(records, job, tmp_path) == expected
@@ -277,21 +290,23 @@ class TestParts:
         self.in_parts(records, job, tmp_path)
         first = next(chunks(iter(records), 900))
         for other in CHANNELS:
-            same = is_finished(tmp_path / "part-00000.parquet", first.digest, replace(job, evidence=other))
+            same = is_finished(tmp_path / "part-00000.parquet", first.digest, replace(job, channel=other))
             assert same == (other == channel)
 
 
 @pytest.fixture(scope="module")
 def few(records, relatives):
     """Few proteins, two of the reference among them: a search takes as long as many would."""
-    known = [Record(f"known{i}", "", relatives.alphabet.decode(relatives.reference.tokens[i])) for i in (0, 5)]
+    known = [
+        Record(f"known{i}", "", relatives.alphabet.decode(relatives.channels["homology"].tokens[i])) for i in (0, 5)
+    ]
     return [*records[:5], *known, *records[5:9]]
 
 
 @pytest.fixture(scope="module")
 def told(relatives, few):
     asked = ("homology", "combined")
-    return {channel: list(Predictor(relatives, evidence=channel).predict(few)) for channel in asked}
+    return {channel: list(Predictor(relatives, channel=channel).predict(few)) for channel in asked}
 
 
 class TestHomologues:
@@ -301,36 +316,36 @@ class TestHomologues:
     def test_columns_are_those_of_the_channels_that_are_asked(self, relatives):
         given = {"network": HEADS, "profile": FITS, "homology": self.HITS, "combined": (*HEADS, *self.BESIDE)}
         for channel, names in given.items():
-            assert Predictor(relatives, evidence=channel).columns == (*COLUMNS[:5], *names, *COLUMNS[5:])
-        without = replace(relatives, profiles=None)
-        assert Predictor(without).columns == (*COLUMNS[:5], *HEADS, "network", *self.HITS, *COLUMNS[5:])
+            assert tuple(Predictor(relatives, channel=channel).columns) == (*FIRST, *names, *LAST)
+        without = without_profiles(relatives)
+        assert tuple(Predictor(without).columns) == (*FIRST, *HEADS, "network", *self.HITS, *LAST)
 
     def test_the_best_hit_is_named_with_its_class(self, relatives, few, told):
         usable_records = [record for record in few if usable(record)]
         tokens = [clean(record.sequence, relatives.alphabet).tokens for record in usable_records]
-        found = relatives.reference.search(tokens, relatives.alphabet)
+        found = relatives.channels["homology"].score(tokens)
         for channel, predicted in told.items():
-            answers = answer(relatives, tokens, channel)
+            by_hand = Scorer(relatives, channel).score(tokens)
             scored = [row for row in predicted if row.status == "ok"]
             assert len(scored) == len(found)
-            for row, best, probability in zip(scored, found, answers.probability_NC[:, 1], strict=True):
+            for row, best, probability in zip(scored, found, by_hand.probability_NC[:, 1], strict=True):
                 assert row.probability == pytest.approx(probability, abs=ROUNDING)
                 stated = (row.homologue, row.homologue_label, row.homologue_bits)
                 label = "TF" if best.positive_bits >= best.other_bits else "nonTF"
-                expected = (relatives.reference.ids[best.target], label, best.bits)
+                expected = (relatives.channels["homology"].ids[best.target], label, best.bits)
                 assert stated == (expected if best.target >= 0 else (None, None, None))
-            assert {row.homologue for row in scored} > {None, *relatives.reference.ids[:6:5]}
+            assert {row.homologue for row in scored} > {None, *relatives.channels["homology"].ids[:6:5]}
             assert {row.homologue for row in predicted if row.status == "skipped"} == {None}
 
     def test_order_and_windows_change_nothing(self, relatives, few, told, monkeypatch):
         monkeypatch.setattr("tfclass.inference.predictor._WINDOW_RECORDS", 4)
-        again = list(Predictor(relatives, evidence="homology").predict(few[::-1]))[::-1]
+        again = list(Predictor(relatives, channel="homology").predict(few[::-1]))[::-1]
         assert again == told["homology"]
 
     def test_the_network_of_a_model_with_a_reference_answers_as_it_does_without(self, relatives, few):
-        without = replace(relatives, profiles=None, reference=None, combiners={})
+        without = replace(relatives, channels={}, stacked={})
         alone = list(Predictor(without).predict(few))
-        assert list(Predictor(relatives, evidence="network").predict(few)) == alone
+        assert list(Predictor(relatives, channel="network").predict(few)) == alone
 
 
 def test_mlflow_gives_the_columns_that_it_says_it_gives(relatives_folder, records, tmp_path, empty_store):
@@ -345,7 +360,7 @@ def test_mlflow_gives_the_columns_that_it_says_it_gives(relatives_folder, record
     model = mlflow.pyfunc.load_model(logged.artifact_location)
     table = model.predict(pd.DataFrame([(r.id, r.sequence) for r in records], columns=["id", "sequence"]))
     predictor = Predictor.load(relatives_folder)
-    assert tuple(table.columns) == tuple(model.metadata.get_output_schema().input_names()) == predictor.columns
+    assert tuple(table.columns) == tuple(model.metadata.get_output_schema().input_names()) == tuple(predictor.columns)
     types = {spec.name: (spec.type.name, spec.required) for spec in model.metadata.get_output_schema().inputs}
     assert (types["length"], types["label"]) == (("long", True), ("string", True))
     assert (types["probability"], types["family"]) == (("double", False), ("string", False))

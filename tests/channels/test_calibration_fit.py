@@ -11,9 +11,9 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
+from tfclass.channels.calibration_fit import _folds, check_calibration, choose_calibration, fit
 from tfclass.config import CalibrationConfig
 from tfclass.errors import ConfigError
-from tfclass.evaluation.calibration_fit import _folds, check_calibration, choose_calibration, fit
 
 METHODS = ("none", "temperature", "platt", "isotonic")
 

@@ -1,0 +1,143 @@
+"""The one way from proteins to probabilities, for prediction and evaluation alike.
+
+A bundle can be used by its network alone, by each of its other channels, or by all of them ``combined``
+(`tfclass.channels.stacking`). Each way has its own decision rule.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from tfclass.bundle.bundle import Bundle
+from tfclass.channels.base import Channel, Column
+from tfclass.channels.network import NetworkChannel
+from tfclass.channels.stacking import COMBINED
+from tfclass.channels.thresholds import DecisionRule
+from tfclass.errors import ConfigError, MissingExtraError
+from tfclass.models.forward import MAX_RESIDUES, Precision
+from tfclass.typing import FloatArray, TokenArray
+
+
+class Scored(NamedTuple):
+    """Probabilities of N proteins, in the order given.
+
+    Attributes
+    ----------
+    probability_NC : ndarray of float64, shape (N, C)
+        Rows sum to 1.
+    scores : dict of str to object
+        Of each channel used; see `Channel.score`.
+    """
+
+    probability_NC: FloatArray
+    scores: dict[str, Any]
+
+
+class Scorer:
+    """The channels of a bundle that are used together, from tokens to probabilities.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        Its network is used on the device it is on, and left in the mode it had; searches take as many threads as torch
+        has.
+    channel : str, optional
+        One of `channels_of`; by default ``combined`` where the bundle has it, else ``network``.
+    max_residues, precision, cpu_fallback
+        Of the network; see `tfclass.models.forward.scores_of`.
+
+    Attributes
+    ----------
+    channel : str
+    channels : dict of str to Channel
+        Those that are used: one, or all of the bundle.
+    decision_rule : DecisionRule
+    columns : dict of str to Column
+        What the channels add to a row of the output.
+
+    Raises
+    ------
+    ConfigError
+        The bundle has no such channel.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        channel: str | None = None,
+        *,
+        max_residues: int = MAX_RESIDUES,
+        precision: Precision = "float32",
+        cpu_fallback: bool = False,
+    ) -> None:
+        known = channels_of(bundle)
+        if channel is not None and channel not in known:
+            expected = f"{' or '.join(known)}, which is all that {bundle.name} has"
+            raise ConfigError(f"channel: found {channel!r}; expected {expected}")
+        self.bundle = bundle
+        self.channel = channel or (COMBINED if COMBINED in known else "network")
+        self.channels: dict[str, Channel] = {}
+        if self.channel in ("network", COMBINED):
+            self.channels["network"] = NetworkChannel(
+                bundle.name,
+                bundle.model,
+                bundle.calibration,
+                bundle.alphabet,
+                bundle.config.families,
+                max_residues=max_residues,
+                precision=precision,
+                cpu_fallback=cpu_fallback,
+            )
+        self.channels |= {name: each for name, each in bundle.channels.items() if self.channel in (name, COMBINED)}
+        self._stacking = bundle.stacked.get(self.channel)
+        self.decision_rule: DecisionRule = (self._stacking or bundle).decision_rule
+        self.columns: dict[str, Column] = {
+            name: column
+            for each in self.channels.values()
+            for name, column in each.columns.items()
+            if len(self.channels) > 1 or not column.beside_others
+        }
+
+    def score(self, tokens: Sequence[TokenArray]) -> Scored:
+        """Score proteins, each independently of the others.
+
+        Parameters
+        ----------
+        tokens : sequence of ndarray of uint8, each of shape (length,)
+            None empty.
+
+        Raises
+        ------
+        BundleError
+            The network gives no number for a protein.
+        MemoryLimitError
+            As `tfclass.models.forward.scores_of`.
+        MissingExtraError, ProgramError
+            Of a search; a program that is missing is reported before the network runs.
+        """
+        scores = {}
+        for name in reversed(self.channels):
+            try:
+                scores[name] = self.channels[name].score(tokens, torch.get_num_threads())
+            except MissingExtraError as error:
+                others = [each for each in channels_of(self.bundle) if each not in (name, COMBINED)]
+                raise MissingExtraError(f"{error}; channel {' or '.join(others)} works without") from None
+        scores = {name: scores[name] for name in self.channels}
+        if self._stacking is None:
+            return Scored(scores["network"].probability_NC, scores)
+        positive_N = self._stacking.probability(self.channels, scores)
+        return Scored(np.stack([1 - positive_N, positive_N], axis=1), scores)
+
+    def cells(self, scored: Scored, row: int, sequence: str, *, positive: bool) -> dict[str, Any]:
+        """Return the values of `columns` for one protein; None where there is none. See `Channel.cells`."""
+        values: dict[str, Any] = dict.fromkeys(self.columns)
+        for name, channel in self.channels.items():
+            values |= channel.cells(scored.scores[name], row, sequence, positive=positive)
+        return {name: values[name] for name in self.columns}
+
+
+def channels_of(bundle: Bundle) -> tuple[str, ...]:
+    """Return the names that `Scorer` knows for a bundle."""
+    return ("network", *bundle.stacked)
