@@ -17,7 +17,7 @@ from tfclass.data.table import LabelledProteins
 from tfclass.errors import OutputError
 from tfclass.evaluation.baselines import Baseline
 from tfclass.evaluation.bootstrap import Estimate
-from tfclass.evaluation.content import to_json
+from tfclass.evaluation.content import from_json, to_json
 from tfclass.evaluation.figures import report_figures
 from tfclass.evaluation.formats import difference_in_words
 from tfclass.evaluation.homologues import Above, Homologues, LeftOut, find_homologues
@@ -150,6 +150,7 @@ def test_a_report_is_written_without_a_warning_or_a_nan_on(labels, classes, figu
 
     content = json.loads((tmp_path / "report" / "report.json").read_text(), parse_constant=refuse)
     assert content == to_json(report.content)
+    assert to_json(from_json((tmp_path / "report" / "report.json").read_bytes())) == content
     assert content["class_counts"] == {name: int((labels == i).sum()) for i, name in enumerate(classes)}
     assert len(pd.read_csv(tmp_path / "report" / "predictions.tsv", sep="\t")) == len(labels)
     assert all(np.isfinite(value) for value in report.content.numbers().values())

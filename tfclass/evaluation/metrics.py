@@ -80,11 +80,7 @@ METRICS = {
         "recall", "share of the positives that are predicted so", lambda s: s.of_classes(s.recall_CR), "positives"
     ),
     "specificity": Metric(
-        "specificity",
-        "share of the negatives that are predicted so",
-        lambda s: s.recall_CR[0],
-        "negatives",
-        _BINARY,
+        "specificity", "share of the negatives that are predicted so", lambda s: s.recall_CR[0], "negatives", _BINARY
     ),
     "balanced_accuracy": Metric(
         "balanced accuracy", "mean of the classes' recalls", _balanced_accuracy, "both classes"

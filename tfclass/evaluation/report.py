@@ -80,12 +80,7 @@ class Report:
 
 
 def make_report(
-    evaluation: Evaluation,
-    environment: dict[str, Any],
-    *,
-    command: str,
-    residues_per_second: float,
-    started: float,
+    evaluation: Evaluation, environment: dict[str, Any], *, command: str, residues_per_second: float, started: float
 ) -> Report:
     """Score, compare with the baselines, score the subgroups, draw; `started` is by `time.monotonic`."""
     bundle, test, scored, config = evaluation.bundle, evaluation.test, evaluation.scored, evaluation.config.evaluation
