@@ -141,10 +141,10 @@ def make_network(kind: Kind, distance: int, seed: int) -> Classifier:
     """Build the network with fresh weights."""
     torch.manual_seed(seed)
     gated = kind.name in ("lstm", "peephole_lstm")
-    config = ModelConfig(
+    config = ModelConfig.default(
         encoder=kind.name,
         embedding_dim=E,
-        stem=StemConfig(name="none"),
+        stem=StemConfig.default(name="none"),
         hidden=H,
         directions=1,
         forget_bias=math.log(distance) if gated and kind.start != "default" else None,

@@ -42,11 +42,11 @@ def main():
     print(f"B {B}, L {SHORTEST}-{LONGEST}, H {H}, {options.threads} threads, torch {torch.__version__}\n")
     for name, width in WIDTHS.items():
         compare_with_packed(f"{name}, E {width}", width, lengths_B, options.repeats, options.threads)
-    none = StemConfig(name="none")
-    stems = {"bilstm_residues": ModelConfig(stem=none), "bilstm (convolution, pool 3)": ModelConfig()}
+    none = StemConfig.default(name="none")
+    stems = {"bilstm_residues": ModelConfig.default(stem=none), "bilstm (convolution, pool 3)": ModelConfig.default()}
     compare_models("stem", stems, lengths_B, options.repeats)
     names = ("bilstm", "peephole_lstm", "gru", "rnn")
-    cells = {f"{name}, no stem": ModelConfig(encoder=name, stem=none) for name in names}
+    cells = {f"{name}, no stem": ModelConfig.default(encoder=name, stem=none) for name in names}
     compare_models("cell", cells, lengths_B, options.repeats)
 
 

@@ -48,10 +48,10 @@ def main():
         print("TFCLASS_REAL_DATA does not name a folder with corpus.tsv.gz; nothing to compare")
         sys.exit(0)
     path = str(Path(folder) / "corpus.tsv.gz")
-    proteins = read_table(CorpusConfig(path=path), Alphabet())
+    proteins = read_table(CorpusConfig.default(path=path), Alphabet())
     outcomes = {}
     for policy in POLICIES:
-        split = assign_splits(proteins, SplitConfig(policy=policy, seed=options.seed), path)
+        split = assign_splits(proteins, SplitConfig.default(policy=policy, seed=options.seed), path)
         outcomes[policy] = outcome(split, path, options.threads)
     print_table(outcomes)
 

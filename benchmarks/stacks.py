@@ -62,8 +62,8 @@ def main() -> None:
 
 def deepreg(dropout: float) -> Classifier:
     torch.manual_seed(0)
-    stem = StemConfig(name="stacks", stacks=STACKS, pool=2)
-    return build(ModelConfig(embedding="one_hot", stem=stem, hidden=128, dropout=dropout), Alphabet(), 2)
+    stem = StemConfig.default(name="stacks", stacks=STACKS, pool=2)
+    return build(ModelConfig.default(embedding="one_hot", stem=stem, hidden=128, dropout=dropout), Alphabet(), 2)
 
 
 def random_batches(n: int) -> list[Batch]:

@@ -24,12 +24,12 @@ from tfclass.pipelines.train import train_and_package
 
 
 def timed(table: Path, folder: Path, epochs: int, enabled: bool) -> tuple[float, float]:
-    config = TrainConfig(
-        corpus=CorpusConfig(path=str(table), name="demo"),
-        model=ModelConfig(),
-        training=TrainingConfig(epochs=epochs, max_residues=4096, patience=1000),
-        tracking=TrackingConfig(enabled=enabled, uri=f"sqlite:///{table.parent}/mlflow.db"),
-        runtime=RuntimeConfig(device="cpu", threads=1),
+    config = TrainConfig.default(
+        corpus=CorpusConfig.default(path=str(table), name="demo"),
+        model=ModelConfig.default(),
+        training=TrainingConfig.default(epochs=epochs, max_residues=4096, patience=1000),
+        tracking=TrackingConfig.default(enabled=enabled, uri=f"sqlite:///{table.parent}/mlflow.db"),
+        runtime=RuntimeConfig.default(device="cpu", threads=1),
         run_dir=tempfile.mkdtemp(dir=folder),
     )
     wall, processor = time.perf_counter(), time.process_time()

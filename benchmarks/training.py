@@ -62,10 +62,10 @@ def epoch(folder: Path, amp: str) -> tuple[float, float]:
     """Train for one epoch; give residues per second of the steps, and the mean loss."""
     torch.manual_seed(0)
     alphabet = Alphabet()
-    proteins = read_table(CorpusConfig(path=str(folder / "random.tsv")), alphabet)
-    model = build(ModelConfig(), alphabet, len(proteins.classes))
+    proteins = read_table(CorpusConfig.default(path=str(folder / "random.tsv")), alphabet)
+    model = build(ModelConfig.default(), alphabet, len(proteins.classes))
     training, validation = (select_split(proteins, name, "random.tsv") for name in ("train", "valid"))
-    config = TrainingConfig(epochs=1, amp=amp)  # type: ignore[arg-type]
+    config = TrainingConfig.default(epochs=1, amp=amp)  # type: ignore[arg-type]
     trainer = Trainer(model, training, validation, config, alphabet=alphabet, seed=0, folder=folder)
     entry = trainer.run().history[0]
     return entry["train_residues_per_second"], entry["train_loss"]

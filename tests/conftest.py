@@ -30,7 +30,9 @@ from tfclass.search.hmmer import Library, Profile
 from tfclass.sequences.alphabet import Alphabet
 
 # A network small enough to train in a test, with every part of the real one.
-SMALL = ModelConfig(embedding_dim=8, stem=StemConfig(channels=12, kernel=5, pool=2), hidden=6, dropout=0.1)
+SMALL = ModelConfig.default(
+    embedding_dim=8, stem=StemConfig.default(channels=12, kernel=5, pool=2), hidden=6, dropout=0.1
+)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -109,7 +111,7 @@ def bundle_of(name, model, config, calibration, classes=("nonTF", "TF"), thresho
 @pytest.fixture(scope="session")
 def demo_proteins(demo_table):
     """The proteins of the demo corpus."""
-    return read_table(CorpusConfig(path=str(demo_table)), Alphabet())
+    return read_table(CorpusConfig.default(path=str(demo_table)), Alphabet())
 
 
 @pytest.fixture(scope="session")

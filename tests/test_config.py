@@ -1,8 +1,6 @@
 """Every configuration file that ships composes and is accepted; wrong ones are named by key."""
 
-import contextlib
 import json
-import re
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from omegaconf import OmegaConf, open_dict
 from tests.conftest import SMALL
 from tfclass.config import (
     CompareConfig,
+    CorpusConfig,
     EvaluateConfig,
     EvaluationConfig,
     ModelConfig,
@@ -25,7 +24,7 @@ from tfclass.config import (
     from_mapping,
     to_mapping,
 )
-from tfclass.config_errors import unknown_key
+from tfclass.config_errors import unknown_option
 from tfclass.errors import ConfigError
 from tfclass.models.factory import build
 from tfclass.sequences.alphabet import Alphabet
@@ -76,66 +75,53 @@ def test_every_file_that_ships_evaluates_where_it_applies():
             assert composed("evaluate", EvaluateConfig, *overrides).bundle == "b"
 
 
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [
-        ("train", TrainConfig),
-        ("evaluate", EvaluateConfig),
-        ("compare", CompareConfig),
-        ("sweep", SweepConfig),
-    ],
-)
-def test_help_lists_every_group_of_a_command_and_the_files_that_go_with_it(name, kind):
-    whole = OmegaConf.load(CONF / f"{name}.yaml")
-    chosen = [key for default in whole.defaults if default != "_self_" for key in default]
-    groups = [key for key in chosen if not re.search("[/@]", key)]
-    listed = re.findall(r"^  (\w+) +(\S.*)$", whole.hydra.help.template, re.M)
-    assert sorted(group for group, _ in listed) == sorted(groups)
-    needed = ["corpus.path=x.tsv"] if "corpus" in groups else []
-    needed += ["bundle=b"] if name == "evaluate" else []
-
-    def goes(group, option):
-        with contextlib.suppress(ConfigError):
-            return bool(composed(name, kind, *needed, f"{group}={option}"))
-
-    for group, options in listed:
-        files = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
-        assert options.split(", ") == [option for option in files if goes(group, option)]
+COMMANDS = {"train": TrainConfig, "sweep": SweepConfig, "evaluate": EvaluateConfig, "compare": CompareConfig}
 
 
-def test_the_defaults_of_the_dataclasses_are_those_of_the_files():
-    from_files = composed("train", TrainConfig, "corpus=table", "corpus.path=x.tsv", "corpus.name=corpus")
-    in_code = from_mapping(
-        TrainConfig, {"corpus": {"path": "x.tsv"}, "run_dir": "somewhere", "name": "somewhere", "network": "somewhere"}
-    )
-    assert to_mapping(from_files) == to_mapping(in_code)
+@pytest.mark.parametrize(("name", "kind"), COMMANDS.items())
+def test_the_default_configuration_is_that_of_the_command(name, kind):
+    places = {key: "somewhere" for key in ("run_dir", "report", "name", "network") if key in kind.__dataclass_fields__}
+    corpus = CorpusConfig.default(path="x.tsv")
+    places |= {"corpus": corpus} if "corpus" in kind.__dataclass_fields__ else {}
+    places |= {"bundle": "b"} if name == "evaluate" else {}
+    overrides = ["corpus=table", "corpus.path=x.tsv"] if "corpus" in places else []
+    overrides += ["bundle=b"] if name == "evaluate" else []
+    assert composed(name, kind, *overrides) == kind.default(**places)
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"hiden": 3}, "model.hiden: found an unknown key; expected one of encoder, embedding, embedding_dim, kmer"),
+        ({"hiden": 3}, "model.hiden: unknown option; did you mean hidden?"),
         ({"hidden": 0}, "model.hidden: found 0; expected greater than or equal to 1"),
         ({"hidden": "many"}, "model.hidden: found 'many'; expected a valid integer"),
         ({"dropout": 1.0}, "model.dropout: found 1.0; expected less than 1"),
         ({"stem": {"name": "conv"}}, "model.stem.name: found 'conv'; expected 'none', 'convolution' or"),
         (
             {"stem": {"width": 3}},
-            "model.stem.width: found an unknown key; expected one of name, channels, kernel, stacks",
+            "model.stem.width: unknown option; expected one of name, channels, kernel, stacks",
         ),
         ({"attention_hidden": -1}, "model.attention_hidden: found -1; expected greater than or equal to 0"),
     ],
-    ids=["unknown key", "out of range", "not a number", "dropout of one", "not a choice", "unknown key below"]
+    ids=["unknown option", "out of range", "not a number", "dropout of one", "not a choice", "unknown option below"]
     + ["a negative width"],
 )
 def test_a_wrong_value_is_named_by_its_whole_path(values, message):
     with pytest.raises(ConfigError) as raised:
-        from_mapping(ModelConfig, values, where="model")
+        from_mapping(ModelConfig, to_mapping(ModelConfig.default()) | values, where="model")
     assert str(raised.value).startswith(message)
 
 
-def test_an_unknown_group_lists_the_groups():
-    assert "expected one of corpus, split, model, training" in str(unknown_key(TrainConfig, "trainer.epochs"))
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("trainer.epochs", "trainer.epochs: unknown option; did you mean training?"),
+        ("training.epoch", "training.epoch: unknown option; did you mean epochs?"),
+        ("foo.bar", "foo.bar: unknown option; expected one of corpus, split, evaluation, tracking, runtime, model"),
+    ],
+)
+def test_an_unknown_option_is_named_with_the_nearest_or_all_of_its_group(path, message):
+    assert unknown_option(TrainConfig, path).startswith(message)
 
 
 def test_a_configuration_survives_json_and_cannot_be_changed():
@@ -143,7 +129,7 @@ def test_a_configuration_survives_json_and_cannot_be_changed():
     assert again == SMALL
     with pytest.raises(FrozenInstanceError):
         again.hidden = 3  # type: ignore[misc]
-    assert StemConfig().kernel == 11
+    assert StemConfig.default().kernel == 11
 
 
 @pytest.mark.parametrize(

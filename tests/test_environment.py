@@ -18,7 +18,7 @@ PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 @pytest.mark.parametrize("asked", [1, 2, 100_000, 2**31 - 1])
 def test_no_more_threads_than_cores(asked):
     try:
-        prepare(RuntimeConfig(device="cpu", threads=asked))
+        prepare(RuntimeConfig.default(device="cpu", threads=asked))
         assert torch.get_num_threads() == min(asked, os.cpu_count())
         assert at_most_cores(asked) == min(asked, os.cpu_count())
         assert thread_count(asked) == min(asked, os.cpu_count())
@@ -31,7 +31,7 @@ LARGE_TENSOR = """
 import torch
 from tfclass.config import RuntimeConfig
 from tfclass.environment import prepare
-prepare(RuntimeConfig(device="cpu"))
+prepare(RuntimeConfig.default(device="cpu"))
 tensor = torch.ones(1 << 24)
 print(open("/proc/self/smaps").read())
 """
@@ -41,7 +41,7 @@ print(open("/proc/self/smaps").read())
 def test_a_training_is_deterministic_when_it_asks_for_it_whatever_came_before(asked, monkeypatch):
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     for deterministic in asked:
-        prepare(RuntimeConfig(device="cpu", deterministic=deterministic))
+        prepare(RuntimeConfig.default(device="cpu", deterministic=deterministic))
         assert torch.are_deterministic_algorithms_enabled() == deterministic
 
 

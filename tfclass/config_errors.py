@@ -1,5 +1,6 @@
-"""What is wrong with a configuration, in one line each."""
+"""Messages about wrong configurations, one line each."""
 
+import difflib
 import re
 import types
 import typing
@@ -9,39 +10,42 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tfclass.errors import ConfigError
-
 _UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
 
 
-def unknown_key(kind: type, path: str, where: str = "") -> ConfigError:
-    """Make the error for a dotted `path` that `kind` does not have, or has with other keys in it; it lists the keys."""
-    _, owner = _keys_of(kind, path.split("."))
+def unknown_option(kind: type, path: str, where: str = "") -> str:
+    """Return the message for a dotted `path` that `kind` does not have, or that has other options below it."""
+    keys, owner = _keys_of(kind, path.split("."))
     hint, _ = type_of_key(kind, path)
-    found = "an unknown key in its value" if is_dataclass(hint) else "an unknown key"
-    expected = "one of " + ", ".join(f.name for f in fields(hint if is_dataclass(hint) else owner))
+    names = [each.name for each in fields(hint if is_dataclass(hint) else owner)]
     key = f"{where}.{path}" if where else path
-    return ConfigError(key, found, expected, key=key)
+    if is_dataclass(hint):
+        return f"{key}: unknown option in its value; expected {', '.join(names)}"
+    near = difflib.get_close_matches(keys[-1], names, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(names)}"
+    return f"{key}: unknown option; {hint}"
 
 
-def first_problem(kind: type, error: ValidationError, where: str) -> ConfigError:
-    """Make the error for the first thing that pydantic found wrong; `where` is ahead of the key."""
+def first_problem(kind: type, error: ValidationError, where: str) -> str:
+    """Return the message for the first thing that pydantic found wrong; `where` is ahead of the key."""
     problems = error.errors(include_url=False)
-    # A key that is not known is likely the one that is missing, misspelt.
-    problem = next((p for p in problems if p["type"] in _UNKNOWN), problems[0])
+    # An option that is not known is likely the one that is missing, misspelt.
+    problem = next((p for p in problems if p["type"] in _UNKNOWN), None)
+    # A wrong value tells more than the options that are missing beside it.
+    problem = problem or next((p for p in problems if not p["type"].startswith("missing")), problems[0])
     keys, _ = _keys_of(kind, problem["loc"])
     path = ".".join(keys)
     key = f"{where}.{path}" if where else path
     if problem["type"] in _UNKNOWN:
-        return unknown_key(kind, path, where)
+        return unknown_option(kind, path, where)
     if problem["type"].startswith("missing"):
-        return ConfigError(key, "no value", "one to be given", f"add {key}=VALUE", key=key)
+        return f"{key}: found no value; expected one to be given; add {key}=VALUE"
     expected = re.sub(r"^\w+ should (be|have) |, not \d+$| after validation", "", problem["msg"])
-    return ConfigError(key, repr(problem["input"]), expected, key=key, value=problem["input"])
+    return f"{key}: found {problem['input']!r}; expected {expected}"
 
 
 def type_of_key(kind: type, path: str) -> tuple[Any, bool]:
-    """Find the type of what a dotted key holds.
+    """Return the type of the value of a dotted key.
 
     Returns
     -------
@@ -69,7 +73,7 @@ def _without_none(hint: Any) -> Any:  # noqa: ANN401
 
 
 def _keys_of(kind: type, parts: Sequence[str | int]) -> tuple[list[str], type]:
-    """Follow the parts of a place from class to class; give those that are keys, and the last class.
+    """Follow the parts of a path from class to class; return those that are keys, and the last class.
 
     To what a user wrote, pydantic adds which type of a union it tried.
     """

@@ -680,9 +680,9 @@ def test_it_is_refused_in_one_line(harm, name, said, folder, tmp_path, demo_tabl
         assert (status, out, len(err)) == (2, [], 1), err
         assert err[0].startswith(f"tfclass: {folder / name}{said}")
         assert len(err[0]) < 1000
-    corpus, report = CorpusConfig(path=str(demo_table)), tmp_path / "report"
-    config = EvaluateConfig(
-        corpus=corpus, bundle=str(folder), report=str(report), tracking=TrackingConfig(enabled=False)
+    corpus, report = CorpusConfig.default(path=str(demo_table)), tmp_path / "report"
+    config = EvaluateConfig.default(
+        corpus=corpus, bundle=str(folder), report=str(report), tracking=TrackingConfig.default(enabled=False)
     )
     with pytest.raises(BundleError) as caught:
         evaluate_bundle(config)

@@ -23,7 +23,7 @@ ZINC_FINGERS = ["YKCPECGKSFSRSDHLARHIRTHTG", "FKCEICGKAFNRKSNLVKHQRIHTG", "YQCHQ
 
 @pytest.fixture(scope="module")
 def training(demo_table):
-    return select_split(read_table(CorpusConfig(path=str(demo_table)), ALPHABET), "train", "demo")
+    return select_split(read_table(CorpusConfig.default(path=str(demo_table)), ALPHABET), "train", "demo")
 
 
 @pytest.fixture(scope="module")

@@ -150,7 +150,7 @@ def test_one_class_alone_still_gives_finite_numbers(method):
 
 def choose(logits_NC, labels_N, clusters_N=None, method="auto", folds=5):
     clusters_N = np.arange(len(labels_N)) if clusters_N is None else clusters_N
-    config = CalibrationConfig(method=method, folds=folds)
+    config = CalibrationConfig.default(method=method, folds=folds)
     return choose_calibration(logits_NC, labels_N, clusters_N.astype(str), np.ones(logits_NC.shape[1]), config)
 
 
@@ -205,7 +205,7 @@ def test_relatives_that_agree_tell_no_more_than_one_of_them():
 def test_every_fold_has_its_share_of_a_rare_class_and_the_seed_decides_which():
     labels_N = (np.arange(200) < 10).astype(int)
     clusters_N = np.arange(1000, 1200).astype(str)
-    folds = [_folds(labels_N, clusters_N, CalibrationConfig(folds=5, seed=seed)) for seed in (0, 0, 1)]
+    folds = [_folds(labels_N, clusters_N, CalibrationConfig.default(folds=5, seed=seed)) for seed in (0, 0, 1)]
     for folds_N in folds:
         assert np.bincount(folds_N[labels_N == 1]).tolist() == [2] * 5
         assert np.bincount(folds_N).tolist() == [40] * 5
@@ -250,11 +250,11 @@ def test_several_classes_choose_between_none_and_temperature():
 @pytest.mark.parametrize("method", ["platt", "isotonic"])
 def test_a_method_for_two_classes_is_refused_for_more(method):
     with pytest.raises(ConfigError) as raised:
-        check_calibration(CalibrationConfig(method=method), 5)
+        check_calibration(CalibrationConfig.default(method=method), 5)
     assert str(raised.value) == (
         f"training.calibration.method: found {method} for 5 classes; expected auto, none or temperature"
     )
-    check_calibration(CalibrationConfig(method=method), 2)
+    check_calibration(CalibrationConfig.default(method=method), 2)
 
 
 FEW = {

@@ -116,9 +116,9 @@ def test_the_override_that_the_message_shows_is_understood(tfclass, name):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["~foo.bar"], "foo.bar: found an unknown key; expected one of corpus, split, model, training"),
-        (["~corpus.aliases.nope"], "corpus.aliases.nope: found no such key; see tfclass train --cfg job"),
-        (["tracking={enabled:false,foo:1}"], "tracking: found an unknown key in its value; expected one of enabled"),
+        (["~foo.bar"], "foo.bar: unknown option; expected one of corpus, split, evaluation, tracking"),
+        (["~corpus.aliases.nope"], "corpus.aliases.nope: no such key; see tfclass train --cfg job"),
+        (["tracking={enabled:false,foo:1}"], "tracking: unknown option in its value; expected enabled"),
         (["corpus.aliases=[1]"], "corpus.aliases: found [1]; expected keys and their values"),
         (["model=ü"], "model: found 'ü'; expected one of bilstm, bilstm_residues"),
         (["training.epochs=["], "training.epochs: found '['; expected a valid integer"),

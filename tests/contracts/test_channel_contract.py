@@ -181,12 +181,12 @@ class TestNewChannel:
 
     def test_it_is_evaluated(self, with_charge, demo_table, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
-        config = EvaluateConfig(
-            corpus=CorpusConfig(path=str(demo_table)),
+        config = EvaluateConfig.default(
+            corpus=CorpusConfig.default(path=str(demo_table)),
             bundle=str(with_charge),
             channel="charge",
-            evaluation=EvaluationConfig(n_bootstrap=20, baselines=False),
-            tracking=TrackingConfig(enabled=False),
+            evaluation=EvaluationConfig.default(n_bootstrap=20, baselines=False),
+            tracking=TrackingConfig.default(enabled=False),
             report=str(tmp_path / "report"),
         )
         content = evaluate_bundle(config).content

@@ -17,9 +17,9 @@ from tfclass.models.forward import evaluating, logits_of, scores_of
 from tfclass.models.stems import NoStem
 from tfclass.sequences.batching import collate
 
-STACKS = StemConfig(name="stacks", stacks=((2, 3), (4,)), channels=5, pool=2)
+STACKS = StemConfig.default(name="stacks", stacks=((2, 3), (4,)), channels=5, pool=2)
 NO_LAYERS = {"identity": {"layers": 1}}
-STEMS = {"residues": StemConfig(name="none"), "convolution": SMALL.stem, "stacks": STACKS}
+STEMS = {"residues": StemConfig.default(name="none"), "convolution": SMALL.stem, "stacks": STACKS}
 # Every encoder with the default pooling, every pooling with the default encoder, and every option of recurrence.
 CASES = {
     **{

@@ -24,7 +24,7 @@ def read(tmp_path, alphabet):
 
     def read(content, families=("bZIP", "bHLH"), name="t.tsv", *, domains=True):
         (tmp_path / name).write_text(content)
-        return read_table(CorpusConfig(path=str(tmp_path / name)), alphabet, families, domains=domains)
+        return read_table(CorpusConfig.default(path=str(tmp_path / name)), alphabet, families, domains=domains)
 
     return read
 

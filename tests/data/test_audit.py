@@ -151,7 +151,10 @@ def test_moving_takes_whole_clusters_until_nothing_is_above_the_limit(table, tmp
     assert audit["moved"] == {"clusters": 3 * 3 + 1, "proteins": len(gone), "searches": moved.n_searches}
     again, none = audit_corpus(output, output, LIMIT, move=True)
     assert (again["audit"]["pairs_above_limit"], none.proteins, none.n_searches) == (0, 0, 1)
-    assert read_table(CorpusConfig(path=str(output)), Alphabet()).frame["split"].tolist() == after["split"].tolist()
+    assert (
+        read_table(CorpusConfig.default(path=str(output)), Alphabet()).frame["split"].tolist()
+        == after["split"].tolist()
+    )
 
 
 def test_the_number_of_threads_does_not_change_the_output(table, tmp_path):

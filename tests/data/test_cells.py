@@ -87,7 +87,7 @@ def rows_of(*rows, separator="\t"):
 
 READERS = {
     "import": lambda path: import_proteins(from_table(path, {}), Alphabet()),
-    "train": lambda path: read_table(CorpusConfig(path=str(path)), Alphabet()),
+    "train": lambda path: read_table(CorpusConfig.default(path=str(path)), Alphabet()),
 }
 # Name, content and message; each is refused in the same words wherever a table is read.
 REFUSED = {
@@ -228,7 +228,7 @@ def test_an_id_with_a_line_end_in_parquet_is_refused_by_its_row(tmp_path):
     with pytest.raises(
         TableError, match=r"t\.parquet, row 3, column 'id': found 'b\\nc'; expected a name without tabs"
     ):
-        read_table(CorpusConfig(path=str(tmp_path / "t.parquet")), Alphabet())
+        read_table(CorpusConfig.default(path=str(tmp_path / "t.parquet")), Alphabet())
 
 
 class TestQuotesInIds:
@@ -244,7 +244,7 @@ class TestQuotesInIds:
         made = (tmp_path / "o.tsv").read_text()
         assert pd.read_csv(io.StringIO(made), sep="\t", dtype=str)["id"].tolist() == list(self.NAMES)
         assert [row[0] for row in csv.reader(io.StringIO(made), delimiter="\t")][1:] == list(self.NAMES)
-        assert read_table(CorpusConfig(path=str(tmp_path / "o.tsv")), Alphabet()).frame["id"].tolist() == list(
+        assert read_table(CorpusConfig.default(path=str(tmp_path / "o.tsv")), Alphabet()).frame["id"].tolist() == list(
             self.NAMES
         )
 
@@ -270,7 +270,7 @@ class TestQuotesInIds:
         import_corpus(from_labels(fasta, labels), tmp_path / "o.tsv")
         given_ = table_of(rows_of(*((tsv_cell(name), tsv_cell(name)) for name in self.NAMES)), tmp_path, "c.tsv")
         cluster_corpus(tmp_path / "o.tsv", tmp_path / "c.out.tsv", given_)
-        frame = read_table(CorpusConfig(path=str(tmp_path / "c.out.tsv")), Alphabet()).frame
+        frame = read_table(CorpusConfig.default(path=str(tmp_path / "c.out.tsv")), Alphabet()).frame
         assert frame["id"].tolist() == frame["cluster"].tolist() == list(self.NAMES[:4])
 
     @pytest.mark.parametrize("content", ['"a\tTF\nb\tTF\nc"\tTF\n', '"a,TF\nb,TF\nc",TF\n'])
@@ -388,7 +388,7 @@ class TestImport:
         path = table_of(GOOD + "c\tTF\tnan\nd\tTF\tNone\n", tmp_path)
         made = import_proteins(from_table(path, {}), Alphabet())
         assert made.changes == {"looks_like_empty_value": 2, "nonstandard": 1}
-        read_table(CorpusConfig(path=str(path)), Alphabet())
+        read_table(CorpusConfig.default(path=str(path)), Alphabet())
         assert caplog.messages == [
             f"warning: {path}, row 4, column 'sequence': found 'nan', which looks like an empty value, in 2 rows; "
             "expected residue letters"

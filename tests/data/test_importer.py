@@ -86,7 +86,7 @@ SOURCES = {
 def test_all_kinds_of_sources_give_the_same_table(name, tmp_path):
     source = SOURCES[name](tmp_path)
     manifest, lost = import_corpus(source, tmp_path / "out" / "table.tsv")
-    proteins = read_table(CorpusConfig(path=str(tmp_path / "out" / "table.tsv")), ALPHABET)
+    proteins = read_table(CorpusConfig.default(path=str(tmp_path / "out" / "table.tsv")), ALPHABET)
     assert list(proteins.frame[["id", "label", "sequence"]].itertuples(index=False, name=None)) == PROTEINS
     assert lost.empty
     assert manifest["funnel"]["rows_in"] == manifest["funnel"]["rows_out"] == 4

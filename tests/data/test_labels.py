@@ -207,7 +207,7 @@ def test_contradictions_are_named(tmp_path):
 def test_the_labelled_table_can_be_read_and_is_counted_by_kingdom(tmp_path):
     write_download(tmp_path, lines_of(range(2000)))
     manifest, _ = label_corpus(tmp_path, tmp_path / "table.tsv", labeller())
-    proteins = read_table(CorpusConfig(path=str(tmp_path / "table.tsv")), Alphabet())
+    proteins = read_table(CorpusConfig.default(path=str(tmp_path / "table.tsv")), Alphabet())
     frame = pd.read_csv(tmp_path / "table.tsv", sep="\t", dtype=str)
     assert list(frame.columns) == ["id", "label", "kingdom", "organism_id", "sequence"]
     of_kind = {kind[0]: label for kind, label in zip(KINDS, KIND_LABELS, strict=True)}

@@ -47,7 +47,7 @@ def make(folder, ending=".tsv", seed=5):
     made = [folder / f"{name}{ending}" for name in ("imported", "clustered", "split")]
     import_corpus(from_labels(folder / "all.fa", folder / "labels.tsv"), made[0])
     cluster_corpus(made[0], made[1], folder / "clusters.tsv")
-    split_corpus(made[1], made[2], SplitConfig(policy="cluster", seed=seed, max_members=2))
+    split_corpus(made[1], made[2], SplitConfig.default(policy="cluster", seed=seed, max_members=2))
     return made[2]
 
 
@@ -125,7 +125,7 @@ def test_a_manifest_of_another_form_is_one_line(content, message, tmp_path):
     table.write_text("id\tlabel\tsequence\na\tTF\tMK\nb\tnonTF\tMV\n")
     manifest_path(table).write_text(content.replace("SHA", sha256(table)))
     with pytest.raises(TableError) as caught:
-        read_table(CorpusConfig(path=str(table)), Alphabet())
+        read_table(CorpusConfig.default(path=str(table)), Alphabet())
     assert f"{manifest_path(table)}{'' if message.startswith(',') else ': '}{message}" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -135,7 +135,7 @@ def test_a_table_that_is_replaced_by_one_without_a_manifest_loses_its_own(tmp_pa
     assert manifest_path(table).exists()
     write_tsv(generate_demo(30, 0), table)
     assert not manifest_path(table).exists()
-    read_table(CorpusConfig(path=str(table)), Alphabet())
+    read_table(CorpusConfig.default(path=str(table)), Alphabet())
     manifest_path(table).write_text('{"mine": 1}')
     write_tsv(generate_demo(30, 0), table)
     assert manifest_path(table).read_text() == '{"mine": 1}'
@@ -150,10 +150,10 @@ def test_new_clusters_invalidate_splits_by_clusters(tmp_path):
     split_of = frame["split"].to_numpy()
     assert manifest["clusters"]["in_several_splits"] == int((split_of[::2] != split_of[1::2]).sum())
     assert "split" not in manifest
-    proteins = read_table(CorpusConfig(path=str(tmp_path / "again.tsv")), Alphabet())
-    assert split_policy(proteins, SplitConfig()) == "column"
+    proteins = read_table(CorpusConfig.default(path=str(tmp_path / "again.tsv")), Alphabet())
+    assert split_policy(proteins, SplitConfig.default()) == "column"
     # What is dealt out at random stays so, whatever the clusters.
-    split_corpus(table, tmp_path / "random.tsv", SplitConfig(policy="random"))
+    split_corpus(table, tmp_path / "random.tsv", SplitConfig.default(policy="random"))
     assert cluster_corpus(tmp_path / "random.tsv", tmp_path / "o.tsv", tmp_path / "new.tsv")["split"]["warning"]
 
 
@@ -171,7 +171,7 @@ def test_sizes_are_by_kingdom_if_there_is_one(tmp_path):
 
 def test_a_table_that_was_changed_is_refused_in_one_line(tmp_path):
     table = make(tmp_path)
-    config = CorpusConfig(path=str(table))
+    config = CorpusConfig.default(path=str(table))
     assert len(read_table(config, Alphabet()).frame) == 120
     table.write_text(table.read_text().replace("\ttest\t", "\ttrain\t", 1))
     with pytest.raises(TableError) as caught:
@@ -197,7 +197,7 @@ def test_a_full_disk_never_leaves_a_table_with_another_manifest(when, tmp_path, 
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OutputError, match=f"{when}: found a place that cannot be written .No space left on device"):
-        split_corpus(tmp_path / "clustered.tsv", table, SplitConfig(policy="cluster", seed=9))
+        split_corpus(tmp_path / "clustered.tsv", table, SplitConfig.default(policy="cluster", seed=9))
     assert not list(tmp_path.glob(".*"))
     assert table.read_bytes() == before[0]
     if when == "split.tsv.manifest.json":

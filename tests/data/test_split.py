@@ -30,7 +30,9 @@ def many(seed=0, n_clusters=400):
 
 def test_the_column_policy_keeps_the_column_as_it_is():
     given_splits = ["train", "odd", "test", "train"]
-    split = assign_splits(proteins("abcd", [0, 1, 0, 1], split=given_splits), SplitConfig(policy="column"), "t.tsv")
+    split = assign_splits(
+        proteins("abcd", [0, 1, 0, 1], split=given_splits), SplitConfig.default(policy="column"), "t.tsv"
+    )
     assert split.frame["split"].tolist() == given_splits
 
 
@@ -46,18 +48,18 @@ def test_the_column_policy_keeps_the_column_as_it_is():
 def test_the_column_policy_without_a_split_column_suggests_commands(clustered, by_options, action):
     table = proteins("aabb", [0, 0, 1, 1])._replace(clustered=clustered)
     with pytest.raises(TableError) as caught:
-        assign_splits(table, SplitConfig(policy="column"), "t.tsv", by_options=by_options)
+        assign_splits(table, SplitConfig.default(policy="column"), "t.tsv", by_options=by_options)
     assert str(caught.value) == f"t.tsv: found no column 'split'; expected one with train, valid, test; {action}"
 
 
 def test_the_cluster_policy_needs_a_cluster_column():
     table = proteins([f"p{i}" for i in range(30)], [0, 1] * 15)
     with pytest.raises(TableError) as caught:
-        assign_splits(table._replace(clustered=False), SplitConfig(policy="cluster"), "t.tsv")
+        assign_splits(table._replace(clustered=False), SplitConfig.default(policy="cluster"), "t.tsv")
     assert str(caught.value) == (
         "t.tsv: found no column 'cluster'; expected one; add one (tfclass data cluster), or say split=random"
     )
-    split = assign_splits(table, SplitConfig(policy="cluster"), "t.tsv")
+    split = assign_splits(table, SplitConfig.default(policy="cluster"), "t.tsv")
     assert set(split.frame["split"]) == {"train", "valid", "test"}
 
 
@@ -71,7 +73,7 @@ def test_the_cluster_policy_needs_a_cluster_column():
 def test_clusters_are_never_divided_even_with_mixed_labels(members, valid, test, seed):
     clusters, labels = zip(*members, strict=True)
     table = proteins([f"c{c}" for c in clusters], labels)
-    split = assign_splits(table, SplitConfig(policy="cluster", valid=valid, test=test, seed=seed), "t.tsv")
+    split = assign_splits(table, SplitConfig.default(policy="cluster", valid=valid, test=test, seed=seed), "t.tsv")
     assert split.frame.groupby("cluster")["split"].nunique().max() == 1
     assert set(split.frame["split"]) <= {"train", "valid", "test"}
     assert split.frame.drop(columns="split").equals(table.frame)
@@ -86,7 +88,7 @@ def test_clusters_are_never_divided_even_with_mixed_labels(members, valid, test,
 def test_split_shares_are_exact_to_one_cluster_per_class(sizes, valid, test):
     labels_of = np.arange(len(sizes)) % 2
     table = proteins(np.repeat([f"c{i}" for i in range(len(sizes))], sizes), np.repeat(labels_of, sizes))
-    split = assign_splits(table, SplitConfig(policy="cluster", valid=valid, test=test), "t.tsv").frame["split"]
+    split = assign_splits(table, SplitConfig.default(policy="cluster", valid=valid, test=test), "t.tsv").frame["split"]
     for label in (0, 1):
         own = split[table.labels == label]
         slack = max(size for size, its in zip(sizes, labels_of, strict=True) if its == label) / len(own) + 1e-9
@@ -97,7 +99,7 @@ def test_split_shares_are_exact_to_one_cluster_per_class(sizes, valid, test):
 def test_a_huge_cluster_does_not_leave_the_other_splits_short():
     sizes = [400] + [1] * 600
     table = proteins(np.repeat([f"c{i}" for i in range(601)], sizes), np.repeat(np.arange(601) % 2, sizes))
-    split = assign_splits(table, SplitConfig(policy="cluster"), "t.tsv").frame["split"]
+    split = assign_splits(table, SplitConfig.default(policy="cluster"), "t.tsv").frame["split"]
     assert (split[:400] == "train").all()
     for label in (0, 1):
         assert (split[table.labels == label] == "test").mean() == pytest.approx(0.1, abs=0.005)
@@ -107,7 +109,7 @@ def test_each_kingdom_is_stratified():
     table = many(n_clusters=2000)
     kingdoms = table.frame["cluster"].map(lambda name: ["Bacteria", "Fungi", "Metazoa"][int(name[1:]) % 7 % 3])
     table = table._replace(frame=table.frame.assign(kingdom=kingdoms))
-    split = assign_splits(table, SplitConfig(policy="cluster"), "t.tsv").frame
+    split = assign_splits(table, SplitConfig.default(policy="cluster"), "t.tsv").frame
     shares = split.groupby(["label", "kingdom"])["split"].value_counts(normalize=True).unstack()
     assert len(shares) == 6
     np.testing.assert_allclose(shares[["test", "valid"]], 0.1, atol=0.02)
@@ -116,7 +118,7 @@ def test_each_kingdom_is_stratified():
 def test_kingdoms_with_one_cluster_still_fill_all_splits():
     table = proteins([f"c{i}" for i in range(100)] * 2, [0] * 200)
     table = table._replace(frame=table.frame.assign(kingdom=[f"k{i}" for i in range(100)] * 2))
-    split = assign_splits(table, SplitConfig(policy="cluster"), "t.tsv").frame["split"]
+    split = assign_splits(table, SplitConfig.default(policy="cluster"), "t.tsv").frame["split"]
     assert split.value_counts().to_dict() == {"train": 160, "valid": 20, "test": 20}
 
 
@@ -124,7 +126,7 @@ def test_folds_test_every_protein_once_and_divide_no_cluster():
     table = many()
     tested = []
     for fold in range(5):
-        split = assign_splits(table, SplitConfig(policy="folds", folds=5, fold=fold), "t.tsv").frame
+        split = assign_splits(table, SplitConfig.default(policy="folds", folds=5, fold=fold), "t.tsv").frame
         assert split.groupby("cluster")["split"].nunique().max() == 1
         assert set(split["split"]) == {"train", "valid", "test"}
         tested += split.loc[split["split"] == "test", "id"].tolist()
@@ -134,20 +136,20 @@ def test_folds_test_every_protein_once_and_divide_no_cluster():
 
 def test_a_fold_number_above_the_last_is_refused():
     with pytest.raises(ConfigError, match="split.fold: found 5; expected 0 to 4, as split.folds says"):
-        SplitConfig(policy="folds", folds=5, fold=5)
+        SplitConfig.default(policy="folds", folds=5, fold=5)
 
 
 @pytest.mark.parametrize("policy", ["column", "random"])
 def test_max_members_is_refused_without_a_cluster_policy(policy):
     with pytest.raises(ConfigError, match=f"split.max_members: found 2 with split.policy={policy}; expected null"):
-        SplitConfig(policy=policy, max_members=2)
+        SplitConfig.default(policy=policy, max_members=2)
 
 
 @pytest.mark.parametrize("most", [1, 2, 3])
 def test_max_members_limits_each_cluster_and_class(most):
     rng = np.random.default_rng(0)
     table = proteins([f"c{i}" for i in rng.integers(0, 40, 300)], rng.integers(0, 2, 300))
-    config = SplitConfig(policy="cluster", max_members=most)
+    config = SplitConfig.default(policy="cluster", max_members=most)
     kept = assign_splits(table, config, "t.tsv").frame
     expected = table.frame.groupby(["cluster", "label"]).size().clip(upper=most)
     assert kept.groupby(["cluster", "label"]).size().equals(expected)
@@ -159,7 +161,7 @@ def test_max_members_limits_each_cluster_and_class(most):
 @pytest.mark.parametrize("policy", ["cluster", "random"])
 def test_both_classes_have_the_configured_shares(policy):
     table = many()
-    split = assign_splits(table, SplitConfig(policy=policy, valid=0.1, test=0.2), "t.tsv").frame["split"]
+    split = assign_splits(table, SplitConfig.default(policy=policy, valid=0.1, test=0.2), "t.tsv").frame["split"]
     for label in (0, 1):
         shares = split[table.labels == label].value_counts(normalize=True)
         assert shares["test"] == pytest.approx(0.2, abs=0.03)
@@ -167,27 +169,27 @@ def test_both_classes_have_the_configured_shares(policy):
 
 
 def test_the_random_policy_divides_clusters():
-    split = assign_splits(many(), SplitConfig(policy="random"), "t.tsv").frame
+    split = assign_splits(many(), SplitConfig.default(policy="random"), "t.tsv").frame
     assert (split.groupby("cluster")["split"].nunique() > 1).mean() > 0.1
 
 
 def test_a_random_split_is_reported_as_random_from_the_manifest_too(caplog):
-    brought = many()._replace(frame=assign_splits(many(), SplitConfig(policy="cluster"), "t.tsv").frame)
-    column = SplitConfig(policy="column")
+    brought = many()._replace(frame=assign_splits(many(), SplitConfig.default(policy="cluster"), "t.tsv").frame)
+    column = SplitConfig.default(policy="column")
     for made, policy in (({"policy": "random"}, "random"), ({"policy": "folds"}, "folds"), (None, "column")):
         caplog.clear()
         table = brought._replace(manifest={"split": made} if made else {})
         assert split_policy(table, column) == policy
         assign_splits(table, column, "t.tsv")
         assert [FLATTERS in message for message in caplog.messages] == [True] * (policy == "random")
-    assert split_policy(brought, SplitConfig(policy="random")) == "random"
+    assert split_policy(brought, SplitConfig.default(policy="random")) == "random"
     assert split_policy(brought, column) == "column"
 
 
 @pytest.mark.parametrize("policy", ["cluster", "random"])
 def test_splits_depend_on_the_seed_only(policy):
     def splits(seed):
-        return assign_splits(many(), SplitConfig(policy=policy, seed=seed), "t.tsv").frame["split"].tolist()
+        return assign_splits(many(), SplitConfig.default(policy=policy, seed=seed), "t.tsv").frame["split"].tolist()
 
     assert splits(3) == splits(3)
     assert splits(3) != splits(4)
@@ -197,7 +199,7 @@ def test_the_order_of_the_rows_does_not_change_a_cluster_split():
     table = many()
     rows = np.random.default_rng(0).permutation(len(table.labels))
     shuffled = table._replace(frame=table.frame.iloc[rows], labels=table.labels[rows])
-    config = SplitConfig(policy="cluster")
+    config = SplitConfig.default(policy="cluster")
     before = assign_splits(table, config, "t.tsv").frame.set_index("id")["split"]
     after = assign_splits(shuffled, config, "t.tsv").frame.set_index("id")["split"]
     assert after.loc[before.index].equals(before)

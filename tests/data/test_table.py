@@ -65,7 +65,7 @@ def read(tmp_path, alphabet):
             content.to_parquet(path)
         elif content is not None:
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return read_table(CorpusConfig(path=str(path), **config), alphabet)
+        return read_table(CorpusConfig.default(path=str(path), **config), alphabet)
 
     return read
 
@@ -73,7 +73,7 @@ def read(tmp_path, alphabet):
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_reads_to_the_same_proteins(name, tmp_path, alphabet):
     FORMATS[name](tmp_path / name)
-    proteins = read_table(CorpusConfig(path=str(tmp_path / name)), alphabet)
+    proteins = read_table(CorpusConfig.default(path=str(tmp_path / name)), alphabet)
     assert proteins.frame["id"].tolist() == ["NA", "null", "007", "sp|P1|A"]
     assert proteins.frame["label"].tolist() == ["TF", "nonTF", "nonTF", "TF"]
     assert proteins.labels.tolist() == [1, 0, 0, 1]
@@ -82,7 +82,7 @@ def test_every_format_reads_to_the_same_proteins(name, tmp_path, alphabet):
     assert proteins.lengths.tolist() == [5, 7, 2, 5]
     reference = tmp_path / "reference.csv"
     reference.write_bytes(text(","))
-    assert proteins.digest == read_table(CorpusConfig(path=str(reference)), alphabet).digest
+    assert proteins.digest == read_table(CorpusConfig.default(path=str(reference)), alphabet).digest
 
 
 def test_a_parquet_of_numbers_and_categories_reads_as_text(read):
@@ -304,7 +304,7 @@ def test_nan_in_a_parquet_is_an_empty_cell(tmp_path):
     cells = {"id": ["a", "b"], "sequence": ["MK", "MV"], "label": ["TF", "nonTF"], "cluster": [1.0, float("nan")]}
     pyarrow.parquet.write_table(pyarrow.table(cells), tmp_path / "t.parquet")
     with pytest.raises(TableError, match=r"t\.parquet, row 3, column 'cluster': found an empty cluster"):
-        read_table(CorpusConfig(path=str(tmp_path / "t.parquet")), Alphabet())
+        read_table(CorpusConfig.default(path=str(tmp_path / "t.parquet")), Alphabet())
 
 
 @pytest.mark.parametrize("name", ["t.tsv", "t.tsv.gz", "t.parquet"])
@@ -365,4 +365,4 @@ def test_one_line_says_that_the_table_cannot_be_read_for(name, content, read):
 def test_a_folder_is_refused_as_a_table(tmp_path, alphabet):
     (tmp_path / "t.tsv").mkdir()
     with pytest.raises(TableError, match="Is a directory"):
-        read_table(CorpusConfig(path=str(tmp_path / "t.tsv")), alphabet)
+        read_table(CorpusConfig.default(path=str(tmp_path / "t.tsv")), alphabet)

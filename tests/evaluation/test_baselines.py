@@ -306,7 +306,7 @@ def test_homologues_of_positives_are_predicted_positive():
 @pytest.mark.skipif("TFCLASS_REAL_DATA" not in os.environ, reason="TFCLASS_REAL_DATA does not name a folder")
 def test_on_real_proteins_the_baselines_are_as_good_as_is_known():
     path = str(Path(os.environ["TFCLASS_REAL_DATA"]) / "corpus.tsv.gz")
-    proteins = read_table(CorpusConfig(path=path, classes=BINARY, aliases={"nonTF_hard": "nonTF"}), ALPHABET)
+    proteins = read_table(CorpusConfig.default(path=path, classes=BINARY, aliases={"nonTF_hard": "nonTF"}), ALPHABET)
     splits = proteins.frame["split"].to_numpy()
     train, valid, test = (proteins.select(splits == name) for name in ("train", "valid", "test"))
     started = time.monotonic()

@@ -14,7 +14,7 @@ from tfclass.evaluation.scored import Scored
 
 
 def config(n_resamples, seed, confidence=0.95):
-    return EvaluationConfig(n_bootstrap=n_resamples, confidence=confidence, n_calibration_bins=10, seed=seed)
+    return EvaluationConfig.default(n_bootstrap=n_resamples, confidence=confidence, n_calibration_bins=10, seed=seed)
 
 
 def bootstrap(scored, clusters, seed=0, n_resamples=200, confidence=0.95):

@@ -24,7 +24,7 @@ from tfclass.evaluation.figures import differences_figure, png
 from tfclass.evaluation.report import write_report
 from tfclass.evaluation.report_reader import read_run
 
-QUICK = EvaluationConfig(n_bootstrap=50)
+QUICK = EvaluationConfig.default(n_bootstrap=50)
 LABELS = np.arange(240) % 3 == 0
 
 
@@ -54,7 +54,9 @@ def write(alphabet, small_bundle):
 
     def write(folder, labels=LABELS, classes=("nonTF", "TF"), *, seed=0, skill=0.5, scores=None):
         labels = np.asarray(labels, dtype=np.int64)
-        config = EvaluateConfig(corpus=CorpusConfig(path="t.tsv"), evaluation=QUICK, bundle="b", report="r")
+        config = EvaluateConfig.default(
+            corpus=CorpusConfig.default(path="t.tsv"), evaluation=QUICK, bundle="b", report="r"
+        )
         bundle = replace(small_bundle, name=folder.name, classes=classes, threshold=0.5 if len(classes) == 2 else None)
         test = proteins(labels, classes, alphabet)
         answer = scored(labels, len(classes), seed, skill) if scores is None else scores
@@ -121,7 +123,7 @@ def test_the_differences_are_those_of_the_scores(written):
 def test_the_interval_is_that_of_a_bootstrap_that_draws_clusters_by_hand(written):
     a, b = scored(LABELS.astype(int), 2, seed=1, skill=0.4), scored(LABELS.astype(int), 2, seed=2, skill=0.6)
     runs = [read_run(written("a", scores=a), "A"), read_run(written("b", scores=b), "B")]
-    config = EvaluationConfig(n_bootstrap=2000)
+    config = EvaluationConfig.default(n_bootstrap=2000)
     found = compare(runs, config).pairs[0].difference
     rng = np.random.default_rng(11)
     members = [np.flatnonzero(runs[0].clusters_N == name) for name in np.unique(runs[0].clusters_N)]

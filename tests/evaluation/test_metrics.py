@@ -249,7 +249,7 @@ def test_what_is_undefined_is_nan_and_has_a_reason_and_no_warning_with(scored, u
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         metrics = all_metrics(scored, 10)
-        estimates = resampled_metrics(scored, clusters_N, EvaluationConfig(n_bootstrap=20)).estimates()
+        estimates = resampled_metrics(scored, clusters_N, EvaluationConfig.default(n_bootstrap=20)).estimates()
     assert {name for name, value in metrics.items() if np.isnan(value)} == undefined
     assert undefined_reasons(scored).keys() == undefined
     assert all(undefined_reasons(scored).values())

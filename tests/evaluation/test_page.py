@@ -64,9 +64,9 @@ def render(alphabet, small_bundle):
     ):
         labels = np.asarray(labels, dtype=np.int64)
         test = proteins(labels, classes, alphabet, **columns)
-        config = EvaluateConfig(
-            corpus=CorpusConfig(path="t.tsv", classes=classes),
-            evaluation=EvaluationConfig(n_bootstrap=20),
+        config = EvaluateConfig.default(
+            corpus=CorpusConfig.default(path="t.tsv", classes=classes),
+            evaluation=EvaluationConfig.default(n_bootstrap=20),
             bundle="b",
             report="r",
         )

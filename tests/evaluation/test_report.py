@@ -96,9 +96,9 @@ def make(alphabet, small_bundle):
         bundle=None,
         **columns,
     ) -> Report:
-        config = EvaluateConfig(
-            corpus=CorpusConfig(path="t.tsv", classes=classes),
-            evaluation=EvaluationConfig(n_bootstrap=20),
+        config = EvaluateConfig.default(
+            corpus=CorpusConfig.default(path="t.tsv", classes=classes),
+            evaluation=EvaluationConfig.default(n_bootstrap=20),
             bundle="b",
             report="r",
         )

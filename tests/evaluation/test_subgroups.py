@@ -14,7 +14,7 @@ from tfclass.evaluation.metrics import all_metrics, resampled_metrics
 from tfclass.evaluation.scored import Scored
 from tfclass.evaluation.subgroups import Grouping, Subgroup, by_column, by_identity, by_length, score_grouping
 
-CONFIG = EvaluationConfig(n_bootstrap=50)
+CONFIG = EvaluationConfig.default(n_bootstrap=50)
 
 
 def scored_of(scored, clusters_N, grouping, config=CONFIG):

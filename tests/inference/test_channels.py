@@ -352,7 +352,9 @@ def test_mlflow_gives_the_columns_that_it_says_it_gives(relatives_folder, record
     import mlflow
 
     uri = f"sqlite:///{shutil.copy(empty_store, tmp_path)}"
-    with tracked(TrackingConfig(uri=uri), tmp_path / "run", "a run", Facts(bundle=str(relatives_folder))) as run:
+    with tracked(
+        TrackingConfig.default(uri=uri), tmp_path / "run", "a run", Facts(bundle=str(relatives_folder))
+    ) as run:
         run_id = run.run_id
     client = mlflow.MlflowClient(uri)
     [logged] = client.search_logged_models([client.get_run(run_id).info.experiment_id])

@@ -44,7 +44,7 @@ def is_one_plain_line(text):
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS.keys())
 def test_a_run_goes_on_without_such_an_mlflow_and_can_be_logged_later(answer, folder, caplog, monkeypatch):
     with HostileServer(answer) as server:
-        config = TrackingConfig(uri=server.address, timeout=SECONDS, system_seconds=0)
+        config = TrackingConfig.default(uri=server.address, timeout=SECONDS, system_seconds=0)
         with tracked(config, folder / "run", "training", Facts()) as run:
             run.log_step({"loss": 1.0}, 1)
     (line,) = caplog.messages
@@ -79,7 +79,7 @@ STALLS = ["no answer", "a body a byte at a time", "headers a byte at a time", "a
 @pytest.mark.usefixtures("limited")
 @pytest.mark.parametrize("kind", [*STALLS, "escapes in an error", "nested JSON as an error", "a bomb"])
 def test_a_model_and_a_report_from_such_an_mlflow_are_refused_in_one_line(kind, tmp_path, monkeypatch):
-    short = TrackingConfig(timeout=SECONDS)
+    short = TrackingConfig.default(timeout=SECONDS)
     monkeypatch.setattr("tfclass.tracking.registry.TrackingConfig", lambda: short)
     with HostileServer(ANSWERS[kind]) as server:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
@@ -92,7 +92,7 @@ def test_a_model_and_a_report_from_such_an_mlflow_are_refused_in_one_line(kind, 
 
 
 def test_a_run_is_not_logged_later_to_such_an_mlflow_and_keeps_what_it_has(folder, monkeypatch, caplog):
-    config = TrackingConfig(uri="http://127.0.0.1:9", timeout=SECONDS, system_seconds=0)
+    config = TrackingConfig.default(uri="http://127.0.0.1:9", timeout=SECONDS, system_seconds=0)
     with tracked(config, folder / "run", "training", Facts()) as run:
         run.log_step({"loss": 1.0}, 1)
     kept = {path.name: path.read_bytes() for path in (folder / "run").iterdir()}
@@ -152,7 +152,7 @@ def test_what_is_sent_may_take_long_and_a_server_that_does_not_read_ends_it():
 def test_who_interrupts_the_wait_for_mlflow_waits_for_nothing_more(folder, caplog):
     interrupt = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
     with HostileServer(ANSWERS["a body a byte at a time"]) as server:
-        config = TrackingConfig(uri=server.address, timeout=60.0, system_seconds=0)
+        config = TrackingConfig.default(uri=server.address, timeout=60.0, system_seconds=0)
         started = time.monotonic()
         interrupt.start()
         with pytest.raises(KeyboardInterrupt), tracked(config, folder / "report", "evaluation", Facts()):
@@ -164,7 +164,7 @@ def test_who_interrupts_the_wait_for_mlflow_waits_for_nothing_more(folder, caplo
 
 def test_mlflow_is_not_waited_for_twice_by_a_run_that_ends_at_once(folder, caplog):
     with HostileServer(ANSWERS["no answer"]) as server:
-        config = TrackingConfig(uri=server.address, timeout=2.0, system_seconds=0)
+        config = TrackingConfig.default(uri=server.address, timeout=2.0, system_seconds=0)
         started = time.monotonic()
         with tracked(config, folder / "report", "evaluation", Facts()) as run:
             run.log(Facts(scores=[Scores({"test/mcc": 0.5})]))

@@ -25,7 +25,7 @@ from tfclass.sequences.alphabet import Alphabet
             "model.encoder: found 'lstn'; expected one of bilstm, gru, identity, lstm, peephole_lstm, rnn",
         ),
         ({"pooling": "sum"}, "model.pooling: found 'sum'; expected one of attention, last, max, mean"),
-        ({"stem": StemConfig(kernel=4)}, "model.stem.kernel: found 4; expected an odd width"),
+        ({"stem": StemConfig.default(kernel=4)}, "model.stem.kernel: found 4; expected an odd width"),
         (
             {"encoder": "lstm", "directions": 2},
             "model.directions: found 2 with model.encoder=lstm; expected null: its name says 1",
@@ -156,7 +156,7 @@ def forget_bias(layer):
         ({"pooling": "max"}, lambda net: isinstance(net.pooling, MaxPooling)),
         ({"pooling": "last"}, lambda net: isinstance(net.pooling, LastPooling)),
         (
-            {"stem": StemConfig(channels=5, kernel=9, pool=4)},
+            {"stem": StemConfig.default(channels=5, kernel=9, pool=4)},
             lambda net: (net.stem.convolution.weight.shape, net.stem.pool) == ((5, 8, 9), 4),
         ),
         ({"embedding_dim": 3, "kmer": 2}, lambda net: net.embedding.weight.shape == (27**2, 3)),
@@ -173,7 +173,7 @@ def test_every_option_reaches_the_part_that_it_is_of(change, is_built, alphabet)
     assert is_built(build(replace(SMALL, **change), alphabet, 2))
 
 
-STACKS = {"encoder": "identity", "stem": StemConfig(name="stacks", stacks=((3,),), channels=6, pool=2)}
+STACKS = {"encoder": "identity", "stem": StemConfig.default(name="stacks", stacks=((3,),), channels=6, pool=2)}
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ STACKS = {"encoder": "identity", "stem": StemConfig(name="stacks", stacks=((3,),
         (
             {
                 "encoder": "identity",
-                "stem": StemConfig(name="stacks", stacks=((3,),), channels=6, pool=2),
+                "stem": StemConfig.default(name="stacks", stacks=((3,),), channels=6, pool=2),
                 "dropout": 0.5,
             },
             True,
@@ -193,7 +193,7 @@ STACKS = {"encoder": "identity", "stem": StemConfig(name="stacks", stacks=((3,),
         (
             {
                 "encoder": "identity",
-                "stem": StemConfig(name="stacks", stacks=((3,),), channels=6, pool=2),
+                "stem": StemConfig.default(name="stacks", stacks=((3,),), channels=6, pool=2),
                 "dropout": 0.0,
             },
             False,

@@ -14,15 +14,20 @@ from tfclass.sequences.alphabet import Alphabet
 
 ALPHABET = Alphabet()
 CONFIGS = {
-    **{f"encoder {name}": ModelConfig(encoder=name) for name in ENCODERS},
-    **{f"embedding {name}": ModelConfig(embedding=name) for name in EMBEDDINGS},
-    **{f"pooling {name}": ModelConfig(pooling=name) for name in POOLINGS},
-    **{f"stem {name}": ModelConfig(stem=StemConfig(name=name)) for name in ("none", "convolution", "stacks")},
-    **{f"{layers} layers": ModelConfig(layers=layers, layer_norm=True) for layers in (2, 3, 4, 7)},
-    "3-mers": ModelConfig(kmer=3),
-    "heads": ModelConfig(families=("a", "b", "c"), domains=True, head_hidden=5),
-    "peepholes": ModelConfig(encoder="peephole_lstm", peephole="full", layers=5, forget_bias=1.0, residual=True),
-    "dropouts": ModelConfig(layers=4, weight_dropout=0.2, variational_dropout=True, forget_bias=1.0),
+    **{f"encoder {name}": ModelConfig.default(encoder=name) for name in ENCODERS},
+    **{f"embedding {name}": ModelConfig.default(embedding=name) for name in EMBEDDINGS},
+    **{f"pooling {name}": ModelConfig.default(pooling=name) for name in POOLINGS},
+    **{
+        f"stem {name}": ModelConfig.default(stem=StemConfig.default(name=name))
+        for name in ("none", "convolution", "stacks")
+    },
+    **{f"{layers} layers": ModelConfig.default(layers=layers, layer_norm=True) for layers in (2, 3, 4, 7)},
+    "3-mers": ModelConfig.default(kmer=3),
+    "heads": ModelConfig.default(families=("a", "b", "c"), domains=True, head_hidden=5),
+    "peepholes": ModelConfig.default(
+        encoder="peephole_lstm", peephole="full", layers=5, forget_bias=1.0, residual=True
+    ),
+    "dropouts": ModelConfig.default(layers=4, weight_dropout=0.2, variational_dropout=True, forget_bias=1.0),
 }
 
 
@@ -44,12 +49,12 @@ def test_it_is_what_the_network_takes(config, n_classes):
         ({"embedding_dim": 2_000_000_000}, "10.4 TiB"),
         ({"layers": 1_000}, "1.5 GiB"),
         ({"embedding_dim": 400, "kmer": 4}, "814.2 MiB"),
-        ({"embedding_dim": 2**31 - 1, "stem": StemConfig(channels=2**31 - 1)}, "1024 PiB or more"),
+        ({"embedding_dim": 2**31 - 1, "stem": StemConfig.default(channels=2**31 - 1)}, "1024 PiB or more"),
     ],
 )
 def test_what_no_memory_holds_is_refused_before_it_is_made(values, size):
     with pytest.raises(ConfigError) as caught:
-        build(replace(ModelConfig(), **values), ALPHABET, 2)
+        build(replace(ModelConfig.default(), **values), ALPHABET, 2)
     expected = "expected at most 512.0 MiB; choose smaller widths or fewer layers"
     assert str(caught.value) == f"model: found a network of {size}; {expected}"
 
@@ -57,9 +62,9 @@ def test_what_no_memory_holds_is_refused_before_it_is_made(values, size):
 def test_it_waits_for_no_further_part_of_torch():
     # Random values on torch's device "meta" would import some 800 modules.
     code = (
-        "import sys; from tfclass.models.factory import *; before = set(sys.modules)\n"
+        "import sys; from tfclass.models.factory import *; ModelConfig.default(); before = set(sys.modules)\n"
         "for name in ('learned', 'one_hot', 'physicochemical'):\n"
-        "    check_size(ModelConfig(embedding=name, layers=3), Alphabet(), 2)\n"
+        "    check_size(ModelConfig.default(embedding=name, layers=3), Alphabet(), 2)\n"
         "print(len(set(sys.modules) - before) < 20)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)

@@ -53,7 +53,7 @@ def test_tables_give_the_steps_of_embedding_and_convolution(name, pool, alphabet
     from tfclass.models.factory import build
 
     torch.manual_seed(0)
-    config = replace(SMALL, embedding=name, stem=StemConfig(channels=6, kernel=5, pool=pool))
+    config = replace(SMALL, embedding=name, stem=StemConfig.default(channels=6, kernel=5, pool=pool))
     network = build(config, alphabet, 2)
     lengths_B = torch.tensor([10, 1, 7, 3])
     tokens_BL = torch.randint(1, 27, (4, 10)) * length_mask(lengths_B, 10)

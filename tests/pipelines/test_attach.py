@@ -39,7 +39,7 @@ def attached(small_bundle_folder, demo_table, profiles, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def proteins(demo_table, alphabet):
-    return read_table(CorpusConfig(path=str(demo_table)), alphabet)
+    return read_table(CorpusConfig.default(path=str(demo_table)), alphabet)
 
 
 def part(proteins, name):
@@ -104,12 +104,12 @@ def test_the_card_says_which_channels_there_are(attached, demo_table, library, p
 def test_an_evaluation_by_homology_is_of_what_prediction_says(attached, demo_table, proteins, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     test = part(proteins, "test")
-    config = EvaluateConfig(
-        corpus=CorpusConfig(path=str(demo_table)),
+    config = EvaluateConfig.default(
+        corpus=CorpusConfig.default(path=str(demo_table)),
         bundle=str(attached / "homology"),
         channel="homology",
-        evaluation=EvaluationConfig(n_bootstrap=20, baselines=False),
-        tracking=TrackingConfig(enabled=False),
+        evaluation=EvaluationConfig.default(n_bootstrap=20, baselines=False),
+        tracking=TrackingConfig.default(enabled=False),
         report=str(tmp_path / "report"),
     )
     report = evaluate_bundle(config)

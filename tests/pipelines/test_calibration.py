@@ -16,16 +16,16 @@ from tfclass.inference.predictor import Predictor
 from tfclass.pipelines.train import train_and_package
 from tfclass.sequences.fasta import Record
 
-TRAINING = TrainingConfig(epochs=2, max_residues=2048, learning_rate=0.01, class_weight="balanced")
+TRAINING = TrainingConfig.default(epochs=2, max_residues=2048, learning_rate=0.01, class_weight="balanced")
 
 
 def config(table, folder, method, **corpus) -> TrainConfig:
-    return TrainConfig(
-        corpus=CorpusConfig(path=str(table), name="demo", **corpus),
+    return TrainConfig.default(
+        corpus=CorpusConfig.default(path=str(table), name="demo", **corpus),
         model=SMALL,
-        training=replace(TRAINING, calibration=CalibrationConfig(method=method)),
-        tracking=TrackingConfig(enabled=False),
-        runtime=RuntimeConfig(device="cpu", threads=1),
+        training=replace(TRAINING, calibration=CalibrationConfig.default(method=method)),
+        tracking=TrackingConfig.default(enabled=False),
+        runtime=RuntimeConfig.default(device="cpu", threads=1),
         run_dir=str(folder / "run"),
     )
 

@@ -47,19 +47,21 @@ SEQUENCES = ["MKVLAAGIVGLCAKAYLRRH", "MRKPCTECGKSFSRSDHLARHIRTHTGEKPFAC", "GSHMA
 
 @pytest.fixture
 def config(folder):
-    return TrackingConfig(uri=f"sqlite:///{folder}/mlflow.db", experiment="tested", timeout=1.0, system_seconds=0)
+    return TrackingConfig.default(
+        uri=f"sqlite:///{folder}/mlflow.db", experiment="tested", timeout=1.0, system_seconds=0
+    )
 
 
 def train_config(table, folder, tracking, **changes):
     options = {
-        "corpus": CorpusConfig(path=str(table), name="demo"),
+        "corpus": CorpusConfig.default(path=str(table), name="demo"),
         "model": SMALL,
-        "training": TrainingConfig(epochs=3, max_residues=2048),
+        "training": TrainingConfig.default(epochs=3, max_residues=2048),
         "tracking": tracking,
-        "runtime": RuntimeConfig(device="cpu", threads=1),
+        "runtime": RuntimeConfig.default(device="cpu", threads=1),
         "run_dir": str(folder / "run"),
     }
-    return TrainConfig(**(options | changes))
+    return TrainConfig.default(**(options | changes))
 
 
 def the_run(uri, experiment="tested"):
@@ -118,7 +120,7 @@ def start_server(folder, port):
 def test_a_server_that_dies_costs_one_line_and_nothing_of_the_run(demo_table, folder, caplog):
     port = free_port()
     server = start_server(folder, port)
-    tracking = TrackingConfig(uri=server.address, experiment="tested", system_seconds=0.1)
+    tracking = TrackingConfig.default(uri=server.address, experiment="tested", system_seconds=0.1)
 
     def on_epoch(entry):
         if entry["epoch"] == 0:
@@ -260,7 +262,7 @@ def test_the_driver_that_the_documentation_names_is_the_one_that_sqlalchemy_take
 def test_a_full_disk_does_not_end_a_training(demo_table, folder):
     code = (
         "from tests.pipelines.test_mlflow import *\nimport sys\nfrom pathlib import Path\n"
-        "tracking = TrackingConfig(experiment='tested', timeout=1.0)\n"
+        "tracking = TrackingConfig.default(experiment='tested', timeout=1.0)\n"
         "train_and_package(train_config(sys.argv[1], Path.cwd(), tracking))"
     )
     # What a write meets beyond the limit is what it meets on a full disk; the network's own files are smaller.
@@ -289,7 +291,7 @@ def test_a_training_that_began_without_mlflow_and_resumes_with_it_is_one_run(dem
             return self.steps == 12
 
     nowhere = replace(config, uri=f"http://127.0.0.1:{free_port()}")
-    first = train_config(demo_table, folder, nowhere, training=TrainingConfig(epochs=4, max_residues=8192))
+    first = train_config(demo_table, folder, nowhere, training=TrainingConfig.default(epochs=4, max_residues=8192))
     with pytest.raises(Interrupted):
         train_and_package(first, Callbacks(should_stop=Stop()))
     assert len(caplog.messages) == 1
@@ -314,11 +316,14 @@ def test_a_training_resumed_where_its_run_is_not_known_is_logged_whole(demo_tabl
 
 def test_a_report_that_mlflow_lacks_outlives_the_next_one(demo_table, folder, small_bundle_folder, config, caplog):
     nowhere = replace(config, uri=f"http://127.0.0.1:{free_port()}")
-    evaluation = EvaluationConfig(n_bootstrap=10, baselines=False)
-    corpus, runtime = CorpusConfig(path=str(demo_table), name="demo"), RuntimeConfig(device="cpu", threads=1)
+    evaluation = EvaluationConfig.default(n_bootstrap=10, baselines=False)
+    corpus, runtime = (
+        CorpusConfig.default(path=str(demo_table), name="demo"),
+        RuntimeConfig.default(device="cpu", threads=1),
+    )
     for split in ("test", "valid"):
         evaluate_bundle(
-            EvaluateConfig(
+            EvaluateConfig.default(
                 corpus=corpus,
                 runtime=runtime,
                 evaluation=replace(evaluation, split=split),

@@ -41,33 +41,33 @@ from tfclass.sequences.alphabet import Alphabet
 from tfclass.sequences.fasta import Record
 from tfclass.training.trainer import Callbacks, Interrupted
 
-QUICK = TrainingConfig(epochs=4, max_residues=2048, learning_rate=0.01)
-OFF = TrackingConfig(enabled=False)
-ONE_THREAD = RuntimeConfig(device="cpu", threads=1)
+QUICK = TrainingConfig.default(epochs=4, max_residues=2048, learning_rate=0.01)
+OFF = TrackingConfig.default(enabled=False)
+ONE_THREAD = RuntimeConfig.default(device="cpu", threads=1)
 
 
 def train_config(table, folder, **changes):
     options = {
-        "corpus": CorpusConfig(path=str(table), name="demo"),
+        "corpus": CorpusConfig.default(path=str(table), name="demo"),
         "model": SMALL,
         "training": QUICK,
         "tracking": OFF,
         "runtime": ONE_THREAD,
         "run_dir": str(folder / "run"),
     }
-    return TrainConfig(**(options | changes))
+    return TrainConfig.default(**(options | changes))
 
 
 def evaluate_config(table, bundle, folder, **changes):
     options = {
-        "corpus": CorpusConfig(path=str(table), name="demo"),
-        "evaluation": EvaluationConfig(n_bootstrap=20),
+        "corpus": CorpusConfig.default(path=str(table), name="demo"),
+        "evaluation": EvaluationConfig.default(n_bootstrap=20),
         "tracking": OFF,
         "runtime": ONE_THREAD,
         "bundle": str(bundle),
         "report": str(folder / "report"),
     }
-    return EvaluateConfig(**(options | changes))
+    return EvaluateConfig.default(**(options | changes))
 
 
 def test_training_and_evaluation_agree_with_prediction_and_scikit_learn(demo_table, folder):
@@ -136,7 +136,7 @@ KMERS = replace(SMALL, encoder="gru", embedding="skipgram", kmer=2)
 
 def test_kmer_vectors_are_learned_ahead_of_the_training_where_the_model_says_so(demo_table, folder):
     # Next to no learning rate: the training itself leaves them as they are.
-    still = replace(QUICK, epochs=1, learning_rate=1e-12, skipgram=SkipgramConfig(pairs=5000))
+    still = replace(QUICK, epochs=1, learning_rate=1e-12, skipgram=SkipgramConfig.default(pairs=5000))
     weights = {}
     for embedding in ("skipgram", "learned"):
         model = replace(KMERS, embedding=embedding)
@@ -151,7 +151,7 @@ def test_kmer_vectors_are_learned_from_the_training_split_alone(demo_table, fold
     test = frame["split"] == "test"
     frame.loc[test, "sequence"] = frame.loc[test, "sequence"].str[::-1]
     frame.to_csv(folder / "other.tsv", sep="\t", index=False)
-    once = replace(QUICK, epochs=1, skipgram=SkipgramConfig(pairs=5000))
+    once = replace(QUICK, epochs=1, skipgram=SkipgramConfig.default(pairs=5000))
     weights = []
     for name, path in (("a", demo_table), ("b", folder / "other.tsv")):
         config = train_config(path, folder, model=KMERS, training=once, run_dir=str(folder / name))
@@ -175,9 +175,9 @@ def test_test_proteins_have_no_part_in_training(demo_table, folder):
 
 
 def test_a_random_split_is_named_in_card_and_report(demo_table, folder, caplog):
-    split, quick = SplitConfig(policy="random"), TrainingConfig(epochs=1, max_residues=2048)
+    split, quick = SplitConfig.default(policy="random"), TrainingConfig.default(epochs=1, max_residues=2048)
     trained = train_and_package(train_config(demo_table, folder, split=split, training=quick))
-    evaluation = EvaluationConfig(n_bootstrap=20, baselines=False)
+    evaluation = EvaluationConfig.default(n_bootstrap=20, baselines=False)
     report = evaluate_bundle(evaluate_config(demo_table, trained.bundle, folder, split=split, evaluation=evaluation))
     assert [FLATTERS in message for message in caplog.messages] == [True, True]
     assert "| split | by random |" in (trained.bundle / "MODEL_CARD.md").read_text()
@@ -186,14 +186,14 @@ def test_a_random_split_is_named_in_card_and_report(demo_table, folder, caplog):
 
 
 def test_a_model_is_not_judged_by_what_it_learned_from_under_another_split(demo_table, folder):
-    quick, split = TrainingConfig(epochs=1, max_residues=2048), SplitConfig(policy="folds", fold=1)
+    quick, split = TrainingConfig.default(epochs=1, max_residues=2048), SplitConfig.default(policy="folds", fold=1)
     trained = train_and_package(train_config(demo_table, folder, split=split, training=quick))
-    table = assign_splits(read_table(CorpusConfig(path=str(demo_table)), Alphabet()), split, "").frame
+    table = assign_splits(read_table(CorpusConfig.default(path=str(demo_table)), Alphabet()), split, "").frame
     learned = set(table.loc[table["split"] != "test", "id"])
-    other = SplitConfig(policy="folds", fold=0)
-    judged = assign_splits(read_table(CorpusConfig(path=str(demo_table)), Alphabet()), other, "").frame
+    other = SplitConfig.default(policy="folds", fold=0)
+    judged = assign_splits(read_table(CorpusConfig.default(path=str(demo_table)), Alphabet()), other, "").frame
     n = judged.loc[judged["split"] == "test", "id"].isin(learned).sum()
-    evaluation = EvaluationConfig(n_bootstrap=20, baselines=False)
+    evaluation = EvaluationConfig.default(n_bootstrap=20, baselines=False)
     with pytest.raises(TableError) as caught:
         evaluate_bundle(evaluate_config(demo_table, trained.bundle, folder, split=other, evaluation=evaluation))
     assert f"found {n} of {n} proteins that demo-bilstm was trained or validated on; expected none" in str(caught.value)
@@ -204,7 +204,7 @@ def test_a_model_is_not_judged_by_what_it_learned_from_under_another_split(demo_
 
 
 def test_a_score_on_training_proteins_says_so(demo_table, folder, small_bundle_folder, caplog):
-    evaluation = EvaluationConfig(n_bootstrap=20, split="train")
+    evaluation = EvaluationConfig.default(n_bootstrap=20, split="train")
     report = evaluate_bundle(evaluate_config(demo_table, small_bundle_folder, folder, evaluation=evaluation))
     reason = "the proteins scored are those that are trained on"
     assert report.content["leakage"] == {"left_out": reason}
@@ -216,7 +216,7 @@ def test_several_classes_go_the_same_way(demo_table, folder):
     frame = pd.read_csv(demo_table, sep="\t")
     frame["label"] = frame["family"].where(frame["family"].isin(["C2H2", "bZIP"]), "other")
     frame.to_csv(folder / "families.tsv", sep="\t", index=False)
-    corpus = CorpusConfig(path=str(folder / "families.tsv"), name="families", classes=None)
+    corpus = CorpusConfig.default(path=str(folder / "families.tsv"), name="families", classes=None)
     trained = train_and_package(train_config("", folder, corpus=corpus))
     report = evaluate_bundle(evaluate_config("", trained.bundle, folder, corpus=corpus))
     bundle = load_bundle(trained.bundle)
@@ -294,7 +294,7 @@ def test_a_training_that_started_elsewhere_says_so_and_resumes_without(demo_tabl
 
 
 def test_class_weights_are_undone_in_the_probabilities(demo_table, folder):
-    balanced = TrainingConfig(epochs=2, max_residues=2048, learning_rate=0.01, class_weight="balanced")
+    balanced = TrainingConfig.default(epochs=2, max_residues=2048, learning_rate=0.01, class_weight="balanced")
     trained = train_and_package(train_config(demo_table, folder, training=balanced))
     log_weight_C = load_bundle(trained.bundle).calibration.log_weight_C
     frame = pd.read_csv(demo_table, sep="\t")
@@ -315,7 +315,7 @@ def expected_scores(report, trained):
 
 
 def test_mlflow_shows_a_training_with_its_evaluation_below_it(demo_table, folder):
-    tracking = TrackingConfig(experiment="tested")
+    tracking = TrackingConfig.default(experiment="tested")
     trained = train_and_package(train_config(demo_table, folder, tracking=tracking))
     report = evaluate_bundle(evaluate_config(demo_table, trained.bundle, folder, tracking=tracking))
     mlflow.set_tracking_uri(f"sqlite:///{folder.resolve()}/mlflow.db")
@@ -361,7 +361,7 @@ def test_an_evaluation_is_of_the_channel_that_prediction_uses(demo_table, folder
     for channel in ("network", "profile", "combined"):
         asked = None if channel == "combined" else channel
         config = evaluate_config(
-            demo_table, witnesses_folder, folder, channel=asked, tracking=TrackingConfig(), report=channel
+            demo_table, witnesses_folder, folder, channel=asked, tracking=TrackingConfig.default(), report=channel
         )
         report = evaluate_bundle(config)
         records = (Record(i, i, s) for i, s in zip(test.id, test.sequence, strict=True))
@@ -377,15 +377,15 @@ def test_an_evaluation_is_of_the_channel_that_prediction_uses(demo_table, folder
 
 
 def test_evaluations_are_compared_by_their_mlflow_runs_or_their_folders(demo_table, folder):
-    tracking = TrackingConfig(experiment="tested")
+    tracking = TrackingConfig.default(experiment="tested")
     trained = train_and_package(train_config(demo_table, folder))
     for name in ("a", "b"):
         config = evaluate_config(demo_table, trained.bundle, folder, tracking=tracking, report=str(folder / name))
         evaluate_bundle(config)
     mlflow.set_tracking_uri(f"sqlite:///{folder.resolve()}/mlflow.db")
     first, _ = (run.info.run_id for run in mlflow.search_runs(experiment_names=["tested"], output_format="list"))
-    config = CompareConfig(
-        evaluation=EvaluationConfig(n_bootstrap=20), tracking=tracking, report=str(folder / "compared")
+    config = CompareConfig.default(
+        evaluation=EvaluationConfig.default(n_bootstrap=20), tracking=tracking, report=str(folder / "compared")
     )
     content = compare_runs(config, [first, str(folder / "b")])
     assert content.pairs[0].difference["mcc"].value == 0.0
@@ -426,7 +426,7 @@ def test_a_table_that_cannot_be_trained_on_says_why(demo_table, folder, change, 
 
 def test_clusters_can_be_dealt_out_instead_of_a_split_column(demo_table, folder):
     pd.read_csv(demo_table, sep="\t").drop(columns="split").to_csv(folder / "t.tsv", sep="\t", index=False)
-    split = SplitConfig(policy="cluster", valid=0.2, test=0.2)
+    split = SplitConfig.default(policy="cluster", valid=0.2, test=0.2)
     trained = train_and_package(train_config(folder / "t.tsv", folder, split=split))
     report = evaluate_bundle(evaluate_config(folder / "t.tsv", trained.bundle, folder, split=split))
     assert report.content["corpus"]["split_policy"] == "cluster"
@@ -453,7 +453,7 @@ def test_two_trainings_do_not_share_a_folder(demo_table, folder):
 
 
 def test_a_version_is_compared_by_its_validation_proteins_alone(demo_table):
-    table = read_table(CorpusConfig(path=str(demo_table)), Alphabet())
+    table = read_table(CorpusConfig.default(path=str(demo_table)), Alphabet())
     valid = select_split(table, "valid", "")
     fewer = table.select(np.arange(len(table.labels)) != int(np.argmax(table.frame["split"] == "train")))
     same = select_split(fewer._replace(digest="another table"), "valid", "")

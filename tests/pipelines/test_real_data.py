@@ -37,7 +37,7 @@ def test_the_shipped_model_finds_the_transcription_factors_of_e_coli():
 
 
 def test_the_labelled_table_is_read(alphabet):
-    proteins = read_table(CorpusConfig(path=str(Path(FOLDER or "") / "corpus.tsv.gz")), alphabet)
+    proteins = read_table(CorpusConfig.default(path=str(Path(FOLDER or "") / "corpus.tsv.gz")), alphabet)
     assert np.bincount(proteins.labels).tolist() == [34_509, 14_910]
     assert int(proteins.lengths.sum()) > 21_000_000
     assert proteins.frame["split"].value_counts().to_dict() == {"train": 39_990, "test": 5_264, "valid": 4_165}

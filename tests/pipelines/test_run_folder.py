@@ -123,7 +123,7 @@ def test_a_record_that_cannot_be_read_is_named(make, tmp_path):
         ({"corpus": {"path": "t.tsv"}, "run_dir": 3}, "run_dir: found 3; expected a valid string"),
         (
             {"corpus": {"path": "t.tsv"}, "run_dir": "r", "more": 1},
-            "more: found an unknown key; expected one of corpus",
+            "more: unknown option; did you mean model?",
         ),
     ],
     ids=str,

@@ -18,26 +18,26 @@ from tfclass.errors import CheckpointError, ConfigError
 from tfclass.pipelines.sweep import run_sweep
 from tfclass.training.trainer import Callbacks, Interrupted
 
-OFF = TrackingConfig(enabled=False)
+OFF = TrackingConfig.default(enabled=False)
 SPACE = {
     "training": {"learning_rate": {"low": 0.0005, "high": 0.05, "log": True}},
     "model": {"hidden": {"choices": [4, 6]}, "layers": {"low": 1, "high": 2}, "dropout": {"low": 0.0, "high": 0.5}},
 }
 SEARCHED = ["training.learning_rate", "model.hidden", "model.layers", "model.dropout"]
-STUDY = StudyConfig(n_trials=6, startup_trials=2, warmup_epochs=0, heartbeat_seconds=1, space=SPACE)
+STUDY = StudyConfig.default(n_trials=6, startup_trials=2, warmup_epochs=0, heartbeat_seconds=1, space=SPACE)
 
 
 def config(table, folder, **changes):
     options = {
-        "corpus": CorpusConfig(path=str(table), name="demo"),
+        "corpus": CorpusConfig.default(path=str(table), name="demo"),
         "model": SMALL,
-        "training": TrainingConfig(epochs=3, max_residues=4096),
+        "training": TrainingConfig.default(epochs=3, max_residues=4096),
         "tracking": OFF,
-        "runtime": RuntimeConfig(device="cpu", threads=1),
+        "runtime": RuntimeConfig.default(device="cpu", threads=1),
         "study": STUDY,
         "run_dir": str(folder / "sweep"),
     }
-    return SweepConfig(**(options | changes))
+    return SweepConfig.default(**(options | changes))
 
 
 def without_times(swept):
@@ -109,7 +109,7 @@ def test_a_killed_process_leaves_a_trial_that_the_next_one_finishes(demo_table, 
 
 
 def test_what_optuna_and_mlflow_keep_is_what_was_returned(demo_table, folder):
-    tracking = TrackingConfig(uri=f"sqlite:///{folder}/mlflow.db", experiment="sweep", system_seconds=0)
+    tracking = TrackingConfig.default(uri=f"sqlite:///{folder}/mlflow.db", experiment="sweep", system_seconds=0)
     swept = run_sweep(config(demo_table, folder, tracking=tracking))
     study = optuna.load_study(study_name="study", storage=f"sqlite:///{folder}/sweep/study.db")
     assert study.best_params == swept.best
@@ -141,7 +141,7 @@ def test_options_that_cannot_be_trained_with_do_not_end_the_sweep(demo_table, fo
 @pytest.mark.parametrize(
     ("space", "message"),
     [
-        ({"training": {"lr": {"low": 1, "high": 2}}}, "study.space.training.lr: found an unknown key; expected one of"),
+        ({"training": {"lr": {"low": 1, "high": 2}}}, "study.space.training.lr: unknown option; expected one of"),
         ({"model": {"hidden": {"low": 0, "high": 2}}}, "study.space.model.hidden: found 0; expected greater than"),
         ({"model": {"hidden": {"low": 3, "high": 2}}}, "study.space.model.hidden: "),
         ({"model": {"hidden": {"low": 3}}}, "study.space.model.hidden: "),
@@ -169,7 +169,9 @@ def test_a_space_that_cannot_be_searched_is_named_before_anything_starts(demo_ta
 def test_a_step_between_whole_numbers_draws_no_whole_numbers(demo_table, folder):
     space = {"training": {"weight_decay": {"low": 1, "high": 4, "step": 1.5}}}
     study = replace(STUDY, space=space, n_trials=5, sampler="random", pruner="none")
-    swept = run_sweep(config(demo_table, folder, study=study, training=TrainingConfig(epochs=1, max_residues=4096)))
+    swept = run_sweep(
+        config(demo_table, folder, study=study, training=TrainingConfig.default(epochs=1, max_residues=4096))
+    )
     assert 2.5 in set(swept.trials["training.weight_decay"]) <= {1.0, 2.5, 4.0}
 
 
@@ -196,7 +198,7 @@ def test_two_processes_share_the_trials_of_one_study(demo_table, folder):
 def test_a_folder_of_another_sweep_is_refused(demo_table, folder):
     run_sweep(config(demo_table, folder, study=replace(STUDY, n_trials=1)))
     with pytest.raises(ConfigError, match="a sweep with other training options; choose another run_dir"):
-        run_sweep(config(demo_table, folder, training=TrainingConfig(epochs=4)))
+        run_sweep(config(demo_table, folder, training=TrainingConfig.default(epochs=4)))
 
 
 def test_a_folder_of_a_sweep_on_another_table_is_refused(demo_table, folder):

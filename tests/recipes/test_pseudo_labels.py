@@ -215,13 +215,13 @@ def test_known_domains_that_overlap_are_one_as_training_asks(table, teacher):
     regions.write_text(f"domain\tstart\tend\tsequence\n{places}")
     _, rows = enrich(table, teacher, domains=regions)
     assert rows["domains"]["domains:0"] == "20-35;40-50"
-    read_table(CorpusConfig(path=str(table.parent / "enriched.tsv")), ALPHABET, domains=True)
+    read_table(CorpusConfig.default(path=str(table.parent / "enriched.tsv")), ALPHABET, domains=True)
 
 
 def test_the_enriched_table_can_be_learned_from(table, teacher):
     enrich(table, teacher)
     path = str(table.parent / "enriched.tsv")
-    proteins = read_table(CorpusConfig(path=path), ALPHABET)
+    proteins = read_table(CorpusConfig.default(path=path), ALPHABET)
     known = read_annotations(proteins.frame, ("C2H2", "bHLH", "bacterial"), ALPHABET, path, domains=True)
     assert (known.families >= 0).sum() == 5
     assert known.domains[0] is not None
@@ -323,6 +323,6 @@ def test_make_plans_the_whole_recipe(tmp_path):
         "tfclass train --config-dir",
         "tfclass model attach",
     ]
-    assert "--unlabelled more.fasta" in lines[3]
+    assert "--unlabelled 'more.fasta'" in lines[3]
     assert "experiment=pretrained_start" in lines[0]
     assert "training.init_from=models/pretrained/x/start" in lines[4]

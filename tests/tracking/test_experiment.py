@@ -22,7 +22,7 @@ VIEW = "mlflow.sharedViewState.tfclass"
 
 
 def test_an_experiment_has_a_view_of_the_scores_sorted_by_validation(folder):
-    with tracked(TrackingConfig(system_seconds=0), folder / "run", "training", Facts()):
+    with tracked(TrackingConfig.default(system_seconds=0), folder / "run", "training", Facts()):
         pass
     tags = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db").get_experiment_by_name("tfclass").tags  # type: ignore[union-attr]
     view = json.loads(tags[VIEW])
@@ -42,7 +42,7 @@ def test_an_experiment_has_a_view_of_the_scores_sorted_by_validation(folder):
 def test_an_experiment_of_an_earlier_version_gets_the_view_and_keeps_its_own_description(folder):
     client = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db")
     client.create_experiment("tfclass", tags={"mlflow.note.content": "mine", VIEW: "{}"})
-    with tracked(TrackingConfig(system_seconds=0), folder / "run", "training", Facts()):
+    with tracked(TrackingConfig.default(system_seconds=0), folder / "run", "training", Facts()):
         pass
     tags = client.get_experiment_by_name("tfclass").tags  # type: ignore[union-attr]
     assert tags["mlflow.note.content"] == "mine"
@@ -56,7 +56,7 @@ def free_port():
 
 
 def test_the_ui_names_the_page_of_the_runs_last_once_there_is_an_answer(folder):
-    with tracked(TrackingConfig(system_seconds=0), folder / "run", "training", Facts()) as run:
+    with tracked(TrackingConfig.default(system_seconds=0), folder / "run", "training", Facts()) as run:
         pass
     run = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db").get_run(run.run_id)
     port = free_port()
@@ -81,11 +81,11 @@ def test_a_port_that_is_in_use_is_refused_before_mlflow_starts(folder):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(TrackingError, match=f"port {port}: Address already in use; choose another one"):
-            serve(TrackingConfig(), port, print)
+            serve(TrackingConfig.default(), port, print)
 
 
 def test_a_server_is_named_and_not_started(folder):
     said = []
     with pytest.raises(TrackingError, match="MLflow at http://127.0.0.1:9: Connection refused"):
-        serve(TrackingConfig(uri="http://127.0.0.1:9", timeout=1.0), 5000, said.append)
+        serve(TrackingConfig.default(uri="http://127.0.0.1:9", timeout=1.0), 5000, said.append)
     assert said == []

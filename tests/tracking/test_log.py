@@ -30,7 +30,7 @@ FRAME = pd.DataFrame({"id": ["a", "b"], "sequence": ["MK", "MV"], "label": ["TF"
 
 @pytest.fixture
 def config(folder):
-    return TrackingConfig(experiment="tested")
+    return TrackingConfig.default(experiment="tested")
 
 
 def client():
@@ -159,7 +159,7 @@ def test_without_psutil_a_run_has_everything_else(config, tmp_path):
     (tmp_path / "psutil.py").write_text("raise ImportError('no psutil here')")
     code = (
         "from tfclass.tracking.log import *\n"
-        "with tracked(TrackingConfig(experiment='tested'), Path('run'), 'training', Facts(), watch=True) as run:\n"
+        "with tracked(TrackingConfig.default(experiment='tested'), Path('run'), 'training', Facts(), watch=True) as run:\n"
         "    run.log_step({'a': 1.0}, 1)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
@@ -215,7 +215,7 @@ def test_the_logged_model_gives_the_predictors_rows(config, small_bundle_folder)
 
 def test_nothing_but_the_record_is_written_when_tracking_is_off_and_it_can_be_logged_later(folder):
     (folder / "mlflow.db").rename(folder / "later.db")
-    with training(TrackingConfig(enabled=False), Facts(config={"a": 1}), watch=True) as run:
+    with training(TrackingConfig.default(enabled=False), Facts(config={"a": 1}), watch=True) as run:
         run.log_step({"b": 1.0}, 1)
     assert sorted(path.name for path in folder.iterdir()) == ["later.db", "run"]
     (folder / "later.db").rename(folder / "mlflow.db")
@@ -229,14 +229,14 @@ def test_a_folder_as_a_store_is_refused_with_the_uri_to_use(uri, tmp_path, monke
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(TrackingError) as raised:
-        tracking_uri(TrackingConfig(uri=uri))
+        tracking_uri(TrackingConfig.default(uri=uri))
     use = f"sqlite:///{tmp_path.resolve()}/mlflow.db"
     assert str(raised.value) == f"tracking.uri: {uri!r} is neither a database nor a server; use {use}"
 
 
 def test_the_environment_variable_wins(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////elsewhere/m.db")
-    assert tracking_uri(TrackingConfig(uri="sqlite:///here.db")) == "sqlite:////elsewhere/m.db"
+    assert tracking_uri(TrackingConfig.default(uri="sqlite:///here.db")) == "sqlite:////elsewhere/m.db"
 
 
 def test_nested_values_become_dotted_keys():
@@ -245,7 +245,7 @@ def test_nested_values_become_dotted_keys():
 
 def log(folder, name, steps):
     os.chdir(folder)
-    with tracked(TrackingConfig(experiment="tested"), Path(name), name, Facts()) as run:
+    with tracked(TrackingConfig.default(experiment="tested"), Path(name), name, Facts()) as run:
         for step in range(steps):
             run.log_step({"loss": step + float(name)}, step)
 

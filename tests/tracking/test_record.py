@@ -11,7 +11,7 @@ from tfclass.tracking.connection import without_password
 from tfclass.tracking.log import track, tracked
 from tfclass.tracking.record import HISTORY, RECORD, Facts, Record, Scores, append_step, keep_untracked, read_history
 
-OFF = TrackingConfig(enabled=False)
+OFF = TrackingConfig.default(enabled=False)
 
 
 def values(folder):
@@ -104,7 +104,7 @@ def test_a_folder_without_a_record_is_named(tmp_path):
 def test_a_run_goes_on_beside_a_damaged_record(folder, caplog):
     (folder / "run").mkdir()
     (folder / "run" / RECORD).write_text("{")
-    with tracked(TrackingConfig(), folder / "run", "run", Facts(), resume=True) as run:
+    with tracked(TrackingConfig.default(), folder / "run", "run", Facts(), resume=True) as run:
         run.log_step({"loss": 1.0}, 1)
     (line,) = caplog.messages
     assert "tracking.json: damaged" in line
@@ -132,7 +132,7 @@ def test_a_report_that_mlflow_lacks_is_kept(tmp_path, caplog):
     report = tmp_path / "report"
     keep_untracked(report)
     for number, is_tracked in enumerate((False, True, False), start=1):
-        Record(TrackingConfig(), "evaluation", Facts(), is_tracked=is_tracked).save(report)
+        Record(TrackingConfig.default(), "evaluation", Facts(), is_tracked=is_tracked).save(report)
         (report / "report.json").write_text(str(number))
         keep_untracked(report)
     kept = {path.name: (path / "report.json").read_text() for path in tmp_path.glob("report.untracked-*")}

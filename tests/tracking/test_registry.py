@@ -28,7 +28,9 @@ def logged(small_bundle_folder, tmp_path_factory, empty_store):
     """A store with the small bundle logged and registered; its URI and the run."""
     folder = tmp_path_factory.mktemp("store")
     uri = f"sqlite:///{shutil.copy(empty_store, folder)}"
-    with tracked(TrackingConfig(uri=uri), folder / "run", "a run", Facts(bundle=str(small_bundle_folder))) as run:
+    with tracked(
+        TrackingConfig.default(uri=uri), folder / "run", "a run", Facts(bundle=str(small_bundle_folder))
+    ) as run:
         run_id = run.run_id
     client = mlflow.MlflowClient(uri)
     client.create_registered_model("tfclass")
@@ -87,7 +89,9 @@ def test_a_project_that_was_moved_says_where_its_model_is_now(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (tmp_path / "old").mkdir()
     uri = f"sqlite:///{shutil.copy(empty_store, tmp_path / 'old' / 'mlflow.db')}"
-    with tracked(TrackingConfig(uri=uri), tmp_path / "run", "a run", Facts(bundle=str(small_bundle_folder))) as run:
+    with tracked(
+        TrackingConfig.default(uri=uri), tmp_path / "run", "a run", Facts(bundle=str(small_bundle_folder))
+    ) as run:
         run_id = run.run_id
     client = mlflow.MlflowClient(uri)
     client.create_registered_model("tfclass")
@@ -133,7 +137,7 @@ def test_a_store_that_is_no_database_is_one_line(make, message, tmp_path, monkey
     reads = (
         lambda: fetch_model("models:/tfclass@champion"),
         lambda: fetch_model(f"runs:/{'0' * 32}/bundle"),
-        lambda: download(f"runs:/{'0' * 32}/report", tmp_path / "report", TrackingConfig(), ReportError),
+        lambda: download(f"runs:/{'0' * 32}/report", tmp_path / "report", TrackingConfig.default(), ReportError),
     )
     for read in reads:
         with pytest.raises(TrackingError) as caught:
@@ -153,7 +157,7 @@ def test_a_database_that_breaks_later_is_one_line_without_sql(empty_store, tmp_p
     with pytest.raises(BundleError) as model:
         fetch_model("models:/tfclass@champion")
     with pytest.raises(ReportError) as report:
-        download(f"runs:/{'0' * 32}/report", tmp_path, TrackingConfig(), ReportError)
+        download(f"runs:/{'0' * 32}/report", tmp_path, TrackingConfig.default(), ReportError)
     assert "(sqlite3.OperationalError) no such " in str(report.value)
     for error in (model, report):
         assert "SELECT" not in str(error.value)

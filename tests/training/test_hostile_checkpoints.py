@@ -19,12 +19,12 @@ from tfclass.models.factory import build
 from tfclass.training.checkpoint import NAME
 from tfclass.training.trainer import Callbacks, Interrupted, Trainer
 
-QUICK = TrainingConfig(epochs=3, max_residues=2048)
+QUICK = TrainingConfig.default(epochs=3, max_residues=2048)
 
 
 @pytest.fixture(scope="module")
 def parts(demo_table, alphabet):
-    proteins = read_table(CorpusConfig(path=str(demo_table)), alphabet)
+    proteins = read_table(CorpusConfig.default(path=str(demo_table)), alphabet)
     return [select_split(proteins, name, str(demo_table)) for name in ("train", "valid")]
 
 

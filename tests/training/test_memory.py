@@ -14,23 +14,27 @@ CPU = torch.device("cpu")
 
 
 def test_values_that_training_keeps_are_counted_by_hand():
-    plain = ModelConfig(embedding_dim=10, stem=StemConfig(channels=20, pool=4), hidden=8, layers=3)
+    plain = ModelConfig.default(embedding_dim=10, stem=StemConfig.default(channels=20, pool=4), hidden=8, layers=3)
     assert values_per_residue(plain) == 10 + 20 + 3 * 16 // 4
     assert values_per_residue(replace(plain, encoder="lstm")) == 10 + 20 + 3 * 8 // 4
-    stacks = StemConfig(name="stacks", channels=5, stacks=((3, 3), (2,)), pool=2)
-    assert values_per_residue(ModelConfig(encoder="identity", embedding_dim=10, stem=stacks)) == 10 + 3 * 5 + 2 * 5
-    bare = ModelConfig(encoder="gru", directions=1, embedding_dim=10, stem=StemConfig(name="none"), hidden=8)
+    stacks = StemConfig.default(name="stacks", channels=5, stacks=((3, 3), (2,)), pool=2)
+    assert (
+        values_per_residue(ModelConfig.default(encoder="identity", embedding_dim=10, stem=stacks)) == 10 + 3 * 5 + 2 * 5
+    )
+    bare = ModelConfig.default(
+        encoder="gru", directions=1, embedding_dim=10, stem=StemConfig.default(name="none"), hidden=8
+    )
     assert values_per_residue(bare) == 10 + 10 + 8
 
 
 def test_a_batch_that_no_memory_holds_is_refused_with_its_size_and_the_limit():
     assert 0 < memory_of(CPU) <= psutil.virtual_memory().total
-    check_batches(ModelConfig(), 16384, 10**12, CPU)
+    check_batches(ModelConfig.default(), 16384, 10**12, CPU)
     # The whole split is smaller than what is asked for.
-    check_batches(ModelConfig(), 2**31 - 1, 10**6, CPU)
+    check_batches(ModelConfig.default(), 2**31 - 1, 10**6, CPU)
     # Two bytes each of 64 + 128 + 85 values.
     with pytest.raises(ConfigError) as raised:
-        check_batches(ModelConfig(), 2**31 - 1, 10**12, CPU)
+        check_batches(ModelConfig.default(), 2**31 - 1, 10**12, CPU)
     assert str(raised.value).startswith(
         "training.max_residues: found 2147483647, which makes a batch of 2,147,483,647 residues take at least "
         "1.1 TiB; expected at most "

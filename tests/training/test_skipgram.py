@@ -60,7 +60,7 @@ def test_kmers_that_stand_in_the_same_places_get_like_vectors(embedding):
     rng = np.random.default_rng(1)
     topics = ([1, 2, 3, 4], [5, 6, 7, 8])
     proteins = [rng.choice(topics[i % 2], 60).astype(np.uint8) for i in range(60)]
-    config = SkipgramConfig(window=3, pairs=200_000, learning_rate=0.02)
+    config = SkipgramConfig.default(window=3, pairs=200_000, learning_rate=0.02)
     vectors = skipgram_vectors(KmerPairs(embedding(1), proteins, 3), embedding(1), config, seed=0)
     unit = torch.nn.functional.normalize(vectors[1:9] - vectors[1:9].mean(dim=0), dim=1)
     similarity = (unit @ unit.T).numpy()
@@ -72,7 +72,7 @@ def test_only_kmers_that_were_seen_change(embedding):
     target = embedding(2)
     before = target.weight.detach().clone()
     protein = np.array([1, 2, 3, 1, 2, 2, 1, 3, 3, 2, 1] * 3, dtype=np.uint8)
-    pretrain_kmers(target, [protein], TrainingConfig(skipgram=SkipgramConfig(pairs=20_000)), seed=0)
+    pretrain_kmers(target, [protein], TrainingConfig.default(skipgram=SkipgramConfig.default(pairs=20_000)), seed=0)
     seen = sorted({int(a) * 27 + int(b) for a, b in zip(protein[:-1], protein[1:], strict=True)})
     unseen = sorted(set(range(27**2)) - set(seen))
     assert torch.equal(target.weight[unseen], before[unseen])
@@ -88,7 +88,10 @@ def test_vectors_are_as_wide_however_long_they_learned(embedding):
     target = embedding(1)
     for pairs in (50_000, 2_000_000):
         pretrain_kmers(
-            target, proteins, TrainingConfig(skipgram=SkipgramConfig(pairs=pairs, learning_rate=0.05)), seed=0
+            target,
+            proteins,
+            TrainingConfig.default(skipgram=SkipgramConfig.default(pairs=pairs, learning_rate=0.05)),
+            seed=0,
         )
         assert float(target.weight[1:21].detach().std()) == pytest.approx(0.2, abs=0.01)
 
@@ -99,7 +102,7 @@ def test_proteins_shorter_than_a_word_teach_nothing_and_harm_nothing(embedding):
     pretrain_kmers(
         target,
         [np.array([4], dtype=np.uint8), np.array([4, 5], dtype=np.uint8)],
-        TrainingConfig(skipgram=SkipgramConfig()),
+        TrainingConfig.default(skipgram=SkipgramConfig.default()),
         seed=0,
     )
     assert torch.equal(target.weight, before)
@@ -109,7 +112,7 @@ def test_same_seed_gives_the_same_vectors(embedding):
     proteins = [np.random.default_rng(0).integers(1, 21, 80).astype(np.uint8)]
     left, right = embedding(2), embedding(2)
     for target in (left, right):
-        pretrain_kmers(target, proteins, TrainingConfig(skipgram=SkipgramConfig(pairs=10_000)), seed=4)
+        pretrain_kmers(target, proteins, TrainingConfig.default(skipgram=SkipgramConfig.default(pairs=10_000)), seed=4)
     assert torch.equal(left.weight, right.weight)
 
 
@@ -118,7 +121,7 @@ def test_a_quarter_of_the_minutes_is_the_most_that_it_takes(embedding):
     shares = []
     callbacks = Callbacks(on_pretraining=lambda share, seconds: shares.append((share, seconds)))
     # Two seconds in all, and pairs for many minutes.
-    config = TrainingConfig(minutes=2 / 60, skipgram=SkipgramConfig(pairs=500_000_000))
+    config = TrainingConfig.default(minutes=2 / 60, skipgram=SkipgramConfig.default(pairs=500_000_000))
     seconds = pretrain_kmers(embedding(2), proteins, config, 0, callbacks)
     assert 0.5 <= seconds < 1.5
     assert [share for share, _ in shares] == sorted(share for share, _ in shares)
@@ -130,7 +133,9 @@ def test_without_a_limit_every_pair_is_learned_from_and_the_share_is_told(embedd
     proteins = [np.random.default_rng(0).integers(1, 21, 300).astype(np.uint8)]
     shares = []
     callbacks = Callbacks(on_pretraining=lambda share, _: shares.append(share))
-    pretrain_kmers(embedding(2), proteins, TrainingConfig(skipgram=SkipgramConfig(pairs=4 * 8192)), 0, callbacks)
+    pretrain_kmers(
+        embedding(2), proteins, TrainingConfig.default(skipgram=SkipgramConfig.default(pairs=4 * 8192)), 0, callbacks
+    )
     assert shares == [0.25, 0.5, 0.75, 1.0]
 
 
@@ -139,5 +144,5 @@ def test_it_stops_on_request_and_leaves_the_embedding_alone(embedding):
     before = target.weight.detach().clone()
     proteins = [np.random.default_rng(0).integers(1, 21, 300).astype(np.uint8)]
     with pytest.raises(Interrupted):
-        pretrain_kmers(target, proteins, TrainingConfig(), 0, Callbacks(should_stop=lambda: True))
+        pretrain_kmers(target, proteins, TrainingConfig.default(), 0, Callbacks(should_stop=lambda: True))
     assert torch.equal(target.weight, before)

@@ -23,12 +23,12 @@ from tfclass.training.schedule import learning_rate
 from tfclass.training.trainer import Callbacks, Interrupted, Trainer
 
 HEADS = replace(SMALL, families=tuple(FAMILIES), domains=True)
-QUICK = TrainingConfig(epochs=3, max_residues=2048, learning_rate=0.01, patience=10)
+QUICK = TrainingConfig.default(epochs=3, max_residues=2048, learning_rate=0.01, patience=10)
 
 
 @pytest.fixture(scope="module")
 def parts(demo_table, alphabet):
-    proteins = read_table(CorpusConfig(path=str(demo_table)), alphabet, tuple(FAMILIES), domains=True)
+    proteins = read_table(CorpusConfig.default(path=str(demo_table)), alphabet, tuple(FAMILIES), domains=True)
     splits = proteins.frame["split"].to_numpy()
     return proteins.select(splits == "train"), proteins.select(splits == "valid")
 
@@ -132,11 +132,11 @@ def test_domains_and_families_are_learned(alphabet, tmp_path, trainer):
     frame = generate_demo(n_clusters=600, seed=2)
     path = tmp_path / "demo.tsv"
     frame[~frame["family"].str.startswith("shuffled")].to_csv(path, sep="\t", index=False)
-    proteins = read_table(CorpusConfig(path=str(path)), alphabet, tuple(FAMILIES), domains=True)
+    proteins = read_table(CorpusConfig.default(path=str(path)), alphabet, tuple(FAMILIES), domains=True)
     splits = proteins.frame["split"].to_numpy()
     parts = proteins.select(splits == "train"), proteins.select(splits == "valid")
     config = replace(QUICK, epochs=10, max_residues=1024, family_weight=0.5)
-    model_config = replace(HEADS, stem=StemConfig(channels=32, kernel=7, pool=3), hidden=24)
+    model_config = replace(HEADS, stem=StemConfig.default(channels=32, kernel=7, pool=3), hidden=24)
     progress = trainer(config, model_config, parts=parts).run()
     best = progress.history[progress.best_epoch]
     inside = np.concatenate([d for d in parts[1].annotations.domains if d.any()])
@@ -222,7 +222,7 @@ def test_a_non_finite_gradient_stops_before_the_optimiser_moves(trainer):
 
 def test_a_small_network_overfits_32_proteins(trainer, parts):
     few = parts[0].select(np.arange(len(parts[0].labels)) < 32)
-    config = TrainingConfig(
+    config = TrainingConfig.default(
         epochs=60, max_residues=1024, learning_rate=0.02, residue_dropout=0.0, patience=60, weight_decay=0.0
     )
     progress = trainer(config, replace(SMALL, dropout=0.0), parts=(few, few)).run()
@@ -231,7 +231,7 @@ def test_a_small_network_overfits_32_proteins(trainer, parts):
 
 
 def test_the_learning_rate_warms_up_then_follows_half_a_cosine():
-    config = TrainingConfig(epochs=10, learning_rate=0.4, warmup_epochs=2.0)
+    config = TrainingConfig.default(epochs=10, learning_rate=0.4, warmup_epochs=2.0)
     rates = [learning_rate(config, epoch) for epoch in (0.0, 1.0, 2.0, 6.0, 10.0)]
     assert rates == pytest.approx([0.002, 0.2, 0.4, 0.2, 0.0])
 
@@ -240,9 +240,9 @@ def test_balanced_weights_are_scikit_learns(parts):
     from sklearn.utils.class_weight import compute_class_weight
 
     expected = compute_class_weight("balanced", classes=np.array([0, 1]), y=parts[0].labels)
-    weights_C = class_weights(parts[0], TrainingConfig(class_weight="balanced"))
+    weights_C = class_weights(parts[0], TrainingConfig.default(class_weight="balanced"))
     np.testing.assert_allclose(weights_C.numpy(), expected, rtol=1e-6)
-    assert class_weights(parts[0], TrainingConfig()).tolist() == [1.0, 1.0]
+    assert class_weights(parts[0], TrainingConfig.default()).tolist() == [1.0, 1.0]
 
 
 def test_bfloat16_on_a_cpu_gives_nearly_the_same_loss(trainer):
@@ -269,7 +269,7 @@ def test_mixed_precision_gives_nearly_the_same_loss(trainer):
 
 
 def test_the_pretraining_counts_for_the_minutes_and_is_not_lost(trainer, tmp_path):
-    config = TrainingConfig(epochs=50, minutes=1.0, patience=50)
+    config = TrainingConfig.default(epochs=50, minutes=1.0, patience=50)
     stopped = trainer(config, pretraining_seconds=60.0, callbacks=Callbacks(should_stop=lambda: True))
     with pytest.raises(Interrupted):
         stopped.run()

@@ -1,4 +1,4 @@
-"""Running a job under Hydra, and turning what Hydra raises into the one-line errors of tfclass."""
+"""Run a job under Hydra; its exceptions become errors of one line."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from tfclass.cli.typed_overrides import typed
-from tfclass.config_errors import type_of_key, unknown_key
+from tfclass.config_errors import type_of_key, unknown_option
 from tfclass.errors import ConfigError, TfclassError
 from tfclass.overrides import override
 
@@ -94,24 +94,24 @@ def _remove_if_empty(folder: Path) -> None:
 
 def _one_line(error: Exception, name: str, kind: type, arguments: Sequence[str]) -> TfclassError:
     text = " ".join(str(error).split())
-    match = _UNKNOWN.search(text)
-    if match:
-        key = match[1]
-        if type_of_key(kind, key)[1]:
-            return ConfigError(key, "no such key", action=f"see tfclass {name} --cfg job", key=key)
-        return unknown_key(kind, key)
-    match = _UNFIT.search(text)
-    if match:
-        return ConfigError(match[1], match[2], "keys and their values", key=match[1], value=match[2])
+    if match := _UNKNOWN.search(text):
+        # A key of the user's own, in a mapping, may be missing.
+        is_missing = type_of_key(kind, match[1])[1]
+        missing = f"{match[1]}: no such key; see tfclass {name} --cfg job"
+        return ConfigError(missing if is_missing else unknown_option(kind, match[1]))
+    if match := _UNFIT.search(text):
+        return ConfigError(f"{match[1]}: found {match[2]}; expected keys and their values")
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
-        return ConfigError(group, repr(option), "one of " + ", ".join(error.options), key=group)
+        return ConfigError(f"{group}: found {option!r}; expected one of {', '.join(error.options)}")
     key = str(getattr(error, "full_key", None) or "")
     if "Missing mandatory value" in text:
         key = key or text.split(": ", 1)[1].split()[0]
-        return ConfigError(key, "no value", "one to be given", f"add {key}=VALUE", key=key)
+        return ConfigError(f"{key}: found no value; expected one to be given; add {key}=VALUE")
     written = next((a.partition("=")[2] for a in arguments if a.startswith(f"{key}=") and "${" in a), "")
     if written:
-        action = f"to have it as it stands, write {override(key, written.strip(_QUOTES))}"
-        return ConfigError(key, f"{written!r}, which refers to no option", action=action, key=key)
-    return ConfigError("configuration", text, action=f"see tfclass {name} --help")
+        as_text = override(key, written.strip(_QUOTES))
+        return ConfigError(
+            f"{key}: found {written!r}, which refers to no option; to have it as it stands, write {as_text}"
+        )
+    return ConfigError(f"configuration: {text}; see tfclass {name} --help")

@@ -94,7 +94,7 @@ def _predictor(model: str, device: str, threads: int, **options: Any) -> "tuple[
     from tfclass.environment import prepare
     from tfclass.inference.predictor import Predictor
 
-    chosen = prepare(RuntimeConfig(device=device, threads=threads))  # type: ignore[arg-type]
+    chosen = prepare(RuntimeConfig.default(device=device, threads=threads))  # type: ignore[arg-type]
     folder = locate_model(model)
     return Predictor(load_bundle(folder), device=chosen, **options), folder
 

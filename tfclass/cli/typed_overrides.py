@@ -1,4 +1,4 @@
-"""Reading overrides as they were typed: text stays text, names of one's own need no plus, nothing is deleted unseen."""
+"""Read overrides as they were typed: text stays text, new keys of mappings need no plus, no option is deleted."""
 
 import re
 import typing
@@ -54,15 +54,16 @@ def _typed(argument: str, kind: type, many: bool) -> Iterator[str]:
     match = _OVERRIDE.fullmatch(argument)
     if match is None or (match["value"] is None and match["sign"] != "~"):
         if argument.startswith("="):
-            raise ConfigError(repr(argument), "no key", "KEY=VALUE")
+            raise ConfigError(f"{argument!r}: found no key; expected KEY=VALUE")
         yield argument
         return
     sign, key, value = match["sign"], match["key"], match["value"]
     hint, is_own = type_of_key(kind, key)
     if sign == "~":
         if hint is not None and not is_own:
-            action = f"leave {argument} out to keep the default"
-            raise ConfigError(key, f"a deletion ({argument})", f"{key}=VALUE", action, key=key)
+            raise ConfigError(
+                f"{key}: found a deletion ({argument}); expected {key}=VALUE; leave {argument} out to keep the default"
+            )
         yield argument
         return
     if typing.get_origin(hint) is dict or is_own:
@@ -92,16 +93,16 @@ def _readable(sign: str, key: str, value: str, hint: object, many: bool) -> str:
     parsed, advice = _parsed(word), _advice(key, value, hint)
     if parsed is None:
         if _parsed(f"{sign}{key}=x") is None:
-            raise ConfigError(key, "a key that Hydra cannot read", "letters, digits, _, - and dots", key=key)
+            raise ConfigError(f"{key}: found a key that Hydra cannot read; expected letters, digits, _, - and dots")
         if advice:
-            raise ConfigError(key, f"{value!r}, which Hydra cannot read as it is", "", advice, key=key, value=value)
+            raise ConfigError(f"{key}: found {value!r}, which Hydra cannot read as it is; {advice}")
         # Whatever it is: it is refused where it is used, and the message says there what is allowed.
         return f"{sign}{key}={for_hydra(value)}"
     if is_dataclass(hint) and isinstance(parsed.value(), list | int | float):
-        raise ConfigError(key, value, f"one name of a file in conf/{key}", key=key, value=value)
+        raise ConfigError(f"{key}: found {value}; expected one name of a file in conf/{key}")
     if parsed.is_sweep_override() and not many:
         action = f"{advice}, or add -m to run once for each" if advice else "add -m to run once for each"
-        raise ConfigError(key, f"several values ({value})", "one", action, key=key, value=value)
+        raise ConfigError(f"{key}: found several values ({value}); expected one; {action}")
     return word
 
 

@@ -16,4 +16,8 @@ def ui(
     from tfclass.tracking.ui import serve
 
     with stop_at_once(goes_on=False):
-        serve(TrackingConfig(experiment=experiment), port, lambda address: typer.echo(f"\nopen {address}\n", err=True))
+        serve(
+            TrackingConfig.default(experiment=experiment),
+            port,
+            lambda address: typer.echo(f"\nopen {address}\n", err=True),
+        )

@@ -59,7 +59,7 @@ def audit_corpus(
     for ending in ENDINGS:
         check_neighbour(sibling_path(output, ending), listed_beside(output))
     proteins, manifest = read_corpus(table)
-    proteins = assign_splits(proteins, SplitConfig(policy="column"), str(table), by_options=True)
+    proteins = assign_splits(proteins, SplitConfig.default(policy="column"), str(table), by_options=True)
     splits_N = proteins.frame["split"].to_numpy(dtype=object)
     _check_both_sides(splits_N, str(table))
     held_out, train = heldout_rows(splits_N), train_rows(splits_N)

@@ -126,7 +126,7 @@ def read_table(
 
 def read_corpus(table: Path) -> tuple[LabelledProteins, Manifest]:
     """Read a table with its labels as they are, and its manifest, or a new one."""
-    proteins = read_table(CorpusConfig(path=str(table), classes=None, aliases={}), Alphabet())
+    proteins = read_table(CorpusConfig.default(path=str(table), classes=None, aliases={}), Alphabet())
     manifest = proteins.manifest
     return proteins, new_manifest(table, len(proteins.frame)) if manifest is None else manifest
 

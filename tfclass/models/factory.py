@@ -108,7 +108,7 @@ def _check_options(config: ModelConfig) -> None:
         ("attention_hidden", config.pooling == "attention", "pooling", "it has no attention"),
     ]
     for option, allowed, other, reason in rules:
-        found, default = getattr(config, option), getattr(ModelConfig(), option)
+        found, default = getattr(config, option), getattr(ModelConfig.default(), option)
         if not allowed and found != default:
             raise ConfigError(
                 f"model.{option}: found {json.dumps(found)} with model.{other}={getattr(config, other)}; "

@@ -48,7 +48,7 @@ def attach(model: str, table: Path, output: Path, sources: Mapping[str, Path | N
     bundle = load_bundle(source)
     proteins = read_clustered(table, bundle.classes)
     train, valid = (_of_both_classes(proteins, split, table) for split in ("train", "valid"))
-    check_unseen(bundle, proteins, valid, "valid", SplitConfig(), str(table))
+    check_unseen(bundle, proteins, valid, "valid", SplitConfig.default(), str(table))
     made = {
         name: CHANNELS[name].from_training(train, bundle.alphabet, path, str(table)) for name, path in sources.items()
     }

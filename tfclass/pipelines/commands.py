@@ -21,10 +21,10 @@ def command_of(config: EvaluateConfig | TrainConfig) -> str:
     str
         For a shell. Of the options, only those that differ from their defaults are named.
     """
-    corpus = CorpusConfig(path="", name="table")
-    verb, default = "evaluate", EvaluateConfig(corpus=corpus, bundle="", report="")
+    corpus = CorpusConfig.default(path="", name="table")
+    verb, default = "evaluate", EvaluateConfig.default(corpus=corpus, bundle="", report="")
     if isinstance(config, TrainConfig):
-        verb, default = "train", TrainConfig(corpus=corpus, run_dir=".")
+        verb, default = "train", TrainConfig.default(corpus=corpus, run_dir=".")
     usual, own = (_options(each) for each in (default, config))
     words = [f"{key}={for_hydra(value)}" for key, value in own.items() if key not in usual or usual[key] != value]
     words += [f"~{key.removeprefix('++')}" for key in usual if key not in own]
@@ -43,7 +43,7 @@ def _options(config: EvaluateConfig | TrainConfig) -> dict[str, Any]:
 
 def split_overrides(split: SplitConfig) -> list[str]:
     """Write the words that say so on a command line; none for a table's own column as it is."""
-    usual = to_mapping(SplitConfig(policy=split.policy))
+    usual = to_mapping(SplitConfig.default(policy=split.policy))
     changed = {key: value for key, value in to_mapping(split).items() if value != usual[key]}
     group = [] if split.policy == "column" else [f"split={split.policy}"]
     return [*group, *(f"split.{key}={value}" for key, value in changed.items())]

@@ -119,4 +119,4 @@ def _chosen_on(bundle: Bundle, channel: str) -> dict[str, float]:
 
 def _with_classes(corpus: CorpusConfig, bundle: Bundle) -> CorpusConfig:
     # The logits are in the bundle's order, whatever order a configuration names the classes in.
-    return CorpusConfig(**{**to_mapping(corpus), "classes": bundle.classes})
+    return CorpusConfig.default(**{**to_mapping(corpus), "classes": bundle.classes})

@@ -69,7 +69,7 @@ def read_clustered(table: Path, classes: tuple[str, ...] = ("nonTF", "TF")) -> L
         It cannot be read, lacks the column ``split`` or ``cluster``, or has a cluster in several splits: a channel
         would be validated on relatives of the proteins it was made from.
     """
-    proteins = read_table(CorpusConfig(path=str(table), classes=classes), Alphabet())
+    proteins = read_table(CorpusConfig.default(path=str(table), classes=classes), Alphabet())
     for column in ("split", "cluster"):
         if column not in proteins.frame or (column == "cluster" and not proteins.clustered):
             action = f"add it with `tfclass data {column}`"

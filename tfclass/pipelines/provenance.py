@@ -1,4 +1,4 @@
-"""Where a trained network came from, as its bundle tells it, and what must not judge it therefore."""
+"""The origin of a trained network, as its bundle tells it, and the proteins that must not be scored therefore."""
 
 from datetime import datetime, timezone
 from typing import Any
@@ -60,39 +60,28 @@ def training_provenance(
 
 
 def remembered_split(bundle: Bundle, table: LabelledProteins, split: SplitConfig) -> SplitConfig:
-    """Return how to deal out a table: as the training did, where it is the same table and has no column ``split``.
-
-    Parameters
-    ----------
-    table : LabelledProteins
-        As it was read.
-    split : SplitConfig
-        As configured; returned where it can be used, or where nothing is remembered.
-    """
-    trained_on = bundle.provenance.get("corpus", {})
-    given = trained_on.get("split_options")
-    if split.policy != "column" or "split" in table.frame or given is None or trained_on.get("sha256") != table.digest:
-        return split
-    return from_mapping(SplitConfig, given)
+    """Return the split of the training, where this is its table and has no column ``split``; else the given one."""
+    own = _split_of(bundle, table)
+    return split if own is None or split.policy != "column" or "split" in table.frame else own
 
 
 def check_unseen(
     bundle: Bundle, table: LabelledProteins, part: LabelledProteins, name: str, split: SplitConfig, path: str
 ) -> None:
-    """Refuse a split with proteins that the model learned from, where the same table was dealt out otherwise for it.
+    """Refuse proteins that the model learned from, where its own table is split in another way.
 
     Parameters
     ----------
     bundle : Bundle
-        One that does not tell how its table was dealt out is believed.
+        One that does not tell how its table was split is believed.
     table : LabelledProteins
         As it was read.
     part : LabelledProteins
         The split to score.
     name : str
-        Of that split. Proteins of the model's own split of this name are what it says they are.
+        Of that split. Proteins of the model's own split of this name may be scored.
     split : SplitConfig
-        How the table was dealt out now.
+        How the table was split now.
     path : str
         Of the table, for messages.
 
@@ -100,12 +89,8 @@ def check_unseen(
     ------
     TableError
     """
-    trained_on = bundle.provenance.get("corpus", {})
-    given = trained_on.get("split_options")
-    if given is None or trained_on.get("sha256") != table.digest:
-        return
-    own = from_mapping(SplitConfig, given)
-    if own == split:
+    own = _split_of(bundle, table)
+    if own is None or own == split:
         return
     own_frame = assign_splits(table, own, path).frame
     elsewhere = [each for each in ("train", "valid") if each != name]
@@ -114,7 +99,15 @@ def check_unseen(
         found = f"{learned.sum()} of {len(learned)} proteins that {bundle.name} was trained or validated on"
         options = " ".join(split_overrides(own)) or "split=column"
         action = f"deal them out as its training did: {options}"
-        raise TableError(f"{path}, split {name!r}", found, "none", action, path=path, column="split")
+        raise TableError(f"{path}, split {name!r}: found {found}; expected none; {action}")
+
+
+def _split_of(bundle: Bundle, table: LabelledProteins) -> SplitConfig | None:
+    """Return how the training split this table; None for another table, or where the bundle does not tell."""
+    corpus = bundle.provenance.get("corpus", {})
+    if corpus.get("split_options") is None or corpus.get("sha256") != table.digest:
+        return None
+    return from_mapping(SplitConfig, corpus["split_options"])
 
 
 def _counts(proteins: LabelledProteins) -> list[int]:

@@ -81,7 +81,7 @@ def read_record(folder: Path) -> dict[str, Any]:
             raise ValueError("values of other types")
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(
             f"{folder}: found no readable {RUN_FILE}; choose another folder, or remove this one"
         ) from error

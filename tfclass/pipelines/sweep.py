@@ -142,7 +142,7 @@ def _suggest(trial: Trial, name: str, options: Mapping[str, Any]) -> Any:  # noq
 def _train_config(config: SweepConfig, values: Mapping[str, Any], folder: Path, title: str = "") -> TrainConfig:
     """Return the configuration of a training with other values of the options, by dotted names."""
     changed = {key: value for key, value in to_mapping(config).items() if key != "study"}
-    changed |= {"name": f"{config.corpus.name}-{config.study.name}", "run_dir": str(folder)}
+    changed |= {"name": f"{config.corpus.name}-{config.study.name}", "run_dir": str(folder), "bundle": ""}
     changed["network"] = values.get("model.encoder", config.network)
     changed["resume"] = str(folder) if (folder / CHECKPOINT).exists() else ""
     # Trials are not registered: they would crowd out the models that are meant for use.
@@ -242,8 +242,8 @@ def _train_trial(
     tpe = samplers.TPESampler(seed=seed, n_startup_trials=config.study.startup_trials)
     study.sampler = tpe if config.study.sampler == "tpe" else samplers.RandomSampler(seed=seed)
     values = {name: _suggest(trial, name, options) for name, options in space.items()}
-    words = " ".join(f"{name.rpartition('.')[2]}={_short(value)}" for name, value in values.items())
-    title = f"trial {number}: {words}"
+    shown = {name.rpartition(".")[2]: f"{v:.3g}" if isinstance(v, float) else v for name, v in values.items()}
+    title = f"trial {number}: {' '.join(f'{name}={value}' for name, value in shown.items())}"
     callbacks = callbacks_of(title)
 
     def on_epoch(entry: dict[str, float]) -> None:
@@ -253,7 +253,7 @@ def _train_trial(
             raise Pruned
 
     try:
-        train = _train_config(config, values, _folder(config.run_dir, number), title)
+        train = _train_config(config, values, Path(config.run_dir) / f"trial-{number:03d}", title)
         history = train_and_package(train, callbacks._replace(on_epoch=on_epoch), parent=run.run_id).history
     except Pruned:
         raise optuna.TrialPruned from None
@@ -269,15 +269,11 @@ def _train_trial(
     return score
 
 
-def _folder(run_dir: str | Path, number: int) -> Path:
-    return Path(run_dir) / f"trial-{number:03d}"
-
-
 def _remove_checkpoints(study: optuna.Study, folder: Path) -> None:
     """Remove the checkpoints of finished trials, which are large."""
     for number, trial in enumerate(_trials(study)):
         if trial.state.is_finished():
-            (_folder(folder, number) / CHECKPOINT).unlink(missing_ok=True)
+            (folder / f"trial-{number:03d}" / CHECKPOINT).unlink(missing_ok=True)
 
 
 def _write_result(study: optuna.Study, folder: Path, run: Run) -> SweepResult:
@@ -301,7 +297,3 @@ def _write_result(study: optuna.Study, folder: Path, run: Run) -> SweepResult:
     tags = {f"best.{name}": str(value) for name, value in best.items()}
     run.log(Facts(tags, documents={"trials.json": {"trials": table.to_dict("records")}}))
     return SweepResult(table, best)
-
-
-def _short(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -75,7 +75,7 @@ def fetch_model(name: str) -> Path:
     TrackingError
         The store is no database.
     """
-    config = TrackingConfig()
+    config = TrackingConfig.default()
     stack = ExitStack()
     fetched = stack.enter_context(temporary_folder())
     atexit.register(stack.close)
