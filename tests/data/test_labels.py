@@ -304,7 +304,7 @@ def test_a_tf_without_the_requested_evidence_is_ambiguous(tmp_path):
         ({"rules": [{"name": "one", "label": "yes", "terms": {"GO:0003700": ""}}]}, "curation.label.rules.0.label"),
         (
             {"rules": [{"name": "one", "label": "TF", "trems": {}}]},
-            "curation.label.rules.0.trems: found an unknown key; expected one of name, label, source, why, below, ",
+            "curation.label.rules.0.trems: unknown option; did you mean terms?",
         ),
     ],
     ids=[
