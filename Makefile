@@ -128,7 +128,7 @@ train: $(VENV)/.installed $(TABLE) ## Train; every call is a new run in MLflow, 
 eval: $(MADE) | $(VENV)/.installed ## Evaluate the model on the test split; trains first where there is none
 	$(EVALUATE)
 
-compare: $(VENV)/.installed ## Hold reports against the first of them (RUNS="reports/A reports/B"; MLflow run ids too)
+compare: $(VENV)/.installed ## Compare reports with the first of them (RUNS="reports/A reports/B"; MLflow run ids too)
 	$(BIN)/tfclass evaluate compare $(RUNS) $(COMPARE_ARGS)
 
 predict: $(if $(CHOSEN),$(MADE)) | $(VENV)/.installed ## Predict FASTA=FILE with the shipped model, or that of MODEL= and CORPUS=
