@@ -190,5 +190,5 @@ class TestNewChannel:
             report=str(tmp_path / "report"),
         )
         content = evaluate_bundle(config).content
-        assert content["bundle"]["channel"] == "charge"
-        assert content["bundle"]["threshold"] == load_bundle(with_charge).stacked["charge"].threshold
+        assert content.bundle.channel == "charge"
+        assert content.bundle.threshold == load_bundle(with_charge).stacked["charge"].threshold

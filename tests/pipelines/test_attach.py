@@ -113,7 +113,7 @@ def test_an_evaluation_by_homology_is_of_what_prediction_says(attached, demo_tab
         report=str(tmp_path / "report"),
     )
     report = evaluate_bundle(config)
-    assert report.content["bundle"]["channel"] == "homology"
+    assert report.content.bundle.channel == "homology"
     records = (Record(i, i, s) for i, s in zip(test.frame["id"], test.frame["sequence"], strict=True))
     rows = list(Predictor.load(attached / "homology", channel="homology").predict(records))
     np.testing.assert_allclose([row.probability for row in rows], report.predictions["probability"], atol=1e-6)

@@ -93,7 +93,8 @@ def build_library(
             recruiter.uncovered.difference_update(left)
     if not recruiter.found:
         found = "no domain that two clusters share"
-        raise ProfileError("profiles", found, "proteins of the positive class in more than one cluster each")
+        expected = "proteins of the positive class in more than one cluster each"
+        raise ProfileError(f"profiles: found {found}; expected {expected}")
     on_progress("thresholds", 0.0)
     return _with_thresholds(recruiter, alphabet, threads)
 
@@ -168,7 +169,7 @@ def build_profile(name: str, sequences: Sequence[str], threads: int = 1) -> HMM:
     try:
         import pyfamsa
     except ImportError:
-        raise MissingExtraError("profiles", "no pyfamsa", action="pip install 'tfclass[profiles]'") from None
+        raise MissingExtraError("profiles: found no pyfamsa; pip install 'tfclass[profiles]'") from None
     rows: Any = sequences
     if len(sequences) > 1:
         aligner = pyfamsa.Aligner(threads=threads, guide_tree="upgma")
@@ -231,7 +232,9 @@ def _with_thresholds(recruiter: _Recruiter, alphabet: Alphabet, threads: int) ->
             profiles.append(Profile(hmms[number], name, family, max(MIN_BITS + 2.0, least)))
     if not profiles:
         found = f"none of {len(names)} that tells the positive class from the other"
-        raise ProfileError("profiles", found, f"at least one of {MIN_PRECISION:.0%} precision at some score")
+        raise ProfileError(
+            f"profiles: found {found}; expected at least one of {MIN_PRECISION:.0%} precision at some score"
+        )
     return Library(profiles)
 
 

@@ -80,7 +80,7 @@ def check_calibration(config: CalibrationConfig, n_classes: int) -> None:
     methods = _methods(n_classes)
     if config.method != "auto" and config.method not in methods:
         key, found = "training.calibration.method", f"{config.method} for {n_classes} classes"
-        raise ConfigError(key, found, "auto, " + " or ".join(methods), key=key, value=config.method)
+        raise ConfigError(f"{key}: found {found}; expected auto, {' or '.join(methods)}")
 
 
 def choose_calibration(

@@ -57,7 +57,7 @@ def read_regions(path: Path) -> dict[str, list[Region]]:
     _, header = next(rows)
     for column in _NEEDED:
         if column not in header:
-            raise TableError(str(path), f"no column {column!r}", f"the columns {', '.join(_NEEDED)}", path=str(path))
+            raise TableError(f"{path}: found no column {column!r}; expected the columns {', '.join(_NEEDED)}")
     alphabet = Alphabet()
     place = {name: header.index(name) for name in header}
     regions: dict[str, list[Region]] = {}
