@@ -192,7 +192,8 @@ $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[test]'
 	@touch $@
 
-include recipes/tf-bilstm/tf-bilstm.mk
+# Beside this file, wherever make is run.
+include $(dir $(lastword $(MAKEFILE_LIST)))recipes/tf-bilstm/tf-bilstm.mk
 
 data/demo/demo.tsv: | $(VENV)/.installed
 	$(BIN)/tfclass data demo -o $@
