@@ -1,4 +1,4 @@
-"""How fast are letters turned into tokens, against a dictionary look-up per letter?
+"""Measure how fast letters are encoded as tokens, compared with a dictionary look-up per letter.
 
 Usage: python benchmarks/encoding.py
 """

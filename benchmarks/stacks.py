@@ -1,15 +1,15 @@
-"""What DeepReg's architecture gains in training on a CPU from how its convolutions are laid out.
+"""Measure how the layout of its convolutions speeds up the training of DeepReg's architecture on a CPU.
 
     python benchmarks/stacks.py [--batches 40] [--rounds 3] [--threads 0]
 
-The same network, batches and weights, in bfloat16, in turns:
+The same network, batches and weights, in bfloat16, alternately:
 
-* padded: convolutions over padded sequences, a mask for batch normalisation, `nn.Dropout`, as one would write it down;
+* padded: convolutions over padded sequences, a mask for batch normalisation, `nn.Dropout`: the direct way;
 * in a line: only real positions, side by side for the convolutions (`tfclass.models.stacks.Line`), `nn.Dropout`;
 * as it is: in a line, with `tfclass.models.regularisation.Dropout`.
 
 Prints residues per second of the training steps, the ratio of the medians, and the largest difference between the
-logits of the first two in float64, where no dropout is. Every batch has another shape, as in training.
+logits of the first two in float64, without dropout. Every batch has another shape, as in training.
 """
 
 import argparse
@@ -115,7 +115,7 @@ def padded(network: Classifier) -> Classifier:
 
 
 class PaddedStem(nn.Module):
-    """The stem as one would write it down."""
+    """The stem over padded sequences."""
 
     def __init__(self, stem: StackStem):
         super().__init__()

@@ -1,4 +1,4 @@
-"""What bfloat16 and huge pages gain in training on a CPU: the same epoch of the default network each way, in turns.
+"""Measure how bfloat16 and huge pages speed up training on a CPU: the same epoch of the default network, alternately.
 
     python benchmarks/training.py [--rounds 3]
 

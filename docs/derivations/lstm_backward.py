@@ -53,7 +53,7 @@ class Weights(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """What the forward pass leaves for the backward one, by step; `c_LH` and `h_LH` begin with the zero state."""
+    """The values of the forward pass that the backward one needs, by step; `c_LH`, `h_LH` begin with the zero state."""
 
     x_LE: FloatArray
     i_LH: FloatArray

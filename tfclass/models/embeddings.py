@@ -39,8 +39,6 @@ class KmerEmbedding(nn.Embedding):
 
     Parameters
     ----------
-    alphabet : Alphabet
-        Its V tokens.
     dim : int
         E.
     k : int

@@ -48,15 +48,6 @@ _RECURRENT = ("layers", "directions", "forget_bias", "residual", "layer_norm", "
 def build(config: ModelConfig, alphabet: Alphabet, n_classes: int) -> Classifier:
     """Build a network with fresh weights.
 
-    Parameters
-    ----------
-    config : ModelConfig
-        Names and sizes of its parts.
-    alphabet : Alphabet
-        V, padding included.
-    n_classes : int
-        C, at least 2.
-
     Returns
     -------
     Classifier

@@ -17,7 +17,7 @@ from tfclass.typing import Float32Array, FloatArray, IntArray, TokenArray
 
 Precision = Literal["float32", "bf16"]
 
-# Padded residues in a batch, where nothing else is asked for: from 16,000 to 32,000 it hardly matters; a core is slower
+# Padded residues in a batch by default: from 16,000 to 32,000 it hardly matters; a core is slower
 # with fewer or more.
 MAX_RESIDUES = 24576
 

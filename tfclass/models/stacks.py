@@ -106,14 +106,8 @@ class ConvolutionLayer(nn.Module):
 
     Parameters
     ----------
-    in_features : int
-        E, or the filters of the layer before.
-    channels : int
-        Filters.
     kernel : int
         Any width; of an even one the longer half lies ahead.
-    dropout : float
-        Probability.
     """
 
     def __init__(self, in_features: int, channels: int, kernel: int, dropout: float) -> None:

@@ -72,8 +72,6 @@ class LookupStem:
     ----------
     vectors_VE : float tensor, shape (V, E)
         The embedding of each token; zero for padding.
-    stem : ConvolutionStem
-        With the weights to use.
     """
 
     @torch.no_grad()

@@ -74,7 +74,7 @@ class Alphabet:
         return self._table[np.frombuffer(sequence.encode("ascii", "replace"), dtype=np.uint8)]
 
     def encode(self, sequence: str) -> TokenArray:
-        """Turn residues into tokens.
+        """Encode residues as tokens.
 
         Parameters
         ----------
@@ -97,11 +97,6 @@ class Alphabet:
         return codes
 
     def decode(self, tokens: TokenArray) -> str:
-        """Turn tokens back into upper-case letters; padding becomes ``-``.
-
-        Parameters
-        ----------
-        tokens : ndarray of uint8, shape (L,)
-        """
+        """Decode tokens to upper-case letters; padding becomes ``-``."""
         letters = np.frombuffer(("-" + self.letters).encode(), dtype=np.uint8)
         return letters[tokens].tobytes().decode()

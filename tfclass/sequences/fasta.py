@@ -123,7 +123,7 @@ def begin_inputs(sources: Sequence[str], max_length: int = MAX_LENGTH) -> list[I
 
 
 class _Kind(NamedTuple):
-    """How an input can be opened: `stream` identifies one that can be read only once; None for files."""
+    """The identity of an input that can be read only once (None for files), and whether it is a named pipe."""
 
     stream: object
     named_pipe: bool = False

@@ -97,7 +97,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 class FastaParser:
-    """Turn blocks of text into records.
+    """Parse blocks of text into records.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ class FastaParser:
         self._begin()
 
     def feed(self, block: str) -> Iterator[Record]:
-        r"""Take the next part of the text, cut anywhere; yield the records that end in it.
+        r"""Read the next part of the text, cut anywhere; yield the records that end in it.
 
         Parameters
         ----------

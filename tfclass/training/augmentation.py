@@ -30,10 +30,6 @@ def drop_residues(tokens_BL: Tensor, p: float, alphabet: Alphabet, rng: np.rando
     tokens_BL : int64 tensor, shape (B, L)
     p : float
         Probability for each residue; padding is never touched.
-    alphabet : Alphabet
-        With the token of X.
-    rng : numpy.random.Generator
-        The only source of randomness.
 
     Returns
     -------
@@ -52,8 +48,6 @@ def substitute_residues(tokens_BL: Tensor, p: float, rng: np.random.Generator) -
     tokens_BL : int64 tensor, shape (B, L)
     p : float
         Probability for each of the 20 amino acids; other tokens are never touched.
-    rng : numpy.random.Generator
-        The only source of randomness.
 
     Returns
     -------

@@ -135,12 +135,6 @@ def save_checkpoint(
         Must exist.
     fingerprint : str
         Of configuration and corpus; must match on loading.
-    progress : Progress
-        Of the training.
-    model : nn.Module
-        Its weights are kept.
-    optimizer : Optimizer
-        Its state is kept.
 
     Raises
     ------

@@ -33,19 +33,7 @@ class HeadLoss(NamedTuple):
 
 
 class TrainingLoss:
-    """The loss of a batch of the training split.
-
-    Parameters
-    ----------
-    training : LabelledProteins
-        With annotations, if the network has auxiliary heads.
-    config : TrainingConfig
-        Weights of the classes and of the heads.
-    pool : int
-        Residues per step, `stem.pool` of the network.
-    device : torch.device
-        Of the network.
-    """
+    """The loss of a batch of the training split; `pool` is the residues per step of the network, `stem.pool`."""
 
     def __init__(self, training: LabelledProteins, config: TrainingConfig, pool: int, device: torch.device) -> None:
         self.labels_N = training.labels
@@ -75,15 +63,7 @@ class TrainingLoss:
 
 
 class HeadTargets:
-    """The targets of the auxiliary heads on a training split.
-
-    Parameters
-    ----------
-    annotations : Annotations
-        Of the split.
-    pool : int
-        Residues per step, `stem.pool` of the network.
-    """
+    """The targets of the auxiliary heads on a training split, for steps of `pool` residues."""
 
     def __init__(self, annotations: Annotations, pool: int) -> None:
         self.pool = pool
@@ -185,13 +165,6 @@ def class_weights(training: LabelledProteins, config: TrainingConfig) -> Tensor:
 
 def head_metrics(scores: Scores, annotations: Annotations) -> dict[str, float]:
     """Score the auxiliary heads.
-
-    Parameters
-    ----------
-    scores : Scores
-        Of N proteins.
-    annotations : Annotations
-        Of the same proteins.
 
     Returns
     -------

@@ -39,14 +39,10 @@ def check_batches(model: ModelConfig, max_residues: int, n_residues: int, device
 
     Parameters
     ----------
-    model : ModelConfig
-        The network.
     max_residues : int
         Padded residues (sequences x longest) in a batch, as configured.
     n_residues : int
         Those of the whole training split, which a batch cannot exceed.
-    device : torch.device
-        Where it is trained.
 
     Raises
     ------
@@ -76,7 +72,7 @@ def values_per_residue(config: ModelConfig) -> int:
 
 @contextlib.contextmanager
 def memory_limit_named(max_residues: int) -> Iterator[None]:
-    """Turn every error about a lack of memory into `MemoryLimitError`."""
+    """Raise `MemoryLimitError` for every error about a lack of memory."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:

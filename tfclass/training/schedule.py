@@ -1,4 +1,4 @@
-"""How far a training is: by epochs, or by the clock under a limit of minutes; and the learning rate that follows.
+"""Progress and end of a training, by epochs or by a limit of minutes, and its learning rate.
 
 References
 ----------
@@ -14,13 +14,7 @@ from tfclass.training.checkpoint import Progress
 
 
 class Schedule(NamedTuple):
-    """Tell how much of a training is done, and when it ends.
-
-    Attributes
-    ----------
-    config : TrainingConfig
-        Its limits: epochs, minutes, patience.
-    """
+    """The limits of a training: epochs, minutes, patience."""
 
     config: TrainingConfig
 
@@ -45,15 +39,7 @@ class Schedule(NamedTuple):
 
 
 def learning_rate(config: TrainingConfig, epoch: float) -> float:
-    """Return the learning rate: linear warm-up, then half a cosine to zero [1]_.
-
-    Parameters
-    ----------
-    config : TrainingConfig
-        Epochs, warm-up and highest learning rate.
-    epoch : float
-        Epochs done, fractions included.
-    """
+    """Return the learning rate after a fractional number of epochs: linear warm-up, then half a cosine to zero [1]_."""
     warmup = min(config.warmup_epochs, float(config.epochs))
     if epoch < warmup:
         # The first step must move: half a per cent of the way up instead of zero.

@@ -59,8 +59,6 @@ def pretrain_kmers(
         Proteins to learn from; of a corpus, the training split only.
     config : TrainingConfig
         With `minutes`, a quarter of them is the limit.
-    seed : int
-        Of the pairs drawn.
     callbacks : Callbacks, optional
         `on_pretraining` and `should_stop` are called after each batch.
 
@@ -98,16 +96,7 @@ def pretrain_kmers(
 
 
 class KmerPairs:
-    """The k-mers of a set of proteins, and pairs of neighbours among them.
-
-    Parameters
-    ----------
-    embedding : KmerEmbedding
-        Numbers the k-mers.
-    tokens : sequence of ndarray of uint8, each of shape (L,)
-        The proteins.
-    window : int
-        K-mers on either side that are neighbours.
+    """The k-mers of a set of proteins, and pairs of neighbours: at most `window` k-mers apart.
 
     Attributes
     ----------
@@ -148,20 +137,9 @@ def skipgram_vectors(
     seed: int,
     on_batch: Callable[[float], bool] = lambda _: True,
 ) -> Tensor:
-    """Learn a vector for every k-mer; float32, shape (K, E), as the weight of the embedding.
+    """Learn a vector for every k-mer; float32, with the shape (K, E) of the weight of the embedding.
 
-    Parameters
-    ----------
-    pairs : KmerPairs
-        What to learn from.
-    embedding : KmerEmbedding
-        Gives the shape; not changed.
-    config : SkipgramConfig
-        Number of pairs, learning rate, weight of negatives.
-    seed : int
-        Of the pairs drawn.
-    on_batch : callable
-        Called with the fraction done after each batch; learning ends when it returns false.
+    After each batch `on_batch` is called with the fraction done; learning ends when it returns false.
     """
     rng = np.random.default_rng(seed)
     generator = torch.Generator().manual_seed(seed)

@@ -35,7 +35,7 @@ from tfclass.typing import IntArray
 
 
 class Callbacks(NamedTuple):
-    """What the caller of a training does on its events.
+    """Functions of the caller, called as training proceeds.
 
     Attributes
     ----------
@@ -68,18 +68,12 @@ class Trainer:
         On the device to train on; ends with the best weights, not the last.
     training, validation : LabelledProteins
         With annotations, if the network has auxiliary heads.
-    config : TrainingConfig
-        Of the optimiser, the noise on residues and the limits.
-    alphabet : Alphabet
-        Of the proteins.
     seed : int
-        Of batch order and of the noise on residues.
+        Of batch order and augmentation.
     folder : Path
         Where ``checkpoint.pt`` is written, at least once an epoch.
     fingerprint : str
         Ties the checkpoint to configuration and corpus.
-    callbacks : Callbacks, optional
-        Called as training proceeds.
     pretraining_seconds : float
         Of `config.minutes`, already used up.
     """
