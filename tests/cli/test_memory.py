@@ -71,6 +71,6 @@ def test_every_form_of_it_is_recognised_also_as_the_cause_of_another(error):
     [ValueError("a fault"), FetchError("server", "an answer that is out of memory"), MissingExtraError("x", "no Dask")],
     ids=repr,
 )
-def test_other_errors_stay_what_they_are(error):
+def test_other_errors_are_raised_unchanged(error):
     error.__cause__ = ModuleNotFoundError("No module named 'distributed'")
     assert memory_error(error) is None

@@ -87,7 +87,7 @@ def test_states_on_padding_are_finite(network, proteins):
         assert torch.isfinite(network.encoder(x_BLE, lengths_B)).all()
 
 
-def test_company_in_the_batch_changes_nothing(network, proteins):
+def test_other_sequences_in_the_batch_change_nothing(network, proteins):
     alone = torch.cat([score(network, [protein]) for protein in proteins])
     torch.testing.assert_close(score(network, proteins), alone, atol=1e-5, rtol=1e-5)
 
@@ -108,7 +108,7 @@ def test_scoring_by_tables_gives_what_the_network_gives(network, proteins):
     np.testing.assert_allclose(in_rows(found, network), expected, atol=1e-5, rtol=1e-5)
 
 
-def test_class_logits_are_the_same_whether_all_heads_are_asked_or_not(network, proteins):
+def test_class_logits_are_the_same_with_and_without_the_other_heads(network, proteins):
     np.testing.assert_array_equal(scores_of(network, proteins, 64).logits_NC, logits_of(network, proteins, 64))
     batch = collate(proteins)
     network.eval()

@@ -57,11 +57,11 @@ def loss_after_training(config, alphabet, seed=0):
 
 
 @pytest.mark.parametrize("options", LEARNABLE.values(), ids=LEARNABLE)
-def test_random_labels_can_be_learned_by_heart(options, alphabet):
+def test_random_labels_can_be_overfitted(options, alphabet):
     assert loss_after_training(replace(SMALL, **options), alphabet) < LOSS
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_file_that_ships_can_learn_random_labels_by_heart(name, alphabet):
+def test_every_shipped_network_can_overfit_random_labels(name, alphabet):
     config = composed("train", TrainConfig, f"model={name}").model
     assert loss_after_training(config, alphabet) < LOSS

@@ -33,7 +33,7 @@ def test_kmers_equal_a_loop_and_short_sequences_have_kmers_too(alphabet):
     assert (x_BLE[1, :2] != 0).any(dim=1).all()
 
 
-def test_blosum62_is_biopythons_and_ambiguous_letters_are_the_mean_of_their_meanings(alphabet):
+def test_blosum62_is_that_of_biopython_and_ambiguous_letters_are_means(alphabet):
     matrix = substitution_matrices.load("BLOSUM62")
     table_VP = blosum62(alphabet)
     for letter in AMINO_ACIDS:
@@ -79,7 +79,7 @@ def test_polarity_and_volume_give_the_distances_that_grantham_printed():
 
 
 @pytest.mark.parametrize("properties", [blosum62, physicochemical])
-def test_a_letter_of_several_meanings_has_their_mean(alphabet, properties):
+def test_an_ambiguous_letter_has_the_mean_of_its_residues(alphabet, properties):
     table_VP = properties(alphabet)
     for letter, meant in {"B": "DN", "J": "IL", "Z": "EQ", "X": AMINO_ACIDS, "O": "K", "U": "C"}.items():
         expected = table_VP[alphabet.encode(meant).astype(int)].mean(dim=0)

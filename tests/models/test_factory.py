@@ -81,7 +81,7 @@ from tfclass.sequences.alphabet import Alphabet
         "a single family",
     ],
 )
-def test_what_cannot_be_built_names_the_key_and_what_is_allowed(change, message, alphabet):
+def test_an_invalid_option_is_refused_with_its_key_and_the_allowed_values(change, message, alphabet):
     with pytest.raises(ConfigError) as raised:
         build(replace(SMALL, **change), alphabet, 2)
     assert str(raised.value) == message

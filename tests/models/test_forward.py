@@ -62,7 +62,7 @@ def test_a_batch_too_large_for_memory_is_halved_until_it_fits(model, proteins, e
     assert sum(size <= 300 for size in asked) > 5
 
 
-def test_a_protein_too_long_by_itself_is_one_line(model, proteins):
+def test_a_protein_too_long_for_memory_raises_one_line(model, proteins):
     small_memory(model, 30, torch.OutOfMemoryError("CUDA out of memory"))
     with pytest.raises(
         MemoryLimitError, match=r"a protein of \d+ residues, too long for the memory of cpu; use a machine"
@@ -70,14 +70,14 @@ def test_a_protein_too_long_by_itself_is_one_line(model, proteins):
         logits_of(model, proteins, 100)
 
 
-def test_what_is_too_long_for_the_device_is_scored_elsewhere_on_request(model, proteins):
+def test_a_protein_too_long_for_the_device_is_scored_on_the_cpu_on_request(model, proteins):
     expected = logits_of(model, proteins, 4000)
     small_memory(model, 30, torch.OutOfMemoryError("CUDA out of memory"))
     found = scores_of(model, proteins, 4000, cpu_fallback=True).logits_NC
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_all_heads_are_scored_in_halves_and_elsewhere_just_the_same(model, proteins):
+def test_all_heads_are_scored_alike_in_halves_and_on_the_cpu(model, proteins):
     expected = scores_of(model, proteins, 4000)
     asked = small_memory(model, 60, torch.OutOfMemoryError("CUDA out of memory"))
     found = scores_of(model, [*proteins, np.ones(70, np.uint8)], 4000, cpu_fallback=True)
@@ -94,13 +94,13 @@ def test_a_network_without_the_heads_gives_classes_only(alphabet, proteins):
     assert scores.domains is None
 
 
-def test_another_failure_is_not_taken_for_lack_of_memory(model, proteins):
+def test_other_errors_are_not_taken_for_a_lack_of_memory(model, proteins):
     small_memory(model, 30, RuntimeError("shape mismatch"))
     with pytest.raises(RuntimeError, match="shape mismatch"):
         logits_of(model, proteins, 100)
 
 
-def test_batches_are_scored_side_by_side_and_the_number_of_threads_is_as_before(model, proteins):
+def test_batches_are_scored_in_parallel_and_the_number_of_threads_is_restored(model, proteins):
     inside, together, threads = [], [], set()
 
     def enter(*_):
@@ -127,7 +127,7 @@ def test_batches_are_scored_side_by_side_and_the_number_of_threads_is_as_before(
     assert threads == {threading.get_ident()}
 
 
-def test_after_a_failure_no_further_batch_is_begun(model, proteins):
+def test_no_batch_starts_after_a_failure(model, proteins):
     asked = small_memory(model, 0, RuntimeError("shape mismatch"))
     torch.set_num_threads(2)
     try:
@@ -138,6 +138,6 @@ def test_after_a_failure_no_further_batch_is_begun(model, proteins):
     assert 0 < len(asked) < 500
 
 
-def test_bfloat16_moves_the_logits_a_little(model, proteins):
+def test_bfloat16_changes_the_logits_a_little(model, proteins):
     exact, coarse = (scores_of(model, proteins, 4000, precision).logits_NC for precision in ("float32", "bf16"))
     assert 0 < np.abs(exact - coarse).max() < 0.02

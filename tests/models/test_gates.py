@@ -43,7 +43,7 @@ def test_the_states_of_the_trace_are_those_of_the_encoder(options):
     torch.testing.assert_close(states_BLF * mask_BL1, expected_BLF * mask_BL1, atol=1e-12, rtol=0)
 
 
-def test_gates_are_shares_and_obey_the_equation_of_the_cell():
+def test_gates_lie_between_0_and_1_and_obey_the_equation_of_the_cell():
     x_BLE = torch.randn(3, 9, 4, dtype=torch.float64)
     ahead, behind = gate_traces(encoder(encoder="bilstm"), x_BLE, LENGTHS)[0]
     for gates in (ahead, behind):

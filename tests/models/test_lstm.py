@@ -110,7 +110,7 @@ def test_the_output_gate_sees_the_new_cell_and_the_others_the_old_one():
     np.testing.assert_allclose(gates.o[0, :, 0].detach(), [sigma(30 * c1), sigma(30 * c2)])
 
 
-def test_the_forget_bias_is_what_was_asked_for_in_both_kinds_of_layer():
+def test_the_forget_bias_is_set_in_both_kinds_of_layer():
     ours, theirs = LSTM(4, 3), nn.LSTM(4, 3)
     set_forget_bias(ours, 1.5)
     set_forget_bias(theirs, 1.5)
@@ -121,7 +121,7 @@ def test_the_forget_bias_is_what_was_asked_for_in_both_kinds_of_layer():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.999999])
-def test_dropout_drops_its_share_and_scales_up_the_rest_with_its_gradient(share, dtype):
+def test_dropout_drops_a_fraction_p_and_scales_up_the_rest_with_its_gradient(share, dtype):
     torch.manual_seed(0)
     x = torch.ones(999, 1001, dtype=dtype, requires_grad=True)
     dropped = Dropout(share)(x)

@@ -33,7 +33,7 @@ CONFIGS = {
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
 @pytest.mark.parametrize("n_classes", [2, 5])
-def test_it_is_what_the_network_takes(config, n_classes):
+def test_the_size_is_that_of_the_network(config, n_classes):
     state = torch.get_rng_state()
     n_bytes = check_size(config, ALPHABET, n_classes)
     assert torch.equal(torch.get_rng_state(), state)
@@ -52,14 +52,14 @@ def test_it_is_what_the_network_takes(config, n_classes):
         ({"embedding_dim": 2**31 - 1, "stem": StemConfig.default(channels=2**31 - 1)}, "1024 PiB or more"),
     ],
 )
-def test_what_no_memory_holds_is_refused_before_it_is_made(values, size):
+def test_a_network_too_large_for_memory_is_refused_before_it_is_built(values, size):
     with pytest.raises(ConfigError) as caught:
         build(replace(ModelConfig.default(), **values), ALPHABET, 2)
     expected = "expected at most 512.0 MiB; choose smaller widths or fewer layers"
     assert str(caught.value) == f"model: found a network of {size}; {expected}"
 
 
-def test_it_waits_for_no_further_part_of_torch():
+def test_the_size_needs_no_further_imports_of_torch():
     # Random values on torch's device "meta" would import some 800 modules.
     code = (
         "import sys; from tfclass.models.factory import *; ModelConfig.default(); before = set(sys.modules)\n"

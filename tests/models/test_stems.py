@@ -63,7 +63,7 @@ def test_tables_give_the_steps_of_embedding_and_convolution(name, pool, alphabet
     torch.testing.assert_close(found_BLF, expected_BLF, atol=1e-6, rtol=1e-6)
 
 
-def test_words_of_several_residues_have_no_tables(alphabet):
+def test_kmers_of_several_residues_have_no_tables(alphabet):
     from dataclasses import replace
 
     from tests.conftest import SMALL

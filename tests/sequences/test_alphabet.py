@@ -75,7 +75,7 @@ def test_changing_a_result_does_not_change_later_results(alphabet):
     assert alphabet.encode("ACD").tolist() == [1, 2, 3]
 
 
-def test_vocabularies_are_equal_when_their_letters_are():
+def test_alphabets_are_equal_when_their_letters_are():
     assert Alphabet() == Alphabet()
     assert hash(Alphabet()) == hash(Alphabet())
     assert copy.deepcopy(Alphabet()) == Alphabet()

@@ -48,13 +48,13 @@ SKIPPED = {
 
 
 @pytest.mark.parametrize(("given_", "scored", "notes"), MENDED.values(), ids=MENDED)
-def test_it_is_mended_and_noted(alphabet, given_, scored, notes):
+def test_a_sequence_is_repaired_and_noted(alphabet, given_, scored, notes):
     cleaned = clean(given_, alphabet)
     assert (alphabet.decode(cleaned.tokens), cleaned.notes, cleaned.problem) == (scored, notes, "")
 
 
 @pytest.mark.parametrize(("given_", "notes", "problem"), SKIPPED.values(), ids=SKIPPED)
-def test_it_is_skipped_for_a_stated_reason(alphabet, given_, notes, problem):
+def test_a_sequence_is_skipped_for_a_stated_reason(alphabet, given_, notes, problem):
     cleaned = clean(given_, alphabet)
     assert (cleaned.tokens.size, cleaned.notes, cleaned.problem) == (0, notes, problem)
 

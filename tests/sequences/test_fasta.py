@@ -254,7 +254,7 @@ class TestRefusals:
         assert str(caught.value) == f"{path}{message}"
 
     @compressed
-    def test_damage_right_after_the_magic_bytes_is_called_damage(self, compress):
+    def test_damage_right_after_the_magic_bytes_is_reported_as_damage(self, compress):
         with pytest.raises(FastaError, match="^input stream: found compressed data that is cut short or damaged"):
             read(compress(TEXT)[:6] + b"\xff" * 20)
 
@@ -420,7 +420,7 @@ def test_an_address_that_cannot_be_read_is_one_line(address, message):
     assert_refused(address, message)
 
 
-def test_what_a_driver_raises_is_one_line(tmp_path):
+def test_an_error_of_a_driver_is_one_line(tmp_path):
     (tmp_path / "proteins.zip").write_bytes(b">a\nMKV\n")
     address = f"zip://a.fasta::{tmp_path}/proteins.zip"
     assert_refused(address, f"{address}: found an address that cannot be opened (File is not a zip file)")

@@ -60,7 +60,7 @@ def test_a_bad_file_is_refused_before_anything_is_read(good, tmp_path, content, 
 
 
 @pytest.mark.parametrize("content", [b"", b"no header\n"], ids=["empty", "no FASTA"])
-def test_bad_standard_input_behind_a_file_is_refused_at_once(good, monkeypatch, content):
+def test_bad_standard_input_after_a_file_is_refused_at_once(good, monkeypatch, content):
     standard_input(monkeypatch, content)
     with pytest.raises(FastaError, match="^standard input"):
         read_inputs([str(good), "-"])
@@ -117,7 +117,7 @@ def test_more_inputs_than_may_be_open_at_a_time(tmp_path):
     assert (finished.stdout, finished.stderr) == (b"True\n", b"")
 
 
-def test_an_address_behind_a_file_is_looked_at(good, tmp_path):
+def test_an_address_after_a_file_is_checked_first(good, tmp_path):
     address = f"file://{tmp_path}/none.fa"
     with pytest.raises(FastaError, match="found nothing there, or no answer"):
         read_inputs([str(good), address])

@@ -22,7 +22,7 @@ def tokens_BL():
     return tokens_BL
 
 
-def test_dropped_residues_are_unknown_and_as_many_as_asked_for(tokens_BL, alphabet):
+def test_dropped_residues_are_x_and_as_many_as_p_says(tokens_BL, alphabet):
     dropped_BL = drop_residues(tokens_BL, 0.25, alphabet, rng())
     changed_BL = dropped_BL != tokens_BL
     assert (dropped_BL[changed_BL] == alphabet.unknown).all()
@@ -31,7 +31,7 @@ def test_dropped_residues_are_unknown_and_as_many_as_asked_for(tokens_BL, alphab
     assert changed_BL[known_BL].float().mean() == pytest.approx(0.25, abs=0.01)
 
 
-def test_substituted_residues_are_other_amino_acids_and_as_many_as_asked_for(tokens_BL):
+def test_substituted_residues_are_other_amino_acids_and_as_many_as_p_says(tokens_BL):
     substituted_BL = substitute_residues(tokens_BL, 0.25, rng())
     changed_BL = substituted_BL != tokens_BL
     amino_acid_BL = (tokens_BL != PAD) & (tokens_BL <= 20)

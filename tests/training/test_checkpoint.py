@@ -21,7 +21,7 @@ def save(folder, fingerprint="f"):
     return model, optimizer, progress
 
 
-def test_all_of_it_comes_back(tmp_path):
+def test_a_checkpoint_restores_everything(tmp_path):
     model, _, progress = save(tmp_path)
     expected = torch.rand(3)
     save(tmp_path)

@@ -183,7 +183,7 @@ MADE_UP = {
 
 
 @pytest.mark.parametrize("make", MADE_UP.values(), ids=MADE_UP.keys())
-def test_what_is_no_checkpoint_is_refused_in_one_line(make, parts, alphabet, tmp_path):
+def test_other_files_are_refused_in_one_line(make, parts, alphabet, tmp_path):
     make(tmp_path / NAME)
     refused(parts, alphabet, tmp_path)
 
@@ -194,6 +194,6 @@ def test_a_checkpoint_of_another_network_is_refused(content, parts, alphabet, tm
         trainer(parts, alphabet, tmp_path, model=replace(SMALL, hidden=7)).run(resume=True)
 
 
-def test_the_checkpoint_itself_is_taken(content, parts, alphabet, tmp_path):
+def test_the_unchanged_checkpoint_is_accepted(content, parts, alphabet, tmp_path):
     (tmp_path / NAME).write_bytes(content)
     assert len(trainer(parts, alphabet, tmp_path).run(resume=True).history) == 3

@@ -35,19 +35,19 @@ def test_weights_of_the_same_name_and_shape_are_copied_and_the_rest_stays(small_
     assert f"{small_bundle_folder}: {len(start.copied)} weights copied, {len(other)} start fresh" in caplog.text
 
 
-def test_a_start_from_the_same_network_is_that_network(small_bundle_folder, alphabet):
+def test_init_from_the_same_network_copies_every_weight(small_bundle_folder, alphabet):
     model = fresh(SMALL, alphabet)
     assert load_matching_weights(str(small_bundle_folder), model, alphabet).fresh == ()
     given = load_bundle(small_bundle_folder).model.state_dict()
     assert all(torch.equal(weight, given[name]) for name, weight in model.state_dict().items())
 
 
-def test_a_start_that_does_not_exist_is_refused(alphabet):
+def test_init_from_a_missing_bundle_is_refused(alphabet):
     with pytest.raises(BundleError, match="nowhere: found no such model; expected a folder with a bundle"):
         load_matching_weights("nowhere", fresh(SMALL, alphabet), alphabet)
 
 
-def test_a_start_that_shares_nothing_is_refused(small_bundle, tmp_path, alphabet):
+def test_init_from_a_network_without_matching_weights_is_refused(small_bundle, tmp_path, alphabet):
     # Both have the table of BLOSUM62, which is not learned.
     config = replace(SMALL, embedding="blosum62")
     folder = tmp_path / "b"
@@ -61,7 +61,7 @@ def test_a_start_that_shares_nothing_is_refused(small_bundle, tmp_path, alphabet
     )
 
 
-def test_a_start_that_reads_another_alphabet_is_refused(small_bundle, tmp_path, alphabet):
+def test_init_from_a_network_of_another_alphabet_is_refused(small_bundle, tmp_path, alphabet):
     other = Alphabet("ACDEFGHIKLMNPQRSTVWYXBJOUZ")
     save_bundle(replace(small_bundle, alphabet=other), tmp_path / "b", card="")
     with pytest.raises(ConfigError) as raised:

@@ -27,7 +27,7 @@ def test_values_that_training_keeps_are_counted_by_hand():
     assert values_per_residue(bare) == 10 + 10 + 8
 
 
-def test_a_batch_that_no_memory_holds_is_refused_with_its_size_and_the_limit():
+def test_a_batch_too_large_for_memory_is_refused_with_its_size_and_the_limit():
     assert 0 < memory_of(CPU) <= psutil.virtual_memory().total
     check_batches(ModelConfig.default(), 16384, 10**12, CPU)
     # The whole split is smaller than what is asked for.
@@ -50,12 +50,12 @@ def test_a_batch_that_no_memory_holds_is_refused_with_its_size_and_the_limit():
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_memory_that_is_full_is_one_error(error):
+def test_every_lack_of_memory_is_one_error(error):
     words = "training: found too little memory; try a training.max_residues below 9"
     with pytest.raises(MemoryLimitError, match=words), memory_limit_named(9):
         raise error
 
 
-def test_other_errors_stay_what_they_are():
+def test_other_errors_are_raised_unchanged():
     with pytest.raises(RuntimeError, match="shapes"), memory_limit_named(9):
         raise RuntimeError("shapes")

@@ -55,7 +55,7 @@ def test_loss_equals_the_equation_in_numpy():
     assert float(ours) == pytest.approx(-(good + 3 * bad).mean(), rel=1e-12)
 
 
-def test_kmers_that_stand_in_the_same_places_get_like_vectors(embedding):
+def test_kmers_with_the_same_neighbours_get_similar_vectors(embedding):
     # A language of two topics: its proteins speak of one or the other, never of both.
     rng = np.random.default_rng(1)
     topics = ([1, 2, 3, 4], [5, 6, 7, 8])
@@ -82,7 +82,7 @@ def test_only_kmers_that_were_seen_change(embedding):
     assert target.weight.requires_grad
 
 
-def test_vectors_are_as_wide_however_long_they_learned(embedding):
+def test_vectors_have_the_same_width_after_any_number_of_pairs(embedding):
     rng = np.random.default_rng(0)
     proteins = [rng.choice(20, 300, p=np.arange(1, 21) / 210).astype(np.uint8) + 1 for _ in range(20)]
     target = embedding(1)
@@ -96,7 +96,7 @@ def test_vectors_are_as_wide_however_long_they_learned(embedding):
         assert float(target.weight[1:21].detach().std()) == pytest.approx(0.2, abs=0.01)
 
 
-def test_proteins_shorter_than_a_word_teach_nothing_and_harm_nothing(embedding):
+def test_proteins_shorter_than_a_kmer_change_nothing(embedding):
     target = embedding(3)
     before = target.weight.detach().clone()
     pretrain_kmers(
@@ -116,7 +116,7 @@ def test_same_seed_gives_the_same_vectors(embedding):
     assert torch.equal(left.weight, right.weight)
 
 
-def test_a_quarter_of_the_minutes_is_the_most_that_it_takes(embedding):
+def test_pretraining_takes_at_most_a_quarter_of_the_minutes(embedding):
     proteins = [np.random.default_rng(0).integers(1, 21, 300).astype(np.uint8)]
     shares = []
     callbacks = Callbacks(on_pretraining=lambda share, seconds: shares.append((share, seconds)))
@@ -129,7 +129,7 @@ def test_a_quarter_of_the_minutes_is_the_most_that_it_takes(embedding):
     assert shares[-1][1] >= 0.5
 
 
-def test_without_a_limit_every_pair_is_learned_from_and_the_share_is_told(embedding):
+def test_without_a_limit_every_pair_is_used_and_progress_is_reported(embedding):
     proteins = [np.random.default_rng(0).integers(1, 21, 300).astype(np.uint8)]
     shares = []
     callbacks = Callbacks(on_pretraining=lambda share, _: shares.append(share))

@@ -109,7 +109,7 @@ def test_an_interrupted_training_resumes_to_the_same_numbers(trainer, tmp_path, 
     assert_same_training(resumed, whole)
 
 
-def test_the_history_tells_of_a_head_where_there_is_one(trainer):
+def test_the_history_has_the_metrics_of_the_heads_of_the_network(trainer):
     of_heads = {"train_family_loss", "train_domain_loss", "valid_family_accuracy", "valid_domain_f1"}
     (with_heads,) = trainer(replace(QUICK, epochs=1), HEADS).run().history
     (without,) = trainer(replace(QUICK, epochs=1)).run().history

@@ -83,7 +83,7 @@ def mean(pairs):
     return np.average(values, weights=weights)
 
 
-def test_it_does_what_is_written_out_by_hand(trainer, parts, alphabet):
+def test_the_loop_equals_a_training_written_out_by_hand(trainer, parts, alphabet):
     progress = trainer(CONFIG, HEADS).run()
     by_hand = list(train_by_hand(parts[0], alphabet, CONFIG))
     assert len(progress.history) == len(by_hand) == 2
@@ -95,7 +95,7 @@ def test_it_does_what_is_written_out_by_hand(trainer, parts, alphabet):
         torch.testing.assert_close(weight, weights[name], rtol=1e-3, atol=1e-5)
 
 
-def test_it_tells_of_every_batch_and_every_epoch_once(trainer, parts):
+def test_callbacks_are_called_once_for_every_batch_and_epoch(trainer, parts):
     steps, epochs = [], []
     history = (
         trainer(callbacks=Callbacks(on_step=lambda *step: steps.append(step), on_epoch=epochs.append)).run().history
