@@ -159,7 +159,8 @@ def test_without_psutil_a_run_has_everything_else(config, tmp_path):
     (tmp_path / "psutil.py").write_text("raise ImportError('no psutil here')")
     code = (
         "from tfclass.tracking.log import *\n"
-        "with tracked(TrackingConfig.default(experiment='tested'), Path('run'), 'training', Facts(), watch=True) as run:\n"
+        "config = TrackingConfig.default(experiment='tested')\n"
+        "with tracked(config, Path('run'), 'training', Facts(), watch=True) as run:\n"
         "    run.log_step({'a': 1.0}, 1)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
