@@ -123,8 +123,7 @@ def _expected(error: Exception) -> TfclassError | None:
         return error
     # A name that the system does not take, or a folder that may not be looked into, may be named anywhere.
     if isinstance(error, OSError) and error.filename is not None:
-        found = f"a place that cannot be used ({error.strerror})"
-        return TfclassError(str(error.filename), found, action="check the path")
+        return TfclassError(f"{error.filename}: found a place that cannot be used ({error.strerror}); check the path")
     return None
 
 

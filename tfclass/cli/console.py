@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from tfclass.cli.progress import progress
 from tfclass.cli.signals import stop_on_signal
 from tfclass.cli.terminal import has_terminal
 from tfclass.training.trainer import Callbacks, Interrupted
@@ -34,29 +34,25 @@ def training_display(epochs: int) -> Iterator[Callbacks]:
     Callbacks
         Without `should_stop`.
     """
-    console = Console(stderr=True, highlight=False)
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[loss]}"), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not has_terminal()) as bar:
-        task = bar.add_task("epoch 1", total=1.0, loss="")
+    with progress("epoch 1") as bar:
         tenths = -1
 
         def on_pretraining(done: float, seconds: float) -> None:
             nonlocal tenths
-            bar.update(task, completed=done, description="k-mer vectors")
+            bar.update("k-mer vectors", done, 1.0)
             # Where there is no bar, a line for every tenth.
             if int(10 * done) > tenths and (done >= 1 or not has_terminal()):
                 tenths = int(10 * done)
-                console.print(f"k-mer vectors {done:4.0%}  {seconds:.0f} s", soft_wrap=True)
+                bar.note(f"k-mer vectors {done:4.0%}  {seconds:.0f} s")
 
         def on_step(epoch: int, done: float, loss: float) -> None:
-            bar.update(task, completed=done, description=f"epoch {epoch + 1}/{epochs}", loss=f"loss {loss:.4f}")
+            bar.update(f"epoch {epoch + 1}/{epochs}  loss {loss:.4f}", done, 1.0)
 
         def on_epoch(entry: dict[str, float]) -> None:
-            console.print(
+            bar.note(
                 f"epoch {int(entry['epoch']) + 1:>3}  loss {entry['train_loss']:.4f}  "
                 f"validation: loss {entry['valid_loss']:.4f}, average precision {entry['valid_ap']:.4f}  "
-                f"{entry['train_seconds']:.0f} s",
-                soft_wrap=True,
+                f"{entry['train_seconds']:.0f} s"
             )
 
         yield Callbacks(on_pretraining=on_pretraining, on_step=on_step, on_epoch=on_epoch)

@@ -20,20 +20,14 @@ _FORMATS = ("tsv", "jsonl", "parquet")
 
 
 def place_of(output: str | None) -> str | None:
-    """Give the output's path or address; None for standard output.
-
-    Raises
-    ------
-    OutputError
-        It has no name.
-    """
+    """Return the path or address of the output; None for standard output, `OutputError` for an empty name."""
     if output == "":
-        raise OutputError("-o", "an empty name", "a file")
+        raise OutputError("-o: found an empty name; expected a file")
     return None if output == "-" else output
 
 
 def format_of(asked: str | None, output: str | None) -> str:
-    """Choose the format of the rows: the one asked for, else that of the name's ending; TSV for a name without one.
+    """Choose the format of the rows: the one asked for, else that of the name's ending, else TSV.
 
     An ending is what follows the last dot of the name, or the last but one before ``.gz``. A dot at the very start does
     not count.
@@ -41,17 +35,19 @@ def format_of(asked: str | None, output: str | None) -> str:
     Raises
     ------
     OutputError
-        The name has an ending that belongs to no format, and none was asked for; or Parquet would be packed twice.
+        The name has an ending that belongs to no format, and none was asked for; or Parquet would be compressed twice.
     """
     ending, packed = _ending(output)
     if asked is None and ending not in ("", *_FORMATS):
         expected = ", ".join(f".{name}" for name in (*_FORMATS, "tsv.gz", "jsonl.gz"))
-        raise OutputError(str(output), f"a name ending in .{ending}", expected, "or name the format with --format")
+        found = f"found a name ending in .{ending}"
+        raise OutputError(f"{output}: {found}; expected {expected}; or name the format with --format")
     name = asked or ending or "tsv"
     if name == "parquet" and output is None and sys.stdout is not None and sys.stdout.isatty():
         raise typer.BadParameter("Parquet is not for a terminal; name a file with -o", param_hint="--format")
     if name == "parquet" and packed:
-        raise OutputError(str(output), "a name ending in .gz", ".parquet", "Parquet is compressed in itself")
+        found = "found a name ending in .gz; expected .parquet"
+        raise OutputError(f"{output}: {found}; Parquet is compressed in itself")
     return name
 
 
@@ -68,13 +64,14 @@ def keep_apart(output: str | None, fasta: list[str], parts: Path | None) -> None
         return
     path = Path(url2pathname(urlsplit(output).path) if is_address(output) else output)
     if path.is_dir() or output.endswith("/") or (parts is not None and path.absolute() == parts.absolute()):
-        raise OutputError(output, "a folder", "a file", "choose another name for -o")
+        raise OutputError(f"{output}: found a folder; expected a file; choose another name for -o")
     if not path.is_file():
         return
     for source in fasta:
         same = _is_standard_input(path) if source == "-" else Path(source).exists() and path.samefile(source)
         if same:
-            raise OutputError(output, "an input file", "a file of its own", "choose another name for -o")
+            found = "found an input file; expected a file of its own"
+            raise OutputError(f"{output}: {found}; choose another name for -o")
 
 
 def _is_standard_input(path: Path) -> bool:
@@ -127,7 +124,8 @@ def _compressed(place: contextlib.AbstractContextManager[BinaryIO]) -> Iterator[
 @contextlib.contextmanager
 def _standard_output() -> Iterator[BinaryIO]:
     if sys.stdout is None:
-        raise OutputError("standard output", "it closed", "a place for the rows", "name a file with -o")
+        found = "found it closed; expected a place for the rows"
+        raise OutputError(f"standard output: {found}; name a file with -o")
     try:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
@@ -135,4 +133,5 @@ def _standard_output() -> Iterator[BinaryIO]:
         # The reader (`head`) has seen enough: typer ends the program without a word.
         raise
     except OSError as error:
-        raise OutputError("standard output", f"a place that cannot be written ({error.strerror})") from error
+        reason = error.strerror
+        raise OutputError(f"standard output: found a place that cannot be written ({reason})") from error

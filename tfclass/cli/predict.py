@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tfclass.cli import predict_options as options
-from tfclass.cli.predict_summary import Tally, progress, summary
+from tfclass.cli.predict_summary import Tally
+from tfclass.cli.progress import progress
 from tfclass.cli.signals import stop_at_once
 from tfclass.errors import escaped
 from tfclass.io.files import is_address
@@ -57,8 +58,9 @@ def predict(
 
     keep_apart(output := place_of(output), fasta, parts)
     name = format_of(output_format, output)
-    folder = _parts_folder(parts, output, resume=resume, engine=engine)
-    _refuse_idle_options(header=header and name == "jsonl", workers=workers is not None and engine == "none")
+    if header and name == "jsonl":
+        raise typer.BadParameter("JSON lines have no place for it; it is for TSV", param_hint="--header")
+    folder = _parts_folder(parts, output, engine, workers, resume=resume)
     chosen = {"threshold": threshold, "prevalence": prevalence, "channel": channel, "precision": precision}
     with stop_at_once(goes_on=folder is not None):
         records = _sharded(fasta, shard, max_length)
@@ -69,21 +71,23 @@ def predict(
             scored = predictor.scored(records)
         else:
             scored = _in_parts(predictor, records, bundle_folder, folder, engine, workers or 2, threads)
-        tally = Tally(predictor.is_positive)
-        with progress(quiet) as watched:
-            rows = tally.count(predictor.settled(watched(scored)))
+        tally = Tally(predictor)
+        with progress("scoring", is_quiet=quiet) as bar:
+            rows = tally.count(predictor.settled(bar.count(scored, "records")))
             _write(filter(predictor.is_positive, rows) if only_tf else rows, name, output, predictor, header=header)
         if folder is not None and parts is None:
-            _remove_parts(folder)
-    _conclude(tally, predictor, quiet=quiet, strict=strict)
+            from tfclass.inference.jobs import remove_folder
+
+            remove_folder(folder)
+    _conclude(tally, quiet=quiet, strict=strict)
 
 
-def _conclude(tally: Tally, predictor: "Predictor", *, quiet: bool, strict: bool) -> None:
+def _conclude(tally: Tally, *, quiet: bool, strict: bool) -> None:
     if not quiet:
-        for line in summary(tally, predictor):
+        for line in tally.summary():
             typer.echo(escaped(line), err=True)
-    if strict and tally.skipped:
-        typer.echo(f"tfclass: {tally.skipped:,} of {tally.records:,} records skipped (--strict)", err=True)
+    if strict and tally.n_skipped:
+        typer.echo(f"tfclass: {tally.n_skipped:,} of {tally.n_records:,} records skipped (--strict)", err=True)
         raise typer.Exit(1)
 
 
@@ -106,13 +110,19 @@ def _write(
     from tfclass.inference.writers import WRITERS
 
     with opened(output) as stream:
-        rows = _first_fetched(rows)
+        # An input that cannot be read leaves the output empty, header included: its error comes with the first row.
+        rows = itertools.chain(list(itertools.islice(rows, 1)), rows)
         # Where the input decides the threshold, it is known with the first row.
         facts = _facts(predictor) if header or name == "parquet" else None
         WRITERS[name](rows, stream, facts, predictor.columns)
 
 
-def _parts_folder(parts: Path | None, output: str | None, *, resume: bool, engine: str) -> Path | None:
+def _parts_folder(
+    parts: Path | None, output: str | None, engine: str, workers: int | None, *, resume: bool
+) -> Path | None:
+    if workers is not None and engine == "none":
+        expected = "needs --engine; --threads says how many cores are used here"
+        raise typer.BadParameter(expected, param_hint="--workers")
     if parts is None and resume:
         if output is None or is_address(output) or (Path(output).exists() and not Path(output).is_file()):
             raise typer.BadParameter(
@@ -125,13 +135,6 @@ def _parts_folder(parts: Path | None, output: str | None, *, resume: bool, engin
     if parts is None and engine != "none":
         raise typer.BadParameter("needs --parts DIR, or --resume with -o FILE", param_hint="--engine")
     return parts
-
-
-def _refuse_idle_options(*, header: bool, workers: bool) -> None:
-    if header:
-        raise typer.BadParameter("JSON lines have no place for it; it is for TSV", param_hint="--header")
-    if workers:
-        raise typer.BadParameter("needs --engine; --threads says how many cores are used here", param_hint="--workers")
 
 
 def _sharded(fasta: list[str], shard: str, max_length: int) -> "Iterator[Record]":
@@ -196,15 +199,3 @@ def _in_parts(
     threads = threads or max(1, torch.get_num_threads() // workers)
     with dask_executor(workers) as executor:
         yield from predict_in_parts(records, job(threads), folder, executor, in_flight=2 * workers)
-
-
-def _first_fetched(rows: Iterable["Prediction"]) -> Iterator["Prediction"]:
-    # An input that cannot be read must leave stdout empty, header line included: meet its error before any writing.
-    first = list(itertools.islice(rows, 1))
-    return itertools.chain(first, rows)
-
-
-def _remove_parts(folder: Path) -> None:
-    from tfclass.inference.jobs import remove_folder
-
-    remove_folder(folder)

@@ -1,19 +1,15 @@
-"""The progress and the summary of ``tfclass predict``, on standard error."""
+"""The summary of ``tfclass predict``."""
 
-import contextlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
-
-from tfclass.cli.terminal import has_terminal
 
 if TYPE_CHECKING:
     from tfclass.inference.predictor import Predictor
     from tfclass.inference.rows import Prediction
 
-
-# Meaning of a note in the last lines; one that is not listed goes by its name alone.
+# Explanations of the notes; one that is not listed has its name alone.
 _MEANINGS = {
     "looks_like_nucleotide": "DNA or RNA? The model expects proteins: translate the sequences first",
     "duplicate_id": "an earlier record has the same id; both are kept",
@@ -35,54 +31,41 @@ _NAMES = re.compile(r"(?:^|;)([a-z_]+)")
 
 
 class Tally:
-    """Counts of the rows that have passed.
+    """Counts of the rows of a predictor: all, skipped and predicted positive ones, and those with each note."""
 
-    Parameters
-    ----------
-    is_positive : callable
-        See `Predictor.is_positive`.
-
-    Attributes
-    ----------
-    records, skipped, called : int
-        `called` is the number of records predicted positive.
-    notes, reasons : Counter of str
-        Records with each note, and skipped records by reason.
-    """
-
-    def __init__(self, is_positive: "Callable[[Prediction], bool]") -> None:
-        self._is_positive = is_positive
-        self.records = self.skipped = self.called = 0
-        self.notes: Counter[str] = Counter()
-        self.reasons: Counter[str] = Counter()
+    def __init__(self, predictor: "Predictor") -> None:
+        self._predictor = predictor
+        self.n_records = self.n_skipped = self.n_positive = 0
+        self._notes: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
 
     def count(self, rows: Iterable["Prediction"]) -> Iterator["Prediction"]:
         """Count rows as they pass."""
         for row in rows:
-            self.records += 1
-            self.called += self._is_positive(row)
+            self.n_records += 1
+            self.n_positive += self._predictor.is_positive(row)
             names = _NAMES.findall(row.notes)
             if row.status == "skipped":
-                self.skipped += 1
-                self.reasons.update(names[-1:])
+                self.n_skipped += 1
+                self._reasons.update(names[-1:])
                 names = names[:-1]
-            self.notes.update(names)
+            self._notes.update(names)
             yield row
 
-    def lines(self, positive: str) -> Iterator[str]:
-        """Yield the summary: the predictions, then a line for each note, the most frequent first.
-
-        Parameters
-        ----------
-        positive : str
-            Name of the positive class; empty for a model of several classes.
-        """
-        predicted = f"predicted {positive}" if positive else "predicted"
-        yield f"{self.called:,} of {_records(self.records)} {predicted}, {self.skipped:,} skipped"
-        for name, number in self.notes.most_common():
+    def summary(self) -> Iterator[str]:
+        """Yield the predictions, each note, the most frequent first, and the threshold where the input decides it."""
+        predictor = self._predictor
+        predicted = f"predicted {predictor.bundle.classes[1]}" if predictor.binary else "predicted"
+        yield f"{self.n_positive:,} of {_records(self.n_records)} {predicted}, {self.n_skipped:,} skipped"
+        for name, number in self._notes.most_common():
             yield f"{_records(number)} with {_explained(name)}"
-        for name, number in self.reasons.most_common():
+        for name, number in self._reasons.most_common():
             yield f"{_records(number)} skipped: {_explained(name)}"
+        if predictor.waits:
+            rule, prevalence = predictor.asked
+            origin = "estimated" if prevalence in (None, "auto") else "as given"
+            known = "" if predictor.prevalence is None else f", prevalence {predictor.prevalence} ({origin})"
+            yield f"threshold {predictor.threshold} ({rule or 'max-mcc'}){known}"
 
 
 def _records(number: int) -> str:
@@ -91,37 +74,3 @@ def _records(number: int) -> str:
 
 def _explained(name: str) -> str:
     return f"{name} ({_MEANINGS[name]})" if name in _MEANINGS else name
-
-
-def summary(tally: Tally, predictor: "Predictor") -> Iterator[str]:
-    """Yield the last lines: what was predicted, the notes, and the threshold where the whole input decided it."""
-    yield from tally.lines(predictor.bundle.classes[1] if predictor.binary else "")
-    if predictor.waits:
-        yield _chosen_from_input(predictor)
-
-
-def _chosen_from_input(predictor: "Predictor") -> str:
-    rule, prevalence = predictor.asked
-    origin = "estimated" if prevalence in (None, "auto") else "as given"
-    share = "" if predictor.prevalence is None else f", prevalence {predictor.prevalence} ({origin})"
-    return f"threshold {predictor.threshold} ({rule or 'max-mcc'}){share}"
-
-
-@contextlib.contextmanager
-def progress(quiet: bool) -> Iterator["Callable[[Iterable[Prediction]], Iterator[Prediction]]"]:
-    """Show a counter of the records scored on stderr where that is a terminal.
-
-    Yields
-    ------
-    callable
-        Passes rows on, and counts them.
-    """
-    if quiet or not has_terminal():
-        yield iter
-        return
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} records"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield lambda rows: iter(bar.track(rows))

@@ -1,4 +1,4 @@
-"""The standard streams: whether somebody watches them, and characters that they cannot show."""
+"""The standard streams: terminals, and characters that a stream cannot show."""
 
 import codecs
 import sys
@@ -14,17 +14,17 @@ _HANDLER = "tfclass.plain"
 
 
 def has_terminal() -> bool:
-    """Tell whether stderr is a terminal; it may be closed, and is None then."""
+    """Return whether stderr is a terminal; it is None where it is closed."""
     return sys.stderr is not None and sys.stderr.isatty()
 
 
 def say(text: str = "", *, err: bool = False) -> None:
-    """Print text that may hold names from a file: what a terminal would obey is escaped, line ends excepted."""
+    """Print text, with all that a terminal would obey but line ends and tabs as escapes."""
     typer.echo(escaped(text, keep="\n\t"), err=err)
 
 
 def accept_all_characters() -> None:
-    """Let the standard output streams write text of any kind, whatever their encoding is.
+    """Let the standard output streams write any text, whatever their encoding is.
 
     A character that the encoding does not have becomes a plain one of the same meaning, or else a backslash escape.
     """
