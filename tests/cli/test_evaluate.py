@@ -30,13 +30,13 @@ def test_a_report_is_written_and_its_words_are_printed(tfclass, small_bundle_fol
     written = {path.name for path in (tmp_path / "rep").iterdir()}
     assert written == {"report.html", "report.json", "predictions.tsv", "figures"}
     content = json.loads((tmp_path / "rep" / "report.json").read_text())
-    assert content["schema_version"] == 2
+    assert content["schema_version"] == 3
     # An untrained network loses to whatever has learned something.
-    assert any(verdict["outcome"] == "loses" for verdict in content["verdicts"])
+    assert any(conclusion["outcome"] == "loses" for conclusion in content["conclusions"])
     page = (tmp_path / "rep" / "report.html").read_text()
-    for verdict in content["verdicts"]:
-        assert verdict["text"] in done.out
-        assert verdict["text"] in page
+    for conclusion in content["conclusions"]:
+        assert conclusion["text"] in done.out
+        assert conclusion["text"] in page
     assert f"{content['metrics']['mcc']['value']:.3f}".replace("-", "−") in done.out
     assert f"{100 * content['prevalence']:.1f}\u00a0%" in done.out
     assert "nan" not in done.out.lower()
@@ -171,14 +171,14 @@ def test_a_channel_that_the_bundle_does_not_have_is_one_line(tfclass, small_bund
 
 
 FAULTS = {
-    "one run": (("a",), "tfclass: a: found no such folder; expected a report folder or the id of an MLflow run"),
+    "one run": (("a",), "tfclass: a: no such folder; expected a report folder or the id of an MLflow run"),
     "no run": ((), "tfclass: compare: found 0 runs; expected at least two"),
     "an unknown key": (
         ("tracking=off", "evaluation.n=3"),
         "tfclass: evaluation.n: unknown option; ",
     ),
     "an id of no store": (("0" * 32, "1" * 32), f"tfclass: {'0' * 32}: found no MLflow store at sqlite:///"),
-    "a file": (("t.tsv", "a"), "tfclass: t.tsv: found a file; expected a report folder or the id of an MLflow run"),
+    "a file": (("t.tsv", "a"), "tfclass: t.tsv: not a folder; expected a report folder or the id of an MLflow run"),
 }
 
 

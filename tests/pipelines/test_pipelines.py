@@ -31,6 +31,7 @@ from tfclass.data.demo import FAMILIES
 from tfclass.data.split import FLATTERS, assign_splits, select_split
 from tfclass.data.table import read_table
 from tfclass.errors import CheckpointError, ReportError, TableError
+from tfclass.evaluation.content import to_json
 from tfclass.inference.predictor import Predictor
 from tfclass.models.forward import scores_of
 from tfclass.pipelines.attach import attach
@@ -81,20 +82,20 @@ def test_training_and_evaluation_agree_with_prediction_and_scikit_learn(demo_tab
     probability = np.array([row.probability for row in rows])
     truth = (test.label == "TF").to_numpy()
     called = np.array([row.label == "TF" for row in rows])
-    metrics = {name: estimate["value"] for name, estimate in report.content["metrics"].items()}
+    metrics = {name: estimate["value"] for name, estimate in to_json(report.content)["metrics"].items()}
     assert metrics["average_precision"] == pytest.approx(average_precision_score(truth, probability), abs=1e-4)
     assert metrics["mcc"] == pytest.approx(matthews_corrcoef(truth, called), abs=1e-9)
-    assert report.content["prevalence"] == pytest.approx(truth.mean())
-    assert report.content["corpus"]["same_as_in_training"] is True
+    assert to_json(report.content)["prevalence"] == pytest.approx(truth.mean())
+    assert to_json(report.content)["corpus"]["same_as_in_training"] is True
     written = json.loads((folder / "report" / "report.json").read_text())
-    assert written["metrics"] == report.content["metrics"]
+    assert written["metrics"] == to_json(report.content)["metrics"]
     saved = pd.read_csv(folder / "report" / "predictions.tsv", sep="\t")
     np.testing.assert_allclose(saved["probability"], probability, atol=2e-6)
     figures = {path.stem for path in (folder / "report" / "figures").iterdir()}
     assert {"calibration", "confusion", "precision_recall", "roc", "scores", "by_length"} <= figures
-    audit = report.content["leakage"]
+    audit = to_json(report.content)["leakage"]
     assert audit["n_train"] == (frame["split"] == "train").sum()
-    assert report.content["corpus"]["splits"]["valid"]["n_proteins"] == (frame["split"] == "valid").sum()
+    assert to_json(report.content)["corpus"]["splits"]["valid"]["n_proteins"] == (frame["split"] == "valid").sum()
     trained_clusters = set(frame.loc[frame["split"] == "train", "cluster"])
     assert audit["shared_clusters"] == test["cluster"].isin(trained_clusters).sum()
 
@@ -181,7 +182,7 @@ def test_a_random_split_is_named_in_card_and_report(demo_table, folder, caplog):
     report = evaluate_bundle(evaluate_config(demo_table, trained.bundle, folder, split=split, evaluation=evaluation))
     assert [FLATTERS in message for message in caplog.messages] == [True, True]
     assert "| split | by random |" in (trained.bundle / "MODEL_CARD.md").read_text()
-    assert report.content["corpus"]["split_policy"] == "random"
+    assert to_json(report.content)["corpus"]["split_policy"] == "random"
     assert FLATTERS in (folder / "report" / "report.html").read_text()
 
 
@@ -207,8 +208,8 @@ def test_a_score_on_training_proteins_says_so(demo_table, folder, small_bundle_f
     evaluation = EvaluationConfig.default(n_bootstrap=20, split="train")
     report = evaluate_bundle(evaluate_config(demo_table, small_bundle_folder, folder, evaluation=evaluation))
     reason = "the proteins scored are those that are trained on"
-    assert report.content["leakage"] == {"left_out": reason}
-    assert {each["left_out"] for each in report.content["baselines"].values()} == {reason}
+    assert to_json(report.content)["leakage"] == {"left_out": reason}
+    assert {each["left_out"] for each in to_json(report.content)["baselines"].values()} == {reason}
     assert f"warning: {reason}: scores are too high" in caplog.messages
 
 
@@ -222,7 +223,7 @@ def test_several_classes_go_the_same_way(demo_table, folder):
     bundle = load_bundle(trained.bundle)
     assert bundle.classes == ("C2H2", "bZIP", "other")
     assert bundle.threshold is None
-    assert set(report.content["class_counts"]) == set(bundle.classes)
+    assert set(to_json(report.content)["class_counts"]) == set(bundle.classes)
     (row,) = Predictor(bundle).predict([Record("a", "a", "MKVLA")])
     assert row.label in bundle.classes
     assert row.threshold is None
@@ -304,7 +305,7 @@ def test_class_weights_are_undone_in_the_probabilities(demo_table, folder):
 
 
 def expected_scores(report, trained):
-    content = report.content
+    content = to_json(report.content)
     scores = {f"test/{name}": estimate["value"] for name, estimate in content["metrics"].items()}
     for name, baseline in content["baselines"].items():
         for metric, lead in baseline.get("difference", {}).items():
@@ -331,11 +332,11 @@ def test_mlflow_shows_a_training_with_its_evaluation_below_it(demo_table, folder
     expected_tags = {"network": "bilstm", "model": "demo-bilstm", "corpus": "demo", "scored": "test"}
     assert expected_tags.items() <= evaluation.data.tags.items()
     assert evaluation.info.run_name == "demo-bilstm on demo test, network"
-    assert evaluation.data.params["n_proteins"] == str(report.content["n_proteins"])
+    assert evaluation.data.params["n_proteins"] == str(to_json(report.content)["n_proteins"])
     assert evaluation.data.metrics == expected_scores(report, trained)
     assert evaluation.data.tags["mlflow.note.content"].startswith("**Test: average precision ")
-    for verdict in report.content["verdicts"]:
-        assert f"* {verdict['text']}" in evaluation.data.tags["mlflow.note.content"]
+    for conclusion in report.content.conclusions:
+        assert f"* {conclusion.text}" in evaluation.data.tags["mlflow.note.content"]
     assert training.data.tags["mlflow.note.content"].startswith("**Validation: average precision ")
     logged = {artifact.path for artifact in client.list_artifacts(evaluation.info.run_id, "report")}
     assert logged == {f"report/{name}" for name in ("report.html", "report.json", "predictions.tsv", "figures")}
@@ -369,7 +370,7 @@ def test_an_evaluation_is_of_the_channel_that_prediction_uses(demo_table, folder
         stated = report.predictions["probability"].to_numpy()
         np.testing.assert_allclose([row.probability for row in rows], stated, atol=1e-6)
         assert report.predictions["call"].tolist() == [row.label for row in rows]
-        mcc = report.content["metrics"]["mcc"]["value"]
+        mcc = to_json(report.content)["metrics"]["mcc"]["value"]
         assert mcc == pytest.approx(matthews_corrcoef(truth, [row.label == "TF" for row in rows]))
         [run] = client.search_runs([client.get_experiment_by_name("tfclass").experiment_id], max_results=1)
         assert run.data.params["channel"] == channel
@@ -429,16 +430,16 @@ def test_clusters_can_be_dealt_out_instead_of_a_split_column(demo_table, folder)
     split = SplitConfig.default(policy="cluster", valid=0.2, test=0.2)
     trained = train_and_package(train_config(folder / "t.tsv", folder, split=split))
     report = evaluate_bundle(evaluate_config(folder / "t.tsv", trained.bundle, folder, split=split))
-    assert report.content["corpus"]["split_policy"] == "cluster"
+    assert to_json(report.content)["corpus"]["split_policy"] == "cluster"
     # Without a split of its own, an evaluation takes that of the training, on this table alone.
     again = evaluate_bundle(evaluate_config(folder / "t.tsv", trained.bundle, folder))
     assert again.predictions["id"].tolist() == report.predictions["id"].tolist()
-    assert again.content["configuration"] == report.content["configuration"]
-    assert "split=cluster split.valid=0.2 split.test=0.2" in again.content["command"]
+    assert to_json(again.content)["configuration"] == to_json(report.content)["configuration"]
+    assert "split=cluster split.valid=0.2 split.test=0.2" in to_json(again.content)["command"]
     pd.read_csv(folder / "t.tsv", sep="\t").iloc[1:].to_csv(folder / "other.tsv", sep="\t", index=False)
     with pytest.raises(TableError, match="no column 'split'"):
         evaluate_bundle(evaluate_config(folder / "other.tsv", trained.bundle, folder))
-    assert 20 < report.content["n_proteins"] < 100
+    assert 20 < to_json(report.content)["n_proteins"] < 100
 
 
 def test_two_trainings_do_not_share_a_folder(demo_table, folder):
