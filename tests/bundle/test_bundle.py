@@ -19,13 +19,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tfclass
+from tests.conftest import SMALL
 from tfclass.bundle.bundle import find_bundle, load_bundle, save_bundle
 from tfclass.bundle.description import SCHEMA_VERSION
+from tfclass.config import to_mapping
 from tfclass.errors import BundleError, OutputError
 from tfclass.sequences.batching import collate
 
 FILES = ["MODEL_CARD.md", "bundle.json", "model.safetensors"]
 PACKAGE = Path(tfclass.__file__).parent
+MODEL = to_mapping(SMALL)
 
 
 @pytest.fixture
@@ -211,7 +214,7 @@ def test_a_description_is_refused_that_is(content, message, folder):
         ({"threshold": "high"}, "threshold"),
         ({"provenance": None}, "provenance"),
         ({"code": "import os"}, "code"),
-        ({"model": {"encoder": "bilstm", "_target_": "os.system"}}, "_target_"),
+        ({"model": {**MODEL, "_target_": "os.system"}}, "_target_"),
         ({"calibration": {"temperature": 1.0, "log_weight_C": [0.0]}}, "one weight per class"),
         ({"calibration": {"temperature": None, "log_weight_C": [0.0, 0.0]}}, "calibration.temperature"),
     ],
@@ -227,9 +230,9 @@ def test_a_description_with_right_checksums_and_wrong_parts_is_refused(values, m
     [
         {"classes": ["nonTF", "bHLH", "bZIP"], "calibration": {"temperature": 1.0, "log_weight_C": [0.0, 0.0, 0.0]}},
         {"letters": "ACDEFGHIKLMNPQRSTVWYX"},
-        {"model": {"encoder": "bilstm", "hidden": 7}},
-        {"model": {"encoder": "no such network"}},
-        {"model": {"encoder": "bilstm", "stem": {"kernel": 4}}},
+        {"model": {**MODEL, "hidden": 7}},
+        {"model": {**MODEL, "encoder": "no such network"}},
+        {"model": {**MODEL, "stem": {**MODEL["stem"], "kernel": 4}}},
     ],
     ids=["more classes", "fewer letters", "another width", "an unknown network", "an impossible kernel"],
 )

@@ -44,14 +44,15 @@ def check(
     """Check a labelled table; print what was lost on the way to it and what is in it, by split and by kingdom."""
     import pandas as pd
 
-    from tfclass.config import CorpusConfig, from_mapping
+    from tfclass.config import CorpusConfig, from_mapping, to_mapping
     from tfclass.data.manifest import new_manifest
     from tfclass.data.split import SPLITS
     from tfclass.data.table import read_table
     from tfclass.sequences.alphabet import Alphabet
 
     names = tuple(classes.split(",")) if classes else None
-    config = from_mapping(CorpusConfig, {"path": str(table), "classes": names})
+    usual = to_mapping(CorpusConfig.default(path=str(table)))
+    config = from_mapping(CorpusConfig, {**usual, "classes": names})
     hint = "--classes names others, the positive one last; --classes '' takes all as they come"
     proteins = read_table(config, Alphabet(), label_hint=hint)
     frame = proteins.frame.assign(residues=proteins.lengths)
