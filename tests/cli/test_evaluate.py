@@ -28,7 +28,7 @@ def test_a_report_is_written_and_its_words_are_printed(tfclass, small_bundle_fol
     done = tfclass("evaluate", "corpus=table", table, f"bundle={small_bundle_folder}", "report=rep", *QUICK)
     assert (done.status, done.err) == (0, "report: rep/report.html\n")
     written = {path.name for path in (tmp_path / "rep").iterdir()}
-    assert written == {"report.html", "report.json", "predictions.tsv", "figures"}
+    assert written == {"report.html", "report.json", "predictions.tsv", "figures", "tracking.json"}
     content = json.loads((tmp_path / "rep" / "report.json").read_text())
     assert content["schema_version"] == 3
     # An untrained network loses to whatever has learned something.
@@ -57,6 +57,7 @@ def test_a_report_is_written_and_its_words_are_printed(tfclass, small_bundle_fol
         "compare.json",
         "compare.tsv",
         "differences.png",
+        "tracking.json",
     ]
 
 
