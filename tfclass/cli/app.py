@@ -15,20 +15,10 @@ from tfclass.cli.terminal import accept_all_characters
 from tfclass.environment import check_address_space, memory_error
 from tfclass.errors import TfclassError, escaped
 
-# The verbs and their modules. A module has a function of the verb's name, or an `app` with verbs of its own.
-_VERBS = {
-    "predict": "predict",
-    "train": "train",
-    "evaluate": "evaluate",
-    "sweep": "sweep",
-    "track": "track",
-    "ui": "ui",
-    "data": "data",
-    "model": "model",
-    "profiles": "profiles",
-}
+# Each has a module of its name, with a function of that name or an `app` of more verbs.
+_VERBS = ("predict", "train", "evaluate", "sweep", "track", "ui", "data", "model", "profiles")
 # Everything behind these, --help included, is for Hydra.
-_HYDRA_VERBS = {"train", "evaluate", "sweep"}
+_HYDRA_VERBS = ("train", "evaluate", "sweep")
 _HYDRA = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 _HELP = {"-h", "--help"}
 
@@ -48,7 +38,7 @@ class _Verbs(TyperGroup):
 
 
 def _imported(name: str) -> Any:  # noqa: ANN401 - typer exports no type of a command
-    module, parent = import_module(f"tfclass.cli.{_VERBS[name]}"), typer.Typer()
+    module, parent = import_module(f"tfclass.cli.{name}"), typer.Typer()
     if hasattr(module, "app"):
         parent.add_typer(module.app, name=name)
     else:

@@ -1,4 +1,4 @@
-"""Kinds of files that are given by mistake, recognised by their first bytes, so that a message can name them."""
+"""Kinds of files that are given by mistake, recognised by their first bytes, for messages."""
 
 import re
 
@@ -57,7 +57,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"version https://git-lfs", "a pointer of Git LFS, without the content of the file"),
     (b"<", "what looks like an HTML or XML page"),
 )
-# What takes more than its first letters to tell.
+# Kinds that have no fixed first bytes.
 _PATTERNS: tuple[tuple[re.Pattern[bytes], str], ...] = (
     (re.compile(rb"PK\x03\x04.*(xl/|word/|\[Content_Types\])", re.DOTALL), "an Excel or Word document"),
     (re.compile(rb"PK\x03\x04"), "a zip archive"),
@@ -85,7 +85,7 @@ def kind_of(start: bytes) -> str:
     Returns
     -------
     str
-        Empty where the kind is none of those known.
+        Empty for an unknown kind.
 
     Examples
     --------

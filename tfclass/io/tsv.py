@@ -1,8 +1,8 @@
-r"""Tab-separated text as it is written and read here, and as pandas, ``csv`` and spreadsheets read it.
+r"""Tab-separated text, as pandas, ``csv`` and spreadsheets read it.
 
-A row is a line, and cells are what is between tabs, so that ``cut`` and ``awk`` read it too. A cell that holds a quote
-is put in quotes, and its own quotes are doubled (RFC 4180). When text from elsewhere is read, a quote never reaches
-beyond its row: one that does not close would swallow the rows that follow.
+A row is a line and a cell ends at a tab, so that ``cut`` and ``awk`` read it too. A cell that holds a quote is put in
+quotes, and its own quotes are doubled (RFC 4180). In text from elsewhere a quote never reaches beyond its row: one that
+does not close would swallow the rows that follow.
 """
 
 import re
@@ -42,12 +42,12 @@ def tsv_cells(line: str) -> list[str]:
     Returns
     -------
     list of str
-        A quote counts only where it begins a cell and closes at the end of one; others are part of the text.
+        A quote has a meaning only where it begins a cell and closes at the end of one; others are part of the text.
 
     Raises
     ------
     ValueError
-        A cell begins with a quote, and has no other that closes it.
+        A cell begins with a quote that is not closed.
 
     Examples
     --------
