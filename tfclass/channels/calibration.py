@@ -17,8 +17,8 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
-from scipy.special import softmax
 
+from tfclass.channels.logistic import softmax
 from tfclass.errors import ConfigError
 from tfclass.limits import MAX_CLASSES, MAX_KNOTS
 from tfclass.typing import FloatArray
@@ -98,7 +98,7 @@ class Calibration:
             return _both(np.interp(scaled_NC[:, 1] - scaled_NC[:, 0], margins, probabilities))
         if self.bias:
             scaled_NC[:, 1] += self.bias
-        return softmax(scaled_NC, axis=1)
+        return softmax(scaled_NC)
 
     def in_words(self) -> str:
         """Say what it is, for a model card."""

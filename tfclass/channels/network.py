@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import logit, softmax
 
 from tfclass.channels.base import Channel, Column
 from tfclass.channels.calibration import Calibration
+from tfclass.channels.logistic import logit, softmax
 from tfclass.errors import BundleError
 from tfclass.models.forward import MAX_RESIDUES, Precision, scores_of
 from tfclass.models.network import Classifier
@@ -103,7 +103,7 @@ class NetworkChannel(Channel):
         """
         found = scores_of(self.model, tokens, self.max_residues, self.precision, cpu_fallback=self.cpu_fallback)
         probability_NC = self.calibration.probability(found.logits_NC)
-        family_NK = None if found.family_NK is None else softmax(found.family_NK, axis=1)
+        family_NK = None if found.family_NK is None else softmax(found.family_NK)
         for array in (probability_NC, family_NK):
             if array is not None and not np.isfinite(array).all():
                 raise BundleError(f"{self.where}: the network's output is not a number; train it again")
@@ -111,8 +111,7 @@ class NetworkChannel(Channel):
 
     def features(self, scores: NetworkScores) -> FloatArray:
         """Return the calibrated log-odds of the positive class, shape (N, 1)."""
-        with np.errstate(divide="ignore"):
-            return np.clip(logit(scores.probability_NC[:, 1:2]), -_MAX_LOG_ODDS, _MAX_LOG_ODDS)
+        return np.clip(logit(scores.probability_NC[:, 1:2]), -_MAX_LOG_ODDS, _MAX_LOG_ODDS)
 
     def cells(self, scores: NetworkScores, row: int, sequence: str, *, positive: bool) -> dict[str, Any]:
         """Return family and domains of a predicted positive, and the network's own probability."""

@@ -21,10 +21,10 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
-from scipy.special import expit
 
 from tfclass.channels.base import Channel
 from tfclass.channels.calibration import Inside, Moderate
+from tfclass.channels.logistic import expit
 from tfclass.channels.thresholds import DecisionRule, OperatingPoints, Probability
 from tfclass.limits import MAX_PROFILES
 from tfclass.typing import BoolArray, FloatArray, IntArray
