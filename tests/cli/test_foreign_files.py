@@ -190,7 +190,7 @@ def test_a_file_of_another_program_under_a_name_of_our_own_stays(verb, name, tfc
     if path.name.endswith("lock"):
         assert done.status == 0, done.err
     else:
-        place = path.parent if path.name == "run.json" else path
+        place = path.parent if path.name in ("run.json", "bundle.json") else path
         line = done.err.splitlines()[-1]
         named = line.split(": found")[0].replace(f"{tmp_path}/", "")
         assert (done.status, named) == (2, f"tfclass: {place.relative_to(tmp_path)}"), done.err

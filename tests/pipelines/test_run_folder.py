@@ -154,4 +154,4 @@ def test_a_study_that_is_no_database_is_named(content, tfclass, demo_table, tmp_
     (tmp_path / "run" / "study.db").write_bytes(content)
     refused = tfclass("sweep", f"corpus.path={demo_table}", "tracking=off", "run_dir=run")
     assert (refused.status, refused.err.count("\n")) == (2, 1), refused.err
-    assert refused.err.startswith("tfclass: run/study.db: no readable study ("), refused.err
+    assert refused.err.startswith("tfclass: run/study.db: found no readable study ("), refused.err

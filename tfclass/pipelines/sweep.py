@@ -185,7 +185,7 @@ def _open_study(config: StudyConfig, folder: Path) -> optuna.Study:
         where = "study.storage" if config.storage else str(folder / "study.db")
         reason = str(getattr(error, "orig", None) or error).split("\n")[0]
         action = "mend or remove it, or choose another study.storage"
-        raise ConfigError(f"{where}: no readable study ({reason}); {action}") from error
+        raise ConfigError(f"{where}: found no readable study ({reason}); {action}") from error
 
 
 def _is_study(path: Path) -> bool:
