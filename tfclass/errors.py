@@ -1,18 +1,12 @@
-"""The errors a user can meet. Each says, on one line, where, what was found, what was expected and what to do.
-
-The parts are kept as attributes, so that a program need not parse the sentence.
+"""The errors a user can meet. Each is one plain sentence: where, what is wrong, what to do.
 
 Examples
 --------
->>> error = TableError("proteins.tsv, row 3, column 'label'", "'TFF'", "one of TF, nonTF", row=3, column="label")
->>> str(error)
-"proteins.tsv, row 3, column 'label': found 'TFF'; expected one of TF, nonTF"
->>> error.facts["row"]
-3
+>>> str(TableError("proteins.tsv, row 3: found 'TFF'; expected one of TF, nonTF"))
+"proteins.tsv, row 3: found 'TFF'; expected one of TF, nonTF"
 """
 
 import re
-from typing import Any
 
 _LINE_BREAKS = re.compile(r"\s*[\r\n]\s*")
 # What a terminal obeys or cannot show: control characters, line and paragraph separators, marks that turn the direction
@@ -21,34 +15,13 @@ UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u
 
 
 class TfclassError(Exception):
-    """Base of every error that tfclass raises on purpose.
-
-    Parameters
-    ----------
-    where : str
-        The file, record, table cell or configuration key concerned.
-    found : str
-        What was met there.
-    expected : str, optional
-        What should have been there.
-    action : str, optional
-        What the user can do about it.
-    **facts
-        Values for programs (``path``, ``line``, ``row``, ``record_id``, ...), kept in `facts`.
-    """
+    """Base of every error that tfclass raises on purpose; its text is one line without control characters."""
 
     exit_code = 2
 
-    def __init__(self, where: str, found: str = "", expected: str = "", action: str = "", **facts: Any) -> None:  # noqa: ANN401
-        self.where, self.found, self.expected, self.action, self.facts = where, found, expected, action, facts
-        super().__init__(where, found, expected, action)
-
     def __str__(self) -> str:
-        parts = [f"{self.where}: found {self.found}" if self.found else self.where]
-        parts += [f"expected {self.expected}"] if self.expected else []
-        parts += [self.action] if self.action else []
         # A library's message may run over lines; a path may well hold two spaces.
-        return escaped(_LINE_BREAKS.sub(" ", "; ".join(parts)))
+        return escaped(_LINE_BREAKS.sub(" ", super().__str__()))
 
 
 def escaped(text: str, keep: str = "") -> str:
@@ -113,9 +86,24 @@ class NonFiniteLossError(TfclassError):
 
 
 class MemoryLimitError(TfclassError):
-    """One protein alone needs more memory than there is."""
+    """One protein alone needs more memory than there is.
+
+    Parameters
+    ----------
+    message : str
+        Where, what is wrong, what to do.
+    residues : int, optional
+        Length of the protein.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str, residues: int = 0) -> None:
+        super().__init__(message, residues)
+        self.residues = residues
+
+    def __str__(self) -> str:
+        return str(TfclassError(self.args[0]))
 
 
 class WorkerError(TfclassError):

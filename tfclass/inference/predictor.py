@@ -186,7 +186,7 @@ class Predictor:
                 break
             except MemoryLimitError as error:
                 # The longest are scored first, so the network has done little; what was searched is searched again.
-                cleaned = _without_long(cleaned, error.facts["residues"])
+                cleaned = _without_long(cleaned, error.residues)
         # Where the whole input decides, the probabilities stay as calibrated, and all may be positive.
         shown_NC = scored.probability_NC if self.waits else self._rule.shown(scored.probability_NC)
         predicted_N = np.ones(len(distinct), np.int64) if self.waits else self._rule.predict(shown_NC)
