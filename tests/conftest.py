@@ -136,7 +136,7 @@ def library(demo_table):
 
 
 @pytest.fixture(scope="session")
-def witnesses(demo_proteins, library, alphabet):
+def with_profiles(demo_proteins, library, alphabet):
     """An untrained bundle with heads and profiles, stacked on the demo corpus; not saved."""
     tokens, positive_N = demo_proteins.tokens, demo_proteins.is_positive
     config = replace(SMALL, families=("bHLH", "bZIP", "Zinc cluster/other"), domains=True)
@@ -148,7 +148,7 @@ def witnesses(demo_proteins, library, alphabet):
         model.domain_head.bias -= float(np.median(np.concatenate(scores.domains)))
         model.family_head.bias -= torch.tensor(scores.family_NK.mean(axis=0))
         model.head.bias -= torch.tensor(np.median(scores.logits_NC, axis=0))
-    plain = bundle_of("witnesses", model, config, Calibration(0.05, (0.0, 0.0)))
+    plain = bundle_of("with_profiles", model, config, Calibration(0.05, (0.0, 0.0)))
     calibration = replace(plain.calibration, prevalence=float(positive_N.mean()))
     with_profiles = stacked(plain, {"profile": ProfileChannel(library, alphabet)}, demo_proteins, demo_proteins)
     return replace(with_profiles, calibration=calibration)
@@ -164,27 +164,27 @@ def stacked(bundle, channels, proteins, described):
 
 
 @pytest.fixture(scope="session")
-def witnesses_folder(witnesses, tmp_path_factory):
+def with_profiles_folder(with_profiles, tmp_path_factory):
     """The same, saved; not to be changed by a test."""
-    folder = tmp_path_factory.mktemp("bundles") / "witnesses"
-    save_bundle(witnesses, folder, card="# witnesses\n")
+    folder = tmp_path_factory.mktemp("bundles") / "with_profiles"
+    save_bundle(with_profiles, folder, card="# with_profiles\n")
     return folder
 
 
 @pytest.fixture(scope="session")
-def relatives(witnesses, demo_proteins, alphabet):
+def with_homology(with_profiles, demo_proteins, alphabet):
     """The same with a reference, the training split of the demo corpus, stacked on valid; not saved."""
     split = demo_proteins.frame["split"].to_numpy()
     train, valid = (demo_proteins.select(split == name) for name in ("train", "valid"))
-    channels = {**witnesses.channels, "homology": HomologyChannel.from_training(train, alphabet, None, "demo")}
-    return stacked(replace(witnesses, name="relatives"), channels, valid, valid)
+    channels = {**with_profiles.channels, "homology": HomologyChannel.from_training(train, alphabet, None, "demo")}
+    return stacked(replace(with_profiles, name="with_homology"), channels, valid, valid)
 
 
 @pytest.fixture(scope="session")
-def relatives_folder(relatives, tmp_path_factory):
+def with_homology_folder(with_homology, tmp_path_factory):
     """The same, saved; not to be changed by a test."""
-    folder = tmp_path_factory.mktemp("bundles") / "relatives"
-    save_bundle(relatives, folder, card="# relatives\n")
+    folder = tmp_path_factory.mktemp("bundles") / "with_homology"
+    save_bundle(with_homology, folder, card="# with_homology\n")
     return folder
 
 

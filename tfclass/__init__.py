@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tfclass.inference.predictor import Predictor
+    from tfclass.sequences.fasta import read_fasta
 
-__all__ = ["Predictor", "load_model", "__version__"]
+__all__ = ["Predictor", "load_model", "read_fasta", "__version__"]
 
 __version__ = version("tfclass")
 
@@ -55,4 +56,8 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - as the language defines it
         from tfclass.inference.predictor import Predictor
 
         return Predictor
+    if name == "read_fasta":
+        from tfclass.sequences.fasta import read_fasta
+
+        return read_fasta
     raise AttributeError(f"module 'tfclass' has no attribute {name!r}")

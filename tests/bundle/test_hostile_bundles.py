@@ -22,7 +22,7 @@ import safetensors.torch
 import torch
 
 from tests.bundle.test_bundle import change
-from tests.bundle.test_bundle_with_profiles import PROFILES, REFERENCE, described
+from tests.bundle.test_with_profiles import PROFILES, REFERENCE, described
 from tfclass.bundle.bundle import load_bundle, save_bundle
 from tfclass.bundle.description import CARD, DESCRIPTION, WEIGHTS
 from tfclass.cli.app import main
@@ -652,9 +652,9 @@ CASES = {
 
 
 @pytest.fixture
-def folder(relatives_folder, tmp_path):
+def folder(with_homology_folder, tmp_path):
     """A copy of a bundle with every channel."""
-    return shutil.copytree(relatives_folder, tmp_path / "copy")
+    return shutil.copytree(with_homology_folder, tmp_path / "copy")
 
 
 def run(capfd, monkeypatch, *arguments):
@@ -760,7 +760,7 @@ def test_a_network_that_computes_no_number_is_refused(folder, tmp_path, capfd, m
     (tmp_path / "in.fasta").write_text(">a\nMKVLAWWCHHC\n")
     status, out, err = run(capfd, monkeypatch, "predict", "in.fasta", "--model", folder, "--channel", "network")
     assert (status, out) == (2, [])
-    assert err == ["tfclass: relatives: the network's output is not a number; train it again"]
+    assert err == ["tfclass: with_homology: the network's output is not a number; train it again"]
 
 
 @pytest.mark.parametrize("mebibytes", [20, 100, 200])
@@ -786,8 +786,10 @@ def test_a_card_is_shown_without_what_a_terminal_obeys(folder, capfd, monkeypatc
     assert (status, out[:2], err) == (0, ["# card", "\\x1b[2J\\x9b\\u202e\tname\\r"], [])
 
 
-def test_ids_of_a_reference_are_shown_without_what_a_terminal_obeys(relatives, folder, tmp_path, capfd, monkeypatch):
-    sequence = relatives.alphabet.decode(relatives.channels["homology"].tokens[0])
+def test_ids_of_a_reference_are_shown_without_what_a_terminal_obeys(
+    with_homology, folder, tmp_path, capfd, monkeypatch
+):
+    sequence = with_homology.alphabet.decode(with_homology.channels["homology"].tokens[0])
     harmed(REFERENCE, proteins(("a\x1b[2J\nb", "TF", sequence)))(folder)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in.fasta").write_text(f">a\n{sequence}\n")
@@ -837,8 +839,8 @@ def _read_and_search(contents, sender):
 
 
 @pytest.mark.parametrize("form", ["binary", "text"])
-def test_profiles_are_read_or_refused_whatever_is_in_them(form, relatives_folder, processes):
-    whole = unpacked((relatives_folder / PROFILES).read_bytes(), 1 << 27)
+def test_profiles_are_read_or_refused_whatever_is_in_them(form, with_homology_folder, processes):
+    whole = unpacked((with_homology_folder / PROFILES).read_bytes(), 1 << 27)
     # The first profile alone: there, more than a number among thousands is hit.
     whole = whole[: whole.index(whole[:4], 4)]
     chance = random.Random(form)

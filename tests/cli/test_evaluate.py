@@ -141,9 +141,9 @@ def test_the_command_in_a_report_gives_the_same_configuration(changes):
     assert found.tracking.enabled == config.tracking.enabled
 
 
-def test_a_report_is_of_the_channel_that_it_names(tfclass, witnesses_folder, witnesses, table, tmp_path):
-    words = ("evaluate", "corpus=table", table, f"bundle={witnesses_folder}", "evaluation.baselines=false", *QUICK)
-    thresholds = {"network": 0.5} | {name: c.threshold for name, c in witnesses.stacked.items()}
+def test_a_report_is_of_the_channel_that_it_names(tfclass, with_profiles_folder, with_profiles, table, tmp_path):
+    words = ("evaluate", "corpus=table", table, f"bundle={with_profiles_folder}", "evaluation.baselines=false", *QUICK)
+    thresholds = {"network": 0.5} | {name: c.threshold for name, c in with_profiles.stacked.items()}
     for channel, asked in (("network", ["channel=network"]), ("profile", ["channel=profile"]), ("combined", [])):
         done = tfclass(*words, *asked, f"report={channel}")
         assert done.status == 0, done.err

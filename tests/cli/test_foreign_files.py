@@ -80,8 +80,8 @@ def test_export(check, small_bundle_folder):
     check("model", "export", small_bundle_folder, "copy")
 
 
-def test_attach(check, witnesses_folder, demo_table):
-    check("model", "attach", witnesses_folder, demo_table, "-o", "extended", "--homology")
+def test_attach(check, with_profiles_folder, demo_table):
+    check("model", "attach", with_profiles_folder, demo_table, "-o", "extended", "--homology")
 
 
 def test_training(check, demo_table):

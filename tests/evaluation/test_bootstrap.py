@@ -1,4 +1,4 @@
-"""Intervals: what a seed decides, what relatives do to them, and whether they are right as often as they claim."""
+"""Intervals: what a seed decides, what with_homology do to them, and whether they are right as often as they claim."""
 
 import numpy as np
 import pytest
@@ -164,7 +164,7 @@ def test_what_one_of_the_two_lacks_has_no_difference():
 PREVALENCE, SHIFT, KINSHIP, THRESHOLD = 0.3, 2.0, 0.8, 0.6
 
 
-def relatives(seed: int, n_clusters: int) -> tuple[Scored, np.ndarray]:
+def with_homology(seed: int, n_clusters: int) -> tuple[Scored, np.ndarray]:
     """Clusters of one to eight proteins of one class, whose scores have most of their variance in common."""
     rng = np.random.default_rng(seed)
     positive_K = rng.random(n_clusters) < PREVALENCE
@@ -178,7 +178,7 @@ def relatives(seed: int, n_clusters: int) -> tuple[Scored, np.ndarray]:
 
 def test_nominal_95_percent_intervals_cover_the_truth_and_those_that_ignore_kinship_do_not():
     # The truth: by formula, and for the other metrics from many clusters.
-    population = all_metrics(relatives(seed=99, n_clusters=200_000)[0], 10)
+    population = all_metrics(with_homology(seed=99, n_clusters=200_000)[0], 10)
     threshold = (np.log(THRESHOLD / (1 - THRESHOLD)) - np.log(PREVALENCE / (1 - PREVALENCE)) + SHIFT**2 / 2) / SHIFT
     truth = {"auroc": ndtr(SHIFT / np.sqrt(2)), "recall": ndtr(SHIFT - threshold)}
     assert population["auroc"] == pytest.approx(truth["auroc"], abs=0.002)
@@ -187,7 +187,7 @@ def test_nominal_95_percent_intervals_cover_the_truth_and_those_that_ignore_kins
     repetitions = 200
     covered, naive = dict.fromkeys(truth, 0), dict.fromkeys(truth, 0)
     for repetition in range(repetitions):
-        scored, clusters_N = relatives(repetition, n_clusters=150)
+        scored, clusters_N = with_homology(repetition, n_clusters=150)
         alone_N = np.arange(len(clusters_N)).astype(str)
         for counts, units_N in ((covered, clusters_N), (naive, alone_N)):
             estimates = bootstrap(scored, units_N, seed=repetition, n_resamples=200)

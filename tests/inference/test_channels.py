@@ -73,22 +73,22 @@ def channel(request):
 
 
 @pytest.fixture(scope="module")
-def rows(witnesses, records, channel):
-    return list(Predictor(witnesses, channel=channel).predict(records))
+def rows(with_profiles, records, channel):
+    return list(Predictor(with_profiles, channel=channel).predict(records))
 
 
 class TestColumns:
-    def test_they_are_those_that_the_channel_can_fill_in_one_order(self, witnesses, channel):
-        columns = Predictor(witnesses, channel=channel).columns
+    def test_they_are_those_that_the_channel_can_fill_in_one_order(self, with_profiles, channel):
+        columns = Predictor(with_profiles, channel=channel).columns
         assert tuple(columns) == (*FIRST, *GIVEN[channel], *LAST)
 
     def test_a_model_without_heads_and_profiles_has_those_of_before(self, small_bundle):
         assert Predictor(small_bundle).columns == COLUMNS
 
-    def test_a_model_has_those_of_its_heads(self, small_bundle, witnesses, alphabet):
-        config = replace(witnesses.config, families=())
+    def test_a_model_has_those_of_its_heads(self, small_bundle, with_profiles, alphabet):
+        config = replace(with_profiles.config, families=())
         model = build(config, alphabet, n_classes=2)
-        only_domains = replace(witnesses, config=config, model=model, channels={}, stacked={})
+        only_domains = replace(with_profiles, config=config, model=model, channels={}, stacked={})
         assert tuple(Predictor(only_domains).columns) == (*FIRST, "domain", *LAST)
 
     def test_a_row_has_the_columns_of_the_channel_and_a_skipped_row_has_nothing_in_them(self, rows, channel):
@@ -103,27 +103,29 @@ class TestRows:
         assert [row.status == "ok" for row in rows] == [usable(record) for record in records]
         assert "skipped" in {row.status for row in rows}
 
-    def test_the_numbers_are_those_of_the_channel(self, rows, witnesses, sound, channel, alphabet):
-        scored_by_hand = Scorer(witnesses, channel).score([alphabet.encode(s) for s in sound])
+    def test_the_numbers_are_those_of_the_channel(self, rows, with_profiles, sound, channel, alphabet):
+        scored_by_hand = Scorer(with_profiles, channel).score([alphabet.encode(s) for s in sound])
         scored = [row for row in rows if row.status == "ok"]
         stated_N = np.array([row.probability for row in scored])
         np.testing.assert_allclose(stated_N, scored_by_hand.probability_NC[:, 1], rtol=0, atol=ROUNDING)
-        threshold = witnesses.threshold if channel == "network" else witnesses.stacked[channel].threshold
+        threshold = with_profiles.threshold if channel == "network" else with_profiles.stacked[channel].threshold
         assert {row.threshold for row in rows} == {threshold}
         assert [row.label for row in scored] == ["TF" if p >= threshold else "nonTF" for p in stated_N]
         assert len({row.label for row in scored}) == 2
 
-    def test_families_and_domains_are_told_of_what_is_called(self, rows, witnesses, records, sound, alphabet, channel):
+    def test_families_and_domains_are_told_of_what_is_called(
+        self, rows, with_profiles, records, sound, alphabet, channel
+    ):
         if channel == "profile":
             return
-        heads = Scorer(witnesses, channel).score([alphabet.encode(s) for s in sound]).scores["network"]
+        heads = Scorer(with_profiles, channel).score([alphabet.encode(s) for s in sound]).scores["network"]
         scored = [(row, record) for row, record in zip(rows, records, strict=True) if row.status == "ok"]
         for place, (row, record) in enumerate(scored):
             if row.label == "nonTF":
                 assert (row.family, row.family_probability, row.domain) == (None, None, None)
                 continue
             family_K = heads.family_NK[place]
-            assert row.family == witnesses.config.families[int(np.argmax(family_K))]
+            assert row.family == with_profiles.config.families[int(np.argmax(family_K))]
             assert row.family_probability == pytest.approx(family_K.max(), abs=ROUNDING)
             # By its letters: what lies between the ends is the domain, whatever gaps are in it.
             places = [part.split("-") for part in (row.domain or "").split(";") if part]
@@ -134,13 +136,13 @@ class TestRows:
         assert len({row.family for row in called}) > 1
         assert len({row.domain for row in called}) > 1
 
-    def test_both_witnesses_of_the_combined_channel_are_named(self, rows, witnesses, sound, alphabet, channel):
+    def test_both_witnesses_of_the_combined_channel_are_named(self, rows, with_profiles, sound, alphabet, channel):
         if channel == "network":
             return
         tokens = [alphabet.encode(s) for s in sound]
-        library = witnesses.channels["profile"].library
+        library = with_profiles.channels["profile"].library
         found = library.search(tokens, alphabet)
-        network_NC = Scorer(witnesses, "network").score(tokens).probability_NC
+        network_NC = Scorer(with_profiles, "network").score(tokens).probability_NC
         scored = [row for row in rows if row.status == "ok"]
         fits = []
         for row, best, own_C in zip(scored, found, network_NC, strict=True):
@@ -151,27 +153,29 @@ class TestRows:
             fits.append(name is not None)
         assert 0 < sum(fits) < len(fits)
 
-    def test_combined_is_what_a_model_with_profiles_answers_unasked(self, witnesses, witnesses_folder, records):
-        expected = list(Predictor(witnesses, channel="combined").predict(records))
-        assert list(Predictor(witnesses).predict(records)) == expected
-        assert list(Predictor.load(witnesses_folder).predict(records)) == expected
-        alone = list(Predictor(witnesses, channel="profile").predict(records))
-        assert list(Predictor.load(witnesses_folder, channel="profile").predict(records)) == alone
+    def test_combined_is_what_a_model_with_profiles_answers_unasked(self, with_profiles, with_profiles_folder, records):
+        expected = list(Predictor(with_profiles, channel="combined").predict(records))
+        assert list(Predictor(with_profiles).predict(records)) == expected
+        assert list(Predictor.load(with_profiles_folder).predict(records)) == expected
+        alone = list(Predictor(with_profiles, channel="profile").predict(records))
+        assert list(Predictor.load(with_profiles_folder, channel="profile").predict(records)) == alone
 
-    def test_the_network_of_a_model_with_profiles_answers_as_it_does_without(self, witnesses, records):
-        without = replace(witnesses, channels={}, stacked={})
-        assert list(Predictor(witnesses, channel="network").predict(records)) == list(
+    def test_the_network_of_a_model_with_profiles_answers_as_it_does_without(self, with_profiles, records):
+        without = replace(with_profiles, channels={}, stacked={})
+        assert list(Predictor(with_profiles, channel="network").predict(records)) == list(
             Predictor(without).predict(records)
         )
 
     @given(st.randoms(), st.integers(1, 6), st.integers(1, 3000))
     @settings(deadline=None, max_examples=15)
-    def test_order_neighbours_window_and_batch_change_nothing(self, witnesses, records, random, window, max_residues):
-        expected = {row.id: row for row in Predictor(witnesses).predict(records)}
+    def test_order_neighbours_window_and_batch_change_nothing(
+        self, with_profiles, records, random, window, max_residues
+    ):
+        expected = {row.id: row for row in Predictor(with_profiles).predict(records)}
         some = random.sample(records, 12)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("tfclass.inference.predictor._WINDOW_RECORDS", window)
-            rows = list(Predictor(witnesses, max_residues=max_residues).predict(some))
+            rows = list(Predictor(with_profiles, max_residues=max_residues).predict(some))
         for row, record in zip(rows, some, strict=True):
             numbers = ("probability", "network", "family_probability")
             theirs = expected[record.id]
@@ -182,10 +186,10 @@ class TestRows:
             rest = dict.fromkeys((*numbers, "domain"))
             assert changed(row, **rest) == changed(theirs, **rest)
 
-    def test_gaps_move_a_domain_and_change_nothing_else(self, witnesses, sound):
+    def test_gaps_move_a_domain_and_change_nothing_else(self, with_profiles, sound):
         # The same batches in both: rounding would move a residue whose logit is 0 but for it.
-        plain = list(Predictor(witnesses).predict(Record(s, "", s) for s in sound))
-        moved = list(Predictor(witnesses).predict(Record(s, "", f"---{s}*") for s in sound))
+        plain = list(Predictor(with_profiles).predict(Record(s, "", s) for s in sound))
+        moved = list(Predictor(with_profiles).predict(Record(s, "", f"---{s}*") for s in sound))
         for row, other in zip(plain, moved, strict=True):
             assert changed(other, domain=None) == changed(row, domain=None, notes="stop_removed;gaps_removed=3")
             by_three = [
@@ -197,23 +201,23 @@ class TestRows:
 
 class TestThreshold:
     @pytest.mark.parametrize("rule", ["max-mcc", "recall=0.5", 0.25])
-    def test_a_rule_chooses_among_the_points_of_the_channel(self, witnesses, rule):
-        for reading, combiner in witnesses.stacked.items():
+    def test_a_rule_chooses_among_the_points_of_the_channel(self, with_profiles, rule):
+        for reading, combiner in with_profiles.stacked.items():
             expected = DecisionRule(combiner.threshold, combiner.operating_points).choose(rule).threshold
-            assert Predictor(witnesses, channel=reading, threshold=rule).threshold == expected
+            assert Predictor(with_profiles, channel=reading, threshold=rule).threshold == expected
         if isinstance(rule, str) and "=" in rule:
             with pytest.raises(ConfigError, match="the model has no operating points"):
-                Predictor(witnesses, channel="network", threshold=rule)
+                Predictor(with_profiles, channel="network", threshold=rule)
 
-    def test_another_share_of_positives_moves_the_channel_from_its_own(self, witnesses, records):
-        for reading, combiner in witnesses.stacked.items():
-            before = list(Predictor(witnesses, channel=reading).predict(records))
-            moved = Predictor(witnesses, channel=reading, prevalence=0.02)
+    def test_another_share_of_positives_moves_the_channel_from_its_own(self, with_profiles, records):
+        for reading, combiner in with_profiles.stacked.items():
+            before = list(Predictor(with_profiles, channel=reading).predict(records))
+            moved = Predictor(with_profiles, channel=reading, prevalence=0.02)
             after = list(moved.predict(records))
             own = DecisionRule(combiner.threshold, combiner.operating_points, combiner.prevalence)
             assert moved.threshold == own.at_prevalence(0.02).threshold
             for old, new in zip(before, after, strict=True):
-                # The witnesses are named as they were, whatever is made of them.
+                # The with_profiles are named as they were, whatever is made of them.
                 kept = {"network", "profile", "profile_bits"} & set(new.details)
                 assert [new.details[name] for name in kept] == [old.details[name] for name in kept]
                 if old.probability is not None:
@@ -222,10 +226,10 @@ class TestThreshold:
 
     @pytest.mark.parametrize("prevalence", [None, 0.1])
     def test_a_rate_of_false_discoveries_is_kept_by_the_probabilities_that_are_shown(
-        self, witnesses, records, prevalence
+        self, with_profiles, records, prevalence
     ):
-        for reading in witnesses.stacked:
-            predictor = Predictor(witnesses, channel=reading, threshold="fdr=0.2", prevalence=prevalence)
+        for reading in with_profiles.stacked:
+            predictor = Predictor(with_profiles, channel=reading, threshold="fdr=0.2", prevalence=prevalence)
             assert predictor.threshold is None
             rows = list(predictor.predict(records))
             scored = [row for row in rows if row.status == "ok"]
@@ -235,22 +239,22 @@ class TestThreshold:
             assert {row.threshold for row in rows} == {predictor.threshold}
             # The same as with what was chosen, said beforehand.
             stated = {"threshold": predictor.threshold, "prevalence": predictor.prevalence}
-            assert rows == list(Predictor(witnesses, channel=reading, **stated).predict(records))
+            assert rows == list(Predictor(with_profiles, channel=reading, **stated).predict(records))
             assert prevalence in (None, predictor.prevalence)
 
-    def test_an_estimated_prevalence_is_one_that_could_have_been_stated(self, witnesses, records):
-        predictor = Predictor(witnesses, prevalence="auto")
+    def test_an_estimated_prevalence_is_one_that_could_have_been_stated(self, with_profiles, records):
+        predictor = Predictor(with_profiles, prevalence="auto")
         rows = list(predictor.predict(records))
         assert 0 < predictor.prevalence < 1
-        stated = Predictor(witnesses, prevalence=predictor.prevalence)
+        stated = Predictor(with_profiles, prevalence=predictor.prevalence)
         assert stated.threshold == predictor.threshold
         assert rows == list(stated.predict(records))
 
-    def test_what_waits_for_the_input_is_refused_before_it(self, small_bundle, witnesses):
+    def test_what_waits_for_the_input_is_refused_before_it(self, small_bundle, with_profiles):
         with pytest.raises(ConfigError, match="does not record the prevalence"):
             Predictor(small_bundle, prevalence="auto")
         with pytest.raises(ConfigError, match="expected a share between 0 and 1, such as 0.06 for 6 %"):
-            Predictor(witnesses, threshold="fdr=0.1", prevalence=2.0)
+            Predictor(with_profiles, threshold="fdr=0.1", prevalence=2.0)
 
     def test_a_rate_that_no_protein_reaches_predicts_none(self, small_bundle):
         (row,) = Predictor(small_bundle, threshold="fdr=0").predict([Record("a", "", "MKV")])
@@ -268,14 +272,14 @@ class TestParts:
         monkeypatch.setattr("tfclass.inference.predictor._WINDOW_RECORDS", 5)
 
     @pytest.fixture
-    def job(self, witnesses_folder, channel):
-        return Job(str(witnesses_folder), load_bundle(witnesses_folder).digest, channel=channel)
+    def job(self, with_profiles_folder, channel):
+        return Job(str(with_profiles_folder), load_bundle(with_profiles_folder).digest, channel=channel)
 
     def in_parts(self, records, job, folder):
         return list(predict_in_parts(iter(records), job, folder, chunk_residues=900))
 
-    def test_they_hold_the_rows_and_columns_of_the_channel(self, records, job, witnesses_folder, channel, tmp_path):
-        predictor = Predictor.load(witnesses_folder, channel=channel)
+    def test_they_hold_the_rows_and_columns_of_the_channel(self, records, job, with_profiles_folder, channel, tmp_path):
+        predictor = Predictor.load(with_profiles_folder, channel=channel)
         expected = list(predictor.predict(records))
         assert self.in_parts(records, job, tmp_path) == expected
         parts = sorted(tmp_path.glob("*.parquet"))
@@ -295,65 +299,66 @@ class TestParts:
 
 
 @pytest.fixture(scope="module")
-def few(records, relatives):
+def few(records, with_homology):
     """Few proteins, two of the reference among them: a search takes as long as many would."""
     known = [
-        Record(f"known{i}", "", relatives.alphabet.decode(relatives.channels["homology"].tokens[i])) for i in (0, 5)
+        Record(f"known{i}", "", with_homology.alphabet.decode(with_homology.channels["homology"].tokens[i]))
+        for i in (0, 5)
     ]
     return [*records[:5], *known, *records[5:9]]
 
 
 @pytest.fixture(scope="module")
-def told(relatives, few):
+def told(with_homology, few):
     asked = ("homology", "combined")
-    return {channel: list(Predictor(relatives, channel=channel).predict(few)) for channel in asked}
+    return {channel: list(Predictor(with_homology, channel=channel).predict(few)) for channel in asked}
 
 
 class TestHomologues:
     HITS = ("homologue", "homologue_label", "homologue_bits")
     BESIDE = ("network", *FITS, *HITS)
 
-    def test_columns_are_those_of_the_channels_that_are_asked(self, relatives):
+    def test_columns_are_those_of_the_channels_that_are_asked(self, with_homology):
         given = {"network": HEADS, "profile": FITS, "homology": self.HITS, "combined": (*HEADS, *self.BESIDE)}
         for channel, names in given.items():
-            assert tuple(Predictor(relatives, channel=channel).columns) == (*FIRST, *names, *LAST)
-        without = without_profiles(relatives)
+            assert tuple(Predictor(with_homology, channel=channel).columns) == (*FIRST, *names, *LAST)
+        without = without_profiles(with_homology)
         assert tuple(Predictor(without).columns) == (*FIRST, *HEADS, "network", *self.HITS, *LAST)
 
-    def test_the_best_hit_is_named_with_its_class(self, relatives, few, told):
+    def test_the_best_hit_is_named_with_its_class(self, with_homology, few, told):
         usable_records = [record for record in few if usable(record)]
-        tokens = [clean(record.sequence, relatives.alphabet).tokens for record in usable_records]
-        found = relatives.channels["homology"].score(tokens)
+        tokens = [clean(record.sequence, with_homology.alphabet).tokens for record in usable_records]
+        found = with_homology.channels["homology"].score(tokens)
         for channel, predicted in told.items():
-            by_hand = Scorer(relatives, channel).score(tokens)
+            by_hand = Scorer(with_homology, channel).score(tokens)
             scored = [row for row in predicted if row.status == "ok"]
             assert len(scored) == len(found)
             for row, best, probability in zip(scored, found, by_hand.probability_NC[:, 1], strict=True):
                 assert row.probability == pytest.approx(probability, abs=ROUNDING)
                 stated = (row.homologue, row.homologue_label, row.homologue_bits)
                 label = "TF" if best.positive_bits >= best.other_bits else "nonTF"
-                expected = (relatives.channels["homology"].ids[best.target], label, best.bits)
+                expected = (with_homology.channels["homology"].ids[best.target], label, best.bits)
                 assert stated == (expected if best.target >= 0 else (None, None, None))
-            assert {row.homologue for row in scored} > {None, *relatives.channels["homology"].ids[:6:5]}
+            assert {row.homologue for row in scored} > {None, *with_homology.channels["homology"].ids[:6:5]}
             assert {row.homologue for row in predicted if row.status == "skipped"} == {None}
 
-    def test_order_and_windows_change_nothing(self, relatives, few, told, monkeypatch):
+    def test_order_and_windows_change_nothing(self, with_homology, few, told, monkeypatch):
         monkeypatch.setattr("tfclass.inference.predictor._WINDOW_RECORDS", 4)
-        again = list(Predictor(relatives, channel="homology").predict(few[::-1]))[::-1]
+        again = list(Predictor(with_homology, channel="homology").predict(few[::-1]))[::-1]
         assert again == told["homology"]
 
-    def test_the_network_of_a_model_with_a_reference_answers_as_it_does_without(self, relatives, few):
-        without = replace(relatives, channels={}, stacked={})
+    def test_the_network_of_a_model_with_a_reference_answers_as_it_does_without(self, with_homology, few):
+        without = replace(with_homology, channels={}, stacked={})
         alone = list(Predictor(without).predict(few))
-        assert list(Predictor(relatives, channel="network").predict(few)) == alone
+        assert list(Predictor(with_homology, channel="network").predict(few)) == alone
 
 
-def test_mlflow_gives_the_columns_that_it_says_it_gives(relatives_folder, records, tmp_path, empty_store):
+def test_mlflow_gives_the_columns_that_it_says_it_gives(with_homology_folder, records, tmp_path, empty_store):
     import mlflow
 
     uri = f"sqlite:///{shutil.copy(empty_store, tmp_path)}"
     with tracked(
-        TrackingConfig.default(uri=uri), tmp_path / "run", "a run", Facts(bundle=str(relatives_folder))
+        TrackingConfig.default(uri=uri), tmp_path / "run", "a run", Facts(bundle=str(with_homology_folder))
     ) as run:
         run_id = run.run_id
     client = mlflow.MlflowClient(uri)
@@ -361,7 +366,7 @@ def test_mlflow_gives_the_columns_that_it_says_it_gives(relatives_folder, record
     mlflow.set_tracking_uri(uri)
     model = mlflow.pyfunc.load_model(logged.artifact_location)
     table = model.predict(pd.DataFrame([(r.id, r.sequence) for r in records], columns=["id", "sequence"]))
-    predictor = Predictor.load(relatives_folder)
+    predictor = Predictor.load(with_homology_folder)
     assert tuple(table.columns) == tuple(model.metadata.get_output_schema().input_names()) == tuple(predictor.columns)
     types = {spec.name: (spec.type.name, spec.required) for spec in model.metadata.get_output_schema().inputs}
     assert (types["length"], types["label"]) == (("long", True), ("string", True))

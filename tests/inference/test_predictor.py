@@ -195,9 +195,9 @@ class TestRows:
         assert str(caught.value).startswith(message)
 
 
-def test_what_is_asked_for_at_loading_is_what_predicts(small_bundle_folder, relatives_folder):
+def test_what_is_asked_for_at_loading_is_what_predicts(small_bundle_folder, with_homology_folder):
     assert Predictor.load(small_bundle_folder, threshold=0.2).threshold == 0.2
-    assert {Predictor.load(relatives_folder, channel=channel).channel for channel in ("network", "combined")} == {
+    assert {Predictor.load(with_homology_folder, channel=channel).channel for channel in ("network", "combined")} == {
         "network",
         "combined",
     }

@@ -455,13 +455,13 @@ def test_the_model_answers_the_command_lines_numbers_from_python_and_over_http(
     assert [row["probability"] for row in rows] == pytest.approx(expected, abs=1e-6)
 
 
-def test_the_served_model_answers_in_strict_json_whatever_the_request(witnesses_folder, folder, config, tfclass):
-    with tracked(config, folder / "run", "training", Facts(bundle=str(witnesses_folder))):
+def test_the_served_model_answers_in_strict_json_whatever_the_request(with_profiles_folder, folder, config, tfclass):
+    with tracked(config, folder / "run", "training", Facts(bundle=str(with_profiles_folder))):
         pass
     _, run = the_run(config.uri)
     (logged,) = mlflow.MlflowClient(config.uri).search_logged_models([run.info.experiment_id])
     (folder / "in.fasta").write_text(f">7\n{SEQUENCES[0]}\n>8\n{SEQUENCES[1]}\n>9\n")
-    shown = tfclass("predict", folder / "in.fasta", "--format", "jsonl", "--model", witnesses_folder)
+    shown = tfclass("predict", folder / "in.fasta", "--format", "jsonl", "--model", with_profiles_folder)
     expected = [json.loads(line) for line in shown.out.splitlines()]
     port = free_port()
     command = [*MLFLOW, "models", "serve", "-m", logged.artifact_location, "--env-manager", "local"]

@@ -354,7 +354,7 @@ def test_mlflow_shows_a_training_with_its_evaluation_below_it(demo_table, folder
     assert answer["probability"][0] == row.probability
 
 
-def test_an_evaluation_is_of_the_channel_that_prediction_uses(demo_table, folder, witnesses, witnesses_folder):
+def test_an_evaluation_is_of_the_channel_that_prediction_uses(demo_table, folder, with_profiles, with_profiles_folder):
     frame = pd.read_csv(demo_table, sep="\t")
     test = frame[frame["split"] == "test"]
     truth = (test["label"] == "TF").to_numpy()
@@ -362,11 +362,11 @@ def test_an_evaluation_is_of_the_channel_that_prediction_uses(demo_table, folder
     for channel in ("network", "profile", "combined"):
         asked = None if channel == "combined" else channel
         config = evaluate_config(
-            demo_table, witnesses_folder, folder, channel=asked, tracking=TrackingConfig.default(), report=channel
+            demo_table, with_profiles_folder, folder, channel=asked, tracking=TrackingConfig.default(), report=channel
         )
         report = evaluate_bundle(config)
         records = (Record(i, i, s) for i, s in zip(test.id, test.sequence, strict=True))
-        rows = list(Predictor(witnesses, channel=channel).predict(records))
+        rows = list(Predictor(with_profiles, channel=channel).predict(records))
         stated = report.predictions["probability"].to_numpy()
         np.testing.assert_allclose([row.probability for row in rows], stated, atol=1e-6)
         assert report.predictions["call"].tolist() == [row.label for row in rows]

@@ -141,18 +141,18 @@ def test_unlabelled_proteins_are_labelled_where_the_teacher_is_sure(table, teach
     assert not added.index.duplicated().any()
 
 
-def test_the_teacher_says_what_prediction_says_by_all_its_evidence(demo_table, relatives_folder, tmp_path):
+def test_the_teacher_says_what_prediction_says_by_all_its_evidence(demo_table, with_homology_folder, tmp_path):
     frame = pd.read_csv(demo_table, sep="\t", keep_default_na=False)
     records = [Record(f"p{i}", "", sequence[i % 7 + 1 :]) for i, sequence in enumerate(frame["sequence"][:300])]
     fasta, output = tmp_path / "unlabelled.fasta", tmp_path / "enriched.tsv"
     fasta.write_text("".join(f">{record.id}\n{record.sequence}\n" for record in records))
     rules = Rules(positive_probability=0.9, negative_probability=0.3)
-    make_training_table(demo_table, output, str(relatives_folder), rules, unlabelled=fasta)
+    make_training_table(demo_table, output, str(with_homology_folder), rules, unlabelled=fasta)
     rows = pd.read_csv(output, sep="\t", keep_default_na=False)
     added = rows[rows["source"] == "teacher"]
     told = dict(zip(added["id"].str.split(":").str[2], added["label"], strict=True))
     expected = {}
-    for row in Predictor.load(relatives_folder).predict(records):
+    for row in Predictor.load(with_homology_folder).predict(records):
         if row.probability >= 0.9 or row.probability <= 0.3:
             expected[row.id] = "TF" if row.probability >= 0.9 else "nonTF"
     assert told == expected

@@ -16,9 +16,9 @@ SEQUENCE = "MKVLAAGIVGLCAKAYLRRH"
 
 
 @pytest.fixture(scope="module")
-def model(witnesses_folder):
+def model(with_profiles_folder):
     model = TfclassModel()
-    model.load_context(SimpleNamespace(artifacts={"bundle": str(witnesses_folder)}))  # type: ignore[arg-type]
+    model.load_context(SimpleNamespace(artifacts={"bundle": str(with_profiles_folder)}))  # type: ignore[arg-type]
     return model
 
 
@@ -42,11 +42,11 @@ IDS = {
 
 
 @pytest.mark.parametrize(("given", "expected"), IDS.values(), ids=IDS.keys())
-def test_ids_of_any_type_are_texts(given, expected, model, witnesses_folder):
+def test_ids_of_any_type_are_texts(given, expected, model, with_profiles_folder):
     answer = model.predict(None, pd.DataFrame({"id": given, "sequence": [SEQUENCE, SEQUENCE[:9]]}))
     assert answer["id"].tolist() == expected
     records = [Record(name, name, s) for name, s in zip(expected, [SEQUENCE, SEQUENCE[:9]], strict=True)]
-    rows = list(Predictor.load(witnesses_folder).predict(records))
+    rows = list(Predictor.load(with_profiles_folder).predict(records))
     assert answer["probability"].tolist() == [row.probability for row in rows]
     assert answer["notes"].tolist() == [row.notes for row in rows]
 

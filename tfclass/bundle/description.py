@@ -157,7 +157,6 @@ def write_description(description: Description, files: dict[str, str], where: st
 
     Parameters
     ----------
-    description : Description
     files : dict of str to str
         SHA-256 of each of the other files.
     where : str

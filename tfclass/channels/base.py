@@ -111,6 +111,7 @@ class Channel:
         Parameters
         ----------
         scores : object
+            What `score` returned.
         row : int
             Of the protein in `scores`.
         sequence : str
@@ -135,7 +136,7 @@ class Channel:
         Parameters
         ----------
         content : bytes
-        alphabet : Alphabet
+            The file of the channel.
         classes : sequence of str, length 2
             The positive one last.
         where : str
@@ -156,8 +157,6 @@ class Channel:
 
         Parameters
         ----------
-        proteins : LabelledProteins
-        alphabet : Alphabet
         source : Path or None
             The file, for a channel that is made from one.
         where : str

@@ -189,6 +189,7 @@ def threshold(bits: FloatArray, positive: BoolArray, weight: FloatArray) -> floa
     bits : ndarray of float64, shape (M,)
         Of the training proteins that a profile hits.
     positive : ndarray of bool, shape (M,)
+        True for the proteins of the positive class.
     weight : ndarray of float64, shape (M,)
         One over the size of the protein's cluster, so that clusters count alike.
 

@@ -86,6 +86,7 @@ class Calibration:
         Parameters
         ----------
         logits_NC : ndarray of float64, shape (N, C)
+            Output of the network.
 
         Returns
         -------

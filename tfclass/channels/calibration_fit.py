@@ -101,7 +101,9 @@ def choose_calibration(
     logits_NC : ndarray of float64, shape (N, C)
         Of the validation split.
     labels_N : ndarray of int64, shape (N,)
+        True class of each protein.
     clusters_N : ndarray of str, shape (N,)
+        Homology cluster of each protein.
     class_weight_C : ndarray of float64, shape (C,)
         Weights in the training loss.
 
@@ -141,7 +143,9 @@ def fit(method: Method, logits_NC: FloatArray, labels_N: IntArray, class_weight_
     method : {'none', 'temperature', 'platt', 'isotonic'}
         The last two for two classes.
     logits_NC : ndarray of float64, shape (N, C)
+        Output of the network.
     labels_N : ndarray of int64, shape (N,)
+        True class of each protein.
     class_weight_C : ndarray of float64, shape (C,)
         Weights in the training loss.
     """

@@ -62,6 +62,7 @@ class HomologyChannel(Channel):
     Parameters
     ----------
     ids : sequence of str, length M
+        Names of the proteins.
     tokens : sequence of ndarray of uint8, each of shape (length,)
         None empty.
     labels : ndarray of int64, shape (M,)

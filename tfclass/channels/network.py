@@ -51,8 +51,6 @@ class NetworkChannel(Channel):
         Name of the model, for messages.
     model : Classifier
         Used on the device it is on, and left in the mode it had.
-    calibration : Calibration
-    alphabet : Alphabet
     families : sequence of str
         Names of the K families.
     max_residues, precision, cpu_fallback
@@ -134,6 +132,7 @@ def domain_ranges(logit_L: FloatArray | Float32Array) -> list[tuple[int, int]]:
     Parameters
     ----------
     logit_L : ndarray of float, shape (L,)
+        Of lying in a DNA-binding domain, for each residue.
 
     Returns
     -------
@@ -156,9 +155,9 @@ def domain_cell(logit_L: FloatArray | Float32Array, sequence: str, alphabet: Alp
     Parameters
     ----------
     logit_L : ndarray of float, shape (L,)
+        Of lying in a DNA-binding domain, for each residue.
     sequence : str
         As it was given, with gaps and stops: its characters are counted.
-    alphabet : Alphabet
     """
     given = np.flatnonzero(kept_characters(alphabet.codes(sequence))) + 1
     return ranges_cell((given[start - 1], given[end - 1]) for start, end in domain_ranges(logit_L)) or None

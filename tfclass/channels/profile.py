@@ -24,7 +24,6 @@ class ProfileChannel(Channel):
 
     Parameters
     ----------
-    library : Library
     alphabet : Alphabet
         Of the tokens.
     """

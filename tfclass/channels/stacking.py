@@ -72,6 +72,7 @@ class Stacking:
         Parameters
         ----------
         channels : mapping of str to Channel
+            By name.
         scores : mapping of str to object
             Of the channels that it was fitted for, in that order.
         """
@@ -108,6 +109,7 @@ def fit_stacking(
     Parameters
     ----------
     channels : mapping of str to Channel
+        By name.
     scores : mapping of str to object
         Of the channels to be stacked, in the order of the features.
     positive_N : ndarray of bool, shape (N,)

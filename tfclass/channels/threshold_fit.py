@@ -19,6 +19,7 @@ def max_mcc_threshold(probability_N: FloatArray, positive_N: BoolArray) -> float
     probability_N : ndarray of float64, shape (N,)
         Of the positive class.
     positive_N : ndarray of bool, shape (N,)
+        True for the proteins of the positive class.
 
     Returns
     -------
@@ -47,6 +48,7 @@ def operating_points(probability_N: FloatArray, positive_N: BoolArray) -> tuple[
     probability_N : ndarray of float64, shape (N,)
         Of the positive class.
     positive_N : ndarray of bool, shape (N,)
+        True for the proteins of the positive class.
 
     Returns
     -------

@@ -101,6 +101,7 @@ class DecisionRule(NamedTuple):
         Parameters
         ----------
         probability_NC : ndarray of float64, shape (N, C)
+            Calibrated probabilities.
         """
         if self.calibrated_at is not None and self.prevalence is not None:
             positive_N = at_prevalence(probability_NC[:, 1], self.calibrated_at, self.prevalence)

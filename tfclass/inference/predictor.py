@@ -112,6 +112,7 @@ class Predictor:
         Parameters
         ----------
         model : str or Path
+            Folder of a bundle, or the name of a shipped model.
         **options
             ``threshold``, ``prevalence``, ``channel`` and so on.
         """
@@ -175,6 +176,7 @@ class Predictor:
         Parameters
         ----------
         window : list of Record
+            Records that are scored at once.
         repeated : list of bool
             Which of them have an id that an earlier record of the input had.
         """

@@ -116,7 +116,9 @@ class Recurrent(nn.Module):
         Parameters
         ----------
         x_BLE : float tensor, shape (B, L, E)
+            Embedded residues.
         lengths_B : int64 tensor, shape (B,)
+            Residues of each sequence.
 
         Returns
         -------

@@ -88,6 +88,7 @@ class LSTM(nn.Module):
         Parameters
         ----------
         x_BLE : float tensor, shape (B, L, E)
+            Embedded residues.
 
         Returns
         -------
@@ -103,6 +104,7 @@ class LSTM(nn.Module):
         Parameters
         ----------
         x_BLE : float tensor, shape (B, L, E)
+            Embedded residues.
 
         Returns
         -------

@@ -50,6 +50,7 @@ class ConvolutionStem(nn.Module):
         x_BLE : float tensor, shape (B, L, E)
             Zero on padding, as the convolution reads past the end of a sequence.
         lengths_B : int64 tensor, shape (B,)
+            Residues of each sequence.
 
         Returns
         -------

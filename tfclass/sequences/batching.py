@@ -59,6 +59,7 @@ def longest_first_batches(lengths: Sequence[int] | IntArray, max_residues: int) 
     Parameters
     ----------
     lengths : sequence of int, shape (N,)
+        Residues of each sequence.
     max_residues : int
         Most padded residues (B x L) in a batch; a longer sequence is a batch of its own.
 
@@ -82,6 +83,7 @@ def shuffled_batches(lengths: Sequence[int] | IntArray, max_residues: int, rng: 
     Parameters
     ----------
     lengths : sequence of int, shape (N,)
+        Residues of each sequence.
     max_residues : int
         As in `longest_first_batches`.
     rng : numpy.random.Generator

@@ -28,6 +28,7 @@ def drop_residues(tokens_BL: Tensor, p: float, alphabet: Alphabet, rng: np.rando
     Parameters
     ----------
     tokens_BL : int64 tensor, shape (B, L)
+        Residues, 0 on padding.
     p : float
         Probability for each residue; padding is never touched.
 
@@ -46,6 +47,7 @@ def substitute_residues(tokens_BL: Tensor, p: float, rng: np.random.Generator) -
     Parameters
     ----------
     tokens_BL : int64 tensor, shape (B, L)
+        Residues, 0 on padding.
     p : float
         Probability for each of the 20 amino acids; other tokens are never touched.
 

@@ -24,42 +24,42 @@ FILES = ["MODEL_CARD.md", "bundle.json", "model.safetensors", "profiles.h3m.zst"
 
 
 @pytest.fixture
-def folder(witnesses_folder, tmp_path):
+def folder(with_profiles_folder, tmp_path):
     """A copy that a test may change."""
-    return shutil.copytree(witnesses_folder, tmp_path / "copy")
+    return shutil.copytree(with_profiles_folder, tmp_path / "copy")
 
 
 @pytest.fixture
-def everything(relatives_folder, tmp_path):
+def everything(with_homology_folder, tmp_path):
     """A copy of one with every channel."""
-    return shutil.copytree(relatives_folder, tmp_path / "everything")
+    return shutil.copytree(with_homology_folder, tmp_path / "everything")
 
 
 def described(folder):
     return json.loads((folder / "bundle.json").read_text())
 
 
-def test_it_has_four_files_and_comes_back_as_it_was(witnesses, witnesses_folder, alphabet):
-    assert sorted(path.name for path in witnesses_folder.iterdir()) == FILES
-    loaded = load_bundle(witnesses_folder)
-    assert loaded.stacked == witnesses.stacked
+def test_it_has_four_files_and_comes_back_as_it_was(with_profiles, with_profiles_folder, alphabet):
+    assert sorted(path.name for path in with_profiles_folder.iterdir()) == FILES
+    loaded = load_bundle(with_profiles_folder)
+    assert loaded.stacked == with_profiles.stacked
     assert loaded.config.families == ("bHLH", "bZIP", "Zinc cluster/other")
-    ours, theirs = (bundle.channels["profile"].library.profiles for bundle in (loaded, witnesses))
+    ours, theirs = (bundle.channels["profile"].library.profiles for bundle in (loaded, with_profiles))
     assert [(p.name, p.family, p.threshold) for p in ours] == [(p.name, p.family, p.threshold) for p in theirs]
     tokens = [alphabet.encode(s) for s in ("MKVLAWWCHHC", "YKCPECGKSFSRSDHLARHIRTHTGEKPYKCPECGKSFSRSDHLARHIRTH")]
     for channel in ("network", "profile", "combined"):
-        before, after = (Scorer(bundle, channel).score(tokens) for bundle in (witnesses, loaded))
+        before, after = (Scorer(bundle, channel).score(tokens) for bundle in (with_profiles, loaded))
         np.testing.assert_array_equal(after.probability_NC, before.probability_NC)
 
 
-def test_saving_what_was_loaded_writes_the_same_bytes(witnesses_folder, tmp_path):
-    save_bundle(load_bundle(witnesses_folder), tmp_path / "again", "# witnesses\n")
+def test_saving_what_was_loaded_writes_the_same_bytes(with_profiles_folder, tmp_path):
+    save_bundle(load_bundle(with_profiles_folder), tmp_path / "again", "# with_profiles\n")
     for name in FILES:
-        assert (tmp_path / "again" / name).read_bytes() == (witnesses_folder / name).read_bytes(), name
+        assert (tmp_path / "again" / name).read_bytes() == (with_profiles_folder / name).read_bytes(), name
 
 
-def test_hmmer_itself_can_use_the_profiles(witnesses_folder):
-    with (witnesses_folder / PROFILES).open("rb") as stream, pyhmmer.plan7.HMMFile(decompressed(stream)) as hmms:
+def test_hmmer_itself_can_use_the_profiles(with_profiles_folder):
+    with (with_profiles_folder / PROFILES).open("rb") as stream, pyhmmer.plan7.HMMFile(decompressed(stream)) as hmms:
         found = {hmm.name: (hmm.description, hmm.cutoffs.gathering) for hmm in hmms}
     assert found["demo bZIP"] == ("bZIP", (20.0, 20.0))
 
@@ -198,16 +198,16 @@ class TestParts:
         change(folder, stacked={"profile": described(folder)["stacked"]["profile"]})
         assert set(load_bundle(folder).stacked) == {"profile"}
 
-    def test_profiles_are_for_two_classes(self, folder, witnesses, tmp_path, alphabet):
-        calibration = asdict(witnesses.calibration) | {"log_weight_C": [0.0, 0.0, 0.0], "prevalence": None}
+    def test_profiles_are_for_two_classes(self, folder, with_profiles, tmp_path, alphabet):
+        calibration = asdict(with_profiles.calibration) | {"log_weight_C": [0.0, 0.0, 0.0], "prevalence": None}
         change(folder, classes=["nonTF", "bHLH", "bZIP"], calibration=calibration, threshold=None)
         assert check_refused(folder, "bundle.json").endswith("found profiles.h3m.zst for 3 classes; expected two")
-        model = build(witnesses.config, alphabet, n_classes=3)
-        with pytest.raises(BundleError, match="witnesses: found profiles.h3m.zst for 3 classes; expected two"):
-            save_bundle(replace(witnesses, classes=("a", "b", "c"), model=model), tmp_path / "b", "card")
+        model = build(with_profiles.config, alphabet, n_classes=3)
+        with pytest.raises(BundleError, match="with_profiles: found profiles.h3m.zst for 3 classes; expected two"):
+            save_bundle(replace(with_profiles, classes=("a", "b", "c"), model=model), tmp_path / "b", "card")
 
     @pytest.mark.parametrize("values", [{"channels": {}}, {"stacked": {}}], ids=["channels", "stacked"])
-    def test_what_could_not_be_loaded_is_not_saved_without(self, values, witnesses, tmp_path):
+    def test_what_could_not_be_loaded_is_not_saved_without(self, values, with_profiles, tmp_path):
         with pytest.raises(BundleError, match="nothing stacked that uses it|without a channel"):
-            save_bundle(replace(witnesses, **values), tmp_path / "b", "card")
+            save_bundle(replace(with_profiles, **values), tmp_path / "b", "card")
         assert list(tmp_path.iterdir()) == []
