@@ -68,7 +68,7 @@ def _defaults(file: str, key: str) -> dict[str, Any]:
 
 
 class CorpusConfig(Config, file="corpus/table"):
-    """Where the labelled proteins are, and which labels mean what."""
+    """The table of labelled proteins and its classes."""
 
     path: PathText
     name: Annotated[Text, Field(max_length=150)]
@@ -77,7 +77,7 @@ class CorpusConfig(Config, file="corpus/table"):
 
 
 class SplitConfig(Config, file="split/column"):
-    """How proteins are put into train, valid and test."""
+    """The division of proteins into train, valid and test."""
 
     policy: Literal["column", "cluster", "folds", "random"]
     valid: Annotated[float, Field(gt=0.0, lt=0.5)]
@@ -98,7 +98,7 @@ class SplitConfig(Config, file="split/column"):
 
 
 class StemConfig(Config, file="model/bilstm", key="stem"):
-    """What stands between the embedding and the encoder: nothing, a convolution, or parallel stacks of them."""
+    """The stem between the embedding and the encoder: none, a convolution, or parallel stacks of them."""
 
     name: Literal["none", "convolution", "stacks"]
     channels: Positive
@@ -133,7 +133,7 @@ class ModelConfig(Config, file="model/bilstm"):
 
 
 class SkipgramConfig(Config, file="training/default", key="skipgram"):
-    """How the k-mers of ``model.embedding=skipgram`` get their first vectors."""
+    """Pretraining of the k-mer vectors of ``model.embedding=skipgram``."""
 
     window: Positive
     negative_weight: Rate
@@ -142,7 +142,7 @@ class SkipgramConfig(Config, file="training/default", key="skipgram"):
 
 
 class CalibrationConfig(Config, file="training/default", key="calibration"):
-    """How logits become probabilities; ``auto`` lets the validation split choose, by cross-validation over clusters."""
+    """Calibration of logits to probabilities; ``auto`` chooses by cross-validation over validation clusters."""
 
     method: Literal["auto", "none", "temperature", "platt", "isotonic"]
     folds: Annotated[int, Field(ge=2, le=1000)]
@@ -150,7 +150,7 @@ class CalibrationConfig(Config, file="training/default", key="calibration"):
 
 
 class TrainingConfig(Config, file="training/default"):
-    """How the network is trained."""
+    """Training of the network."""
 
     epochs: Positive
     minutes: Rate | None
@@ -173,7 +173,7 @@ class TrainingConfig(Config, file="training/default"):
 
 
 class EvaluationConfig(Config, file="evaluation/default"):
-    """What is scored, and how sure the score is."""
+    """Evaluation: the split, the bootstrap, the baselines, the subgroups."""
 
     split: str
     n_bootstrap: Annotated[int, Field(ge=1, le=1_000_000)]
@@ -187,7 +187,7 @@ class EvaluationConfig(Config, file="evaluation/default"):
 
 
 class TrackingConfig(Config, file="tracking/mlflow"):
-    """Where MLflow keeps its records; an empty `uri` means ``mlflow.db`` in the working directory."""
+    """Tracking in MLflow; an empty `uri` means ``mlflow.db`` in the working directory."""
 
     enabled: bool
     uri: PathText
@@ -208,7 +208,7 @@ class RuntimeConfig(Config, file="runtime/auto"):
 
 
 class StudyConfig(Config, file="study/default"):
-    """How a sweep searches (``conf/study``)."""
+    """The search of a sweep (``conf/study``)."""
 
     name: str
     storage: PathText
@@ -223,7 +223,7 @@ class StudyConfig(Config, file="study/default"):
 
 
 class JobConfig(Config):
-    """What trainings, evaluations and sweeps have in common (``conf/job.yaml``)."""
+    """Options that trainings, evaluations and sweeps share (``conf/job.yaml``)."""
 
     corpus: CorpusConfig
     split: SplitConfig

@@ -25,7 +25,7 @@ from tfclass.channels.stacking import Stacking, fit_stacking, n_weights, stacked
 from tfclass.channels.thresholds import DecisionRule
 from tfclass.errors import ConfigError, MissingExtraError
 from tfclass.io.compression import decompressed
-from tfclass.search.hmmer import NO_EVIDENCE, Evidence, Library
+from tfclass.search.hmmer import NO_HIT, BestHit, Library
 
 CHANNELS = ("network", "profile", "combined")
 
@@ -248,7 +248,7 @@ def scores_of(channels, network_N, margin_N, bits_N2):
     best = zip(*best_of(margin_N), strict=True)
     whole = {
         "network": NetworkScores(np.stack([1 - network_N, network_N], axis=1), None, None),
-        "profile": [Evidence(m, int(p), 20.0) if p >= 0 else NO_EVIDENCE for m, p in best],
+        "profile": [BestHit(m, int(p), 20.0) if p >= 0 else NO_HIT for m, p in best],
         "homology": [Homologue(0, *pair) for pair in bits_N2.tolist()],
     }
     return {name: whole[name] for name in channels}
@@ -305,7 +305,7 @@ class TestStacking:
         library = Library([first._replace(name=name, family=family) for name, family in zip("123", "bab", strict=True)])
         # (best profile, positive, cluster): two proteins of one cluster count a half each.
         rows = [(0, True, "x"), (0, True, "x"), (0, False, "y"), (1, True, "z"), (1, True, "w"), (-1, True, "v")]
-        scores = [Evidence(1.0, best, 20.0) if best >= 0 else NO_EVIDENCE for best, _, _ in rows]
+        scores = [BestHit(1.0, best, 20.0) if best >= 0 else NO_HIT for best, _, _ in rows]
         labels_N, cluster_N = (np.array([row[i] for row in rows]) for i in (1, 2))
         proteins = demo_proteins._replace(frame=pd.DataFrame({"cluster": cluster_N}), labels=labels_N.astype(int))
         terms_KJ = ProfileChannel(library, with_profiles.alphabet).group_terms(scores, proteins)

@@ -14,7 +14,7 @@ from tfclass.config import CorpusConfig
 from tfclass.data.split import select_split
 from tfclass.data.table import LabelledProteins, read_table
 from tfclass.errors import ProfileError
-from tfclass.search.hmmer import MIN_BITS, OF_CLUSTER, Evidence, Library, search
+from tfclass.search.hmmer import MIN_BITS, OF_CLUSTER, BestHit, Library, search
 from tfclass.sequences.alphabet import Alphabet
 
 ALPHABET = Alphabet()
@@ -36,7 +36,7 @@ def encoded(*sequences):
 
 
 def test_profiles_tell_proteins_with_a_domain_from_those_with_the_same_residues_shuffled(library, training):
-    margins = np.array([evidence.margin for evidence in library.search(training.tokens, ALPHABET)])
+    margins = np.array([hit.margin for hit in library.search(training.tokens, ALPHABET)])
     positive = training.labels == 1
     # Its short patterns, heavily mutated, leave many below what 25 bits ask for.
     assert (margins[positive] > 0).mean() > 0.35
@@ -48,9 +48,9 @@ def test_profiles_lie_where_the_domain_was_put(library, training):
     place = {(hit.protein, hit.profile): hit.envelopes[0] for hit in hits}
     best = library.best(hits, len(training.labels))
     overlap = []
-    for i, (evidence, row) in enumerate(zip(best, training.frame.itertuples(), strict=True)):
-        if evidence.margin > 0 and row.label == "TF":
-            start, end = place[i, evidence.profile]
+    for i, (hit, row) in enumerate(zip(best, training.frame.itertuples(), strict=True)):
+        if hit.margin > 0 and row.label == "TF":
+            start, end = place[i, hit.profile]
             overlap.append(min(end, int(row.domain_end)) - max(start, int(row.domain_start)) + 1)
     assert np.mean(np.array(overlap) > 0) > 0.95
 
@@ -194,7 +194,7 @@ def test_a_profile_that_fits_nowhere_says_so():
     assert search([hmm], encoded("GGGGSSSSGGGG", "M"), ALPHABET) == []
     assert search([hmm], [], ALPHABET) == []
     empty = Library.from_bytes(_with_threshold(hmm), "there").search(encoded("M"), ALPHABET)
-    assert empty == [Evidence(-np.inf, -1, 0.0)]
+    assert empty == [BestHit(-np.inf, -1, 0.0)]
 
 
 def test_a_sequence_too_long_for_hmmer_is_searched_to_its_end():

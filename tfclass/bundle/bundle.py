@@ -79,7 +79,7 @@ class Bundle(Description):
 
     @property
     def trained_on_generated(self) -> bool:
-        """Whether it was trained on generated proteins; False where that was not recorded."""
+        """Return True if the model was trained on generated proteins; False if that was not recorded."""
         return bool(self.provenance.get("corpus", {}).get("generated", False))
 
 

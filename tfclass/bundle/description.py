@@ -78,7 +78,7 @@ class _Provenance(BaseModel, extra="allow"):
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 class Description:
-    """What a bundle says of itself.
+    """The content of ``bundle.json``.
 
     Attributes
     ----------

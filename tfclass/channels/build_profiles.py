@@ -182,7 +182,7 @@ def build_profile(name: str, sequences: Sequence[str], threads: int = 1) -> HMM:
 
 
 def threshold(bits: FloatArray, positive: BoolArray, weight: FloatArray) -> float:
-    """Give the lowest score above which hits are precise.
+    """Return the lowest score above which hits are precise.
 
     Parameters
     ----------

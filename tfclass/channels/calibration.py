@@ -36,7 +36,7 @@ _CONVERGED = 1e-7
 
 
 class Knot(NamedTuple):
-    """Where the isotonic curve bends: the margin of the logits, and the probability there."""
+    """A knot of the isotonic curve: the margin of the logits and the probability there."""
 
     margin: Moderate
     probability: Inside
@@ -102,7 +102,7 @@ class Calibration:
         return softmax(scaled_NC)
 
     def in_words(self) -> str:
-        """Say what it is, for a model card."""
+        """Describe the calibration for a model card."""
         words = {
             "none": "none",
             "temperature": f"temperature {self.temperature:.3f}",

@@ -63,7 +63,7 @@ class Choice(NamedTuple):
     candidates: dict[str, Candidate]
 
     def as_json(self) -> dict[str, Any]:
-        """Give what was chosen, why, and the log losses, for a bundle's provenance."""
+        """Return the choice, its reason and the log losses for a bundle's provenance."""
         tried = {name: candidate._asdict() for name, candidate in self.candidates.items()}
         method, prevalence = self.calibration.method, self.calibration.prevalence
         return {"method": method, "reason": self.reason, "prevalence": prevalence, "candidates": tried}
@@ -248,7 +248,7 @@ def _folds(labels_N: IntArray, clusters_N: npt.NDArray[np.str_], config: Calibra
 
 
 def _standard_errors(difference_N: FloatArray, clusters_N: npt.NDArray[np.str_]) -> float:
-    """Give a mean difference in units of its standard error over clusters; 0 where there is no difference."""
+    """Compute a mean difference in units of its standard error over clusters; 0 where there is no difference."""
     membership_N = np.unique(clusters_N, return_inverse=True)[1]
     sizes_K = np.bincount(membership_N)
     mean = float(difference_N.mean())

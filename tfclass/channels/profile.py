@@ -14,7 +14,7 @@ from tfclass.typing import FloatArray, IntArray, TokenArray
 
 if TYPE_CHECKING:
     from tfclass.data.table import LabelledProteins
-    from tfclass.search.hmmer import Evidence, Library
+    from tfclass.search.hmmer import BestHit, Library
 
 _MARGIN_KNOTS = ((-20.0, 0.0), (0.0, 10.0), (10.0, 40.0))
 
@@ -37,24 +37,24 @@ class ProfileChannel(Channel):
         self.library, self.alphabet = library, alphabet
         self.n_groups = len(library.profiles)
 
-    def score(self, tokens: Sequence[TokenArray], threads: int = 1) -> "list[Evidence]":
+    def score(self, tokens: Sequence[TokenArray], threads: int = 1) -> "list[BestHit]":
         """Find the best profile of each protein."""
         return self.library.search(tokens, self.alphabet, threads)
 
-    def features(self, scores: "Sequence[Evidence]") -> FloatArray:
+    def features(self, scores: "Sequence[BestHit]") -> FloatArray:
         """Return f, 1 where a profile fits at all, and the margin m as u(m, -20, 0), u(m, 0, 10), u(m, 10, 40).
 
         The margin is the score of the best profile in bits above the profile's threshold
-        (`tfclass.search.hmmer.Evidence.margin`); u is `piecewise_linear`.
+        (`tfclass.search.hmmer.BestHit.margin`); u is `piecewise_linear`.
         """
         margin_N = np.array([found.margin for found in scores], dtype=np.float64)
         return np.stack([np.isfinite(margin_N).astype(float), *piecewise_linear(margin_N, _MARGIN_KNOTS)], axis=1)
 
-    def group(self, scores: "Sequence[Evidence]") -> IntArray:
+    def group(self, scores: "Sequence[BestHit]") -> IntArray:
         """Return the index of the best profile, -1 where none fits, shape (N,)."""
         return np.array([found.profile for found in scores], dtype=np.int64)
 
-    def group_terms(self, scores: "Sequence[Evidence]", proteins: "LabelledProteins") -> FloatArray:
+    def group_terms(self, scores: "Sequence[BestHit]", proteins: "LabelledProteins") -> FloatArray:
         """Return for each profile its record in training and its family, shape (K, 1 + F).
 
         The first is log((T + 1/2) / (W + 1/2)), where T clusters of positives and W of others have the profile as their
@@ -71,7 +71,7 @@ class ProfileChannel(Channel):
         families = np.array([profile.family for profile in self.library.profiles])
         return np.column_stack([record_K, families[:, None] == np.unique(families)])
 
-    def cells(self, scores: "Sequence[Evidence]", row: int, sequence: str, *, positive: bool) -> dict[str, Any]:  # noqa: ARG002
+    def cells(self, scores: "Sequence[BestHit]", row: int, sequence: str, *, positive: bool) -> dict[str, Any]:  # noqa: ARG002
         """Return name and score of the best profile."""
         best = scores[row]
         if best.profile < 0:

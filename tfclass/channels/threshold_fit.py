@@ -25,14 +25,14 @@ def max_mcc_threshold(probability_N: FloatArray, positive_N: BoolArray) -> float
     -------
     float
         Halfway between two neighbouring probabilities, so that a rounding error flips no call; the lowest when several
-        cuts are equally good. A protein is called when its probability is at least this.
+        cuts are equally good. A protein is predicted positive if its probability is at least this.
 
     Examples
     --------
     >>> max_mcc_threshold(np.array([0.1, 0.4, 0.8]), np.array([False, False, True]))
     0.6
     """
-    cuts = _Cuts(probability_N, positive_N)
+    cuts = _Candidates(probability_N, positive_N)
     return cuts.threshold(cuts.max_mcc())
 
 
@@ -61,7 +61,7 @@ def operating_points(probability_N: FloatArray, positive_N: BoolArray) -> tuple[
     >>> [(point.threshold, point.fdr, point.recall) for point in points]
     [(0.05, 0.5, 1.0), (0.25, 0.3333333333333333, 1.0), (0.7, 0.0, 0.5)]
     """
-    cuts = _Cuts(probability_N, positive_N)
+    cuts = _Candidates(probability_N, positive_N)
     positives = int(positive_N.sum())
     points: list[OperatingPoint] = []
     for index in reversed(range(len(cuts.called_K))):
@@ -80,13 +80,13 @@ def _thinned(points: list[OperatingPoint], must_stay: set[float]) -> tuple[Opera
     return tuple(kept)
 
 
-class _Cuts:
-    """Where a cut is possible: between different probabilities, and below them all; highest first.
+class _Candidates:
+    """Candidate thresholds: between different probabilities, and below them all; highest first.
 
     Attributes
     ----------
     called_K, hits_K : ndarray of float64, shape (K,)
-        Proteins called by each cut, and those of them that are positive.
+        Predicted positives at each threshold, and the true positives among them.
     """
 
     def __init__(self, probability_N: FloatArray, positive_N: BoolArray) -> None:

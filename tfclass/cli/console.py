@@ -1,4 +1,4 @@
-"""What training and evaluation show: a progress bar on a terminal, a line per epoch, tables of scores."""
+"""Output of training and evaluation: a progress bar on a terminal, a line per epoch, tables of scores."""
 
 import sys
 from collections.abc import Callable, Iterator

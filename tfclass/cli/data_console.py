@@ -33,7 +33,7 @@ def print_kingdoms(counts: Mapping[str, Mapping[str, int]], positive: str) -> No
 
 
 def say_lost(funnel: Mapping[str, Any], lost: "pd.DataFrame") -> None:
-    """Say on stderr which rows an import lost."""
+    """Print on stderr the rows that an import lost."""
     from tfclass.data.neighbours import preview
 
     say(f"{'rows in':<24}{'':>10}{funnel['rows_in']:>12,}", err=True)
@@ -46,7 +46,7 @@ def say_lost(funnel: Mapping[str, Any], lost: "pd.DataFrame") -> None:
 
 
 def say_sizes(table: Path, manifest: Mapping[str, Any]) -> None:
-    """Say on stderr how many proteins of each class are in each split of a table."""
+    """Print on stderr how many proteins of each class are in each split of a table."""
     from tfclass.data.split import SPLITS
 
     counts: dict[str, dict[str, int]] = {}

@@ -1,4 +1,4 @@
-"""Where the rows of ``tfclass predict`` go: standard output, a file that appears whole, or an address."""
+"""Destinations of the rows of ``tfclass predict``: standard output, a file that appears whole, or an address."""
 
 import contextlib
 import gzip

@@ -50,7 +50,7 @@ Prevalence = Annotated[
         help="Share of TFs to expect, such as 0.06; auto estimates it. Probabilities and threshold move.",
     ),
 ]
-OnlyTf = Annotated[bool, typer.Option("--only-tf", help="Only rows called TF.")]
+OnlyTf = Annotated[bool, typer.Option("--only-tf", help="Only rows predicted TF.")]
 Header = Annotated[bool, typer.Option("--header", help="Begin TSV with a # line: version, model, its digest.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if any record was skipped.")]
 Shard = Annotated[str, typer.Option(metavar="I/N", help="Only records I, I+N, I+2N, ... of the input.")]

@@ -1,4 +1,4 @@
-"""What Ctrl-C and its kin do: a training stops after its batch, a prediction at once."""
+"""Signals: a training stops after its batch, a prediction at once."""
 
 import logging
 import os

@@ -128,7 +128,7 @@ def _cells(line: str, separator: str, where: str) -> list[str]:
 
 
 def _wrong_separator(path: Path, line: str, separator: str, start: bytes) -> str:
-    """Say what the first row of a table has in place of the separator."""
+    """Name the separator that the first row of a table has instead."""
     ending = unpacked(path).suffix.lower() or "without an ending"
     expected = f"{_NAME_OF[separator]} between them, as in a file named {ending}"
     if kind := "what looks like a FASTA file" if line.startswith(">") else kind_of(start):

@@ -55,7 +55,7 @@ class LabelRule:
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class LabelConfig:
-    """How entries get labels and kingdoms; ``label``."""
+    """Rules for labels and kingdoms; ``label``."""
 
     rules: Annotated[tuple[LabelRule, ...], Field(min_length=1)]
     otherwise: Label
@@ -66,7 +66,7 @@ class LabelConfig:
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class ClusterConfig:
-    """How proteins are clustered by MMseqs2 (see `tfclass.search.mmseqs.cluster`); ``cluster``."""
+    """Clustering by MMseqs2 (see `tfclass.search.mmseqs.cluster`); ``cluster``."""
 
     identity: Proportion
     coverage: Proportion

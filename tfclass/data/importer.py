@@ -25,7 +25,7 @@ _SHOWN = 3
 
 
 class Imported(NamedTuple):
-    """What became of the rows of a source.
+    """The outcome of an import, row by row.
 
     Attributes
     ----------

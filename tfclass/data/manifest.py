@@ -1,4 +1,4 @@
-"""How a corpus was made: a versioned JSON file beside the table, ``TABLE.manifest.json``.
+"""The manifest of a corpus: a versioned JSON file beside the table, ``TABLE.manifest.json``.
 
 It records sources, rows lost per step, clusters, splits, sizes and audit, with a SHA-256 of each file. Names and
 digests only, neither times nor folders: the same inputs give the same bytes wherever and whenever they are processed.

@@ -67,7 +67,7 @@ def one_label(labels: Collection[str]) -> tuple[str, str]:
 
 @dataclass
 class Source:
-    """Where rows come from, and how rows that belong together are merged.
+    """A source of rows, and the rule that merges rows of one protein.
 
     Attributes
     ----------

@@ -73,7 +73,7 @@ def assign_splits(
 
 
 def _how_to_split(*, clustered: bool, by_options: bool) -> str:
-    """Say how to add splits to a table without them, with the columns that it has."""
+    """Return advice on adding splits to a table, by the columns that it has."""
     if clustered:
         return "add one (tfclass data split)" + ("" if by_options else ", or use split=cluster or split=random")
     return "add one (tfclass data cluster, then tfclass data split)" + ("" if by_options else ", or use split=random")

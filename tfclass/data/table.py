@@ -68,7 +68,7 @@ class LabelledProteins(NamedTuple):
 
     @property
     def is_positive(self) -> BoolArray:
-        """Whether a protein is of the positive class, in a binary task; shape (N,)."""
+        """Return True for each protein of the positive class, shape (N,); for binary tasks."""
         return self.labels == 1
 
     @property

@@ -56,7 +56,7 @@ _RESTART = "start again with --restart"
 
 
 class Edition(NamedTuple):
-    """What all pages of one download have in common.
+    """Properties that all pages of a download share.
 
     Attributes
     ----------

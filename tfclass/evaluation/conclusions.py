@@ -57,7 +57,7 @@ def compare_with_baseline(
 
 
 def conclude(model: str, metrics: dict[str, Estimate], baselines: dict[str, BaselineScores]) -> list[Conclusion]:
-    """Say how a model compares with each baseline, the worst outcome first.
+    """Compare a model with each baseline in words, the worst outcome first.
 
     The model ``loses`` when it is behind in a metric of `DECISIVE` by more than chance explains (the interval ends
     below 0), is ``behind`` when it may be chance, ``wins`` when it is ahead in all by more than chance explains, is

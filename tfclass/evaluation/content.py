@@ -89,7 +89,7 @@ class ReportContent:
 
     @property
     def binary(self) -> bool:
-        """Whether there are two classes, the positive one last."""
+        """Return True if there are two classes, the positive one last."""
         return len(self.class_counts) == 2
 
     @property

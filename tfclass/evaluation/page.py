@@ -70,7 +70,7 @@ def _shown_context(proteins: Sequence[Mistake]) -> list[str]:
 
 
 def _sample(content: ReportContent) -> str:
-    """Say how many proteins a table is about, and how many of them are positive."""
+    """Describe the sample of a table: proteins and positives."""
     text = f"{content.n_proteins:,} proteins of the {content.corpus.split} split"
     if not content.binary:
         return f"{text}, {len(content.class_counts)} classes"

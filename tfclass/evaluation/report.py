@@ -46,7 +46,7 @@ REPORT_FOLDER = FolderKind(CONTENT, ("schema_version", "bundle", "metrics", "sub
 
 
 class Evaluation(NamedTuple):
-    """What a report is made from.
+    """The inputs of a report.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class Evaluation(NamedTuple):
 
 @dataclass(frozen=True)
 class Report:
-    """What is written: the content, the table of predictions, and the figures by file name without suffix."""
+    """The parts of a report: content, table of predictions, and figures by file name without suffix."""
 
     content: ReportContent
     predictions: pd.DataFrame

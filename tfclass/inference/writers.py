@@ -21,7 +21,7 @@ Facts = Mapping[str, Any]
 
 
 class Writer(Protocol):
-    """What writes predictions in one format; see `write_tsv` for the arguments."""
+    """A function that writes predictions in one format; see `write_tsv` for the arguments."""
 
     def __call__(  # noqa: D102 - the class says it
         self,

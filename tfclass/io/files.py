@@ -51,7 +51,7 @@ def name_of(path: Path) -> str:
 
 
 def is_address(place: str) -> bool:
-    """Tell an address such as ``s3://bucket/key`` from a path."""
+    """Return True for an address such as ``s3://bucket/key``, False for a path."""
     return "://" in place
 
 

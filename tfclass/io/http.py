@@ -125,7 +125,7 @@ def _limited(limit: _Limit) -> Iterator[None]:
 
 
 class _PacedReader(io.RawIOBase):
-    """What a socket receives, under a limit."""
+    """A reader of a socket, under a limit."""
 
     def __init__(self, raw: Any, sock: socket.socket, limit: _Limit) -> None:  # noqa: ANN401 - a `socket.SocketIO`
         self._raw, self._sock, self._limit = raw, sock, limit
@@ -189,7 +189,7 @@ class _Answer(http.client.HTTPResponse):
 
 
 class _LimitedConnection:
-    """What the connections of both schemes have in common."""
+    """Base of the connections of both schemes."""
 
     sock: socket.socket | None
 
@@ -227,7 +227,7 @@ _POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
 
 
 class _Adapter(HTTPAdapter):
-    """What sends the requests, over connections with a limit."""
+    """An adapter that sends requests over connections with a limit."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - inherited
         super().init_poolmanager(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""What was done, as words for a command line that does it again."""
+"""Command lines that repeat a training or an evaluation."""
 
 import shlex
 from typing import Any

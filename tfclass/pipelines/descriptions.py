@@ -1,4 +1,4 @@
-"""What the page of a run says first: its scores, what they mean, and the command that does it again."""
+"""Descriptions of runs for MLflow: scores, their meaning, and the command that repeats the run."""
 
 import re
 from collections.abc import Mapping

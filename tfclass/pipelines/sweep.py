@@ -48,7 +48,7 @@ class Pruned(Interrupted):
 
 
 class SweepResult(NamedTuple):
-    """What a sweep found.
+    """The result of a sweep.
 
     Attributes
     ----------

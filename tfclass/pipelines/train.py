@@ -50,7 +50,7 @@ from tfclass.training.trainer import Callbacks, Trainer
 
 
 class Trained(NamedTuple):
-    """What `train_and_package` made.
+    """The result of a training.
 
     Attributes
     ----------

@@ -62,7 +62,7 @@ class Profile(NamedTuple):
 
     @property
     def of_domain(self) -> bool:
-        """Whether it was made from a known domain, and not by comparing clusters."""
+        """True if it was built from a known domain, False if from clusters."""
         return not self.name.startswith(OF_CLUSTER)
 
 
@@ -85,7 +85,7 @@ class Hit(NamedTuple):
     envelopes: tuple[tuple[int, int], ...]
 
 
-class Evidence(NamedTuple):
+class BestHit(NamedTuple):
     """The best profile of a protein.
 
     Attributes
@@ -103,7 +103,7 @@ class Evidence(NamedTuple):
     bits: float
 
 
-NO_EVIDENCE = Evidence(-np.inf, -1, 0.0)
+NO_HIT = BestHit(-np.inf, -1, 0.0)
 
 
 class Library:
@@ -113,7 +113,7 @@ class Library:
         self.profiles = tuple(profiles)
         self.states = sum(profile.hmm.M for profile in self.profiles)
 
-    def search(self, tokens: Sequence[TokenArray], alphabet: Alphabet, threads: int = 1) -> list[Evidence]:
+    def search(self, tokens: Sequence[TokenArray], alphabet: Alphabet, threads: int = 1) -> list[BestHit]:
         """Find the best profile of each protein.
 
         Parameters
@@ -127,7 +127,7 @@ class Library:
 
         Returns
         -------
-        list of Evidence, length N
+        list of BestHit, length N
             In the order of the proteins; each depends on its protein alone.
         """
         return self.best(self.hits(tokens, alphabet, threads), len(tokens))
@@ -136,14 +136,14 @@ class Library:
         """Find all hits, by profile; see `search`."""
         return search([profile.hmm for profile in self.profiles], tokens, alphabet, threads)
 
-    def best(self, hits: Sequence[Hit], n: int) -> list[Evidence]:
+    def best(self, hits: Sequence[Hit], n: int) -> list[BestHit]:
         """Select the hit of the greatest margin in each of `n` proteins."""
-        evidence = [NO_EVIDENCE] * n
+        best = [NO_HIT] * n
         for hit in hits:
             margin = hit.bits - self.profiles[hit.profile].threshold
-            if margin > evidence[hit.protein].margin:
-                evidence[hit.protein] = Evidence(margin, hit.profile, hit.bits)
-        return evidence
+            if margin > best[hit.protein].margin:
+                best[hit.protein] = BestHit(margin, hit.profile, hit.bits)
+        return best
 
     def to_bytes(self) -> bytes:
         """Write in HMMER's binary format, compressed with zstd; the same profiles give the same bytes."""
@@ -182,9 +182,9 @@ class Library:
         return cls(profiles)
 
 
-def margins(evidence: Sequence[Evidence]) -> FloatArray:
+def margins(best: Sequence[BestHit]) -> FloatArray:
     """Return the margin of each of N proteins, shape (N,)."""
-    return np.array([found.margin for found in evidence], dtype=np.float64)
+    return np.array([found.margin for found in best], dtype=np.float64)
 
 
 def search(hmms: Sequence[HMM], tokens: Sequence[TokenArray], alphabet: Alphabet, threads: int = 1) -> list[Hit]:

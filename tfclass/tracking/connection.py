@@ -79,7 +79,7 @@ def sqlite_file(uri: str) -> Path | None:
 
 
 def store_exists(uri: str) -> bool:
-    """Tell whether a SQLite store is there to be read, since MLflow would create it; True for another store.
+    """Return whether a SQLite store exists, since MLflow would create it; True for another store.
 
     Raises
     ------

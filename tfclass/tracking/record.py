@@ -53,7 +53,7 @@ class Scores:
 
 @dataclass(config=_OPTIONS)
 class Facts:
-    """What a run logs.
+    """The facts that a run logs.
 
     Attributes
     ----------

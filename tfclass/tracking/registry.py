@@ -239,7 +239,7 @@ def _register(client: "mlflow.MlflowClient", record: Record, model: "LoggedModel
 
 
 def _problem(address: str, bundle: Bundle) -> str:
-    """Say what is wrong with a version's answer to the example; nothing when it is the predictor's own."""
+    """Describe what is wrong with a version's answer to the example; nothing when it is the predictor's own."""
     import mlflow
 
     answer = mlflow.pyfunc.load_model(address).predict(_example())["probability"].tolist()  # type: ignore[attr-defined]
@@ -248,7 +248,7 @@ def _problem(address: str, bundle: Bundle) -> str:
 
 
 def _against_champion(client: "mlflow.MlflowClient", name: str, number: str) -> tuple[bool, str]:
-    """Tell whether a version is to take the champion's place, and why."""
+    """Decide whether a version takes the champion's place, and why."""
     new = client.get_model_version(name, number)
     score = float(new.tags[SCORE])
     # Asked for by its alias, a champion that the registry cannot tell now looks like one that is not there.
