@@ -13,7 +13,7 @@ import struct
 import subprocess
 import sys
 import zlib
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pyhmmer
@@ -26,7 +26,7 @@ from tests.bundle.test_with_profiles import PROFILES, REFERENCE, described
 from tfclass.bundle.bundle import load_bundle, save_bundle
 from tfclass.bundle.description import CARD, DESCRIPTION, WEIGHTS
 from tfclass.cli.app import main
-from tfclass.config import CorpusConfig, EvaluateConfig, TrackingConfig
+from tfclass.config import CorpusConfig, EvaluateConfig, StemConfig, TrackingConfig
 from tfclass.errors import BundleError, ProfileError
 from tfclass.io.compression import compressed, unpacked, zstd
 from tfclass.models.factory import build
@@ -56,6 +56,9 @@ def told(**values):
 def inside(key, **values):
     """Change values of one part of the description."""
     return lambda folder: change(folder, **{key: described(folder)[key] | values})
+
+
+STEM = asdict(StemConfig.default())
 
 
 def stacking(**values):
@@ -416,15 +419,15 @@ CASES = {
         *value("model.kmer", "Input should be less than or equal to 4)"),
     ),
     "kernel: a billion": (
-        inside("model", stem={"kernel": 10**9 + 1}),
+        inside("model", stem={**STEM, "kernel": 10**9 + 1}),
         *value("model.stem.kernel", "Input should be less than or equal to 10000)"),
     ),
     "pool: beyond 64 bits": (
-        inside("model", stem={"pool": 2**70}),
+        inside("model", stem={**STEM, "pool": 2**70}),
         *value("model.stem.pool", "Input should be less than or equal to 10000)"),
     ),
     "stacks: 10,000": (
-        inside("model", stem={"name": "stacks", "stacks": [[4]] * 10_000}),
+        inside("model", stem={**STEM, "name": "stacks", "stacks": [[4]] * 10_000}),
         *value("model.stem.stacks", "Tuple should have at most 100 items after validation"),
     ),
     "head: two billion": (inside("model", head_hidden=2 * 10**9), *misfit("model: found a network of ")),
