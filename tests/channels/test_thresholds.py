@@ -225,6 +225,6 @@ def test_predict_and_evaluate_agree_at_the_threshold(threshold, prevalence, smal
     assert by_hand[-1]
     assert rule.predict(rule.shown(p_NC)).tolist() == by_hand
     if prevalence is None:
-        assert Scored(p_NC, np.zeros(len(p_N), int), threshold).calls_N.tolist() == by_hand
+        assert Scored(p_NC, np.zeros(len(p_N), int), threshold).predicted_N.tolist() == by_hand
         shown_in_full = round(threshold, decimals_for(threshold)) == threshold
         assert not shown_in_full or by_hand[5:] == [True] * 6

@@ -84,7 +84,7 @@ def test_a_random_split_is_named_and_the_audit_finds_its_leaks(tfclass, tmp_path
     families.to_csv(tmp_path / "t.csv", index=False)
     done = tfclass("data", "split", "t.csv", "-o", "r.tsv.gz", "--policy", "random", "--seed", 3)
     assert done.status == 0, done.err
-    assert "warning: single proteins at random: with_homology are on both sides, and scores are too high\n" in done.err
+    assert "warning: single proteins at random: homologues are on both sides, and scores are too high\n" in done.err
     manifest = json.loads((tmp_path / "r.tsv.gz.manifest.json").read_text())
     assert manifest["split"]["policy"] == "random"
     assert "too high" in manifest["split"]["warning"]

@@ -232,7 +232,7 @@ BAD_CONTENT = {
         "t.tsv",
         "id\tsequence\tlabel\tcluster\na\tMK\tTF\tc1\nb\tMK\tnonTF\t\n",
         "t.tsv, row 3, column 'cluster': found an empty cluster; expected a name; "
-        "a protein with no with_homology is a cluster of its own",
+        "a protein with no homologue is a cluster of its own",
         3,
         "cluster",
     ),

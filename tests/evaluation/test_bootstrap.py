@@ -1,4 +1,4 @@
-"""Intervals: what a seed decides, what with_homology do to them, and whether they are right as often as they claim."""
+"""Intervals: what a seed decides, what homologues do to them, and whether they are right as often as they claim."""
 
 import numpy as np
 import pytest

@@ -217,7 +217,7 @@ class TestThreshold:
             own = DecisionRule(combiner.threshold, combiner.operating_points, combiner.prevalence)
             assert moved.threshold == own.at_prevalence(0.02).threshold
             for old, new in zip(before, after, strict=True):
-                # The with_profiles are named as they were, whatever is made of them.
+                # The channels are named as they were, whatever is made of them.
                 kept = {"network", "profile", "profile_bits"} & set(new.details)
                 assert [new.details[name] for name in kept] == [old.details[name] for name in kept]
                 if old.probability is not None:

@@ -1,4 +1,4 @@
-"""Noise on residues: how much of it, where, and that with_homology' substitutions are the likely ones."""
+"""Noise on residues: how much of it, where, and that substitutions between homologues are the likely ones."""
 
 import itertools
 

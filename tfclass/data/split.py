@@ -22,7 +22,7 @@ from tfclass.errors import TableError
 from tfclass.typing import BoolArray, IntArray
 
 SPLITS = ("train", "valid", "test")
-FLATTERS = "single proteins at random: relatives are on both sides, and scores are too high"
+FLATTERS = "single proteins at random: homologues are on both sides, and scores are too high"
 
 _log = logging.getLogger(__name__)
 

@@ -187,7 +187,7 @@ def _check_labels(frame: pd.DataFrame, config: CorpusConfig, hint: str) -> tuple
 def _check_clusters(frame: pd.DataFrame, path: str) -> None:
     # Otherwise all proteins without one would be a single huge cluster.
     if (row := _first(frame["cluster"] == "")) is not None:
-        action = "a protein with no relatives is a cluster of its own"
+        action = "a protein with no homologue is a cluster of its own"
         raise cell_error(path, row, "cluster", "an empty cluster", "a name", action)
 
 
