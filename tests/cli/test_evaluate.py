@@ -178,7 +178,7 @@ FAULTS = {
         ("tracking=off", "evaluation.n=3"),
         "tfclass: evaluation.n: unknown option; ",
     ),
-    "an id of no store": (("0" * 32, "1" * 32), f"tfclass: {'0' * 32}: found no MLflow store at sqlite:///"),
+    "an id of no store": (("0" * 32, "1" * 32), f"tfclass: runs:/{'0' * 32}/report: no MLflow store at sqlite:///"),
     "a file": (("t.tsv", "a"), "tfclass: t.tsv: not a folder; expected a report folder or the id of an MLflow run"),
 }
 

@@ -206,7 +206,7 @@ def test_the_logged_model_gives_the_predictors_rows(config, small_bundle_folder)
         Record(*row) for row in zip(frame["id"], frame["id"], frame["sequence"], strict=True)
     )
     table = model.predict(frame)
-    assert tuple(table.columns) == COLUMNS
+    assert list(table.columns) == list(COLUMNS)
     assert list(table.astype(object).where(table.notna(), None).itertuples(index=False, name=None)) == [
         tuple(getattr(row, name) for name in COLUMNS) for row in expected
     ]
