@@ -80,7 +80,7 @@ STALLS = ["no answer", "a body a byte at a time", "headers a byte at a time", "a
 @pytest.mark.parametrize("kind", [*STALLS, "escapes in an error", "nested JSON as an error", "a bomb"])
 def test_a_model_and_a_report_from_such_an_mlflow_are_refused_in_one_line(kind, tmp_path, monkeypatch):
     short = TrackingConfig.default(timeout=SECONDS)
-    monkeypatch.setattr("tfclass.tracking.registry.TrackingConfig", lambda: short)
+    monkeypatch.setattr("tfclass.tracking.registry.TrackingConfig.default", lambda: short)
     with HostileServer(ANSWERS[kind]) as server:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
         with pytest.raises(BundleError, match="cannot be fetched from MLflow at http") as model:
