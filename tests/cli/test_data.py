@@ -200,7 +200,7 @@ USAGE = {
     "a share too large": ("split t.tsv -o o.tsv --test 0.7", "--test: found 0.7; expected less than 0.5"),
     "no clusters": (
         "split plain.tsv -o o.tsv",
-        "plain.tsv: found no column 'cluster'; expected one; add one (tfclass data cluster), or say --policy random",
+        "plain.tsv: found no column 'cluster'; add one (tfclass data cluster), or say --policy random",
     ),
     "no splits": (
         "audit plain.tsv",

@@ -36,7 +36,8 @@ def test_too_little_address_space_is_found_before_a_library_is_loaded(tmp_path, 
 
 def test_an_allocation_that_fails_is_one_line(tmp_path):
     (tmp_path / "in.fasta").write_text(">a\nMKV\n>long\n" + "MKVLAGHWMK" * 20_000_000)
-    finished = run(tmp_path, MIN_ADDRESS_SPACE + 100 * MB, "predict", "in.fasta", "--channel", "network")
+    words = ("predict", "in.fasta", "--channel", "network", "--max-length", "300000000")
+    finished = run(tmp_path, MIN_ADDRESS_SPACE + 100 * MB, *words)
     assert finished.returncode in (1, 2)
     assert finished.stderr.startswith(b"tfclass: memory: found not enough for this command (the address space is")
     assert finished.stderr.count(b"\n") == 1

@@ -60,7 +60,7 @@ def test_export_copies_a_model_under_another_name_and_with_another_card(tfclass,
         assert refused.err.startswith("tfclass model export: Invalid value for --name: a name has letters, digits")
     missing = tfclass("model", "export", small_bundle_folder, "other", "--card", "no.md")
     assert missing.status == 2
-    assert missing.err.startswith("tfclass: no.md: found a card that cannot be read")
+    assert missing.err.startswith("tfclass: no.md: the card cannot be read")
     assert not (tmp_path / "other").exists()
 
 

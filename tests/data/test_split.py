@@ -57,7 +57,7 @@ def test_the_cluster_policy_needs_a_cluster_column():
     with pytest.raises(TableError) as caught:
         assign_splits(table._replace(clustered=False), SplitConfig.default(policy="cluster"), "t.tsv")
     assert str(caught.value) == (
-        "t.tsv: found no column 'cluster'; expected one; add one (tfclass data cluster), or say split=random"
+        "t.tsv: found no column 'cluster'; add one (tfclass data cluster), or say split=random"
     )
     split = assign_splits(table, SplitConfig.default(policy="cluster"), "t.tsv")
     assert set(split.frame["split"]) == {"train", "valid", "test"}

@@ -148,7 +148,7 @@ def read_description(folder: Path) -> Document:
     digest = _digest({key: value for key, value in values.items() if key != "sha256"})
     # Two texts can mean the same (1e-5 and 1E-5), so the bytes are compared as well.
     if values.get("sha256") != digest or content != as_written:
-        raise BundleError(f"{path}: found content that does not match its own checksum; restore the bundle")
+        raise BundleError(f"{path}: checksum mismatch; restore the bundle")
     return _checked(values, str(path))
 
 
