@@ -22,7 +22,7 @@ from tfclass.sequences.batching import collate
 # Left out: options of dropout, which here is 0; and the network of an embedding and a pooling only. It is blind to
 # order, and how often each residue occurs need not tell these proteins apart: its loss is above 0.3 after 3,000 steps,
 # where every other network needs fewer than 70.
-LEARNABLE = {name: c for name, c in CASES.items() if "dropout" not in name and name != "none on residues"}
+LEARNABLE = {name: c for name, c in CASES.items() if "dropout" not in name and name != "identity on residues"}
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 N_PROTEINS, SHORTEST, LONGEST = 32, 20, 60
 LOSS, MOST_STEPS, LEARNING_RATE = 0.01, 200, 0.01

@@ -63,7 +63,7 @@ def test_init_from_a_network_without_matching_weights_is_refused(small_bundle, t
 
 def test_init_from_a_network_of_another_alphabet_is_refused(small_bundle, tmp_path, alphabet):
     other = Alphabet("ACDEFGHIKLMNPQRSTVWYXBJOUZ")
-    save_bundle(replace(small_bundle, alphabet=other), tmp_path / "b", card="")
+    save_bundle(replace(small_bundle, letters=other.letters), tmp_path / "b", card="")
     with pytest.raises(ConfigError) as raised:
         load_matching_weights(str(tmp_path / "b"), fresh(SMALL, alphabet), alphabet)
     assert str(raised.value) == (
