@@ -25,3 +25,9 @@ def test_logit_is_infinite_at_the_ends():
 @given(arrays.arrays(np.float64, st.tuples(st.integers(0, 9), st.integers(1, 5)), elements=FINITE))
 def test_softmax_is_that_of_scipy(x_NC):
     np.testing.assert_array_equal(softmax(x_NC), scipy.special.softmax(x_NC, axis=1))
+
+
+def test_a_row_that_is_no_number_gives_none():
+    assert np.isnan(softmax(np.array([[np.inf, 0.0], [np.nan, 0.0], [0.0, 0.0]]))).tolist() == [[True] * 2] * 2 + [
+        [False] * 2
+    ]

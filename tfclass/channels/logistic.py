@@ -18,9 +18,10 @@ def logit(p: npt.ArrayLike) -> FloatArray:
 
 
 def softmax(x_NC: FloatArray) -> FloatArray:
-    """Compute the softmax of each row."""
-    exponential_NC = np.exp(x_NC - x_NC.max(axis=1, keepdims=True))
-    return exponential_NC / exponential_NC.sum(axis=1, keepdims=True)
+    """Compute the softmax of each row; NaN in a row that holds NaN or positive infinity."""
+    with np.errstate(invalid="ignore"):
+        exponential_NC = np.exp(x_NC - x_NC.max(axis=1, keepdims=True))
+        return exponential_NC / exponential_NC.sum(axis=1, keepdims=True)
 
 
 def _tensor(values: npt.ArrayLike) -> torch.Tensor:
