@@ -57,7 +57,7 @@ def assign_splits(
         return proteins
     if config.policy != "random" and not proteins.clustered:
         action = f"add one (tfclass data cluster), or say {'--policy random' if by_options else 'split=random'}"
-        raise TableError(f"{path}: found no column 'cluster'; expected one; {action}")
+        raise TableError(f"{path}: found no column 'cluster'; {action}")
     if config.max_members is not None:
         proteins = proteins.select(_sampled_members(proteins, config.max_members, config.seed))
     groups = proteins.frame["cluster" if config.policy != "random" else "id"].to_numpy(dtype=str)
