@@ -1,4 +1,4 @@
-"""Tell which proteins are transcription factors.
+"""Predict which proteins are transcription factors.
 
 Importing this loads nothing heavy; `Predictor` brings torch in when it is first asked for.
 """

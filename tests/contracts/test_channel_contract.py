@@ -1,4 +1,4 @@
-"""What every channel has to keep, and one that tfclass has never seen used like all others."""
+"""The contract of every channel, and a channel from outside tfclass that is used like all others."""
 
 import sys
 from dataclasses import replace
@@ -58,7 +58,7 @@ def cells_of(channel, scores, row, tokens, alphabet):
 
 
 def close(ours, theirs):
-    """Whether two cells are the same; a network's numbers differ by the rounding of another batch."""
+    """Compare two cells; a network's numbers differ by the rounding of another batch."""
     return ours == (pytest.approx(theirs, abs=2e-6) if isinstance(theirs, float) else theirs)
 
 

@@ -1,4 +1,4 @@
-"""What MLflow shows, read back with MLflow's own client from a real SQLite store."""
+"""Runs in MLflow, read back with its own client from a real SQLite store."""
 
 import getpass
 import json

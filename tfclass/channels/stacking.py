@@ -128,7 +128,8 @@ def fit_stacking(
     from tfclass.channels.threshold_fit import max_mcc_threshold, operating_points
 
     features_NK = stacked_features(channels, scores)
-    of_groups = {name: terms[name] for name in scores if name in (terms or {})} if terms else {}
+    terms = terms or {}
+    of_groups = {name: terms[name] for name in scores if name in terms}
     columns = [_of_group(terms_GJ, channels[name].group(scores[name])) for name, terms_GJ in of_groups.items()]
     fitted = LogisticRegression(max_iter=10_000).fit(np.column_stack([features_NK, *columns]), positive_N)
     widths = [features_NK.shape[1], *(terms_GJ.shape[1] for terms_GJ in of_groups.values())]

@@ -1,4 +1,4 @@
-"""The threshold, and what other cuts do; fitted on the validation split, and belonging to the model from then on.
+"""Fit of the threshold and of operating points on the validation split; both belong to the model from then on.
 
 References
 ----------
@@ -12,7 +12,7 @@ from tfclass.typing import BoolArray, FloatArray
 
 
 def max_mcc_threshold(probability_N: FloatArray, positive_N: BoolArray) -> float:
-    """Find the cut with the greatest Matthews correlation [1]_.
+    """Find the threshold of the greatest Matthews correlation [1]_.
 
     Parameters
     ----------
@@ -24,24 +24,24 @@ def max_mcc_threshold(probability_N: FloatArray, positive_N: BoolArray) -> float
     Returns
     -------
     float
-        Halfway between two neighbouring probabilities, so that a rounding error flips no call; the lowest when several
-        cuts are equally good. A protein is predicted positive if its probability is at least this.
+        Halfway between two neighbouring probabilities, so that a rounding error changes no prediction; the lowest of
+        equally good ones. A protein is predicted positive if its probability is at least this.
 
     Examples
     --------
     >>> max_mcc_threshold(np.array([0.1, 0.4, 0.8]), np.array([False, False, True]))
     0.6
     """
-    cuts = _Candidates(probability_N, positive_N)
-    return cuts.threshold(cuts.max_mcc())
+    candidates = _Candidates(probability_N, positive_N)
+    return candidates.threshold(candidates.max_mcc())
 
 
 def operating_points(probability_N: FloatArray, positive_N: BoolArray) -> tuple[OperatingPoint, ...]:
-    """List the cuts worth choosing.
+    """List the thresholds worth choosing.
 
-    A cut is left out when a lower one has as small a share of false discoveries, for that one finds at least as much;
-    and when it differs little from the one before: 5 % of the rate of false discoveries and 0.005 of recall. The cut of
-    `max_mcc_threshold` always stays.
+    One is left out if a lower one has as low a false discovery rate, since that has at least the recall; and if it
+    differs little from the one before: 5 % of the false discovery rate and 0.005 of recall. `max_mcc_threshold` always
+    stays.
 
     Parameters
     ----------
@@ -61,14 +61,14 @@ def operating_points(probability_N: FloatArray, positive_N: BoolArray) -> tuple[
     >>> [(point.threshold, point.fdr, point.recall) for point in points]
     [(0.05, 0.5, 1.0), (0.25, 0.3333333333333333, 1.0), (0.7, 0.0, 0.5)]
     """
-    cuts = _Candidates(probability_N, positive_N)
+    candidates = _Candidates(probability_N, positive_N)
     positives = int(positive_N.sum())
     points: list[OperatingPoint] = []
-    for index in reversed(range(len(cuts.called_K))):
-        fdr = float((cuts.called_K[index] - cuts.hits_K[index]) / cuts.called_K[index])
+    for index in reversed(range(len(candidates.predicted_K))):
+        fdr = float((candidates.predicted_K[index] - candidates.tp_K[index]) / candidates.predicted_K[index])
         if positives and (not points or fdr < points[-1].fdr):
-            points.append(OperatingPoint(cuts.threshold(index), fdr, float(cuts.hits_K[index] / positives)))
-    return _thinned(points, {cuts.threshold(cuts.max_mcc()), *(point.threshold for point in points[-1:])})
+            points.append(OperatingPoint(candidates.threshold(index), fdr, float(candidates.tp_K[index] / positives)))
+    return _thinned(points, {candidates.threshold(candidates.max_mcc()), *(point.threshold for point in points[-1:])})
 
 
 def _thinned(points: list[OperatingPoint], must_stay: set[float]) -> tuple[OperatingPoint, ...]:
@@ -85,7 +85,7 @@ class _Candidates:
 
     Attributes
     ----------
-    called_K, hits_K : ndarray of float64, shape (K,)
+    predicted_K, tp_K : ndarray of float64, shape (K,)
         Predicted positives at each threshold, and the true positives among them.
     """
 
@@ -96,15 +96,15 @@ class _Candidates:
         changes_N = self._sorted_N != self._following_N
         changes_N[-1] = True
         self._rows_K = np.flatnonzero(changes_N)
-        self.called_K = self._rows_K + 1.0
-        self.hits_K = np.cumsum(positive_N[order], dtype=float)[self._rows_K]
+        self.predicted_K = self._rows_K + 1.0
+        self.tp_K = np.cumsum(positive_N[order], dtype=float)[self._rows_K]
 
     def max_mcc(self) -> int:
-        """Find the cut with the greatest Matthews correlation; the lowest of equally good ones."""
-        n, positives = self.called_K[-1], self.hits_K[-1]
-        spread_K = self.called_K * (n - self.called_K) * positives * (n - positives)
+        """Return the index of the greatest Matthews correlation; of the lowest threshold among equally good ones."""
+        n, positives = self.predicted_K[-1], self.tp_K[-1]
+        spread_K = self.predicted_K * (n - self.predicted_K) * positives * (n - positives)
         with np.errstate(invalid="ignore", divide="ignore"):
-            mcc_K = np.where(spread_K > 0, (self.hits_K * n - self.called_K * positives) / np.sqrt(spread_K), 0.0)
+            mcc_K = np.where(spread_K > 0, (self.tp_K * n - self.predicted_K * positives) / np.sqrt(spread_K), 0.0)
         return len(mcc_K) - 1 - int(np.argmax(mcc_K[::-1]))
 
     def threshold(self, index: int) -> float:
@@ -115,5 +115,5 @@ class _Candidates:
 def _between(low: float, high: float) -> float:
     # As short as can be read, but never so short that it leaves the gap: confident scores lie close together.
     middle = (low + high) / 2
-    candidates = [*(round(middle, digits) for digits in range(6, 18)), middle]
-    return next((cut for cut in candidates if low < cut < high), high)
+    shorter = [*(round(middle, digits) for digits in range(6, 18)), middle]
+    return next((value for value in shorter if low < value < high), high)

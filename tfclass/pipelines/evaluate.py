@@ -112,7 +112,7 @@ def _log_evaluation(evaluation: Evaluation, content: ReportContent) -> None:
 
 
 def _chosen_on(bundle: Bundle, channel: str) -> dict[str, float]:
-    """Return the validation scores of a network, so that its row in the table of runs has them beside the others."""
+    """Return the validation scores of a network, so that its row in the table of runs has all scores."""
     scores = bundle.provenance.get("validation", {}) if channel == "network" else {}
     return {f"{VALIDATION}/{name}": scores[name] for name in SCORES if scores.get(name) is not None}
 
