@@ -21,13 +21,15 @@ from tfclass.channels.homology import HomologyChannel
 from tfclass.channels.profile import ProfileChannel
 from tfclass.channels.stacking import fit_stackings
 from tfclass.cli.app import main
-from tfclass.config import CorpusConfig, ModelConfig, StemConfig
+from tfclass.config import CorpusConfig, ModelConfig, StemConfig, TrackingConfig
 from tfclass.data.demo import generate_demo
 from tfclass.data.table import read_table
 from tfclass.models.factory import build
 from tfclass.models.forward import scores_of
 from tfclass.search.hmmer import Library, Profile
 from tfclass.sequences.alphabet import Alphabet
+from tfclass.tracking.log import tracked
+from tfclass.tracking.record import Facts
 
 # A network small enough to train in a test, with every part of the real one.
 SMALL = ModelConfig.default(
@@ -186,6 +188,18 @@ def with_homology_folder(with_homology, tmp_path_factory):
     folder = tmp_path_factory.mktemp("bundles") / "with_homology"
     save_bundle(with_homology, folder, card="# with_homology\n")
     return folder
+
+
+def log_bundle(uri, folder, bundle_folder):
+    """Log a bundle to a store, as a run with its record in `folder`; return the run's id and the logged model."""
+    import mlflow
+
+    facts = Facts(bundle=str(bundle_folder))
+    with tracked(TrackingConfig.default(uri=uri), folder, "a run", facts) as run:
+        run_id = run.run_id
+    client = mlflow.MlflowClient(uri)
+    [model] = client.search_logged_models([client.get_run(run_id).info.experiment_id])
+    return run_id, model
 
 
 class Finished:

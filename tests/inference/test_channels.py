@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.channels.test_domains import by_letters
+from tests.conftest import log_bundle
 from tfclass.bundle.bundle import load_bundle
 from tfclass.bundle.scorer import Scorer
 from tfclass.channels.calibration import at_prevalence
 from tfclass.channels.thresholds import DecisionRule
-from tfclass.config import TrackingConfig
 from tfclass.errors import ConfigError
 from tfclass.inference.jobs import Job, chunks, is_finished, predict_in_parts
 from tfclass.inference.predictor import Predictor
@@ -23,8 +23,6 @@ from tfclass.inference.rows import COLUMNS, Prediction
 from tfclass.models.factory import build
 from tfclass.sequences.cleaning import clean
 from tfclass.sequences.fasta import Record
-from tfclass.tracking.log import tracked
-from tfclass.tracking.record import Facts
 
 CHANNELS = ("network", "profile", "combined")
 FIRST, LAST = tuple(COLUMNS)[:5], tuple(COLUMNS)[5:]
@@ -357,12 +355,7 @@ def test_mlflow_gives_the_columns_that_it_says_it_gives(with_homology_folder, re
     import mlflow
 
     uri = f"sqlite:///{shutil.copy(empty_store, tmp_path)}"
-    with tracked(
-        TrackingConfig.default(uri=uri), tmp_path / "run", "a run", Facts(bundle=str(with_homology_folder))
-    ) as run:
-        run_id = run.run_id
-    client = mlflow.MlflowClient(uri)
-    [logged] = client.search_logged_models([client.get_run(run_id).info.experiment_id])
+    _, logged = log_bundle(uri, tmp_path / "run", with_homology_folder)
     mlflow.set_tracking_uri(uri)
     model = mlflow.pyfunc.load_model(logged.artifact_location)
     table = model.predict(pd.DataFrame([(r.id, r.sequence) for r in records], columns=["id", "sequence"]))

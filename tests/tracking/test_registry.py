@@ -11,6 +11,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from tests.conftest import log_bundle
 from tfclass import load_model
 from tfclass.bundle.bundle import load_bundle
 from tfclass.config import TrackingConfig
@@ -18,8 +19,6 @@ from tfclass.errors import BundleError, ReportError, TrackingError
 from tfclass.inference.predictor import Predictor
 from tfclass.sequences.fasta import Record
 from tfclass.tracking.connection import download, store_exists
-from tfclass.tracking.log import tracked
-from tfclass.tracking.record import Facts
 from tfclass.tracking.registry import fetch_model
 
 
@@ -28,13 +27,9 @@ def logged(small_bundle_folder, tmp_path_factory, empty_store):
     """A store with the small bundle logged and registered; its URI and the run."""
     folder = tmp_path_factory.mktemp("store")
     uri = f"sqlite:///{shutil.copy(empty_store, folder)}"
-    with tracked(
-        TrackingConfig.default(uri=uri), folder / "run", "a run", Facts(bundle=str(small_bundle_folder))
-    ) as run:
-        run_id = run.run_id
+    run_id, model = log_bundle(uri, folder / "run", small_bundle_folder)
     client = mlflow.MlflowClient(uri)
     client.create_registered_model("tfclass")
-    [model] = client.search_logged_models([client.get_run(run_id).info.experiment_id])
     version = client.create_model_version("tfclass", model.artifact_location, run_id, model_id=model.model_id)
     client.set_registered_model_alias("tfclass", "champion", version.version)
     return uri, run_id
@@ -89,13 +84,9 @@ def test_a_project_that_was_moved_says_where_its_model_is_now(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (tmp_path / "old").mkdir()
     uri = f"sqlite:///{shutil.copy(empty_store, tmp_path / 'old' / 'mlflow.db')}"
-    with tracked(
-        TrackingConfig.default(uri=uri), tmp_path / "run", "a run", Facts(bundle=str(small_bundle_folder))
-    ) as run:
-        run_id = run.run_id
+    run_id, model = log_bundle(uri, tmp_path / "run", small_bundle_folder)
     client = mlflow.MlflowClient(uri)
     client.create_registered_model("tfclass")
-    [model] = client.search_logged_models([client.get_run(run_id).info.experiment_id])
     client.create_model_version("tfclass", model.artifact_location, run_id, model_id=model.model_id)
     client.set_registered_model_alias("tfclass", "champion", "1")
     (tmp_path / "old").rename(tmp_path / "the new")

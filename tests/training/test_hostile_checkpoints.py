@@ -129,10 +129,10 @@ def test_an_edited_checkpoint_is_refused_in_one_line(change, content, parts, alp
     edited = torch.load(io.BytesIO(content), weights_only=True)
     change(edited)
     torch.save(edited, tmp_path / NAME)
-    refused(parts, alphabet, tmp_path)
+    check_refused(parts, alphabet, tmp_path)
 
 
-def refused(parts, alphabet, folder):
+def check_refused(parts, alphabet, folder):
     started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(CheckpointError) as raised:
         trainer(parts, alphabet, folder).run(resume=True)
@@ -185,7 +185,7 @@ MADE_UP = {
 @pytest.mark.parametrize("make", MADE_UP.values(), ids=MADE_UP.keys())
 def test_other_files_are_refused_in_one_line(make, parts, alphabet, tmp_path):
     make(tmp_path / NAME)
-    refused(parts, alphabet, tmp_path)
+    check_refused(parts, alphabet, tmp_path)
 
 
 def test_a_checkpoint_of_another_network_is_refused(content, parts, alphabet, tmp_path):
