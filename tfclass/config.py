@@ -14,10 +14,9 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from typing_extensions import dataclass_transform
 
-from tfclass.config_errors import first_problem
 from tfclass.errors import ConfigError
 from tfclass.limits import MAX_FAMILIES, MAX_LAYERS
-from tfclass.names import (
+from tfclass.typing import (
     CountEdges,
     FolderText,
     Fraction,
@@ -289,6 +288,8 @@ def from_mapping(kind: type[T], values: Mapping[str, Any], where: str = "") -> T
     try:
         return TypeAdapter(kind).validate_python(dict(values))
     except ValidationError as error:
+        from tfclass.config_errors import first_problem
+
         raise ConfigError(first_problem(kind, error, where)) from None
 
 

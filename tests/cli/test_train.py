@@ -177,7 +177,7 @@ def test_a_hang_up_ends_a_training_as_a_request_to_stop_does(tfclass, corpus, tm
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="the system has no hang-up")
 def test_what_nohup_started_goes_on_after_a_hang_up():
-    from tfclass.cli.signals import stop_at_once, stop_on_signal
+    from tfclass.cli.terminal import stop_at_once, stop_on_signal
 
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

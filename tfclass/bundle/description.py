@@ -6,18 +6,8 @@ from dataclasses import field, fields
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StrictBool,
-    StringConstraints,
-    TypeAdapter,
-    ValidationError,
-)
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
-from pydantic_core import PydanticCustomError
 
 from tfclass.bundle.plain_files import read_whole
 from tfclass.channels.calibration import Calibration
@@ -27,38 +17,22 @@ from tfclass.channels.thresholds import OperatingPoints, Probability
 from tfclass.config import ModelConfig
 from tfclass.errors import BundleError
 from tfclass.limits import MAX_CLASSES, MAX_DEPTH, MAX_DESCRIPTION_BYTES
-from tfclass.names import Name, Text
 from tfclass.sequences.alphabet import AMINO_ACIDS
+from tfclass.typing import Name, Text, is_distinct, must
 
 SCHEMA_VERSION = 5
 DESCRIPTION, WEIGHTS, CARD = "bundle.json", "model.safetensors", "MODEL_CARD.md"
 # Of a key that is not allowed, what a message shows.
 _SHOWN_CHARACTERS = 60
 
-
-def _distinct(values: Any) -> Any:  # noqa: ANN401 - a text or a tuple of texts, as it came
-    if len(set(values)) < len(values):
-        raise PydanticCustomError("distinct", "each once")
-    return values
-
-
-def _of_bundle(name: str) -> str:
-    if name not in (WEIGHTS, CARD, *(channel.file for channel in CHANNELS.values())):
-        raise PydanticCustomError("file", "no file of a bundle")
-    return name
-
-
-def _stackable(name: str) -> str:
-    if name not in (*CHANNELS, COMBINED):
-        raise PydanticCustomError("channel", "no channel beside the network, and not combined")
-    return name
-
-
-File = Annotated[str, AfterValidator(_of_bundle)]
-Stacked = Annotated[str, AfterValidator(_stackable)]
+# The table of channels is read at each check, since a program may add its own.
+_IS_FILE = must(lambda name: name in (WEIGHTS, CARD, *(c.file for c in CHANNELS.values())), "no file of a bundle")
+_IS_STACKABLE = must(lambda name: name in (*CHANNELS, COMBINED), "no channel beside the network, and not combined")
+File = Annotated[str, _IS_FILE]
+Stacked = Annotated[str, _IS_STACKABLE]
 Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
-Letters = Annotated[str, Field(pattern=f"^{AMINO_ACIDS}[A-Z]*X[A-Z]*$"), AfterValidator(_distinct)]
-Classes = Annotated[tuple[Name, ...], Field(min_length=2, max_length=MAX_CLASSES), AfterValidator(_distinct)]
+Letters = Annotated[str, Field(pattern=f"^{AMINO_ACIDS}[A-Z]*X[A-Z]*$"), must(is_distinct, "each once")]
+Classes = Annotated[tuple[Name, ...], Field(min_length=2, max_length=MAX_CLASSES), must(is_distinct, "each once")]
 
 
 class _Corpus(BaseModel, extra="allow"):

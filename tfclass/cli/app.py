@@ -10,8 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from tfclass.cli.signals import end_if_interrupted
-from tfclass.cli.terminal import accept_all_characters
+from tfclass.cli.terminal import accept_all_characters, end_if_interrupted
 from tfclass.environment import check_address_space, memory_error
 from tfclass.errors import TfclassError, escaped
 

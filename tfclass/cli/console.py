@@ -10,9 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tfclass.cli.progress import progress
-from tfclass.cli.signals import stop_on_signal
-from tfclass.cli.terminal import has_terminal
+from tfclass.cli.terminal import has_terminal, progress, stop_on_signal
 from tfclass.training.trainer import Callbacks, Interrupted
 
 if TYPE_CHECKING:

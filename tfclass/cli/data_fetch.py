@@ -9,8 +9,7 @@ import typer
 
 from tfclass.cli.data_console import print_kingdoms, print_steps
 from tfclass.cli.options import named_as_options
-from tfclass.cli.progress import counted
-from tfclass.cli.terminal import say
+from tfclass.cli.terminal import counted, say
 
 if TYPE_CHECKING:
     import pandas as pd

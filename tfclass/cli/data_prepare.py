@@ -7,8 +7,7 @@ import typer
 
 from tfclass.cli.data_console import count_of, print_audit, say_lost, say_sizes
 from tfclass.cli.options import Threads, named_as_options, thread_count
-from tfclass.cli.progress import at_work
-from tfclass.cli.terminal import say
+from tfclass.cli.terminal import at_work, say
 from tfclass.errors import TableError
 
 if TYPE_CHECKING:

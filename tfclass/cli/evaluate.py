@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from tfclass.cli.signals import stop_at_once
+from tfclass.cli.terminal import stop_at_once
 
 
 def evaluate(context: typer.Context) -> None:

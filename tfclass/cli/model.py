@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tfclass.cli.options import Threads, thread_count
-from tfclass.cli.progress import at_work
+from tfclass.cli.terminal import at_work
 
 if TYPE_CHECKING:
     from tfclass.bundle.bundle import Bundle

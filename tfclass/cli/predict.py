@@ -4,14 +4,12 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from tfclass.cli import predict_options as options
-from tfclass.cli.predict_summary import Tally
-from tfclass.cli.progress import progress
-from tfclass.cli.signals import stop_at_once
+from tfclass.cli.predict_output import Tally, format_of, keep_apart, opened, place_of
+from tfclass.cli.terminal import progress, stop_at_once
 from tfclass.errors import escaped
 from tfclass.io.files import is_address
 from tfclass.sequences.parsing import MAX_LENGTH
@@ -26,36 +24,105 @@ DEFAULT_MODEL = "tf-bilstm"
 _GENERATED = "note: this model was trained on generated proteins; its predictions for real proteins mean nothing"
 
 
+def _prevalence(text: str) -> float | str:
+    if text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is neither a number between 0 and 1 nor auto") from None
+
+
+Inputs = Annotated[list[str], typer.Argument(metavar="FASTA...", help="Plain or compressed; - is standard input.")]
+Output = Annotated[
+    str | None,
+    typer.Option("-o", "--output", help="Where rows go, instead of standard output; .gz packs them; s3://... too."),
+]
+Format = Annotated[
+    Literal["tsv", "jsonl", "parquet"] | None,
+    typer.Option(
+        "--format", help="Format of the rows; by default as the name of -o ends, tsv for a name without an ending."
+    ),
+]
+Model = Annotated[str, typer.Option(help="A bundle folder, a shipped model's name, or models:/NAME@ALIAS of MLflow.")]
+Channel = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="What a prediction rests on: network, profile, homology or combined; "
+        "by default combined where the model has more than a network.",
+    ),
+]
+Threshold = Annotated[
+    str | None,
+    typer.Option(
+        help="Least probability of a predicted TF; or max-mcc, recall=X (on validation), fdr=X (of this input: "
+        "the expected share of false predictions)."
+    ),
+]
+Prevalence = Annotated[
+    Any,
+    typer.Option(
+        parser=_prevalence,
+        metavar="X|auto",
+        help="Share of TFs to expect, such as 0.06; auto estimates it. Probabilities and threshold move.",
+    ),
+]
+OnlyTf = Annotated[bool, typer.Option("--only-tf", help="Only rows predicted TF.")]
+Header = Annotated[bool, typer.Option("--header", help="Begin TSV with a # line: version, model, its digest.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if any record was skipped.")]
+Shard = Annotated[str, typer.Option(metavar="I/N", help="Only records I, I+N, I+2N, ... of the input.")]
+MaxLength = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Skip a record of more characters; each takes some 1.4 KB of memory.")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="With -o: after an interruption, the same command goes on.")]
+Parts = Annotated[Path | None, typer.Option(help="Keep finished parts (Parquet) here; a rerun does only the rest.")]
+Engine = Annotated[Literal["none", "dask"], typer.Option(help="Where parts are computed; needs --parts or --resume.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Workers of the engine, here at most one per core; 2 by default.")
+]
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs.")]
+Fallback = Annotated[
+    bool, typer.Option("--cpu-fallback", help="Score on the CPU what is too long for the memory of the GPU.")
+]
+Threads = Annotated[
+    int, typer.Option(min=0, max=2**31 - 1, help="CPU threads, at most one per core; 0 leaves the choice to torch.")
+]
+Precision = Annotated[
+    Literal["float32", "bf16"],
+    typer.Option(help="bf16 is a third faster where the processor computes in it; probabilities move a little."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr but errors.")]
+
+
 def predict(
-    fasta: options.Inputs,
-    output: options.Output = None,
-    output_format: options.Format = None,
-    model: options.Model = DEFAULT_MODEL,
-    channel: options.Channel = None,
-    threshold: options.Threshold = None,
-    prevalence: options.Prevalence = None,
-    only_tf: options.OnlyTf = False,
-    header: options.Header = False,
-    strict: options.Strict = False,
-    shard: options.Shard = "1/1",
-    max_length: options.MaxLength = MAX_LENGTH,
-    resume: options.Resume = False,
-    parts: options.Parts = None,
-    engine: options.Engine = "none",
-    workers: options.Workers = None,
-    device: options.Device = "auto",
-    cpu_fallback: options.Fallback = False,
-    threads: options.Threads = 0,
-    precision: options.Precision = "float32",
-    quiet: options.Quiet = False,
+    fasta: Inputs,
+    output: Output = None,
+    output_format: Format = None,
+    model: Model = DEFAULT_MODEL,
+    channel: Channel = None,
+    threshold: Threshold = None,
+    prevalence: Prevalence = None,
+    only_tf: OnlyTf = False,
+    header: Header = False,
+    strict: Strict = False,
+    shard: Shard = "1/1",
+    max_length: MaxLength = MAX_LENGTH,
+    resume: Resume = False,
+    parts: Parts = None,
+    engine: Engine = "none",
+    workers: Workers = None,
+    device: Device = "auto",
+    cpu_fallback: Fallback = False,
+    threads: Threads = 0,
+    precision: Precision = "float32",
+    quiet: Quiet = False,
 ) -> None:
     """Predict which proteins are transcription factors.
 
     Every record gives one row, in input order. Rows go to standard output, all else to standard
     error.
     """
-    from tfclass.cli.destination import format_of, keep_apart, place_of
-
     keep_apart(output := place_of(output), fasta, parts)
     name = format_of(output_format, output)
     if header and name == "jsonl":
@@ -106,7 +173,6 @@ def _predictor(model: str, device: str, threads: int, **options: Any) -> "tuple[
 def _write(
     rows: "Iterator[Prediction]", name: str, output: str | None, predictor: "Predictor", *, header: bool
 ) -> None:
-    from tfclass.cli.destination import opened
     from tfclass.inference.writers import WRITERS
 
     with opened(output) as stream:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tfclass.cli.options import Threads, thread_count
-from tfclass.cli.progress import at_work
+from tfclass.cli.terminal import at_work
 
 app = typer.Typer(help="Make profiles of known transcription factors.", no_args_is_help=True)
 

@@ -44,7 +44,7 @@ class _Jobs:
         from hydra.types import RunMode
 
         from tfclass.cli.console import training_display
-        from tfclass.cli.signals import stop_on_signal
+        from tfclass.cli.terminal import stop_on_signal
         from tfclass.config import TrainConfig, from_mapping
         from tfclass.overrides import override
         from tfclass.pipelines.train import train_and_package

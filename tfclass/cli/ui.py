@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from tfclass.cli.signals import stop_at_once
+from tfclass.cli.terminal import stop_at_once
 
 
 def ui(

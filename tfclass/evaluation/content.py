@@ -14,7 +14,7 @@ from tfclass.evaluation.mistakes import Mistakes
 from tfclass.evaluation.subgroups import ScoredGrouping
 from tfclass.evaluation.threshold_table import RuleResult, UnusableRule
 from tfclass.limits import MAX_CLASSES
-from tfclass.names import Name
+from tfclass.typing import Name
 
 SCHEMA_VERSION: Literal[3] = 3
 ClassCounts = Annotated[dict[Name, NonNegativeInt], Field(min_length=2, max_length=MAX_CLASSES)]

@@ -25,11 +25,10 @@ from pyhmmer.plan7 import HMM
 from tfclass.errors import ProfileError
 from tfclass.io.compression import DAMAGED, compressed, unpacked
 from tfclass.limits import MAX_UNPACKED_BYTES
-from tfclass.names import Text
 from tfclass.search.hmmer_format import ALPHABET, read_hmms
 from tfclass.search.hmmer_pieces import pieces
 from tfclass.sequences.alphabet import Alphabet
-from tfclass.typing import FloatArray, TokenArray
+from tfclass.typing import FloatArray, Text, TokenArray
 
 T = TypeVar("T")
 
