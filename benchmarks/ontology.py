@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from tfclass.data.curation import LabelConfig, LabelRule, curation_config
 from tfclass.errors import TableError, TfclassError
-from tfclass.io.compression import DAMAGED, decompressed
+from tfclass.io.reading import DAMAGED, decompressed
 
 
 class Ontology(NamedTuple):

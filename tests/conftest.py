@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 import torch
 
-from tfclass.bundle.bundle import Bundle, save_bundle
+from tfclass.bundle.bundle import Bundle
+from tfclass.bundle.save import save_bundle
 from tfclass.bundle.scorer import Scorer
 from tfclass.channels.build_profiles import build_profile
 from tfclass.channels.calibration import Calibration

@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 
 import tfclass
 from tests.conftest import SMALL
-from tfclass.bundle.bundle import find_bundle, load_bundle, save_bundle
+from tfclass.bundle.bundle import find_bundle, load_bundle
 from tfclass.bundle.description import SCHEMA_VERSION
+from tfclass.bundle.save import save_bundle
 from tfclass.config import to_mapping
 from tfclass.errors import BundleError, OutputError
 from tfclass.sequences.batching import collate

@@ -23,12 +23,13 @@ import torch
 
 from tests.bundle.test_bundle import change
 from tests.bundle.test_with_profiles import PROFILES, REFERENCE, described
-from tfclass.bundle.bundle import load_bundle, save_bundle
+from tfclass.bundle.bundle import load_bundle
 from tfclass.bundle.description import CARD, DESCRIPTION, WEIGHTS
+from tfclass.bundle.save import save_bundle
 from tfclass.cli.app import main
 from tfclass.config import CorpusConfig, EvaluateConfig, StemConfig, TrackingConfig
 from tfclass.errors import BundleError, ProfileError
-from tfclass.io.compression import compressed, unpacked, zstd
+from tfclass.io.reading import compressed, unpacked, zstd
 from tfclass.models.factory import build
 from tfclass.pipelines.evaluate import evaluate_bundle
 from tfclass.search.hmmer import Library

@@ -24,7 +24,7 @@ from tfclass.channels.profile import ProfileChannel
 from tfclass.channels.stacking import Stacking, fit_stacking, n_weights, stacked_features
 from tfclass.channels.thresholds import DecisionRule
 from tfclass.errors import ConfigError, MissingExtraError
-from tfclass.io.compression import decompressed
+from tfclass.io.reading import decompressed
 from tfclass.search.hmmer import NO_HIT, BestHit, Library
 
 CHANNELS = ("network", "profile", "combined")

@@ -10,13 +10,14 @@ import pyhmmer
 import pytest
 
 from tests.bundle.test_bundle import change, check_refused, flip
-from tfclass.bundle.bundle import find_bundle, load_bundle, save_bundle
+from tfclass.bundle.bundle import find_bundle, load_bundle
 from tfclass.bundle.description import SCHEMA_VERSION
+from tfclass.bundle.save import save_bundle
 from tfclass.bundle.scorer import Scorer
 from tfclass.channels.homology import HomologyChannel
 from tfclass.channels.profile import ProfileChannel
 from tfclass.errors import BundleError
-from tfclass.io.compression import compressed, decompressed
+from tfclass.io.reading import compressed, decompressed
 from tfclass.models.factory import build
 
 PROFILES, REFERENCE = ProfileChannel.file, HomologyChannel.file

@@ -13,7 +13,8 @@ from scipy.special import expit, log_softmax
 from scipy.stats import norm
 
 from tests.bundle.test_bundle import change
-from tfclass.bundle.bundle import find_bundle, load_bundle, save_bundle
+from tfclass.bundle.bundle import find_bundle, load_bundle
+from tfclass.bundle.save import save_bundle
 from tfclass.channels.calibration import Calibration, Knot, at_prevalence, estimate_prevalence
 from tfclass.errors import BundleError, ConfigError
 

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from tests.bundle.test_bundle import change, check_refused
 from tests.bundle.test_with_profiles import REFERENCE, described
-from tfclass.bundle.bundle import load_bundle, save_bundle
+from tfclass.bundle.bundle import load_bundle
+from tfclass.bundle.save import save_bundle
 from tfclass.channels.homology import HomologyChannel
 from tfclass.errors import BundleError
-from tfclass.io.compression import compressed, decompressed
+from tfclass.io.reading import compressed, decompressed
 from tfclass.sequences.alphabet import Alphabet
 
 CLASSES = ("nonTF", "TF")

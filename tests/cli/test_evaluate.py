@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from tests.test_config import composed
-from tfclass.bundle.bundle import save_bundle
+from tfclass.bundle.save import save_bundle
 from tfclass.config import CorpusConfig, EvaluateConfig, EvaluationConfig, RuntimeConfig, SplitConfig, TrackingConfig
 from tfclass.pipelines.commands import command_of
 

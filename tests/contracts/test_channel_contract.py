@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from tests.contracts.toy_channel import ChargeChannel
-from tfclass.bundle.bundle import CARD, load_bundle, save_bundle
+from tfclass.bundle.bundle import CARD, load_bundle
+from tfclass.bundle.save import save_bundle
 from tfclass.bundle.scorer import Scorer
 from tfclass.channels.registry import CHANNELS
 from tfclass.channels.stacking import n_weights

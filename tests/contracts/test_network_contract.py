@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 
 from tests.conftest import SMALL, bundle_of
-from tfclass.bundle.bundle import load_bundle, save_bundle
+from tfclass.bundle.bundle import load_bundle
+from tfclass.bundle.save import save_bundle
 from tfclass.channels.calibration import Calibration
 from tfclass.config import StemConfig
 from tfclass.models.encoders import IdentityEncoder, length_mask

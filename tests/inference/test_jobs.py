@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from tfclass.bundle.bundle import load_bundle, save_bundle
+from tfclass.bundle.bundle import load_bundle
+from tfclass.bundle.save import save_bundle
 from tfclass.errors import BundleError, MissingExtraError, OutputError
 from tfclass.inference import jobs
 from tfclass.inference.dask_engine import dask_executor

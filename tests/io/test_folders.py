@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from tfclass.bundle.bundle import load_bundle, save_bundle
+from tfclass.bundle.bundle import load_bundle
+from tfclass.bundle.save import save_bundle
 from tfclass.errors import OutputError
 from tfclass.io import folders
 from tfclass.io.files import remove_abandoned
-from tfclass.io.folders import FolderKind, check_replaceable, read_again, whole_folder
+from tfclass.io.folders import FolderKind, check_replaceable, whole_folder
+from tfclass.io.reading import read_again
 
 KIND = FolderKind("marker.json", ("ours",), lambda content: content["ours"])
 

@@ -154,7 +154,7 @@ def test_other_mistakes_are_one_line(small_bundle, small_bundle_folder, demo_tab
         attach(source, demo_table, output, {})
     with pytest.raises(ProfileError, match="cannot be read .*make it with `tfclass profiles build`"):
         attach(source, demo_table, output, {"profile": tmp_path / "nothing"})
-    from tfclass.bundle.bundle import save_bundle
+    from tfclass.bundle.save import save_bundle
 
     save_bundle(replace(small_bundle, classes=("enzyme", "TF")), tmp_path / "other", "# other\n")
     with pytest.raises(TableError, match="column .label.: found .nonTF.; expected one of enzyme, TF"):

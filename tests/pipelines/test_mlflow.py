@@ -24,7 +24,8 @@ import sqlalchemy
 from mlflow.exceptions import MlflowException
 
 from tests.conftest import SMALL
-from tfclass.bundle.bundle import load_bundle, save_bundle
+from tfclass.bundle.bundle import load_bundle
+from tfclass.bundle.save import save_bundle
 from tfclass.config import (
     CorpusConfig,
     EvaluateConfig,

@@ -12,7 +12,8 @@ import pytest
 from hydra import compose, initialize_config_module
 
 from tests.channels.test_build_profiles import ALPHABET, ZINC_FINGERS
-from tfclass.bundle.bundle import load_bundle, save_bundle
+from tfclass.bundle.bundle import load_bundle
+from tfclass.bundle.save import save_bundle
 from tfclass.channels.build_profiles import build_profile
 from tfclass.channels.profile import ProfileChannel
 from tfclass.channels.regions import read_regions

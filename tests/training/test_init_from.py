@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from tests.conftest import SMALL
-from tfclass.bundle.bundle import load_bundle, save_bundle
+from tfclass.bundle.bundle import load_bundle
+from tfclass.bundle.save import save_bundle
 from tfclass.errors import BundleError, ConfigError
 from tfclass.models.factory import build
 from tfclass.sequences.alphabet import Alphabet

@@ -5,43 +5,38 @@ calibration, threshold, and the stacking of other channels), where it came from,
 of itself. Loading checks every one of them, runs no code from the folder and needs neither Hydra nor MLflow.
 """
 
-import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
+from typing import BinaryIO
 
+import numpy as np
 import safetensors.torch
+import torch
+from safetensors import SafetensorError
 
-from tfclass.bundle.description import CARD, DESCRIPTION, WEIGHTS, Description, read_description, write_description
-from tfclass.bundle.plain_files import check_digest, opened, read_whole
-from tfclass.bundle.weights import read_network
+from tfclass.bundle.description import CARD, DESCRIPTION, WEIGHTS, Description, opened, read_description
 from tfclass.channels.base import Channel
 from tfclass.channels.network import NetworkChannel
 from tfclass.channels.registry import CHANNELS
 from tfclass.channels.stacking import COMBINED, n_weights
 from tfclass.channels.thresholds import DecisionRule
+from tfclass.config import ModelConfig
 from tfclass.environment import is_out_of_memory
-from tfclass.errors import BundleError
-from tfclass.io.folders import FolderKind, read_again, whole_folder
-from tfclass.limits import (
-    MAX_CARD_BYTES,
-    MAX_PACKED_BYTES,
-    MAX_WEIGHTS_BYTES,
-    MAX_WEIGHTS_HEADER_BYTES,
-    in_words,
-)
+from tfclass.errors import BundleError, ConfigError
+from tfclass.io.files import sha256_of
+from tfclass.io.reading import read_again
+from tfclass.limits import MAX_CARD_BYTES, MAX_PACKED_BYTES, MAX_WEIGHTS_BYTES, MAX_WEIGHTS_HEADER_BYTES, in_words
+from tfclass.models.factory import build, check_size
 from tfclass.models.network import Classifier
 from tfclass.sequences.alphabet import Alphabet
 
 DEFAULT = "tf-bilstm"
-BUNDLE_FOLDER = FolderKind(
-    DESCRIPTION,
-    ("schema_version", "files"),
-    lambda _: (WEIGHTS, CARD, *(channel.file for channel in CHANNELS.values())),
-)
-_MAX_BYTES = {WEIGHTS: MAX_WEIGHTS_BYTES + MAX_WEIGHTS_HEADER_BYTES, CARD: MAX_CARD_BYTES}
+_COPIES, _SPARE_BYTES = 3, 1 << 24
+# Of a file; every other one is that of a channel.
+MAX_BYTES = {WEIGHTS: MAX_WEIGHTS_BYTES + MAX_WEIGHTS_HEADER_BYTES, CARD: MAX_CARD_BYTES}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,44 +78,6 @@ class Bundle(Description):
         return bool(self.provenance.get("corpus", {}).get("generated", False))
 
 
-def save_bundle(bundle: Bundle, folder: Path, card: str) -> str:
-    """Write a bundle; a bundle already there is replaced once the new one is complete.
-
-    Parameters
-    ----------
-    card : str
-        The model card, Markdown.
-
-    Returns
-    -------
-    str
-        Its digest.
-
-    Raises
-    ------
-    BundleError
-        Channels and regressions do not fit together, or `load_bundle` would refuse it: a name or value that is not
-        allowed, a file too large.
-    OutputError
-        The folder cannot be written.
-    """
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in bundle.model.state_dict().items()}
-    files = {WEIGHTS: safetensors.torch.save(weights), CARD: card.encode()}
-    files |= {channel.file: channel.to_bytes() for channel in bundle.channels.values()}
-    _check_stacked(bundle, bundle.channels, bundle.name)
-    checksums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    description, digest = write_description(bundle, checksums, str(folder / DESCRIPTION))
-    for name, content in files.items():
-        most = _MAX_BYTES.get(name, MAX_PACKED_BYTES)
-        if len(content) > most:
-            raise BundleError(f"{folder}: {name} has {in_words(len(content))}; at most {in_words(most)} are allowed")
-    with whole_folder(folder, BUNDLE_FOLDER) as building:
-        for name, content in files.items():
-            (building / name).write_bytes(content)
-        (building / DESCRIPTION).write_bytes(description)
-    return digest
-
-
 def load_bundle(folder: Path) -> Bundle:
     """Read a bundle and check every byte of it.
 
@@ -151,8 +108,8 @@ def _load(folder: Path) -> Bundle:
     contents = {}
     for name, sha256 in document.files.items():
         if name != WEIGHTS:
-            with opened(folder / name, _MAX_BYTES.get(name, MAX_PACKED_BYTES)) as stream:
-                check_digest(stream, folder / name, sha256)
+            with opened(folder / name, MAX_BYTES.get(name, MAX_PACKED_BYTES)) as stream:
+                _check_digest(stream, folder / name, sha256)
                 contents[name] = stream.read()
     _card_text(contents[CARD], folder / CARD)
     channels = {
@@ -160,8 +117,8 @@ def _load(folder: Path) -> Bundle:
         for name, kind in CHANNELS.items()
         if kind.file in contents
     }
-    _check_stacked(document, channels, where)
-    model = read_network(folder / WEIGHTS, document.files[WEIGHTS], document.config, alphabet, n_classes)
+    check_stacked(document, channels, where)
+    model = _network(folder / WEIGHTS, document.files[WEIGHTS], document.config, alphabet, n_classes)
     if (document.threshold is None) != (n_classes > 2):
         found = f"a threshold of {document.threshold} for {n_classes} classes"
         raise BundleError(f"{where}: found {found}; expected one for two classes, none for more")
@@ -169,7 +126,55 @@ def _load(folder: Path) -> Bundle:
     return Bundle(**described, model=model.eval(), channels=channels, digest=document.sha256)
 
 
-def _check_stacked(description: Description, channels: Mapping[str, Channel], where: str) -> None:
+def _network(path: Path, sha256: str, config: ModelConfig, alphabet: Alphabet, n_classes: int) -> Classifier:
+    """Make a network with the weights of a file of this checksum; on the CPU, in training mode.
+
+    Raises
+    ------
+    BundleError
+        The file is not what `plain_file` allows, holds the weights of another network, or one that is infinite or not a
+        number. The size is compared before anything is allocated.
+    MemoryError, RuntimeError
+        There is too little memory; see `tfclass.environment.is_out_of_memory`.
+    """
+    try:
+        n_bytes = check_size(config, alphabet, n_classes)
+        with opened(path, MAX_BYTES[WEIGHTS]) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if not n_bytes <= size <= n_bytes + MAX_WEIGHTS_HEADER_BYTES:
+                found = f"a file of {in_words(size)} for a network of {in_words(n_bytes)}"
+                raise _do_not_fit(path, found)
+            _check_digest(stream, path, sha256)
+            # The file, what is read from it, and the network: without so much memory, safetensors ends the process.
+            np.empty(_COPIES * size + _SPARE_BYTES, dtype=np.uint8)
+            weights = safetensors.torch.load(stream.read())
+        network = build(config, alphabet, n_classes)
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
+        raise _do_not_fit(path, error) from error
+    except (ConfigError, SafetensorError) as error:
+        raise _do_not_fit(path, error) from error
+    for name, tensor in network.state_dict().items():
+        if not torch.isfinite(tensor).all():
+            found = f"a weight that is infinite or not a number ({name})"
+            raise BundleError(f"{path}: found {found}; train it again")
+    return network
+
+
+def _do_not_fit(path: Path, reason: object) -> BundleError:
+    return BundleError(f"{path}: found parts that do not fit together ({reason})")
+
+
+def _check_digest(stream: BinaryIO, path: Path, sha256: str) -> None:
+    """Check the SHA-256 of an open file, and go back to its start; `BundleError` where it is another."""
+    if sha256_of(stream) != sha256:
+        raise BundleError(f"{path}: checksum mismatch; restore the bundle")
+    stream.seek(0)
+
+
+def check_stacked(description: Description, channels: Mapping[str, Channel], where: str) -> None:
     """Refuse channels and regressions that do not go together, or that are for other than two classes."""
     for name, channel in channels.items():
         if len(description.classes) != 2:
@@ -193,7 +198,8 @@ def _check_stacked(description: Description, channels: Mapping[str, Channel], wh
 def read_card(folder: Path) -> str:
     """Read the model card of a bundle; `BundleError` where it is missing, too large or no UTF-8."""
     path = folder / CARD
-    return _card_text(read_whole(path, MAX_CARD_BYTES), path)
+    with opened(path, MAX_CARD_BYTES) as stream:
+        return _card_text(stream.read(MAX_CARD_BYTES), path)
 
 
 def _card_text(content: bytes, path: Path) -> str:
@@ -205,7 +211,7 @@ def _card_text(content: bytes, path: Path) -> str:
 
 def shipped() -> dict[str, Path]:
     """List the models inside the package, by name."""
-    root = Path(str(resources.files("tfclass.bundle.pretrained")))
+    root = Path(__file__).with_name("pretrained")
     return {path.parent.name: path.parent for path in sorted(root.glob(f"*/{DESCRIPTION}"))}
 
 

@@ -2,20 +2,21 @@
 
 import hashlib
 import json
+from contextlib import AbstractContextManager
 from dataclasses import field, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from tfclass.bundle.plain_files import read_whole
 from tfclass.channels.calibration import Calibration
 from tfclass.channels.registry import CHANNELS
 from tfclass.channels.stacking import COMBINED, Stacking
 from tfclass.channels.thresholds import OperatingPoints, Probability
 from tfclass.config import ModelConfig
 from tfclass.errors import BundleError
+from tfclass.io.reading import plain_file
 from tfclass.limits import MAX_CLASSES, MAX_DEPTH, MAX_DESCRIPTION_BYTES
 from tfclass.sequences.alphabet import AMINO_ACIDS
 from tfclass.typing import Name, Text, is_distinct, must
@@ -92,6 +93,11 @@ class Document(Description):
     sha256: Sha256
 
 
+def opened(path: Path, most: int) -> AbstractContextManager[BinaryIO]:
+    """Open a file of a bundle of at most `most` bytes; `BundleError` as in `plain_file`."""
+    return plain_file(path, most, BundleError, "restore the bundle")
+
+
 def read_description(folder: Path) -> Document:
     """Read the description of a bundle, and check it against its own checksum.
 
@@ -104,7 +110,8 @@ def read_description(folder: Path) -> Document:
     if not path.is_symlink() and not path.exists():
         action = "name the folder that `tfclass train` wrote"
         raise BundleError(f"{folder}: found no {DESCRIPTION}; expected a model bundle; {action}")
-    content = read_whole(path, MAX_DESCRIPTION_BYTES)
+    with opened(path, MAX_DESCRIPTION_BYTES) as stream:
+        content = stream.read(MAX_DESCRIPTION_BYTES)
     try:
         values = json.loads(content.decode())
         if _is_deeper(values, MAX_DEPTH):

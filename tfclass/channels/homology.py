@@ -10,7 +10,7 @@ from pydantic import FailFast, Field, TypeAdapter, ValidationError
 
 from tfclass.channels.base import Channel, Column, piecewise_linear
 from tfclass.errors import BundleError, ResidueError
-from tfclass.io.compression import DAMAGED, compressed, unpacked
+from tfclass.io.reading import DAMAGED, compressed, unpacked
 from tfclass.limits import MAX_REFERENCE_PROTEINS, MAX_UNPACKED_BYTES, in_words
 from tfclass.sequences.alphabet import Alphabet
 from tfclass.typing import FloatArray, IntArray, TokenArray

@@ -78,7 +78,8 @@ def export(
     """Copy a model, under another name or with another card; weights and calibration stay."""
     from dataclasses import replace
 
-    from tfclass.bundle.bundle import find_bundle, load_bundle, read_card, save_bundle
+    from tfclass.bundle.bundle import find_bundle, load_bundle, read_card
+    from tfclass.bundle.save import save_bundle
 
     if name and not re.fullmatch(r"[\w.-]+", name):
         raise typer.BadParameter("a name has letters, digits, '.', '_' and '-'", param_hint="--name")

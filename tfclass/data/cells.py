@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from tfclass.errors import TableError
-from tfclass.io.compression import DAMAGED, decompressed, looked_into
-from tfclass.io.filetypes import LOOK_BYTES, kind_of
+from tfclass.io.filetypes import kind_of
+from tfclass.io.reading import DAMAGED, LOOK_BYTES, decompressed, looked_into
 from tfclass.io.tsv import tsv_cells
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from tfclass.data.labels import AMBIGUOUS, CONFLICT, HARD, NON, TF, Labeller
 from tfclass.data.manifest import Manifest
 from tfclass.data.sources import IDENTICAL, TWO_SEQUENCES, RawRow, Source
 from tfclass.errors import TableError
-from tfclass.io.compression import DAMAGED
+from tfclass.io.reading import DAMAGED
 from tfclass.sequences.alphabet import Alphabet
 
 FRAGMENT, REPEATED = "fragment", "repeated row"

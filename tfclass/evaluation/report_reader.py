@@ -1,8 +1,7 @@
 """Read a report's folder back: its content, and the predictions that were scored."""
 
 import csv
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -11,11 +10,11 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import ValidationError
 
-from tfclass.bundle.plain_files import opened
-from tfclass.errors import BundleError, ReportError
+from tfclass.errors import ReportError
 from tfclass.evaluation.content import ReportContent, from_json
 from tfclass.evaluation.report import CONTENT, PREDICTIONS
 from tfclass.evaluation.scored import Scored
+from tfclass.io.reading import plain_file
 from tfclass.limits import MAX_PREDICTIONS_BYTES, MAX_REPORT_BYTES
 from tfclass.typing import FloatArray
 
@@ -98,15 +97,10 @@ def read_run(folder: Path, name: str) -> Run:
     return Run(name, content.bundle.name, classes, ids, clusters_N, scored)
 
 
-@contextmanager
-def _opened(path: Path, max_bytes: int, missing: str) -> Iterator[BinaryIO]:
+def _opened(path: Path, max_bytes: int, missing: str) -> AbstractContextManager[BinaryIO]:
     if not path.is_symlink() and not path.exists():
         raise ReportError(missing)
-    try:
-        with opened(path, max_bytes) as stream:
-            yield stream
-    except BundleError as error:
-        raise ReportError(str(error).replace("restore the bundle", "evaluate again")) from error
+    return plain_file(path, max_bytes, ReportError, "evaluate again")
 
 
 def _frame(folder: Path, name: str) -> pd.DataFrame:

@@ -2,9 +2,6 @@
 
 import re
 
-# As many bytes as `kind_of` looks at; the mark of a tar archive ends at byte 262.
-LOOK_BYTES = 512
-
 _UTF_16 = "UTF-16 text (save it as UTF-8)"
 _UTF_32 = "UTF-32 text (save it as UTF-8)"
 # The order matters: UTF-32 begins as UTF-16 does, and the most specific text comes first.
@@ -80,7 +77,7 @@ def kind_of(start: bytes) -> str:
     Parameters
     ----------
     start : bytes
-        The first `LOOK_BYTES` bytes of the file, unpacked, or all of a shorter one.
+        The first bytes of the file, unpacked: `tfclass.io.reading.LOOK_BYTES`, or all of a shorter one.
 
     Returns
     -------

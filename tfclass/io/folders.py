@@ -8,18 +8,16 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePath
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-from tfclass.errors import OutputError, TfclassError
+from tfclass.errors import OutputError
 from tfclass.io.files import cannot_write, temporary_folder, temporary_name
 
 # Bytes of a marker that are read; none of ours comes near.
 _MAX_MARKER_BYTES = 256 << 20
-# Attempts to take a place that other writers take at the same time, and to read a folder that they replace.
+# Attempts to take a place that other writers take at the same time.
 _ATTEMPTS = 20
 _AT_WORKING_DIRECTORY, _RENAME_EXCHANGE = -100, 2
-
-T = TypeVar("T")
 
 
 class FolderKind(NamedTuple):
@@ -95,32 +93,6 @@ def check_replaceable(path: Path, kind: FolderKind) -> None:
             raise OutputError(f"{path}: found {found}; expected an empty or missing folder; choose another")
     except OSError as error:
         raise cannot_write(path, error) from error
-
-
-def read_again(folder: Path, read: Callable[[Path], T]) -> T:
-    """Read a folder that another process may replace meanwhile: after an error, again if it is another one now.
-
-    Parameters
-    ----------
-    read : callable
-        Folder -> its content; raises a `TfclassError` where files do not belong together.
-    """
-    for _ in range(_ATTEMPTS):
-        before = _identity(folder)
-        try:
-            return read(folder)
-        except TfclassError:
-            if _identity(folder) == before:
-                raise
-    return read(folder)
-
-
-def _identity(folder: Path) -> tuple[int, ...]:
-    try:
-        status = folder.stat()
-    except OSError:
-        return ()
-    return (status.st_dev, status.st_ino, status.st_mtime_ns)
 
 
 def _target(path: Path) -> Path:

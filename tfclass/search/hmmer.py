@@ -23,7 +23,7 @@ from pyhmmer.easel import DigitalSequence, DigitalSequenceBlock, VectorU8
 from pyhmmer.plan7 import HMM
 
 from tfclass.errors import ProfileError
-from tfclass.io.compression import DAMAGED, compressed, unpacked
+from tfclass.io.reading import DAMAGED, compressed, unpacked
 from tfclass.limits import MAX_UNPACKED_BYTES
 from tfclass.search.hmmer_format import ALPHABET, read_hmms
 from tfclass.search.hmmer_pieces import pieces

@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
 from tfclass.errors import FastaError
-from tfclass.io.compression import DAMAGED, decompressed
 from tfclass.io.files import is_address
-from tfclass.io.filetypes import LOOK_BYTES, kind_of
+from tfclass.io.reading import DAMAGED, LOOK_BYTES, decompressed
 from tfclass.sequences.parsing import MAX_LENGTH, FastaParser, Record
 
 __all__ = ["MAX_LENGTH", "Record", "begin_inputs", "read_fasta", "read_inputs"]
@@ -222,6 +221,11 @@ def _from_first_header(content: BinaryIO, name: str) -> tuple[bytes, int]:
             break
     if not start.strip(_BLANK):
         raise FastaError(f"{name}: found no records; expected at least one FASTA record; is the file complete?")
+    # Kinds of files that begin as a FASTA file does have NUL bytes; so may a header.
+    if start.startswith(b">") and b"\0" not in start[:LOOK_BYTES]:
+        return start, line
+    from tfclass.io.filetypes import kind_of
+
     kind = kind_of(start[:LOOK_BYTES])
     if start.startswith(b">") and not kind:
         return start, line

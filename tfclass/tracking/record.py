@@ -22,10 +22,10 @@ from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from tfclass.bundle.description import read_description
-from tfclass.bundle.plain_files import read_whole
 from tfclass.config import TrackingConfig
-from tfclass.errors import BundleError, TrackingError
+from tfclass.errors import TrackingError
 from tfclass.io.files import make_folder, whole_file
+from tfclass.io.reading import plain_file
 
 RECORD, HISTORY = "tracking.json", "history.jsonl"
 _MAX_BYTES = 1 << 26
@@ -145,12 +145,17 @@ def read_record(folder: Path) -> Record:
     if not path.exists():
         raise TrackingError(f"{folder}: no {RECORD} in it; name the folder of a training, a report or a comparison")
     try:
-        record = TypeAdapter(Record).validate_json(read_whole(path, _MAX_BYTES))
+        record = TypeAdapter(Record).validate_json(_content(path))
         if any(Path(name).name != name for name in record.facts.files):
             raise ValueError("a file outside the folder")
         return record
-    except (BundleError, ValueError) as error:
+    except (TrackingError, ValueError) as error:
         raise TrackingError(f"{path}: damaged; restore or remove it") from error
+
+
+def _content(path: Path) -> bytes:
+    with plain_file(path, _MAX_BYTES, TrackingError, "restore or remove it") as stream:
+        return stream.read(_MAX_BYTES)
 
 
 def recorded(folder: Path) -> Record | None:
@@ -181,12 +186,12 @@ def read_history(folder: Path) -> list[Scores]:
     steps: dict[int, Scores] = {}
     number = 0
     try:
-        lines = read_whole(path, _MAX_BYTES).split(b"\n")[:-1] if path.exists() else []
+        lines = _content(path).split(b"\n")[:-1] if path.exists() else []
         for number, line in enumerate(lines, start=1):  # noqa: B007 - used where it fails
             values = TypeAdapter(dict[str, float]).validate_json(line)
             step, when = int(values.pop("step")), int(values.pop("time"))
             steps[step] = Scores(values, step=step, time=when)
-    except (BundleError, ValueError, LookupError, OverflowError) as error:
+    except (TrackingError, ValueError, LookupError, OverflowError) as error:
         raise TrackingError(f"{path}, line {number}: damaged; restore or remove it") from error
     return [steps[step] for step in sorted(steps)]
 

@@ -17,8 +17,8 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from tfclass.errors import CheckpointError
-from tfclass.io.compression import DAMAGED
 from tfclass.io.files import whole_file
+from tfclass.io.reading import DAMAGED
 from tfclass.limits import in_words
 
 NAME = "checkpoint.pt"

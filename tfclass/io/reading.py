@@ -1,14 +1,22 @@
-"""Compressed streams: gzip, bzip2, xz and zstd are read, recognised by their first bytes and never by a name."""
+"""Read files from elsewhere: nothing but a plain file of a stated size, compressed or not.
+
+gzip, bzip2, xz and zstd are recognised by their first bytes, never by a name.
+"""
 
 import bz2
 import gzip
 import io
 import lzma
+import os
+import stat
 import sys
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO, cast
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar, cast
 
+from tfclass.errors import TfclassError
 from tfclass.limits import in_words
 
 if sys.version_info >= (3, 14):
@@ -19,6 +27,91 @@ else:
 _BUFFER_BYTES = 1 << 16
 # What reading a cut or damaged stream raises, besides OSError.
 DAMAGED = (EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError)
+# Bytes at the start of a file that tell its kind (`tfclass.io.filetypes`); the mark of a tar archive ends at byte 262.
+LOOK_BYTES = 512
+
+_KINDS = (
+    (stat.S_ISLNK, "a symbolic link"),
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+# Where a system lacks one of the last three, there is nothing that it would keep out.
+_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_BINARY", "O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"))
+# Attempts to read a folder that other processes replace.
+_ATTEMPTS = 20
+T = TypeVar("T")
+
+
+@contextmanager
+def plain_file(path: Path, most: int, kind: type[TfclassError], action: str) -> Iterator[BinaryIO]:
+    """Open a plain file for reading.
+
+    Parameters
+    ----------
+    path : Path
+        The folder may be reached through symbolic links; the file itself may not be one.
+    most : int
+        Bytes that it may have.
+    kind : type
+        Of the errors.
+    action : str
+        What errors advise.
+
+    Raises
+    ------
+    TfclassError
+        It is missing, too large, cannot be read, or is a link, a folder, a pipe, a socket or a device, which are not
+        opened.
+    """
+
+    def check(status: os.stat_result) -> None:
+        for is_kind, words in _KINDS:
+            if is_kind(status.st_mode):
+                raise kind(f"{path}: found {words}; expected a plain file; {action}")
+        if status.st_size > most:
+            found = f"a file of {in_words(status.st_size)}"
+            raise kind(f"{path}: found {found}; expected at most {in_words(most)}; {action}")
+
+    try:
+        check(os.lstat(path))
+        descriptor = os.open(path, _FLAGS)
+        with open(descriptor, "rb") as stream:
+            # Another process may have put something else there in between.
+            check(os.fstat(descriptor))
+            yield stream
+    except FileNotFoundError:
+        raise kind(f"{path}: no such file; {action}") from None
+    except OSError as error:
+        raise kind(f"{path}: the file cannot be read ({error.strerror})") from error
+
+
+def read_again(folder: Path, read: Callable[[Path], T]) -> T:
+    """Read a folder that another process may replace meanwhile: after an error, again if it is another one now.
+
+    Parameters
+    ----------
+    read : callable
+        Folder -> its content; raises a `TfclassError` where files do not belong together.
+    """
+    for _ in range(_ATTEMPTS):
+        before = _identity(folder)
+        try:
+            return read(folder)
+        except TfclassError:
+            if _identity(folder) == before:
+                raise
+    return read(folder)
+
+
+def _identity(folder: Path) -> tuple[int, ...]:
+    try:
+        status = folder.stat()
+    except OSError:
+        return ()
+    return (status.st_dev, status.st_ino, status.st_mtime_ns)
 
 
 def decompressed(stream: BinaryIO) -> BinaryIO:

@@ -8,7 +8,7 @@ import lzma
 
 import pytest
 
-from tfclass.io.compression import DAMAGED, decompressed
+from tfclass.io.reading import DAMAGED, decompressed
 
 A, B = b">a\nMKV\n" * 3000, b">b\nMKL\n"
 PACKERS = {"bzip2": bz2.compress, "xz": lzma.compress}
