@@ -26,8 +26,7 @@ from tfclass.bundle.bundle import DEFAULT, Bundle, find_bundle, load_bundle
 from tfclass.channels.network import domain_ranges
 from tfclass.models.forward import MAX_RESIDUES, Scores, scores_of
 from tfclass.search.mmseqs import SENSITIVITY, search
-from tfclass.sequences.alphabet import Alphabet
-from tfclass.sequences.cleaning import clean
+from tfclass.sequences.alphabet import Alphabet, clean
 
 sys.path.append(str(Path(__file__).parents[1] / "recipes" / "tf-bilstm"))
 from rules import read_rules  # noqa: E402

@@ -6,7 +6,7 @@ The same network, batches and weights, in bfloat16, alternately:
 
 * padded: convolutions over padded sequences, a mask for batch normalisation, `nn.Dropout`: the direct way;
 * in a line: only real positions, side by side for the convolutions (`tfclass.models.stacks.Line`), `nn.Dropout`;
-* as it is: in a line, with `tfclass.models.regularisation.Dropout`.
+* as it is: in a line, with `tfclass.models.encoders.Dropout`.
 
 Prints residues per second of the training steps, the ratio of the medians, and the largest difference between the
 logits of the first two in float64, without dropout. Every batch has another shape, as in training.

@@ -10,10 +10,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from tfclass.models.encoders import Recurrent, reversal_index, reverse
+from tfclass.models.encoders import Recurrent, WeightDropout, reversal_index, reverse
 from tfclass.models.forward import evaluating
 from tfclass.models.lstm import LSTM, Gates
-from tfclass.models.regularisation import WeightDropout
 
 
 @torch.no_grad()

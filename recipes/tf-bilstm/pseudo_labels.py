@@ -28,10 +28,8 @@ from tfclass.errors import BundleError, TfclassError
 from tfclass.inference.predictor import Predictor
 from tfclass.pipelines.profiles import build_profiles, read_clustered
 from tfclass.search.hmmer import Hit, Library, margins
-from tfclass.sequences.alphabet import Alphabet
-from tfclass.sequences.cleaning import clean, cleaning_problem
+from tfclass.sequences.alphabet import Alphabet, clean, cleaning_problem, merged, ranges_cell
 from tfclass.sequences.fasta import Record, read_fasta
-from tfclass.sequences.intervals import merged, ranges_cell
 from tfclass.typing import BoolArray
 
 SOURCE = "teacher"

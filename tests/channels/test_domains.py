@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfclass.channels.network import SHORTEST_DOMAIN, SHORTEST_GAP, domain_cell, domain_ranges
-from tfclass.sequences.alphabet import Alphabet
-from tfclass.sequences.cleaning import clean
+from tfclass.sequences.alphabet import Alphabet, clean
 
 ALPHABET = Alphabet()
 # Runs of every length that matters, inside and outside of domains by turns.

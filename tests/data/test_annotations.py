@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tfclass.config import CorpusConfig
 from tfclass.data.table import read_table
 from tfclass.errors import TableError
-from tfclass.sequences.cleaning import clean, kept_characters
+from tfclass.sequences.alphabet import clean, kept_characters
 
 HEADER = "id\tsequence\tlabel\tfamily\tdomains\n"
 ROWS = HEADER + (

@@ -21,7 +21,7 @@ from tfclass.inference.jobs import Job, chunks, is_finished, predict_in_parts
 from tfclass.inference.predictor import Predictor
 from tfclass.inference.rows import COLUMNS, Prediction
 from tfclass.models.factory import build
-from tfclass.sequences.cleaning import clean
+from tfclass.sequences.alphabet import clean
 from tfclass.sequences.fasta import Record
 
 CHANNELS = ("network", "profile", "combined")

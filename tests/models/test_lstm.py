@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 from docs.derivations import lstm_backward
+from tfclass.models.encoders import VariationalDropout, WeightDropout, set_forget_bias
 from tfclass.models.lstm import LSTM
-from tfclass.models.regularisation import Dropout, VariationalDropout, WeightDropout, set_forget_bias
+from tfclass.models.stacks import Dropout
 
 PEEPHOLES = ["none", "diagonal", "full"]
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfclass.sequences.cleaning import clean
+from tfclass.sequences.alphabet import clean
 
 LETTERS = "ACDEFGHIKLMNPQRSTVWYBJOUXZ"
 UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"

@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfclass.sequences.intervals import merged
+from tfclass.sequences.alphabet import merged
 
 
 @given(st.lists(st.tuples(st.integers(1, 30), st.integers(0, 6)).map(lambda place: (place[0], sum(place)))))

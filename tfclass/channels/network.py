@@ -11,9 +11,7 @@ from tfclass.channels.logistic import logit, softmax
 from tfclass.errors import BundleError
 from tfclass.models.forward import MAX_RESIDUES, Precision, scores_of
 from tfclass.models.network import Classifier
-from tfclass.sequences.alphabet import Alphabet
-from tfclass.sequences.cleaning import kept_characters
-from tfclass.sequences.intervals import merged, ranges_cell
+from tfclass.sequences.alphabet import Alphabet, kept_characters, merged, ranges_cell
 from tfclass.typing import Float32Array, FloatArray, TokenArray
 
 # A network is not believed beyond these log-odds: there is no validation data to tell.

@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 from tfclass.data.cells import FIRST_ROW, cell_error, table_rows
 from tfclass.errors import TableError
-from tfclass.sequences.alphabet import Alphabet
-from tfclass.sequences.cleaning import cleaning_problem
+from tfclass.sequences.alphabet import Alphabet, cleaning_problem
 
 _NEEDED = ("domain", "start", "end", "sequence")
 

@@ -173,7 +173,7 @@ def _predictor(model: str, device: str, threads: int, **options: Any) -> "tuple[
 def _write(
     rows: "Iterator[Prediction]", name: str, output: str | None, predictor: "Predictor", *, header: bool
 ) -> None:
-    from tfclass.inference.writers import WRITERS
+    from tfclass.inference.rows import WRITERS
 
     with opened(output) as stream:
         # An input that cannot be read leaves the output empty, header included: its error comes with the first row.

@@ -17,8 +17,7 @@ import pandas as pd
 
 from tfclass.data.cells import cell_error, columns_digest
 from tfclass.errors import TableError
-from tfclass.sequences.alphabet import Alphabet
-from tfclass.sequences.cleaning import kept_characters
+from tfclass.sequences.alphabet import Alphabet, kept_characters
 from tfclass.typing import BoolArray, IntArray, TokenArray
 
 UNKNOWN = -1

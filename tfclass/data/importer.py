@@ -15,8 +15,7 @@ from tfclass.data.manifest import Manifest, check_output, listed_tsv, read_manif
 from tfclass.data.neighbours import check_neighbour, check_not_pipe, fingerprint, listed_beside, preview, sibling_path
 from tfclass.data.sources import CONFLICT, EMPTY, IDENTICAL, ILLEGAL, NO_ID, TOO_LONG, TWO_SEQUENCES, RawRow, Source
 from tfclass.errors import TableError
-from tfclass.sequences.alphabet import Alphabet
-from tfclass.sequences.cleaning import clean
+from tfclass.sequences.alphabet import Alphabet, clean
 from tfclass.sequences.fasta import MAX_LENGTH
 
 _LOST = ".lost.tsv"
@@ -37,7 +36,7 @@ class Imported(NamedTuple):
     funnel : dict
         ``rows_in``, ``steps`` (each with ``step``, ``why``, ``lost``, ``left``) and ``rows_out``.
     changes : dict of str to int
-        Number of kept sequences that were changed, by the change (as in `tfclass.sequences.cleaning`).
+        Number of kept sequences that were changed, by the change (as in `tfclass.sequences.alphabet`).
     labels : Counter of str
         Labels of all rows that the source itself had no problem with.
     """

@@ -17,8 +17,7 @@ from tfclass.data.annotations import Annotations, read_annotations
 from tfclass.data.cells import FIRST_ROW, cell_error, check_id, columns_digest, table_rows
 from tfclass.data.manifest import Manifest, new_manifest, read_manifest
 from tfclass.errors import TableError
-from tfclass.sequences.alphabet import Alphabet
-from tfclass.sequences.cleaning import EMPTY_VALUE, clean
+from tfclass.sequences.alphabet import EMPTY_VALUE, Alphabet, clean
 from tfclass.typing import BoolArray, IntArray, TokenArray, is_name
 
 _NEEDED = ("id", "sequence", "label")

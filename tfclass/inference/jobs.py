@@ -26,8 +26,7 @@ from tfclass.bundle.bundle import load_bundle
 from tfclass.environment import at_most_cores
 from tfclass.errors import BundleError, OutputError
 from tfclass.inference.predictor import Predictor, SeenIds, windows
-from tfclass.inference.rows import Prediction
-from tfclass.inference.writers import write_parquet
+from tfclass.inference.rows import Prediction, write_parquet
 from tfclass.io.files import make_folder, try_lock, whole_file
 from tfclass.models.forward import Precision
 from tfclass.sequences.fasta import Record

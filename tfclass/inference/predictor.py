@@ -18,7 +18,7 @@ from tfclass.channels.thresholds import depends_on_input
 from tfclass.errors import MemoryLimitError
 from tfclass.inference.rows import Prediction, with_details
 from tfclass.models.forward import MAX_RESIDUES, Precision
-from tfclass.sequences.cleaning import CleanSequence, clean
+from tfclass.sequences.alphabet import CleanSequence, clean
 from tfclass.sequences.fasta import Record
 from tfclass.typing import TokenArray
 

@@ -1,4 +1,4 @@
-"""Encoders: x_BLE, lengths_B -> states_BLF, the same call for all: LSTM [1]_, in both directions [2]_, GRU [3]_, RNN.
+"""Encoders, x_BLE, lengths_B -> states_BLF: LSTM [1]_, in both directions [2]_, GRU [3]_, RNN; and their dropout.
 
 References
 ----------
@@ -7,12 +7,23 @@ References
    architectures", Neural Networks 18 (2005), 10.1016/j.neunet.2005.06.042.
 .. [3] K. Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine translation",
    EMNLP 2014, 10.48550/arXiv.1406.1078.
+.. [4] Y. Gal, Z. Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks", NeurIPS
+   2016, 10.48550/arXiv.1512.05287.
+.. [5] S. Merity, N. Keskar, R. Socher, "Regularizing and optimizing LSTM language models", ICLR 2018,
+   10.48550/arXiv.1708.02182.
+.. [6] R. Jozefowicz, W. Zaremba, I. Sutskever, "An empirical exploration of recurrent network architectures", ICML
+   2015.
 """
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from tfclass.models.lstm import LSTM
 
 
 def length_mask(lengths_B: Tensor, longest: int) -> Tensor:
@@ -140,3 +151,44 @@ class Recurrent(nn.Module):
             backward_BLH, _ = self.backwards[number](reverse(x_BLE, index_BL))
             states_BLF = torch.cat([states_BLF, reverse(backward_BLH, index_BL)], dim=-1)
         return self.post_layer[number](states_BLF)
+
+
+class VariationalDropout(nn.Module):
+    """Dropout of features, with one mask for all positions of a sequence [4]_."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x_BLF: Tensor) -> Tensor:
+        """Drop features of x_BLF, in training mode only; the others are scaled up as in ``nn.Dropout``."""
+        mask_B1F = F.dropout(torch.ones_like(x_BLF[:, :1]), self.p, self.training)
+        return x_BLF * mask_B1F
+
+
+class WeightDropout(nn.Module):
+    """Dropout of single recurrent weights of a layer of one direction, one mask for a whole batch [5]_."""
+
+    def __init__(self, layer: nn.Module, p: float) -> None:
+        super().__init__()
+        self.layer = layer
+        self.p = p
+        # Torch's name, or that of `tfclass.models.lstm`.
+        self.name = "weight_hh_l0" if isinstance(layer, nn.RNNBase) else "weight_h_GH"
+
+    def forward(self, x_BLE: Tensor) -> tuple[Tensor, object]:
+        """Run the layer, in training mode with dropped weights."""
+        weight = F.dropout(getattr(self.layer, self.name), self.p, self.training)
+        return torch.func.functional_call(self.layer, {self.name: weight}, (x_BLE,))
+
+
+def set_forget_bias(layer: "nn.LSTM | LSTM", value: float) -> None:
+    """Set the initial bias of the forget gate of an LSTM layer: a large one makes it remember from the start [6]_."""
+    with torch.no_grad():
+        if isinstance(layer, nn.LSTM):
+            forget = slice(layer.hidden_size, 2 * layer.hidden_size)
+            layer.get_parameter("bias_ih_l0")[forget] = value
+            # torch has two biases that only ever act as their sum.
+            layer.get_parameter("bias_hh_l0")[forget] = 0.0
+        else:
+            layer.bias_G[layer.hidden : 2 * layer.hidden] = value

@@ -2,23 +2,24 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from tfclass.config import ModelConfig
 from tfclass.errors import ConfigError
 from tfclass.limits import MAX_WEIGHTS_BYTES, in_words
 from tfclass.models.embeddings import FixedEmbedding, KmerEmbedding, blosum62, one_hot, physicochemical
-from tfclass.models.encoders import IdentityEncoder, Recurrent
-from tfclass.models.lstm import LSTM
-from tfclass.models.network import Classifier
-from tfclass.models.pooling import AttentionPooling, LastPooling, MaxPooling, MeanPooling
-from tfclass.models.regularisation import VariationalDropout, WeightDropout, set_forget_bias
-from tfclass.models.size import weight_bytes
-from tfclass.models.stacks import StackStem
+from tfclass.models.encoders import IdentityEncoder, Recurrent, VariationalDropout, WeightDropout, set_forget_bias
+from tfclass.models.network import AttentionPooling, Classifier, LastPooling, MaxPooling, MeanPooling
 from tfclass.models.stems import ConvolutionStem, NoStem
 from tfclass.sequences.alphabet import Alphabet
+
+if TYPE_CHECKING:
+    from tfclass.models.stacks import StackStem
 
 # Tables of the known properties of residues; None: learned. The vectors of `skipgram` are not drawn at random
 # (`tfclass.training.skipgram`).
@@ -29,12 +30,21 @@ EMBEDDINGS: dict[str, Callable[[Alphabet], torch.Tensor] | None] = {
     "blosum62": blosum62,
     "physicochemical": physicochemical,
 }
+
+
+def _peephole_lstm(width: int, config: ModelConfig) -> nn.Module:
+    # Few models have it.
+    from tfclass.models.lstm import LSTM
+
+    return LSTM(width, config.hidden, config.peephole)
+
+
 # One direction of one layer, from its input width; None: no encoder.
 ENCODERS: dict[str, Callable[[int, ModelConfig], nn.Module] | None] = {
     "identity": None,
     "bilstm": lambda width, config: nn.LSTM(width, config.hidden, batch_first=True),
     "lstm": lambda width, config: nn.LSTM(width, config.hidden, batch_first=True),
-    "peephole_lstm": lambda width, config: LSTM(width, config.hidden, config.peephole),
+    "peephole_lstm": _peephole_lstm,
     "gru": lambda width, config: nn.GRU(width, config.hidden, batch_first=True),
     "rnn": lambda width, config: nn.RNN(width, config.hidden, batch_first=True),
 }
@@ -42,6 +52,8 @@ ENCODERS: dict[str, Callable[[int, ModelConfig], nn.Module] | None] = {
 DIRECTIONS = {"identity": 0, "bilstm": 2, "lstm": 1}
 POOLINGS = {"attention": AttentionPooling, "last": LastPooling, "max": MaxPooling, "mean": MeanPooling}
 
+# From here on all layers have the same shapes.
+_FEW_LAYERS = 3
 _RECURRENT = ("layers", "directions", "forget_bias", "residual", "layer_norm", "variational_dropout", "weight_dropout")
 
 
@@ -72,7 +84,7 @@ def check_size(config: ModelConfig, alphabet: Alphabet, n_classes: int) -> int:
         As `build`.
     """
     _check_options(config)
-    n_bytes = weight_bytes(lambda smaller: _build(smaller, alphabet, n_classes), config)
+    n_bytes = _weight_bytes(lambda smaller: _build(smaller, alphabet, n_classes), config)
     if n_bytes > MAX_WEIGHTS_BYTES:
         raise ConfigError(
             f"model: found a network of {in_words(n_bytes)}; expected at most {in_words(MAX_WEIGHTS_BYTES)}; "
@@ -143,11 +155,13 @@ def _embedding(config: ModelConfig, alphabet: Alphabet) -> KmerEmbedding | Fixed
     return FixedEmbedding(properties_VP, config.embedding_dim)
 
 
-def _stem(config: ModelConfig) -> NoStem | ConvolutionStem | StackStem:
+def _stem(config: ModelConfig) -> "NoStem | ConvolutionStem | StackStem":
     stem = config.stem
     if stem.name == "none":
         return NoStem(config.embedding_dim)
     if stem.name == "stacks":
+        from tfclass.models.stacks import StackStem
+
         return StackStem(config.embedding_dim, stem.stacks, stem.channels, stem.pool, config.dropout)
     return ConvolutionStem(config.embedding_dim, stem.channels, stem.kernel, stem.pool)
 
@@ -174,3 +188,42 @@ def build_encoder(in_features: int, config: ModelConfig) -> IdentityEncoder | Re
         inter_layer=lambda _: (VariationalDropout if config.variational_dropout else nn.Dropout)(config.dropout),
         residual=config.residual,
     )
+
+
+def _weight_bytes(make: Callable[[ModelConfig], nn.Module], config: ModelConfig) -> float:
+    """Compute the bytes of the weights and buffers of the network that `make` builds.
+
+    It is built on torch's device ``meta``, which knows shapes but holds no values, with few layers: every layer beyond
+    the second adds as much as the third one does.
+
+    Returns
+    -------
+    float
+        Infinite if a single tensor has more elements than fit into 64 bits.
+    """
+    few = min(config.layers, _FEW_LAYERS)
+    try:
+        n_bytes = _on_meta(make, replace(config, layers=few))
+        if config.layers > few:
+            of_one_layer = n_bytes - _on_meta(make, replace(config, layers=few - 1))
+            n_bytes += (config.layers - few) * of_one_layer
+    except (RuntimeError, OverflowError, TypeError):
+        # Torch's refusal of dimensions beyond 64 bits; on this device only shapes can fail.
+        return float("inf")
+    return float(n_bytes)
+
+
+def _on_meta(make: Callable[[ModelConfig], nn.Module], config: ModelConfig) -> int:
+    with torch.device("meta"), _NoInitialValues():
+        tensors = make(config).state_dict().values()
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+class _NoInitialValues(TorchFunctionMode):
+    """Skip the random initial values: on ``meta`` there are none, and torch needs a second to find that out."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
+        given = kwargs or {}
+        if getattr(func, "__module__", "") == nn.init.__name__ or func in (torch.Tensor.uniform_, torch.Tensor.normal_):
+            return args[0] if args else given["tensor"]
+        return func(*args, **given)

@@ -11,11 +11,11 @@ References
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tfclass.models.regularisation import Dropout
 from tfclass.models.stems import max_pooled
 
 
@@ -132,6 +132,30 @@ class ConvolutionLayer(nn.Module):
         # A batch of one residue has no variance.
         norm = self.norm
         return F.batch_norm(found_NF, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
+
+
+class Dropout(nn.Module):
+    """``nn.Dropout``, faster for many numbers on a CPU (``benchmarks/stacks.py``).
+
+    There, torch draws 64 random bits for every number, one after the other. This draws 16, from a faster generator
+    that is seeded by torch's own; the probability is rounded to 1/65,536.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+        self.dropped = min(round(p * 65536), 65535)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Drop numbers of x, of any shape, in training mode only; the others are scaled up as in ``nn.Dropout``."""
+        if not self.training or not self.dropped:
+            return x
+        if x.device.type != "cpu":
+            return F.dropout(x, self.p)
+        generator = np.random.Generator(np.random.SFC64(int(torch.randint(2**63 - 1, ()))))
+        words = generator.integers(2**64, size=-(-x.numel() // 4), dtype=np.uint64)
+        kept = torch.from_numpy(words.view(np.int16))[: x.numel()].view(x.shape).ge_(self.dropped - 32768)
+        return x * kept.to(x.dtype).mul_(65536 / (65536 - self.dropped))
 
 
 def _round_up(width: int) -> int:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tfclass.models.encoders import length_mask
-from tfclass.models.pooling import AttentionPooling, LastPooling, MaxPooling, MeanPooling
+from tfclass.models.network import AttentionPooling, LastPooling, MaxPooling, MeanPooling
 
 LENGTHS = [4, 1, 6]
 
