@@ -14,7 +14,7 @@ import pytest
 from tests.test_config import composed
 from tfclass.bundle.save import save_bundle
 from tfclass.config import CorpusConfig, EvaluateConfig, EvaluationConfig, RuntimeConfig, SplitConfig, TrackingConfig
-from tfclass.pipelines.commands import command_of
+from tfclass.pipelines.descriptions import command_of
 
 QUICK = ("evaluation.n_bootstrap=20", "tracking=off", "runtime.device=cpu", "runtime.threads=1")
 

@@ -19,8 +19,7 @@ from tfclass.evaluation.homologues import Homologues, LeftOut, find_homologues
 from tfclass.evaluation.report import REPORT_FOLDER, Evaluation, Report, make_report, write_report
 from tfclass.evaluation.scored import Scored
 from tfclass.io.folders import check_replaceable
-from tfclass.pipelines.commands import command_of
-from tfclass.pipelines.descriptions import describe_evaluation
+from tfclass.pipelines.descriptions import command_of, describe_evaluation
 from tfclass.pipelines.provenance import check_unseen, remembered_split
 from tfclass.tracking.experiment import SCORES, VALIDATION, group_of
 from tfclass.tracking.log import tracked

@@ -12,7 +12,7 @@ from tfclass.data.demo import is_generated
 from tfclass.data.split import assign_splits, split_policy
 from tfclass.data.table import LabelledProteins
 from tfclass.errors import TableError
-from tfclass.pipelines.commands import split_overrides
+from tfclass.pipelines.descriptions import split_overrides
 from tfclass.training.checkpoint import Progress
 from tfclass.training.trainer import Trainer
 

@@ -10,6 +10,7 @@ from typing import Any
 from tfclass.config import TrainConfig, from_mapping, to_mapping
 from tfclass.errors import CheckpointError, ConfigError
 from tfclass.io.files import make_folder, try_lock, whole_file
+from tfclass.io.reading import plain_file
 from tfclass.overrides import override
 from tfclass.training.checkpoint import NAME as CHECKPOINT
 from tfclass.training.init_from import WarmStart
@@ -74,17 +75,17 @@ def read_record(folder: Path) -> dict[str, Any]:
     CheckpointError
         It cannot be read.
     """
+    path = folder / RUN_FILE
+    action = "choose another folder, or remove this one"
     try:
-        content = json.loads(_read(folder / RUN_FILE).decode())
-        kinds = {"config": dict, "init_from": dict}
-        if "config" not in content or not all(isinstance(content.get(key, kinds[key]()), kinds[key]) for key in kinds):
+        if not path.exists():
+            return {}
+        with plain_file(path.resolve(), _MOST_BYTES, CheckpointError, action) as stream:
+            content = json.loads(stream.read(_MOST_BYTES).decode())
+        if not isinstance(content["config"], dict) or not isinstance(content.get("init_from", {}), dict):
             raise ValueError("values of other types")
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise CheckpointError(
-            f"{folder}: found no readable {RUN_FILE}; choose another folder, or remove this one"
-        ) from error
+    except (OSError, CheckpointError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{folder}: found no readable {RUN_FILE}; {action}") from error
     return content
 
 
@@ -144,17 +145,6 @@ def _nothing_to_resume(folder: Path) -> str:
         anew = override("run_dir", str(folder))
         return f"{found}: nothing was trained there yet; start anew with tfclass train {anew} and the options of before"
     return f"{found}; name the folder of an interrupted run"
-
-
-def _read(path: Path) -> bytes:
-    """Read a file of at most `_MOST_BYTES`; `ValueError` where it is larger, or a pipe or device, which may not end."""
-    if path.exists() and not path.is_file():
-        raise ValueError("no plain file")
-    with path.open("rb") as stream:
-        content = stream.read(_MOST_BYTES + 1)
-    if len(content) > _MOST_BYTES:
-        raise ValueError("too large")
-    return content
 
 
 def write_record(config: TrainConfig, start: WarmStart | None) -> None:

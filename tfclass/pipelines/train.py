@@ -5,7 +5,7 @@ import json
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -26,8 +26,7 @@ from tfclass.models.embeddings import KmerEmbedding
 from tfclass.models.factory import build
 from tfclass.models.forward import logits_of
 from tfclass.models.network import Classifier
-from tfclass.pipelines.commands import command_of
-from tfclass.pipelines.descriptions import describe_training
+from tfclass.pipelines.descriptions import command_of, describe_training
 from tfclass.pipelines.provenance import training_provenance
 from tfclass.pipelines.run_folder import (
     alone_in,
@@ -116,7 +115,8 @@ def _train_and_package(config: TrainConfig, callbacks: Callbacks, parent: str) -
         if not config.resume:
             # MLflow may take its time to answer; an interruption from here on can be resumed.
             write_record(config, start)
-        facts = _facts(config, proteins, parts, model, device)
+        initial = read_record(run_dir).get("init_from", {})
+        facts = _facts(config, proteins, parts, model, device, initial)
         resumed = bool(config.resume)
         run = stack.enter_context(
             tracked(config.tracking, run_dir, _run_name(config), facts, parent=parent, resume=resumed, watch=True)
@@ -135,7 +135,8 @@ def _train_and_package(config: TrainConfig, callbacks: Callbacks, parent: str) -
             pretraining_seconds=seconds,
         )
         progress = trainer.run(resume=resume)
-        trained = _package(config, trainer, progress, proteins, run.run_id)
+        origin = {"mlflow_run_id": run.run_id, **({"init_from": initial} if initial else {})}
+        trained = _package(config, trainer, progress, proteins, origin)
         best = {"best_epoch": progress.best_epoch + 1, "best_valid_ap": progress.best_score}
         _log_end(config, run, trained, best, validation_digest(parts["valid"]))
     return trained._replace(registered=run.record.registered)
@@ -186,12 +187,12 @@ def _facts(
     parts: dict[str, LabelledProteins],
     model: Classifier,
     device: torch.device,
+    initial: dict[str, Any],
 ) -> Facts:
     """Return what MLflow shows of a training from its start on."""
     # Places are no properties of the training, and an address may hold a password.
     places = ("tracking", "run_dir", "bundle", "resume")
-    start = read_record(Path(config.resume or config.run_dir)).get("init_from", {})
-    params = {f"init_from_{key}": value for key, value in start.items()}
+    params: dict[str, Any] = {f"init_from_{key}": value for key, value in initial.items()}
     params["n_weights"] = sum(p.numel() for p in model.parameters())
     datasets, contexts = [], {"train": "training", "valid": "validation"}
     for name, part in parts.items():
@@ -233,7 +234,7 @@ def _logging(callbacks: Callbacks, run: Run) -> Callbacks:
 
 
 def _package(
-    config: TrainConfig, trainer: Trainer, progress: Progress, proteins: LabelledProteins, run_id: str
+    config: TrainConfig, trainer: Trainer, progress: Progress, proteins: LabelledProteins, origin: dict[str, Any]
 ) -> Trained:
     validation = trainer.validation
     logits_NC = logits_of(trainer.model, validation.tokens, config.training.max_residues)
@@ -249,9 +250,7 @@ def _package(
     heads = ("family_accuracy", "domain_f1")
     scores |= {name: best[f"valid_{name}"] for name in heads if f"valid_{name}" in best}
     provenance = training_provenance(config, trainer, progress, proteins, scores)
-    provenance |= {"calibration": choice.as_json(), "mlflow_run_id": run_id}
-    if start := read_record(trainer.folder).get("init_from"):
-        provenance["init_from"] = start
+    provenance |= {"calibration": choice.as_json(), **origin}
     bundle = Bundle(
         name=_name(config),
         classes=proteins.classes,

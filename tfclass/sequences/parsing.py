@@ -134,8 +134,6 @@ class FastaParser:
         nul = block.find("\0\0") if "\0" in block else -1
         limit = len(block) if nul < 0 else nul
         while True:
-            if self._in_header and not self._header:
-                yield from self._whole_records(limit)
             end = block.find("\n" if self._in_header else ">", self._position, limit)
             part = block[self._position : limit if end < 0 else end]
             (self._take_header if self._in_header else self._take_sequence)(part)
@@ -143,7 +141,7 @@ class FastaParser:
                 break
             if self._in_header:
                 self._in_header = False
-                if like_pir("".join(self._header)):
+                if _PIR_HEADER.match("".join(self._header)):
                     self._pir_line = self._line_here()
             else:
                 yield self._finished()
@@ -168,24 +166,6 @@ class FastaParser:
         # The line of a header as in PIR, or 0; and the beginning of what follows it.
         self._pir_line, self._pir_start = 0, ""
 
-    def _whole_records(self, limit: int) -> Iterator[Record]:
-        """Yield the records that begin and end in the block: nearly all of them, so this is the fast path."""
-        block = self._block
-        while True:
-            newline = block.find("\n", self._position, limit)
-            end = block.find(">", newline, limit) if newline >= 0 else -1
-            if end < 0:
-                return
-            header, part = block[self._position : newline], block[newline + 1 : end]
-            if like_pir(header):
-                self._refuse_pir(header, part, part.rstrip().endswith("*"), self._line_here())
-            self._line_open = not part.endswith("\n") and _ends_within_line(part)
-            residues = "".join(part.split())
-            if not residues.isascii():
-                residues = residues.replace(_BYTE_ORDER_MARK, "")
-            yield self._record(header, residues, len(residues))
-            self._position, self._within_line, self._line_open = end + 1, self._line_open, False
-
     def _take_header(self, part: str) -> None:
         self._header.append(part)
         self._header_length += len(part)
@@ -195,8 +175,11 @@ class FastaParser:
             )
 
     def _take_sequence(self, part: str) -> None:
-        residues = "".join(part.split()).replace(_BYTE_ORDER_MARK, "")
-        self._line_open = _ends_within_line(part) or (self._line_open and "\n" not in part)
+        residues = "".join(part.split())
+        if not residues.isascii():
+            residues = residues.replace(_BYTE_ORDER_MARK, "")
+        last = part[part.rfind("\n") + 1 :].strip(" \t" + _BYTE_ORDER_MARK)
+        self._line_open = bool(last) or (self._line_open and "\n" not in part)
         if self._pir_line:
             self._pir_start += part[: _TITLE_CHARACTERS - len(self._pir_start)]
         self._length += len(residues)
@@ -209,31 +192,21 @@ class FastaParser:
             raise self._error(f"a record that has not ended after {_ENDLESS:,} characters; expected proteins")
 
     def _finished(self) -> Record:
-        header, residues = "".join(self._header), "".join(self._sequence)
-        if self._pir_line:
-            self._refuse_pir(header, self._pir_start, residues.endswith("*"), self._pir_line)
-        record = self._record(header, residues, self._length)
-        self._begin()
-        return record
-
-    def _record(self, header: str, residues: str, length: int) -> Record:
-        header = header.rstrip()
-        written = (header.split(None, 1) or [""])[0]
-        name = readable(written)
-        notes = ("header_within_line",) if self._within_line or self._line_open else ()
-        if name is not written:
-            notes = (*notes, "id_escaped")
-        if length > self._max_length:
-            return Record(name, header, "", notes, f"longer_than={self._max_length}", length)
-        return Record(name, header, residues, notes)
-
-    def _refuse_pir(self, header: str, start: str, ends_in_star: bool, line: int) -> None:
-        if has_title(start, ends_in_star):
+        header, residues = "".join(self._header).rstrip(), "".join(self._sequence)
+        if self._pir_line and has_title(self._pir_start, residues.endswith("*")):
             raise self._error(
                 f"what looks like a PIR record ({'>' + header[:40]!r}), whose second line is a title; expected FASTA; "
                 "convert it, or take the part up to ';' from the ids",
-                line,
+                self._pir_line,
             )
+        written = (header.split(None, 1) or [""])[0]
+        name = readable(written)
+        notes = ("header_within_line",) if self._within_line or self._line_open else ()
+        notes += ("id_escaped",) if name is not written else ()
+        left_out = self._length if self._length > self._max_length else 0
+        problem = f"longer_than={self._max_length}" if left_out else ""
+        self._begin()
+        return Record(name, header, residues, notes, problem, left_out)
 
     def _line_here(self) -> int:
         return self._line + self._block.count("\n", 0, self._position)
@@ -242,17 +215,8 @@ class FastaParser:
         return FastaError(f"{self._name}, line {line or self._line_here()}: found {found}")
 
 
-def _ends_within_line(part: str) -> bool:
-    return bool(part[part.rfind("\n") + 1 :].strip(" \t" + _BYTE_ORDER_MARK))
-
-
-def like_pir(header: str) -> bool:
-    """Return whether a header, without ``>``, begins as those of PIR."""
-    return _PIR_HEADER.match(header) is not None
-
-
 def has_title(start: str, ends_in_star: bool) -> bool:
-    r"""Return whether the line after a header that is `like_pir` is a title.
+    r"""Return whether the line after a header as in PIR is a title.
 
     Parameters
     ----------
