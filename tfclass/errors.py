@@ -86,15 +86,7 @@ class NonFiniteLossError(TfclassError):
 
 
 class MemoryLimitError(TfclassError):
-    """One protein alone needs more memory than there is.
-
-    Parameters
-    ----------
-    message : str
-        Where, what is wrong, what to do.
-    residues : int, optional
-        Length of the protein.
-    """
+    """One protein alone, of `residues` residues, needs more memory than there is."""
 
     exit_code = 1
 

@@ -33,12 +33,7 @@ MAX_DEPTH = 50
 
 
 def in_words(n_bytes: float) -> str:
-    """Return a size in the largest binary unit in which it is at least 1.
-
-    Parameters
-    ----------
-    n_bytes : float
-        May be infinite.
+    """Return a size, which may be infinite, in the largest binary unit in which it is at least 1.
 
     Examples
     --------

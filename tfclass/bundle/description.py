@@ -134,24 +134,12 @@ def read_description(folder: Path) -> Document:
 
 
 def write_description(description: Description, files: dict[str, str], where: str) -> tuple[bytes, str]:
-    """Write a description; what could not be read again is refused.
-
-    Parameters
-    ----------
-    files : dict of str to str
-        SHA-256 of each of the other files.
-    where : str
-        For messages.
-
-    Returns
-    -------
-    bytes, str
-        The content of ``bundle.json``, and its digest.
+    """Write a description with the checksums of the other files; return ``bundle.json`` and its digest.
 
     Raises
     ------
     BundleError
-        The first value that is not allowed is named.
+        It could not be read again; the first value that is not allowed is named, with `where` ahead.
     """
     names = [part.name for part in fields(Description) if part.name != "provenance"]
     own = {"model" if name == "config" else name: getattr(description, name) for name in names}

@@ -65,17 +65,7 @@ Each can be used alone, and all with the network (`combined`), by a logistic reg
 
 
 def save_bundle(bundle: Bundle, folder: Path, card: str) -> str:
-    """Write a bundle; a bundle already there is replaced once the new one is complete.
-
-    Parameters
-    ----------
-    card : str
-        The model card, Markdown.
-
-    Returns
-    -------
-    str
-        Its digest.
+    """Write a bundle with its model card; return its digest. One there is replaced once the new one is complete.
 
     Raises
     ------
@@ -114,18 +104,7 @@ def channels_section(bundle: Bundle) -> str:
 
 
 def model_card(bundle: Bundle) -> str:
-    """Write the card of a trained model.
-
-    Parameters
-    ----------
-    bundle : Bundle
-        With the provenance that `tfclass.pipelines` records.
-
-    Returns
-    -------
-    str
-        Markdown.
-    """
+    """Write the card, in Markdown, of a trained model with the provenance that `tfclass.pipelines` records."""
     facts = bundle.provenance
     counts = facts["class_counts_train"]
     total = sum(counts.values())

@@ -21,15 +21,7 @@ def thread_count(threads: int) -> int:
 
 @contextmanager
 def named_as_options(part: str, options: Iterable[str]) -> Iterator[None]:
-    """Replace keys of a configuration in errors by the options of this command.
-
-    Parameters
-    ----------
-    part : str
-        Where the keys are, such as ``split``.
-    options : iterable of str
-        Keys that were given by an option: ``max_members`` by ``--max-members``.
-    """
+    """Replace keys of a part of a configuration, such as ``split.max_members``, in errors by the options given here."""
     known = tuple(options)
 
     def option(match: re.Match[str]) -> str:

@@ -55,15 +55,11 @@ def stop_at_once(*, goes_on: bool) -> Iterator[None]:
 
 
 def end_if_interrupted(status: Sequence[int | None]) -> None:
-    """End the process without the finalization of the interpreter, if a signal has ended the command.
+    """End the process without the finalization of the interpreter, if a signal has ended the command (status over 128).
 
     Finalization takes a second after PyTorch was imported, and several on a busy machine, while threads that cannot be
-    interrupted go on with their work: those of a profile search, for instance.
-
-    Parameters
-    ----------
-    status : sequence of int or None
-        Exit status of the command; empty where it raised an error. More than 128 stands for a signal.
+    interrupted go on with their work: those of a profile search, for instance. Where an error was raised, `status` is
+    empty.
     """
     if not status or (status[0] or 0) <= 128:
         return
@@ -188,14 +184,7 @@ def at_work(task: str) -> Iterator[Callable[[str, float], None]]:
 
 @contextmanager
 def counted(unit: str, *, goes_on: bool) -> Iterator[tuple[Callable[[int, int], None], Callable[[str], None]]]:
-    """Show how many of all units are done; signals end it.
-
-    Parameters
-    ----------
-    unit : str
-        What is counted, in the plural.
-    goes_on : bool
-        Whether the same command goes on after a signal.
+    """Show how many of all units, named in the plural, are done; signals end it.
 
     Yields
     ------

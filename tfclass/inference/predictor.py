@@ -107,25 +107,11 @@ class Predictor:
 
     @classmethod
     def load(cls, model: str | Path = DEFAULT, **options: Any) -> "Predictor":  # noqa: ANN401
-        """Load a model by folder or shipped name; see `find_bundle` and `load_bundle` for errors.
-
-        Parameters
-        ----------
-        model : str or Path
-            Folder of a bundle, or the name of a shipped model.
-        **options
-            ``threshold``, ``prevalence``, ``channel`` and so on.
-        """
+        """Load a model by folder or shipped name; options as of `Predictor`, errors of `find_bundle`, `load_bundle`."""
         return cls(load_bundle(find_bundle(str(model))), **options)
 
     def predict(self, records: Iterable[Record]) -> Iterator[Prediction]:
-        """Predict records, one row per record, in the same order.
-
-        Parameters
-        ----------
-        records : iterable of Record
-            Any number, any length.
-        """
+        """Predict records, any number of any length: one row per record, in the same order."""
         return self.settled(self.scored(records))
 
     def is_positive(self, row: Prediction) -> bool:
@@ -175,8 +161,6 @@ class Predictor:
 
         Parameters
         ----------
-        window : list of Record
-            Records that are scored at once.
         repeated : list of bool
             Which of them have an id that an earlier record of the input had.
         """

@@ -74,13 +74,7 @@ COLUMNS = {
 
 
 def with_details(details: Mapping[str, Column]) -> dict[str, Column]:
-    """Return all columns of an output, in order.
-
-    Parameters
-    ----------
-    details : mapping of str to Column
-        Of the channels.
-    """
+    """Return all columns of an output, in order, with those of the channels among them."""
     last = {name: COLUMNS[name] for name in ("status", "notes")}
     return {name: column for name, column in COLUMNS.items() if name not in last} | dict(details) | last
 

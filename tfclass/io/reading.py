@@ -115,17 +115,9 @@ def _identity(folder: Path) -> tuple[int, ...]:
 
 
 def decompressed(stream: BinaryIO) -> BinaryIO:
-    """Return the content of a stream that may be compressed.
+    """Return the content of a stream that may be compressed; the stream is left open when the result is closed.
 
-    Parameters
-    ----------
-    stream : binary file
-        Left open when the result is closed.
-
-    Returns
-    -------
-    binary file
-        Reading it raises one of `DAMAGED`, or OSError, where the compressed data is cut short or damaged.
+    Reading it raises one of `DAMAGED`, or OSError, where the compressed data is cut short or damaged.
     """
     start, whole = looked_into(stream, _LONGEST_MAGIC)
     for magic, opener in _OPENERS.items():
@@ -135,14 +127,7 @@ def decompressed(stream: BinaryIO) -> BinaryIO:
 
 
 def unpacked(content: bytes, most: int) -> bytes:
-    """Decompress what may be compressed, up to a size.
-
-    Parameters
-    ----------
-    content : bytes
-        Compressed or plain.
-    most : int
-        Bytes that the result may have; no more are decompressed, whatever the compressed data promises.
+    """Decompress what may be compressed, up to `most` bytes, whatever the compressed data promises.
 
     Raises
     ------
@@ -158,22 +143,9 @@ def unpacked(content: bytes, most: int) -> bytes:
 
 
 def looked_into(stream: BinaryIO, size: int) -> tuple[bytes, BinaryIO]:
-    """Read the first bytes of a stream, and return the stream as it was before as well.
+    """Read the first bytes of a stream, fewer only where it has no more; return them, and the stream as it was before.
 
-    `peek` would not do: from a slow pipe it may return a single byte.
-
-    Parameters
-    ----------
-    stream : binary file
-        Left open when the result is closed.
-    size : int
-        Bytes to read.
-
-    Returns
-    -------
-    start : bytes
-        Fewer than `size` only where the stream has no more.
-    whole : binary file
+    `peek` would not do: from a slow pipe it may return a single byte. Closing the result leaves the stream open.
     """
     start = b""
     while len(start) < size and (more := stream.read(size - len(start))):

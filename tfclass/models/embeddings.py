@@ -32,17 +32,10 @@ _RESIDUES_OF = {"B": "DN", "J": "IL", "O": "K", "U": "C", "X": AMINO_ACIDS, "Z":
 
 
 class KmerEmbedding(nn.Embedding):
-    """A learned vector for every overlapping k-mer; with k = 1, for every residue.
+    """A learned vector for every overlapping k-mer, of which there are V**k; with k = 1, for every residue.
 
     The k-mer at a position begins there; at the end of a sequence it is cut short, so a sequence of fewer than k
     residues has k-mers too.
-
-    Parameters
-    ----------
-    dim : int
-        E.
-    k : int
-        Residues in a k-mer; the table has V**k rows.
     """
 
     def __init__(self, alphabet: Alphabet, dim: int, k: int = 1) -> None:
@@ -69,15 +62,7 @@ class KmerEmbedding(nn.Embedding):
 
 
 class FixedEmbedding(nn.Module):
-    """Known properties of each residue, through a learned linear map.
-
-    Parameters
-    ----------
-    properties_VP : float tensor, shape (V, P)
-        Row 0, of padding, is zero.
-    dim : int
-        E.
-    """
+    """Known properties of each residue, properties_VP, through a learned linear map; row 0, of padding, is zero."""
 
     def __init__(self, properties_VP: Tensor, dim: int) -> None:
         super().__init__()

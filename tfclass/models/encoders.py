@@ -52,13 +52,7 @@ def reverse(x_BLF: Tensor, index_BL: Tensor) -> Tensor:
 
 
 class IdentityEncoder(nn.Module):
-    """Return the output of the stem: a convolutional network has no recurrence.
-
-    Parameters
-    ----------
-    in_features : int
-        E.
-    """
+    """Return the output of the stem: a convolutional network has no recurrence."""
 
     directions = 1
 
@@ -123,13 +117,6 @@ class Recurrent(nn.Module):
 
     def forward(self, x_BLE: Tensor, lengths_B: Tensor) -> Tensor:
         """Encode a padded batch.
-
-        Parameters
-        ----------
-        x_BLE : float tensor, shape (B, L, E)
-            Embedded residues.
-        lengths_B : int64 tensor, shape (B,)
-            Residues of each sequence.
 
         Returns
         -------

@@ -56,17 +56,7 @@ class Gates(NamedTuple):
 
 
 class LSTM(nn.Module):
-    """One direction of an LSTM, with or without peepholes, from zero state.
-
-    Parameters
-    ----------
-    in_features : int
-        E.
-    hidden : int
-        H.
-    peephole : str
-        ``none``, ``diagonal`` or ``full``.
-    """
+    """One direction of an LSTM, without peepholes or with diagonal or full ones, from zero state."""
 
     def __init__(self, in_features: int, hidden: int, peephole: Peephole = "none") -> None:
         super().__init__()
@@ -83,34 +73,11 @@ class LSTM(nn.Module):
             nn.init.uniform_(parameter, -(hidden**-0.5), hidden**-0.5)
 
     def forward(self, x_BLE: Tensor) -> tuple[Tensor, None]:
-        """Run over a batch.
-
-        Parameters
-        ----------
-        x_BLE : float tensor, shape (B, L, E)
-            Embedded residues.
-
-        Returns
-        -------
-        states_BLH : float tensor, shape (B, L, H)
-        None
-            In the place where ``torch.nn.LSTM`` returns its last states.
-        """
+        """Run over a batch, x_BLE -> states_BLH; the None is in the place of the last states of ``torch.nn.LSTM``."""
         return torch.stack([step.h for step in self._steps(x_BLE)], dim=1), None
 
     def gates(self, x_BLE: Tensor) -> Gates:
-        """Run over a batch and keep everything.
-
-        Parameters
-        ----------
-        x_BLE : float tensor, shape (B, L, E)
-            Embedded residues.
-
-        Returns
-        -------
-        Gates
-            Each of shape (B, L, H).
-        """
+        """Run over a batch and keep everything, each of shape (B, L, H)."""
         return Gates(*(torch.stack(each, dim=1) for each in zip(*self._steps(x_BLE), strict=True)))
 
     def _steps(self, x_BLE: Tensor) -> Iterator[Gates]:

@@ -63,8 +63,6 @@ class AttentionPooling(nn.Module):
 
     Parameters
     ----------
-    features, directions : int
-        Of the encoder.
     hidden : int, optional
         Length of b, half the features if not given; with 0, :math:`a = \mathrm{softmax}(v^\top h_t)`.
     """
@@ -164,9 +162,7 @@ class Classifier(nn.Module):
         Parameters
         ----------
         tokens_BL : int64 tensor, shape (B, L)
-            0 on padding, which is on the right.
-        lengths_B : int64 tensor, shape (B,)
-            At least 1 each.
+            0 on padding, which is on the right; no sequence is empty.
         front : LookupStem, optional
             From `lookup`; used in place of embedding and stem.
 

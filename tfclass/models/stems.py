@@ -26,10 +26,6 @@ class ConvolutionStem(nn.Module):
 
     Parameters
     ----------
-    in_features : int
-        E.
-    channels : int
-        Filters.
     kernel : int
         Width of a filter in residues; odd, so that it is centred.
     pool : int
@@ -49,8 +45,6 @@ class ConvolutionStem(nn.Module):
         ----------
         x_BLE : float tensor, shape (B, L, E)
             Zero on padding, as the convolution reads past the end of a sequence.
-        lengths_B : int64 tensor, shape (B,)
-            Residues of each sequence.
 
         Returns
         -------

@@ -20,20 +20,7 @@ from tfclass.training.trainer import Trainer
 def training_provenance(
     config: TrainConfig, trainer: Trainer, progress: Progress, proteins: LabelledProteins, scores: dict[str, float]
 ) -> dict[str, Any]:
-    """Describe a finished training.
-
-    Parameters
-    ----------
-    proteins : LabelledProteins
-        The whole table.
-    scores : dict of str to float
-        On the validation split.
-
-    Returns
-    -------
-    dict
-        JSON values only.
-    """
+    """Describe a finished training on a whole table, with its validation scores, by JSON values only."""
     corpus: dict[str, Any] = {"name": config.corpus.name, "sha256": proteins.digest}
     corpus["generated"] = is_generated(proteins.frame)
     corpus["split"] = split_policy(proteins, config.split)

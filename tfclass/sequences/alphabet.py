@@ -67,30 +67,11 @@ class Alphabet:
         return self.letters.index("X") + 1
 
     def codes(self, sequence: str) -> TokenArray:
-        """Return the token of each character, or `GAP`, `STOP` or `ILLEGAL`.
-
-        Parameters
-        ----------
-        sequence : str
-            Any text; a character outside ASCII counts as one illegal character.
-
-        Returns
-        -------
-        ndarray of uint8, shape (len(sequence),)
-        """
+        """Return the token of each character, or `GAP`, `STOP` or `ILLEGAL`, also outside ASCII; uint8, shape (L,)."""
         return self._table[np.frombuffer(sequence.encode("ascii", "replace"), dtype=np.uint8)]
 
     def encode(self, sequence: str) -> TokenArray:
-        """Encode residues as tokens.
-
-        Parameters
-        ----------
-        sequence : str
-            Residue letters, either case.
-
-        Returns
-        -------
-        ndarray of uint8, shape (L,)
+        """Encode residues, of either case, as tokens; uint8, shape (L,).
 
         Raises
         ------

@@ -37,13 +37,7 @@ class Batch(NamedTuple):
 
 
 def collate(tokens: Sequence[TokenArray]) -> Batch:
-    """Pad sequences to a batch.
-
-    Parameters
-    ----------
-    tokens : sequence of ndarray of uint8, each of shape (length,)
-        None empty.
-    """
+    """Pad sequences, none of them empty and each of shape (length,), to a batch."""
     lengths_B = np.array([len(t) for t in tokens])
     tokens_BL = np.full((len(tokens), lengths_B.max()), PAD, dtype=np.int64)
     for row, sequence in zip(tokens_BL, tokens, strict=True):
@@ -78,22 +72,7 @@ def longest_first_batches(lengths: Sequence[int] | IntArray, max_residues: int) 
 
 
 def shuffled_batches(lengths: Sequence[int] | IntArray, max_residues: int, rng: np.random.Generator) -> list[IntArray]:
-    """Divide all sequences into batches for one epoch: drawn at random, of like lengths, in random order.
-
-    Parameters
-    ----------
-    lengths : sequence of int, shape (N,)
-        Residues of each sequence.
-    max_residues : int
-        As in `longest_first_batches`.
-    rng : numpy.random.Generator
-        The only source of randomness.
-
-    Returns
-    -------
-    list of ndarray of int64
-        Every index from 0 to N - 1 once.
-    """
+    """Divide all sequences into batches for one epoch, as `longest_first_batches` does, but drawn in random order."""
     lengths = np.asarray(lengths, dtype=np.int64)
     order = rng.permutation(len(lengths))
     pool = max(1, int(_POOL_BATCHES * max_residues / max(1.0, float(lengths.mean())))) if len(lengths) else 1

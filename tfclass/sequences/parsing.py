@@ -97,17 +97,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 class FastaParser:
-    """Parse blocks of text into records.
-
-    Parameters
-    ----------
-    name : str
-        Of the input, for messages.
-    max_length : int
-        Most characters of a sequence.
-    line : int
-        Number of the line that the text begins with.
-    """
+    """Parse blocks of text, the first of which begins at `line` of the input `name`, into records."""
 
     def __init__(self, name: str, max_length: int = MAX_LENGTH, line: int = 1) -> None:
         self._name, self._max_length, self._line = name, max_length, line

@@ -42,7 +42,7 @@ class TfclassModel(PythonModel):
     def predict(  # type: ignore[override]
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """Score a table.
+        """Score a table: a row of `Predictor.columns` for each of its rows, in order.
 
         Parameters
         ----------
@@ -50,11 +50,6 @@ class TfclassModel(PythonModel):
             Columns ``id`` and ``sequence``, of texts; numbers, bytes and missing values are taken as texts.
         params : dict, optional
             Not used.
-
-        Returns
-        -------
-        DataFrame
-            Columns of `Predictor.columns`, one row per row given, in order.
 
         Raises
         ------

@@ -56,17 +56,7 @@ _PYFUNC = Path(__file__).with_name("pyfunc.py")
 
 
 def fetch_model(name: str) -> Path:
-    """Fetch a model by its MLflow address, for as long as Python runs.
-
-    Parameters
-    ----------
-    name : str
-        ``models:/NAME@ALIAS``, ``models:/NAME/VERSION`` or ``runs:/RUN_ID/bundle``.
-
-    Returns
-    -------
-    Path
-        The folder of the bundle; not yet checked.
+    """Fetch a model by its MLflow address, for as long as Python runs; return the folder of its bundle, unchecked.
 
     Raises
     ------
