@@ -30,10 +30,9 @@ from torch.nn.functional import cross_entropy
 
 from tfclass.config import ModelConfig, from_mapping
 from tfclass.models.factory import build
-from tfclass.models.forward import MAX_RESIDUES, logits_of
+from tfclass.models.forward import MAX_RESIDUES, collate, logits_of
 from tfclass.models.network import Classifier
 from tfclass.sequences.alphabet import AMINO_ACIDS, Alphabet
-from tfclass.sequences.batching import collate
 from tfclass.typing import TokenArray
 
 MODELS = sorted(file.name.removesuffix(".yaml") for file in (files("tfclass.conf") / "model").iterdir())

@@ -25,11 +25,11 @@ from torch import Tensor, nn
 from tfclass.config import ModelConfig, StemConfig
 from tfclass.models.encoders import length_mask
 from tfclass.models.factory import build
+from tfclass.models.forward import Batch, collate, shuffled_batches
+from tfclass.models.front import max_pooled
 from tfclass.models.network import Classifier
 from tfclass.models.stacks import ConvolutionLayer, StackStem
-from tfclass.models.stems import max_pooled
 from tfclass.sequences.alphabet import Alphabet
-from tfclass.sequences.batching import Batch, collate, shuffled_batches
 
 STACKS = ((4, 4, 16), (12, 8, 4), (16, 4, 4), (6, 6, 12))
 

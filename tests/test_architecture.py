@@ -15,7 +15,7 @@ CONFINED = {
     "distributed": ("inference/dask_engine.py",),
     "mlflow": ("tracking/",),
     "optuna": ("pipelines/sweep.py",),
-    "Bio": ("models/embeddings.py", "training/augmentation.py"),
+    "Bio": ("models/front.py", "training/augmentation.py"),
     "pyhmmer": ("search/", "channels/build_profiles.py"),
     "pyfamsa": ("channels/build_profiles.py",),
     "pickle": ("training/checkpoint.py",),

@@ -25,7 +25,7 @@ from tfclass.bundle.description import SCHEMA_VERSION
 from tfclass.bundle.save import save_bundle
 from tfclass.config import to_mapping
 from tfclass.errors import BundleError, OutputError
-from tfclass.sequences.batching import collate
+from tfclass.models.forward import collate
 
 FILES = ["MODEL_CARD.md", "bundle.json", "model.safetensors"]
 PACKAGE = Path(tfclass.__file__).parent

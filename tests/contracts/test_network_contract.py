@@ -14,9 +14,8 @@ from tfclass.channels.calibration import Calibration
 from tfclass.config import StemConfig
 from tfclass.models.encoders import IdentityEncoder, length_mask
 from tfclass.models.factory import EMBEDDINGS, ENCODERS, POOLINGS, build
-from tfclass.models.forward import evaluating, logits_of, scores_of
-from tfclass.models.stems import NoStem
-from tfclass.sequences.batching import collate
+from tfclass.models.forward import collate, evaluating, logits_of, scores_of
+from tfclass.models.front import NoStem
 
 STACKS = StemConfig.default(name="stacks", stacks=((2, 3), (4,)), channels=5, pool=2)
 NO_LAYERS = {"identity": {"layers": 1}}

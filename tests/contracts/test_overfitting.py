@@ -16,8 +16,7 @@ from tests.contracts.test_network_contract import CASES
 from tests.test_config import CONF, composed
 from tfclass.config import TrainConfig
 from tfclass.models.factory import build
-from tfclass.models.forward import evaluating
-from tfclass.sequences.batching import collate
+from tfclass.models.forward import collate, evaluating
 
 # Left out: options of dropout, which here is 0; and the network of an embedding and a pooling only. It is blind to
 # order, and how often each residue occurs need not tell these proteins apart: its loss is above 0.3 after 3,000 steps,

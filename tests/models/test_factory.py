@@ -9,9 +9,9 @@ from torch import nn
 from tests.conftest import SMALL
 from tfclass.config import StemConfig
 from tfclass.errors import ConfigError
-from tfclass.models.embeddings import blosum62, one_hot, physicochemical
 from tfclass.models.encoders import VariationalDropout, WeightDropout
 from tfclass.models.factory import build
+from tfclass.models.front import blosum62, one_hot, physicochemical
 from tfclass.models.lstm import LSTM
 from tfclass.models.network import LastPooling, MaxPooling, MeanPooling
 from tfclass.sequences.alphabet import Alphabet

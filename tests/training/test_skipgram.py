@@ -6,7 +6,7 @@ import torch
 from scipy.special import expit
 
 from tfclass.config import SkipgramConfig, TrainingConfig
-from tfclass.models.embeddings import KmerEmbedding
+from tfclass.models.front import KmerEmbedding
 from tfclass.training.skipgram import KmerPairs, pretrain_kmers, skipgram_loss, skipgram_vectors
 from tfclass.training.trainer import Callbacks, Interrupted
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from tests.training.test_trainer import HEADS, QUICK, parts, trainer
 from tfclass.models.factory import build
-from tfclass.sequences.batching import collate, shuffled_batches
+from tfclass.models.forward import collate, shuffled_batches
 from tfclass.training import trainer as loop
 from tfclass.training.augmentation import drop_residues, substitute_residues
 from tfclass.training.losses import HeadTargets

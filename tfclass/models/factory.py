@@ -12,10 +12,17 @@ from torch.overrides import TorchFunctionMode
 from tfclass.config import ModelConfig
 from tfclass.errors import ConfigError
 from tfclass.limits import MAX_WEIGHTS_BYTES, in_words
-from tfclass.models.embeddings import FixedEmbedding, KmerEmbedding, blosum62, one_hot, physicochemical
 from tfclass.models.encoders import IdentityEncoder, Recurrent, VariationalDropout, WeightDropout, set_forget_bias
+from tfclass.models.front import (
+    ConvolutionStem,
+    FixedEmbedding,
+    KmerEmbedding,
+    NoStem,
+    blosum62,
+    one_hot,
+    physicochemical,
+)
 from tfclass.models.network import AttentionPooling, Classifier, LastPooling, MaxPooling, MeanPooling
-from tfclass.models.stems import ConvolutionStem, NoStem
 from tfclass.sequences.alphabet import Alphabet
 
 if TYPE_CHECKING:

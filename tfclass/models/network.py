@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from tfclass.models.embeddings import FixedEmbedding, KmerEmbedding
 from tfclass.models.encoders import IdentityEncoder, Recurrent, length_mask
-from tfclass.models.stems import ConvolutionStem, LookupStem, NoStem
+from tfclass.models.front import ConvolutionStem, FixedEmbedding, KmerEmbedding, LookupStem, NoStem
 
 if TYPE_CHECKING:
     from tfclass.models.stacks import StackStem

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tfclass.models.stems import max_pooled
+from tfclass.models.front import max_pooled
 
 
 class StackStem(nn.Module):

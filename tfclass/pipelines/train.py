@@ -22,9 +22,9 @@ from tfclass.environment import describe, prepare
 from tfclass.evaluation.metrics import all_metrics
 from tfclass.evaluation.scored import Scored
 from tfclass.io.folders import check_replaceable
-from tfclass.models.embeddings import KmerEmbedding
 from tfclass.models.factory import build
 from tfclass.models.forward import logits_of
+from tfclass.models.front import KmerEmbedding
 from tfclass.models.network import Classifier
 from tfclass.pipelines.descriptions import command_of, describe_training
 from tfclass.pipelines.provenance import training_provenance

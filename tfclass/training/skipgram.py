@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tfclass.config import SkipgramConfig, TrainingConfig
-from tfclass.models.embeddings import KmerEmbedding
+from tfclass.models.front import KmerEmbedding
 from tfclass.sequences.alphabet import PAD
 from tfclass.training.trainer import Callbacks, Interrupted
 from tfclass.typing import IntArray, TokenArray

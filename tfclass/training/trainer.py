@@ -23,10 +23,9 @@ from tfclass.config import TrainingConfig
 from tfclass.data.table import LabelledProteins
 from tfclass.errors import NonFiniteLossError
 from tfclass.evaluation.metrics import average_precision
-from tfclass.models.forward import scores_of
+from tfclass.models.forward import collate, scores_of, shuffled_batches
 from tfclass.models.network import Classifier
 from tfclass.sequences.alphabet import Alphabet
-from tfclass.sequences.batching import collate, shuffled_batches
 from tfclass.training.augmentation import drop_residues, substitute_residues
 from tfclass.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from tfclass.training.losses import TrainingLoss, head_metrics
