@@ -101,7 +101,8 @@ def main() -> None:
         expected = _expected(error)
         if expected is None or os.environ.get("TFCLASS_DEBUG") == "1":
             raise
-        _leave(expected)
+        typer.echo(f"tfclass: {expected}", err=True)
+        sys.exit(expected.exit_code)
 
 
 def _expected(error: Exception) -> TfclassError | None:
@@ -114,11 +115,6 @@ def _expected(error: Exception) -> TfclassError | None:
     if isinstance(error, OSError) and error.filename is not None:
         return TfclassError(f"{error.filename}: found a place that cannot be used ({error.strerror}); check the path")
     return None
-
-
-def _leave(error: TfclassError) -> NoReturn:
-    typer.echo(f"tfclass: {error}", err=True)
-    sys.exit(error.exit_code)
 
 
 def _leave_with_usage(error: Exception) -> NoReturn:

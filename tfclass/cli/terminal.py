@@ -75,17 +75,14 @@ def end_if_interrupted(status: Sequence[int | None]) -> None:
 @contextmanager
 def _handled(numbers: Iterable[signal.Signals], handler: Callable[[int, object], None]) -> Iterator[None]:
     # What `nohup` started goes on after a hang-up.
-    ignored = {getattr(signal, "SIGHUP", None)} if _hang_up_is_ignored() else set()
-    previous = {number: signal.signal(number, handler) for number in numbers if number not in ignored}
+    hang_up = getattr(signal, "SIGHUP", None)
+    ignored = hang_up if hang_up and signal.getsignal(hang_up) is signal.SIG_IGN else None
+    previous = {number: signal.signal(number, handler) for number in numbers if number != ignored}
     try:
         yield
     finally:
         for number, before in previous.items():
             signal.signal(number, before)
-
-
-def _hang_up_is_ignored() -> bool:
-    return hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
 # What stands for a typographic character where the encoding has none.

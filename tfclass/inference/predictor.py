@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from tfclass.bundle.bundle import DEFAULT, Bundle, find_bundle, load_bundle
-from tfclass.bundle.scorer import Scored, Scorer
+from tfclass.bundle.scorer import Scorer
 from tfclass.channels.thresholds import depends_on_input
 from tfclass.errors import MemoryLimitError
 from tfclass.inference.rows import Prediction, with_details
@@ -164,7 +164,9 @@ class Predictor:
         repeated : list of bool
             Which of them have an id that an earlier record of the input had.
         """
-        cleaned = [self._cleaned(record) for record in window]
+        cleaned = [clean(record.sequence, self.bundle.alphabet) for record in window]
+        pairs = zip(window, cleaned, strict=True)
+        cleaned = [each._replace(problem=record.problem) if record.problem else each for record, each in pairs]
         while True:
             places, distinct = _distinct(cleaned)
             try:
@@ -187,17 +189,11 @@ class Predictor:
                 yield Prediction(record.id, given, "", None, self.threshold, "skipped", said, empty)
             else:
                 label, said = self.bundle.classes[predicted_N[place]], ";".join(notes)
-                details = self._details(scored, place, record, int(predicted_N[place]))
+                # A model of several classes has no negative one.
+                positive = not self.binary or predicted_N[place] == 1
+                details = self.scorer.cells(scored, place, record.sequence, positive=positive)
                 length = len(sequence.tokens)
                 yield Prediction(record.id, length, label, shown_N[place], self.threshold, "ok", said, details)
-
-    def _cleaned(self, record: Record) -> CleanSequence:
-        cleaned = clean(record.sequence, self.bundle.alphabet)
-        return cleaned._replace(problem=record.problem) if record.problem else cleaned
-
-    def _details(self, scored: Scored, place: int, record: Record, predicted: int) -> dict[str, Any]:
-        # A model of several classes has no negative one.
-        return self.scorer.cells(scored, place, record.sequence, positive=predicted == 1 or not self.binary)
 
 
 class SeenIds:

@@ -9,8 +9,6 @@ import http.client
 import io
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -108,20 +106,15 @@ class LimitedSession(requests.Session):
             return super().send(request, **kwargs)
         is_file = bool(kwargs.get("stream"))
         request.headers["Accept-Encoding"] = "identity"
-        with _limited(_Limit(self.seconds, self.max_file_bytes if is_file else self.max_bytes, is_file=is_file)):
+        most = self.max_file_bytes if is_file else self.max_bytes
+        token = _LIMIT.set(_Limit(self.seconds, most, is_file=is_file))
+        try:
             return super().send(request, **kwargs)
+        finally:
+            _LIMIT.reset(token)
 
 
 _LIMIT: ContextVar[_Limit | None] = ContextVar("limit", default=None)
-
-
-@contextmanager
-def _limited(limit: _Limit) -> Iterator[None]:
-    token = _LIMIT.set(limit)
-    try:
-        yield
-    finally:
-        _LIMIT.reset(token)
 
 
 class _PacedReader(io.RawIOBase):

@@ -13,6 +13,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
 
@@ -214,19 +215,12 @@ def _contents(
             raise lzma.LZMAError(f"{n_skipped} NUL bytes behind a stream, not a multiple of {padding}")
 
 
-def _bzip2(stream: BinaryIO) -> BinaryIO:
-    return _Blocks.stream(_contents(stream, bz2.BZ2Decompressor))
-
-
-def _xz(stream: BinaryIO) -> BinaryIO:
-    # The format allows NUL bytes between and behind streams, in multiples of four.
-    return _Blocks.stream(_contents(stream, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ), padding=4))
-
-
+_new_xz = partial(lzma.LZMADecompressor, lzma.FORMAT_XZ)
 _OPENERS: dict[bytes, Callable[[BinaryIO], Any]] = {
     b"\x1f\x8b": gzip.open,
-    b"BZh": _bzip2,
-    b"\xfd7zXZ\x00": _xz,
+    b"BZh": lambda stream: _Blocks.stream(_contents(stream, bz2.BZ2Decompressor)),
+    # The format allows NUL bytes between and behind streams, in multiples of four.
+    b"\xfd7zXZ\x00": lambda stream: _Blocks.stream(_contents(stream, _new_xz, padding=4)),
     b"\x28\xb5\x2f\xfd": zstd.open,
 }
 _LONGEST_MAGIC = max(map(len, _OPENERS))

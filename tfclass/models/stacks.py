@@ -124,14 +124,14 @@ class ConvolutionLayer(nn.Module):
         image_BF1M = line.join(x_NF, self.margins)[None, None].permute(0, 3, 1, 2)
         weight_CF1W, bias_C = self.convolution.weight[:, :, None], self.convolution.bias
         found_MC = F.conv2d(image_BF1M, weight_CF1W, bias_C).permute(0, 2, 3, 1).flatten(0, 2)
-        return self.dropout(F.relu(self._normalise(line.split(found_MC))))
-
-    def _normalise(self, found_NF: Tensor) -> Tensor:
+        found_NF, norm = line.split(found_MC), self.norm
         if len(found_NF) > 1 or not self.training:
-            return self.norm(found_NF)
-        # A batch of one residue has no variance.
-        norm = self.norm
-        return F.batch_norm(found_NF, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
+            found_NF = norm(found_NF)
+        else:
+            # A batch of one residue has no variance.
+            mean, variance = norm.running_mean, norm.running_var
+            found_NF = F.batch_norm(found_NF, mean, variance, norm.weight, norm.bias, eps=norm.eps)
+        return self.dropout(F.relu(found_NF))
 
 
 class Dropout(nn.Module):

@@ -11,7 +11,6 @@ from tfclass.channels.registry import CHANNELS
 from tfclass.channels.stacking import fit_stackings
 from tfclass.config import SplitConfig
 from tfclass.data.split import check_classes, select_split
-from tfclass.data.table import LabelledProteins
 from tfclass.errors import ConfigError
 from tfclass.io.folders import check_replaceable
 from tfclass.pipelines.profiles import read_clustered
@@ -47,7 +46,9 @@ def attach(model: str, table: Path, output: Path, sources: Mapping[str, Path | N
     check_replaceable(output, BUNDLE_FOLDER)
     bundle = load_bundle(source)
     proteins = read_clustered(table, bundle.classes)
-    train, valid = (_of_both_classes(proteins, split, table) for split in ("train", "valid"))
+    train, valid = (select_split(proteins, split, str(table)) for split in ("train", "valid"))
+    check_classes(train, "train", str(table))
+    check_classes(valid, "valid", str(table))
     check_unseen(bundle, proteins, valid, "valid", SplitConfig.default(), str(table))
     made = {
         name: CHANNELS[name].from_training(train, bundle.alphabet, path, str(table)) for name, path in sources.items()
@@ -64,9 +65,3 @@ def attach(model: str, table: Path, output: Path, sources: Mapping[str, Path | N
     joined = replace(bundle, channels=channels, stacked=stacked)
     save_bundle(joined, output, read_card(source).split(CHANNELS_SECTION)[0] + channels_section(joined))
     return joined
-
-
-def _of_both_classes(proteins: LabelledProteins, split: str, table: Path) -> LabelledProteins:
-    part = select_split(proteins, split, str(table))
-    check_classes(part, split, str(table))
-    return part

@@ -45,7 +45,8 @@ def evaluate_bundle(config: EvaluateConfig) -> Report:
     bundle = load_bundle(find_bundle(config.bundle))
     scorer = Scorer(bundle, config.channel)
     channel, decision_rule = scorer.channel, scorer.decision_rule
-    corpus = _with_classes(config.corpus, bundle)
+    # The logits are in the bundle's order, whatever order a configuration names the classes in.
+    corpus = CorpusConfig.default(**{**to_mapping(config.corpus), "classes": bundle.classes})
     table = read_table(corpus, bundle.alphabet)
     config = replace(config, split=remembered_split(bundle, table, config.split))
     proteins = assign_splits(table, config.split, corpus.path)
@@ -114,8 +115,3 @@ def _chosen_on(bundle: Bundle, channel: str) -> dict[str, float]:
     """Return the validation scores of a network, so that its row in the table of runs has all scores."""
     scores = bundle.provenance.get("validation", {}) if channel == "network" else {}
     return {f"{VALIDATION}/{name}": scores[name] for name in SCORES if scores.get(name) is not None}
-
-
-def _with_classes(corpus: CorpusConfig, bundle: Bundle) -> CorpusConfig:
-    # The logits are in the bundle's order, whatever order a configuration names the classes in.
-    return CorpusConfig.default(**{**to_mapping(corpus), "classes": bundle.classes})

@@ -41,7 +41,7 @@ def training_provenance(
         "class_counts_valid": dict(zip(proteins.classes, _counts(trainer.validation), strict=True)),
         "best_epoch": progress.best_epoch + 1,
         "epochs_run": len(progress.history),
-        "validation": {name: _json_number(value) for name, value in scores.items()},
+        "validation": {name: float(value) if np.isfinite(value) else None for name, value in scores.items()},
         "training": to_mapping(config.training) | {"seed": config.runtime.seed},
     }
 
@@ -99,7 +99,3 @@ def _split_of(bundle: Bundle, table: LabelledProteins) -> SplitConfig | None:
 
 def _counts(proteins: LabelledProteins) -> list[int]:
     return np.bincount(proteins.labels, minlength=len(proteins.classes)).tolist()
-
-
-def _json_number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -117,9 +117,9 @@ def _train_and_package(config: TrainConfig, callbacks: Callbacks, parent: str) -
             write_record(config, start)
         initial = read_record(run_dir).get("init_from", {})
         facts = _facts(config, proteins, parts, model, device, initial)
-        resumed = bool(config.resume)
+        resumed, title = bool(config.resume), f"{_name(config)} {datetime.now():%H:%M:%S}"
         run = stack.enter_context(
-            tracked(config.tracking, run_dir, _run_name(config), facts, parent=parent, resume=resumed, watch=True)
+            tracked(config.tracking, run_dir, title, facts, parent=parent, resume=resumed, watch=True)
         )
         seconds = 0.0 if resume else _pretrain(model, config, parts["train"], start, callbacks)
         trainer = Trainer(
@@ -157,10 +157,6 @@ def _tags(config: TrainConfig, proteins: LabelledProteins, device: torch.device)
     names = {"job": "train", "corpus": config.corpus.name, "network": config.network or config.model.encoder}
     names["model"] = _name(config)
     return names | {"split": split_policy(proteins, config.split), "device": device.type}
-
-
-def _run_name(config: TrainConfig) -> str:
-    return f"{_name(config)} {datetime.now():%H:%M:%S}"
 
 
 def _name(config: TrainConfig) -> str:

@@ -213,7 +213,7 @@ def _from_first_header(content: BinaryIO, name: str) -> tuple[bytes, int]:
         blank = len(start) - len(start.lstrip(_BLANK))
         # A carriage return may be half of a line end.
         blank -= start[:blank].endswith(b"\r") and blank == len(start)
-        line += _line_ends(start[:blank])
+        line += start.count(b"\n", 0, blank) + start.count(b"\r", 0, blank) - start.count(b"\r\n", 0, blank)
         start = start[blank:]
         # After white space only, there may be much more of it.
         size = LOOK_BYTES if start.strip(_BLANK) else _BLOCK_BYTES
@@ -230,10 +230,6 @@ def _from_first_header(content: BinaryIO, name: str) -> tuple[bytes, int]:
     if start.startswith(b">") and not kind:
         return start, line
     raise FastaError(f"{name}, line {line}: found {kind or _shown(start)}; expected a FASTA header starting with '>'")
-
-
-def _line_ends(text: bytes) -> int:
-    return text.count(b"\n") + text.count(b"\r") - text.count(b"\r\n")
 
 
 def _shown(start: bytes) -> str:
