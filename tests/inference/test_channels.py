@@ -15,20 +15,23 @@ from tests.conftest import log_bundle
 from tfclass.bundle.bundle import load_bundle
 from tfclass.bundle.scorer import Scorer
 from tfclass.channels.calibration import at_prevalence
+from tfclass.channels.network import MIN_FAMILY_PROBABILITY
 from tfclass.channels.thresholds import DecisionRule
 from tfclass.errors import ConfigError
 from tfclass.inference.jobs import Job, chunks, is_finished, predict_in_parts
 from tfclass.inference.predictor import Predictor
 from tfclass.inference.rows import COLUMNS, Prediction
 from tfclass.models.factory import build
-from tfclass.sequences.alphabet import clean
+from tfclass.sequences.alphabet import clean, merged
 from tfclass.sequences.fasta import Record
 
 CHANNELS = ("network", "profile", "combined")
 FIRST, LAST = tuple(COLUMNS)[:5], tuple(COLUMNS)[5:]
 HEADS = ("family", "family_probability", "domain")
 FITS = ("profile", "profile_bits")
-GIVEN = {"network": HEADS, "profile": FITS, "combined": (*HEADS, "network", *FITS)}
+SHARED = ("family", "domain")
+SOURCES = ("family_source", "domain_source")
+GIVEN = {"network": HEADS, "profile": (*SHARED, *FITS), "combined": (*HEADS, "network", *FITS, *SOURCES)}
 ROUNDING = 1.01e-6
 
 
@@ -111,27 +114,41 @@ class TestRows:
         assert [row.label for row in scored] == ["TF" if p >= threshold else "nonTF" for p in stated_N]
         assert len({row.label for row in scored}) == 2
 
-    def test_families_and_domains_are_told_of_what_is_called(
+    def test_family_and_domain_come_from_the_network_where_it_knows_else_from_the_profile(
         self, rows, with_profiles, records, sound, alphabet, channel
     ):
-        if channel == "profile":
-            return
-        heads = Scorer(with_profiles, channel).score([alphabet.encode(s) for s in sound]).scores["network"]
-        scored = [(row, record) for row, record in zip(rows, records, strict=True) if row.status == "ok"]
-        for place, (row, record) in enumerate(scored):
-            if row.label == "nonTF":
-                assert (row.family, row.family_probability, row.domain) == (None, None, None)
-                continue
-            family_K = heads.family_NK[place]
-            assert row.family == with_profiles.config.families[int(np.argmax(family_K))]
-            assert row.family_probability == pytest.approx(family_K.max(), abs=ROUNDING)
+        scored = Scorer(with_profiles, channel).score([alphabet.encode(s) for s in sound]).scores
+        network, found = scored.get("network"), scored.get("profile")
+        paired = [(row, record) for row, record in zip(rows, records, strict=True) if row.status == "ok"]
+        sources = set()
+        for place, (row, record) in enumerate(paired):
+            expected: dict[str, tuple] = {"family": (None, None), "domain": ([], None)}
+            if row.label == "TF" and found is not None and found[place].margin >= 0:
+                profile = with_profiles.channels["profile"].library.profiles[found[place].profile]
+                expected["family"] = (profile.family or None, "profile" if profile.family else None)
+                expected["domain"] = (merged(found[place].envelopes), "profile")
+            family_probability = None
+            if row.label == "TF" and network is not None:
+                family_K = network.family_NK[place]
+                if family_K.max() >= MIN_FAMILY_PROBABILITY:
+                    expected["family"] = (with_profiles.config.families[int(np.argmax(family_K))], "network")
+                    family_probability = pytest.approx(family_K.max(), abs=ROUNDING)
+                if by_network := by_letters(network.domains[place]):
+                    expected["domain"] = (by_network, "network")
+            assert (row.family, row.family_probability if network else None) == (
+                expected["family"][0],
+                family_probability,
+            )
             # By its letters: what lies between the ends is the domain, whatever gaps are in it.
             places = [part.split("-") for part in (row.domain or "").split(";") if part]
             given = [record.sequence[int(a) - 1 : int(b)].replace("-", "").replace(".", "") for a, b in places]
-            expected = [sound[place][a - 1 : b] for a, b in by_letters(heads.domains[place])]
-            assert given == expected
-        called = [row for row, _ in scored if row.label == "TF"]
-        assert len({row.family for row in called}) > 1
+            assert given == [sound[place][a - 1 : b] for a, b in expected["domain"][0]]
+            if channel == "combined":
+                assert (row.family_source, row.domain_source) == (expected["family"][1], expected["domain"][1])
+                sources |= {row.family_source, row.domain_source}
+        assert channel != "combined" or sources == {"network", "profile", None}
+        called = [row for row, _ in paired if row.label == "TF"]
+        assert channel == "network" or len({row.family for row in called}) > 1
         assert len({row.domain for row in called}) > 1
 
     def test_both_witnesses_of_the_combined_channel_are_named(self, rows, with_profiles, sound, alphabet, channel):
@@ -314,10 +331,15 @@ def told(with_homology, few):
 
 class TestHomologues:
     HITS = ("homologue", "homologue_label", "homologue_bits")
-    BESIDE = ("network", *FITS, *HITS)
+    BESIDE = ("network", *FITS, *HITS, *SOURCES)
 
     def test_columns_are_those_of_the_channels_that_are_asked(self, with_homology):
-        given = {"network": HEADS, "profile": FITS, "homology": self.HITS, "combined": (*HEADS, *self.BESIDE)}
+        given = {
+            "network": HEADS,
+            "profile": (*SHARED, *FITS),
+            "homology": self.HITS,
+            "combined": (*HEADS, *self.BESIDE),
+        }
         for channel, names in given.items():
             assert tuple(Predictor(with_homology, channel=channel).columns) == (*FIRST, *names, *LAST)
         without = without_profiles(with_homology)

@@ -4,7 +4,8 @@ A bundle can be used by its network alone, by each of its other channels, or by 
 (`tfclass.channels.stacking`). Each way has its own decision rule.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,7 +56,7 @@ class Scorer:
         Those that are used: one, or all of the bundle.
     decision_rule : DecisionRule
     columns : dict of str to Column
-        What the channels add to a row of the output.
+        What the channels add to a row of the output; a column that several fill has one of its source as well.
 
     Raises
     ------
@@ -93,12 +94,7 @@ class Scorer:
         self.channels |= {name: each for name, each in bundle.channels.items() if self.channel in (name, COMBINED)}
         self._stacking = bundle.stacked.get(self.channel)
         self.decision_rule: DecisionRule = (self._stacking or bundle).decision_rule
-        self.columns: dict[str, Column] = {
-            name: column
-            for each in self.channels.values()
-            for name, column in each.columns.items()
-            if len(self.channels) > 1 or not column.beside_others
-        }
+        self._shared, self.columns = _columns(self.channels)
 
     def score(self, tokens: Sequence[TokenArray]) -> Scored:
         """Score proteins, each independently of the others.
@@ -131,11 +127,33 @@ class Scorer:
         return Scored(np.stack([1 - positive_N, positive_N], axis=1), scores)
 
     def cells(self, scored: Scored, row: int, sequence: str, *, positive: bool) -> dict[str, Any]:
-        """Return the values of `columns` for one protein; None where there is none. See `Channel.cells`."""
+        """Return the values of `columns` for one protein; None where there is none. See `Channel.cells`.
+
+        Of several channels that know a column, the first with a value fills it.
+        """
         values: dict[str, Any] = dict.fromkeys(self.columns)
         for name, channel in self.channels.items():
-            values |= channel.cells(scored.scores[name], row, sequence, positive=positive)
-        return {name: values[name] for name in self.columns}
+            for column, value in channel.cells(scored.scores[name], row, sequence, positive=positive).items():
+                if column in values and values[column] is None:
+                    values[column] = value
+                    if value is not None and column in self._shared:
+                        values[f"{column}_source"] = name
+        return values
+
+
+def _columns(channels: Mapping[str, Channel]) -> tuple[set[str], dict[str, Column]]:
+    """Return the columns that several channels fill, and all: those of the channels, then who filled the former."""
+    shown = [
+        (name, column)
+        for channel in channels.values()
+        for name, column in channel.columns.items()
+        if len(channels) > 1 or not column.beside_others
+    ]
+    times = Counter(name for name, _ in shown)
+    columns = {name: column for name, column in reversed(shown)}
+    shared = [name for name in times if times[name] > 1]
+    sources = {f"{name}_source": Column("category", of_positives=True) for name in shared}
+    return set(shared), {name: columns[name] for name in times} | sources
 
 
 def channels_of(bundle: Bundle) -> tuple[str, ...]:

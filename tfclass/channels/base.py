@@ -1,12 +1,12 @@
 """The interface of a channel: one kind of evidence about a protein."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from tfclass.sequences.alphabet import Alphabet
+from tfclass.sequences.alphabet import Alphabet, kept_characters, ranges_cell
 from tfclass.typing import FloatArray, IntArray, TokenArray
 
 if TYPE_CHECKING:
@@ -176,3 +176,17 @@ def piecewise_linear(value_N: FloatArray, knots: Sequence[tuple[float, float]]) 
     Ten bits mean much near a threshold and nothing far above it.
     """
     return [np.clip((value_N - low) / (high - low), 0.0, 1.0) for low, high in knots]
+
+
+def place_cell(ranges: Iterable[tuple[int, int]], sequence: str, alphabet: Alphabet) -> str | None:
+    """Write places in a protein, as in ``12-64;80-130``; None without one.
+
+    Parameters
+    ----------
+    ranges : iterable of (int, int)
+        First and last residue of each, counted from 1; ascending, none touching another.
+    sequence : str
+        As it was given, with gaps and stops: its characters are counted in the cell.
+    """
+    given = np.flatnonzero(kept_characters(alphabet.codes(sequence))) + 1
+    return ranges_cell((given[start - 1], given[end - 1]) for start, end in ranges) or None

@@ -5,17 +5,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfclass.channels.base import Channel, Column
+from tfclass.channels.base import Channel, Column, place_cell
 from tfclass.channels.calibration import Calibration
 from tfclass.channels.logistic import logit, softmax
 from tfclass.errors import BundleError
 from tfclass.models.forward import MAX_RESIDUES, Precision, scores_of
 from tfclass.models.network import Classifier
-from tfclass.sequences.alphabet import Alphabet, kept_characters, merged, ranges_cell
+from tfclass.sequences.alphabet import Alphabet, merged
 from tfclass.typing import Float32Array, FloatArray, TokenArray
 
 # A network is not believed beyond these log-odds: there is no validation data to tell.
 _MAX_LOG_ODDS = 8.0
+# A family that is less likely is left out.
+MIN_FAMILY_PROBABILITY = 0.5
 # Of 1,757 known DNA-binding domains of training proteins the shortest has 11 residues, and 95 % of those that follow
 # another in their protein begin five residues or more behind its end, as zinc fingers do.
 SHORTEST_DOMAIN = 10
@@ -114,8 +116,9 @@ class NetworkChannel(Channel):
         values: dict[str, Any] = {"network": round(float(scores.probability_NC[row, 1]), 6)}
         if positive and scores.family_NK is not None:
             family = int(np.argmax(scores.family_NK[row]))
-            values["family"] = self.families[family]
-            values["family_probability"] = round(float(scores.family_NK[row, family]), 6)
+            if scores.family_NK[row, family] >= MIN_FAMILY_PROBABILITY:
+                values["family"] = self.families[family]
+                values["family_probability"] = round(float(scores.family_NK[row, family]), 6)
         if positive and scores.domains is not None:
             values["domain"] = domain_cell(scores.domains[row], sequence, self.alphabet)
         return values
@@ -157,5 +160,4 @@ def domain_cell(logit_L: FloatArray | Float32Array, sequence: str, alphabet: Alp
     sequence : str
         As it was given, with gaps and stops: its characters are counted.
     """
-    given = np.flatnonzero(kept_characters(alphabet.codes(sequence))) + 1
-    return ranges_cell((given[start - 1], given[end - 1]) for start, end in domain_ranges(logit_L)) or None
+    return place_cell(domain_ranges(logit_L), sequence, alphabet)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfclass.channels.base import Channel, Column, piecewise_linear
+from tfclass.channels.base import Channel, Column, piecewise_linear, place_cell
 from tfclass.errors import BundleError, ProfileError
 from tfclass.limits import MAX_UNPACKED_BYTES, in_words
-from tfclass.sequences.alphabet import Alphabet
+from tfclass.sequences.alphabet import Alphabet, merged
 from tfclass.typing import FloatArray, IntArray, TokenArray
 
 if TYPE_CHECKING:
@@ -31,7 +31,12 @@ class ProfileChannel(Channel):
     name = "profile"
     file = "profiles.h3m.zst"
     n_features = 1 + len(_MARGIN_KNOTS)
-    columns = {"profile": Column("category"), "profile_bits": Column("number", 1)}  # noqa: RUF012
+    columns = {  # noqa: RUF012
+        "family": Column("category", of_positives=True),
+        "domain": Column("text", of_positives=True),
+        "profile": Column("category"),
+        "profile_bits": Column("number", 1),
+    }
 
     def __init__(self, library: "Library", alphabet: Alphabet) -> None:
         self.library, self.alphabet = library, alphabet
@@ -71,12 +76,17 @@ class ProfileChannel(Channel):
         families = np.array([profile.family for profile in self.library.profiles])
         return np.column_stack([record_K, families[:, None] == np.unique(families)])
 
-    def cells(self, scores: "Sequence[BestHit]", row: int, sequence: str, *, positive: bool) -> dict[str, Any]:  # noqa: ARG002
-        """Return name and score of the best profile."""
+    def cells(self, scores: "Sequence[BestHit]", row: int, sequence: str, *, positive: bool) -> dict[str, Any]:
+        """Return name and score of the best profile; its family and where it matches, from its threshold on."""
         best = scores[row]
         if best.profile < 0:
             return {}
-        return {"profile": self.library.profiles[best.profile].name, "profile_bits": round(best.bits, 1)}
+        profile = self.library.profiles[best.profile]
+        values: dict[str, Any] = {"profile": profile.name, "profile_bits": round(best.bits, 1)}
+        if positive and best.margin >= 0:
+            values["family"] = profile.family or None
+            values["domain"] = place_cell(merged(best.envelopes), sequence, self.alphabet)
+        return values
 
     def describe(self) -> str:
         """Return the number of profiles and of their states."""

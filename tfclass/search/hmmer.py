@@ -95,11 +95,14 @@ class BestHit(NamedTuple):
         Index into the library; -1 without a hit.
     bits : float
         Score of the hit; 0 without one.
+    envelopes : tuple of (int, int)
+        As in `Hit`.
     """
 
     margin: float
     profile: int
     bits: float
+    envelopes: tuple[tuple[int, int], ...] = ()
 
 
 NO_HIT = BestHit(-np.inf, -1, 0.0)
@@ -141,7 +144,7 @@ class Library:
         for hit in hits:
             margin = hit.bits - self.profiles[hit.profile].threshold
             if margin > best[hit.protein].margin:
-                best[hit.protein] = BestHit(margin, hit.profile, hit.bits)
+                best[hit.protein] = BestHit(margin, hit.profile, hit.bits, hit.envelopes)
         return best
 
     def to_bytes(self) -> bytes:
