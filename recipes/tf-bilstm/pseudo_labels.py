@@ -109,12 +109,18 @@ def make_training_table(
     frame = proteins.frame.assign(label=as_given.to_numpy())
     rows = annotated(frame, proteins.is_positive, hits, library, regions, rules, negative)
     taught = rows["family"].where(rows["split"] == "train", "").reindex(proteins.frame.index, fill_value="")
-    family_of_profile = families_of_profiles(list(taught), hits, library, rules)
+    family_of_profile = names_of_profiles(list(taught), hits, library, rules)
+    # What a protein is repeated by: the kingdom of a positive one, the label of another.
+    kingdoms = rows.get("kingdom", "")
+    rows["group"] = rows["label"].mask(proteins.is_positive[rows.index], kingdoms)
+    of_kingdom = rows["group"].where((rows["split"] == "train") & proteins.is_positive[rows.index], "")
+    of_kingdom = of_kingdom.reindex(proteins.frame.index, fill_value="")
+    kingdom_of_profile = names_of_profiles(list(of_kingdom), hits, library, rules)
     rows["label"] = np.where(proteins.is_positive[rows.index], positive, negative)
     added = [
         _of_regions(regions, known, positive),
         _of_families(families, known, positive, rules),
-        _pseudo_labelled(unlabelled, known, bundle, library, rules, family_of_profile, threads),
+        _pseudo_labelled(unlabelled, known, bundle, library, rules, family_of_profile, kingdom_of_profile, threads),
     ]
     whole = pd.concat([rows, *added], ignore_index=True).fillna("")
     result = _repeated(whole, rules)
@@ -162,30 +168,29 @@ def annotated(
         for i, (known, sequence, label, is_positive) in enumerate(rows)
     ]
     margin_N = margins(library.best(hits, len(frame)))
-    contradicts = ~positive_N & (margin_N > rules.contradiction_margin) & (frame["split"] == "train").to_numpy()
+    doubtful = (frame["label"] == negative) & (frame["split"] == "train")
+    contradicts = doubtful.to_numpy() & ~positive_N & (margin_N > rules.contradiction_margin)
     return frame.loc[~contradicts]
 
 
-def families_of_profiles(
-    families: Sequence[str], hits: Sequence[Hit], library: Library, rules: Rules
-) -> dict[int, str]:
-    """Return the family of each profile that stands for one, by index into the library.
+def names_of_profiles(names: Sequence[str], hits: Sequence[Hit], library: Library, rules: Rules) -> dict[int, str]:
+    """Return the name that almost all proteins of a profile share, by index into the library.
 
     A profile of a domain that several families have does not tell them apart.
 
     Parameters
     ----------
-    families : sequence of str, length N
-        Of the proteins searched; empty where it is not known, and for those that must not be looked at.
+    names : sequence of str, length N
+        Family or kingdom of the proteins searched; empty where unknown, and for those that must not be looked at.
     """
     members: dict[int, Counter[str]] = {}
-    for family, best in zip(families, library.best(hits, len(families)), strict=True):
-        if family and best.profile >= 0:
-            members.setdefault(best.profile, Counter())[family] += 1
+    for name, best in zip(names, library.best(hits, len(names)), strict=True):
+        if name and best.profile >= 0:
+            members.setdefault(best.profile, Counter())[name] += 1
     most = {profile: counts.most_common(1)[0] for profile, counts in members.items()}
     return {
-        profile: family
-        for profile, (family, count) in most.items()
+        profile: name
+        for profile, (name, count) in most.items()
         if count >= rules.family_share * members[profile].total()
     }
 
@@ -246,6 +251,7 @@ def _pseudo_labelled(
     library: Library,
     rules: Rules,
     family_of_profile: Mapping[int, str],
+    kingdom_of_profile: Mapping[int, str],
     threads: int,
 ) -> pd.DataFrame:
     """Label proteins where the teacher is sure; each is a cluster of its own."""
@@ -259,6 +265,7 @@ def _pseudo_labelled(
     hits = library.hits([alphabet.encode(records[i].sequence) for i in positives], alphabet, threads)
     places, best = _places(hits, library), library.best(hits, len(positives))
     family_of = {i: family_of_profile.get(best[row].profile, "") for row, i in enumerate(positives)}
+    kingdom_of = {i: kingdom_of_profile.get(best[row].profile, "") for row, i in enumerate(positives)}
     domains_of = {i: _domains(None, places.get(row, []), False, True) for row, i in enumerate(positives)}
     sure = np.flatnonzero(is_positive_N | (probability_N <= rules.negative_probability))
     ids = [records[i].id for i in sure]
@@ -267,6 +274,7 @@ def _pseudo_labelled(
         "label": [teacher.classes[int(is_positive_N[i])] for i in sure],
         "source": SOURCE,
         "family": [family_of.get(i, "") for i in sure],
+        "group": [kingdom_of.get(i, "") for i in sure],
         "domains": [domains_of.get(i, "") for i in sure],
         "cluster": ids,
         "split": "train",
@@ -289,10 +297,10 @@ def _new_records(path: Path, known: set[str], alphabet: Alphabet) -> list[Record
 def _repeated(frame: pd.DataFrame, rules: Rules) -> pd.DataFrame:
     """Put the training rows of some families into the table again, under ids of their own."""
     parts = [frame]
-    for family, times in rules.repeats.items():
-        rows = frame[(frame["family"] == family) & (frame["split"] == "train")]
+    for name, times in rules.repeats.items():
+        rows = frame[(frame["group"] == name) & (frame["split"] == "train")]
         parts += [rows.assign(id=rows["id"] + f"~{again}") for again in range(2, times + 1)]
-    return pd.concat(parts, ignore_index=True).fillna("")
+    return pd.concat(parts, ignore_index=True).fillna("").drop(columns="group")
 
 
 def _places(hits: Sequence[Hit], library: Library) -> dict[int, list[tuple[int, int]]]:

@@ -24,7 +24,6 @@ class Rules:
     """The content of ``rules.yaml``, where each key is explained."""
 
     families: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    family_of_kingdom: Mapping[str, str] = field(default_factory=dict)
     too_broad: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     family_share: Probability = 0.9
     positive_probability: Probability = 0.8
@@ -32,15 +31,13 @@ class Rules:
     contradiction_margin: float = 20.0
     repeats: Mapping[str, Annotated[int, Field(ge=1)]] = field(default_factory=dict)
 
-    def family_of(self, given: str, kingdom: str = "", source: str = "") -> str:
+    def family_of(self, given: str, source: str = "") -> str:
         """Return the one name of a family; empty where no pattern matches, or the name is too broad.
 
         Parameters
         ----------
         given : str
             Its name in a source, or several joined by ``;``, ``+`` or ``,``: the first that matches counts.
-        kingdom : str
-            Names the family where `given` does not.
         source : str
             The source of the name.
         """
@@ -49,11 +46,11 @@ class Rules:
             for name, patterns in self.families.items():
                 if any(fnmatchcase(part, pattern) for pattern in patterns):
                     return "" if name in broad else name
-        return self.family_of_kingdom.get(kingdom, "")
+        return ""
 
     def families_of(self, frame: pd.DataFrame) -> list[str]:
-        """Return the family of each row, from its columns ``family``, ``kingdom`` and ``source``."""
-        given = frame.reindex(columns=["family", "kingdom", "source"], fill_value="")
+        """Return the family of each row, from its columns ``family`` and ``source``."""
+        given = frame.reindex(columns=["family", "source"], fill_value="")
         return [self.family_of(*row) for row in given.itertuples(index=False)]
 
 

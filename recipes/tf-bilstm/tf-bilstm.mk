@@ -1,6 +1,7 @@
 # `make pretrained CORPUS=FILE`: the steps that made the model that ships.
 #
 #   DOMAINS= FAMILIES= UNLABELLED=   files of known domains, known families and unlabelled proteins; see pseudo_labels.py
+#   START=tf-bilstm                  a model to start from (a folder or a shipped name), in place of a first training
 
 RECIPE := recipes/tf-bilstm
 PRETRAINED := models/pretrained/$(NAME)
@@ -9,6 +10,8 @@ DOMAIN_FILE := $(if $(DOMAINS),$(call quoted,$(value DOMAINS)))
 FAMILY_FILE := $(if $(FAMILIES),$(call quoted,$(value FAMILIES)))
 OTHERS_FILE := $(if $(UNLABELLED),$(call quoted,$(value UNLABELLED)))
 LEARNED := $(call override_of,corpus.path,$(FILE))
+FIRST := $(if $(START),$(call quoted,$(value START)),$(PRETRAINED)/start)
+FIRST_BUNDLE := $(if $(START),,$(PRETRAINED)/start/bundle.json)
 
 .PHONY: pretrained
 
@@ -24,17 +27,17 @@ $(PRETRAINED)/profiles.h3m.zst: $(TABLE) $(call newer,$(PRETRAINED)/profiles.h3m
 $(PRETRAINED)/start/bundle.json: $(TABLE) $(call newer,$(PRETRAINED)/start/bundle.json,$(OWN)) | $(VENV)/.installed
 	$(BIN)/tfclass train --config-dir $(RECIPE) experiment=pretrained_start $(LEARNED) $(call override_of,bundle,$(@D)) $(TRAIN_ARGS)
 
-$(PRETRAINED)/teacher/bundle.json: $(TABLE) $(PRETRAINED)/start/bundle.json $(PRETRAINED)/profiles.h3m.zst
-	$(BIN)/tfclass model attach $(PRETRAINED)/start $(call quoted,$(FILE)) --profiles $(PRETRAINED)/profiles.h3m.zst --homology -o $(@D)
+$(PRETRAINED)/teacher/bundle.json: $(TABLE) $(FIRST_BUNDLE) $(PRETRAINED)/profiles.h3m.zst
+	$(BIN)/tfclass model attach $(FIRST) $(call quoted,$(FILE)) --profiles $(PRETRAINED)/profiles.h3m.zst --homology -o $(@D)
 
 $(PRETRAINED)/training.tsv: $(TABLE) $(PRETRAINED)/teacher/bundle.json $(call newer,$(PRETRAINED)/training.tsv,$(DOMAIN_FILE) $(FAMILY_FILE) $(OTHERS_FILE))
 	$(BIN)/python $(RECIPE)/pseudo_labels.py label $(call quoted,$(FILE)) --teacher $(PRETRAINED)/teacher -o $@ \
 	    $(if $(DOMAINS),--domains $(DOMAIN_FILE)) $(if $(FAMILIES),--families $(FAMILY_FILE)) \
 	    $(if $(UNLABELLED),--unlabelled $(OTHERS_FILE))
 
-$(PRETRAINED)/network/bundle.json: $(PRETRAINED)/training.tsv $(PRETRAINED)/start/bundle.json
+$(PRETRAINED)/network/bundle.json: $(PRETRAINED)/training.tsv $(FIRST_BUNDLE)
 	$(BIN)/tfclass train --config-dir $(RECIPE) experiment=pretrained $(call override_of,corpus.path,$<) \
-	    training.init_from=$(PRETRAINED)/start bundle=$(@D) $(TRAIN_ARGS)
+	    $(if $(START),$(call override_of,training.init_from,$(value START)),training.init_from=$(FIRST)) bundle=$(@D) $(TRAIN_ARGS)
 
 $(PRETRAINED)/tf-bilstm/bundle.json: $(TABLE) $(PRETRAINED)/network/bundle.json $(PRETRAINED)/profiles.h3m.zst
 	$(BIN)/tfclass model attach $(PRETRAINED)/network $(call quoted,$(FILE)) --profiles $(PRETRAINED)/profiles.h3m.zst -o $(@D)

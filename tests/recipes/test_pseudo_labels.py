@@ -30,14 +30,13 @@ from tfclass.sequences.fasta import Record
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "recipes" / "tf-bilstm"
 sys.path.insert(0, str(RECIPE))
-from pseudo_labels import families_of_profiles, make_training_table  # noqa: E402
+from pseudo_labels import make_training_table, names_of_profiles  # noqa: E402
 from rules import Rules, read_rules  # noqa: E402
 
 RULES = Rules(
     families={"C2H2": ("C2H2", "zf-C2H2*", "2.3.*"), "bHLH": ("bHLH", "HLH")},
-    family_of_kingdom={"Bacteria": "bacterial"},
     too_broad={"cisbp_*": ("bHLH",)},
-    repeats={"bacterial": 3},
+    repeats={"Bacteria": 3, "nonTF_hard": 2},
 )
 FINGER = ZINC_FINGERS[0]
 PLAIN = "MSTNPKPQRKTKRNTNRRPQDVKFPGGGQIVGGVYLLPRRGPRLGVRATRKTSERSQPRG"
@@ -48,6 +47,7 @@ ROWS = [
     ("bacterium", "TF", "Bacteria", "", PLAIN[10:], "train"),
     ("enzyme", "nonTF", "Metazoa", "", PLAIN[5:], "train"),
     ("histone", "nonTF_hard", "Metazoa", "", PLAIN[3:], "train"),
+    ("zinc", "nonTF_hard", "Metazoa", "", FINGER + FINGER + PLAIN[2:], "train"),
     ("mistake", "nonTF", "Metazoa", "", FINGER + FINGER + PLAIN, "train"),
     ("judge", "nonTF", "Metazoa", "", FINGER + FINGER + PLAIN[1:], "test"),
     ("known", "TF", "Metazoa", "HLH", PLAIN[20:] + FINGER, "valid"),
@@ -83,7 +83,7 @@ def enrich(table, teacher, **extras):
 
 def test_families_get_one_name_and_negatives_none(table, teacher):
     _, rows = enrich(table, teacher)
-    named = {"finger": "C2H2", "unknown": "", "bacterium": "bacterial", "known": "bHLH", "enzyme": "", "histone": ""}
+    named = {"finger": "C2H2", "unknown": "", "bacterium": "", "known": "bHLH", "enzyme": "", "histone": ""}
     assert rows["family"].loc[list(named)].to_dict() == named
 
 
@@ -99,9 +99,9 @@ def test_a_profile_of_several_families_names_none():
     hits = [Hit(0, protein, 20.0, ((1, 5),)) for protein in range(10)]
     hits += [Hit(1, protein, 20.0, ((1, 5),)) for protein in range(10, 15)]
     families = ["C2H2"] * 9 + ["bHLH"] + ["", "bHLH", "bHLH", "bHLH", "C2H2", "C2H2"]
-    assert families_of_profiles(families, hits, library, RULES) == {0: "C2H2"}
+    assert names_of_profiles(families, hits, library, RULES) == {0: "C2H2"}
     lenient = replace(RULES, family_share=0.6)
-    assert families_of_profiles(families, hits, library, lenient) == {0: "C2H2", 1: "bHLH"}
+    assert names_of_profiles(families, hits, library, lenient) == {0: "C2H2", 1: "bHLH"}
 
 
 def test_domains_lie_where_a_profile_of_a_known_domain_fits(table, teacher):
@@ -117,13 +117,28 @@ def test_a_training_label_that_profiles_contradict_goes_and_a_test_label_stays(t
     done, rows = enrich(table, teacher)
     assert done["contradictions left out"] == 1
     assert "mistake" not in rows.index
+    # Somebody judged this one.
+    assert rows.loc["zinc", "label"] == "nonTF"
     assert rows.loc["judge", ["label", "split"]].tolist() == ["nonTF", "test"]
 
 
-def test_rare_families_are_repeated_under_ids_of_their_own(table, teacher):
+def test_rare_proteins_are_repeated_under_ids_of_their_own(table, teacher):
     done, rows = enrich(table, teacher)
     assert [name for name in rows.index if name.startswith("bacterium")] == ["bacterium", "bacterium~2", "bacterium~3"]
-    assert done["repeated"] == 2
+    assert [name for name in rows.index if "~" in name] == ["bacterium~2", "bacterium~3", "histone~2", "zinc~2"]
+    assert done["repeated"] == 4
+
+
+def test_pseudo_labelled_relatives_of_rare_proteins_are_repeated_too(table, teacher):
+    frame = pd.read_csv(table, sep="\t", keep_default_na=False)
+    frame.loc[frame["id"] == "finger", "kingdom"] = "Bacteria"
+    frame.to_csv(table, sep="\t", index=False)
+    fasta = table.parent / "unlabelled.fasta"
+    fasta.write_text(f">two\n{FINGER + PLAIN[7:] + FINGER}\n")
+    _, rows = enrich(table, teacher, unlabelled=fasta)
+    assert [name for name in rows.index if name.startswith("unlabelled")] == [
+        f"unlabelled:0:two{x}" for x in ("", "~2", "~3")
+    ]
 
 
 def test_unlabelled_proteins_are_labelled_where_the_teacher_is_sure(table, teacher):
@@ -223,8 +238,8 @@ def test_the_enriched_table_can_be_learned_from(table, teacher):
     enrich(table, teacher)
     path = str(table.parent / "enriched.tsv")
     proteins = read_table(CorpusConfig.default(path=path), ALPHABET)
-    known = read_annotations(proteins.frame, ("C2H2", "bHLH", "bacterial"), ALPHABET, path, domains=True)
-    assert (known.families >= 0).sum() == 5
+    known = read_annotations(proteins.frame, ("C2H2", "bHLH"), ALPHABET, path, domains=True)
+    assert (known.families >= 0).sum() == 2
     assert known.domains[0] is not None
     assert known.domains[0].sum() >= len(FINGER) - 4
 
@@ -275,7 +290,7 @@ def test_the_shipped_rules_name_the_families_that_the_network_learns():
     with initialize_config_module("tfclass.conf", version_base="1.3"):
         path = [f"hydra.searchpath=[file://{RECIPE}]", "experiment=pretrained", "corpus.path=x.tsv"]
         families = set(compose("train", path).model.families)
-    assert families - set(rules.families) == {"bacterial"}
+    assert families <= set(rules.families)
     assert rules.family_of("zf-C2H2_6") == "C2H2"
 
 
@@ -327,3 +342,12 @@ def test_make_plans_the_whole_recipe(tmp_path):
     assert "--unlabelled 'more.fasta'" in lines[3]
     assert "experiment=pretrained_start" in lines[0]
     assert "training.init_from=models/pretrained/x/start" in lines[4]
+
+
+def test_the_recipe_starts_from_a_model_where_one_is_given(tmp_path):
+    (tmp_path / "x.tsv").touch()
+    arguments = ["-n", "pretrained", f"CORPUS={tmp_path}/x.tsv", "START=tf-bilstm", "VENV=none"]
+    plan = subprocess.run(["make", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "pretrained_start" not in plan
+    assert "model attach 'tf-bilstm'" in plan
+    assert "training.init_from=tf-bilstm" in plan
