@@ -18,6 +18,9 @@ import pandas as pd
 from tfclass.bundle.bundle import DEFAULT, find_bundle, load_bundle
 from tfclass.bundle.scorer import Scorer, channels_of
 from tfclass.channels.thresholds import DecisionRule
+from tfclass.config import EvaluationConfig
+from tfclass.evaluation.metrics import all_metrics
+from tfclass.evaluation.scored import Scored
 from tfclass.inference.predictor import Predictor
 from tfclass.sequences.fasta import Record
 
@@ -60,8 +63,8 @@ def main() -> None:
         rows = list(scorer.predict_window(window, [False] * len(window)))
         probability_N = np.array([row.probability for row in rows], dtype=np.float64)
         print(f"\n{name}: {len(table):,} proteins, {positive_N.mean():.1%} TF ({channel})")
-        head = ("--threshold", "--prevalence", "at", "threshold", "predicted", "false", "FDR", "recall")
-        print("{:12} {:12} {:>7} {:>9} {:>9} {:>6}  {:6} {}".format(*head))
+        head = ("--threshold", "--prevalence", "at", "threshold", "predicted", "false", "FDR", "recall", "MCC", "ECE")
+        print("{:12} {:12} {:>7} {:>9} {:>9} {:>6}  {:6} {:6} {:6} {}".format(*head))
         for rule, prevalence in RULES:
             print(line(own, probability_N, positive_N, rule, prevalence))
 
@@ -78,12 +81,15 @@ def line(
     if share is None and rule in (None, "recall=0.9"):
         share = known
     chosen = own.choose(rule, share, probability_N)
-    predicted_N = chosen.predict(chosen.shown(np.stack([1 - probability_N, probability_N], axis=1))) == 1
+    shown_NC = chosen.shown(np.stack([1 - probability_N, probability_N], axis=1))
+    predicted_N = chosen.predict(shown_NC) == 1
+    scored = Scored(shown_NC, positive_N.astype(np.int64), chosen.threshold)
+    metrics = all_metrics(scored, EvaluationConfig.default().n_calibration_bins)
     false, found = int((predicted_N & ~positive_N).sum()), float(predicted_N[positive_N].mean())
     shown = f"{rule or '':12} {'' if prevalence is None else share if prevalence == 'auto' else f'{share:.4f}':12}"
     return (
         f"{shown} {chosen.prevalence or known:7.4f} {chosen.threshold:9.6f} {int(predicted_N.sum()):9} {false:6}  "
-        f"{false / max(1, int(predicted_N.sum())):.3f}  {found:.3f}"
+        f"{false / max(1, int(predicted_N.sum())):.3f}  {found:.3f}  {metrics['mcc']:.3f}  {metrics['ece']:.3f}"
     )
 
 
