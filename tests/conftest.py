@@ -16,7 +16,7 @@ import torch
 from tfclass.bundle.bundle import Bundle
 from tfclass.bundle.save import save_bundle
 from tfclass.bundle.scorer import Scorer
-from tfclass.channels.build_profiles import build_profile
+from tfclass.channels.align_profiles import build_profile
 from tfclass.channels.calibration import Calibration
 from tfclass.channels.homology import HomologyChannel
 from tfclass.channels.profile import ProfileChannel

@@ -45,8 +45,16 @@ RulesFile = Annotated[Path, typer.Option("--rules", help="YAML in place of rules
 @app.command()
 def profiles(table: Table, output: Output, domains: Domains = None, rules: RulesFile = SHIPPED) -> None:
     """Make profiles of the transcription factors in the split 'train'."""
-    naming = read_rules(rules)
-    library = build_profiles(table, output, domains, families_of=naming.families_of, threads=available_cores())
+    given = read_rules(rules)
+    library = build_profiles(
+        table,
+        output,
+        domains,
+        families_of=given.families_of,
+        alone=given.may_be_alone,
+        naming=given.naming,
+        threads=available_cores(),
+    )
     typer.echo(f"{output}: {len(library.profiles):,} profiles of {library.states:,} states", err=True)
 
 
@@ -308,7 +316,7 @@ def _places(hits: Sequence[Hit], library: Library) -> dict[int, list[tuple[int, 
     found: dict[int, list[tuple[int, int]]] = {}
     for hit in hits:
         profile = library.profiles[hit.profile]
-        if profile.of_domain and hit.bits >= profile.threshold - GRACE_BITS:
+        if profile.kind == "domain" and hit.bits >= profile.threshold - GRACE_BITS:
             found.setdefault(hit.protein, []).extend(hit.envelopes)
     return found
 

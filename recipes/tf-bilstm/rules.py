@@ -12,8 +12,11 @@ import yaml
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from tfclass.channels.build_profiles import Naming
 from tfclass.config import from_mapping
 from tfclass.errors import ConfigError
+from tfclass.search.hmmer import OF_CLUSTER
+from tfclass.typing import BoolArray
 
 SHIPPED = Path(__file__).with_name("rules.yaml")
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -30,6 +33,8 @@ class Rules:
     negative_probability: Probability = 0.01
     contradiction_margin: float = 20.0
     repeats: Mapping[str, Annotated[int, Field(ge=1)]] = field(default_factory=dict)
+    single_clusters: tuple[str, ...] = ()
+    profiles: Mapping[str, Annotated[tuple[str, ...], Field(min_length=1)]] = field(default_factory=dict)
 
     def family_of(self, given: str, source: str = "") -> str:
         """Return the one name of a family; empty where no pattern matches, or the name is too broad.
@@ -52,6 +57,19 @@ class Rules:
         """Return the family of each row, from its columns ``family`` and ``source``."""
         given = frame.reindex(columns=["family", "source"], fill_value="")
         return [self.family_of(*row) for row in given.itertuples(index=False)]
+
+    def naming(self, seed: str, family: str) -> Naming:
+        """Return name and Pfam accession of a profile, from the known domain or the cluster that it began with."""
+        of_cluster = seed.startswith(OF_CLUSTER)
+        key = family if of_cluster else seed
+        for name, (accession, *keys) in self.profiles.items():
+            if key in (keys or [name]):
+                return Naming(name, accession)
+        return Naming(key or f"relatives of {seed.removeprefix(OF_CLUSTER)}")
+
+    def may_be_alone(self, frame: pd.DataFrame) -> BoolArray:
+        """Return whether the cluster of each row may have a profile of its own, from its column ``kingdom``."""
+        return frame.reindex(columns=["kingdom"])["kingdom"].isin(self.single_clusters).to_numpy()
 
 
 def read_rules(path: Path = SHIPPED) -> Rules:

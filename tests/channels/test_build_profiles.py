@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfclass.channels.build_profiles import MIN_PRECISION, build_library, build_profile, threshold
+from tfclass.channels.align_profiles import build_profile, shortened
+from tfclass.channels.build_profiles import Naming, build_library
+from tfclass.channels.select_profiles import MIN_PRECISION, MIN_THRESHOLD, redundant, threshold
 from tfclass.config import CorpusConfig
 from tfclass.data.split import select_split
 from tfclass.data.table import LabelledProteins, read_table
 from tfclass.errors import ProfileError
-from tfclass.search.hmmer import MIN_BITS, OF_CLUSTER, BestHit, Library, search
+from tfclass.search.hmmer import MIN_BITS, OF_CLUSTER, BestHit, Hit, Library, Profile, search
 from tfclass.sequences.alphabet import Alphabet
 
 ALPHABET = Alphabet()
@@ -57,7 +59,7 @@ def test_profiles_lie_where_the_domain_was_put(library, training):
 
 def test_a_profile_has_the_family_of_its_members_and_more_than_one_cluster(library, training):
     assert {profile.family for profile in library.profiles} <= set(training.frame["family"])
-    assert all(profile.name.startswith(OF_CLUSTER) and not profile.of_domain for profile in library.profiles)
+    assert all(profile.name.startswith(OF_CLUSTER) and profile.kind == "cluster" for profile in library.profiles)
     # As many alignments as clusters would be no generalisation.
     assert len(library.profiles) < training.frame["cluster"].nunique() / 4
 
@@ -77,7 +79,7 @@ def test_a_known_domain_seeds_a_profile_of_its_name(training):
     ]
     seeded = build_library(training, {"Homeodomain": known[:3]}, ALPHABET)
     (profile,) = [profile for profile in seeded.profiles if profile.name == "Homeodomain"]
-    assert (profile.of_domain, profile.family) == (True, "homeobox")
+    assert (profile.kind, profile.family) == ("domain", "homeobox")
 
 
 def test_proteins_with_nothing_in_common_are_refused_in_one_line(training):
@@ -112,6 +114,104 @@ def test_profiles_that_fit_the_other_class_as_well_are_refused_in_one_line():
         build_library(LabelledProteins(frame, tokens, labels, ("nonTF", "TF"), ""), {"domain": [domain]}, ALPHABET)
 
 
+class Made:
+    """Proteins with worn copies of domains, each a cluster of its own unless it is said otherwise."""
+
+    def __init__(self, seed):
+        self.rng = np.random.default_rng(seed)
+        self.sequences, self.labels, self.clusters, self.families = [], [], [], []
+
+    def letters(self, n):
+        return "".join(self.rng.choice(list("ACDEFGHIKLMNPQRSTVWY"), n))
+
+    def worn(self, domain, places):
+        copy = list(domain)
+        for place in self.rng.choice(len(copy), places, replace=False):
+            copy[place] = self.letters(1)
+        return "".join(copy)
+
+    def add(self, sequence, label, family="", cluster=None):
+        self.sequences.append(self.letters(30) + sequence + self.letters(30))
+        self.labels.append(label)
+        self.clusters.append(str(len(self.labels)) if cluster is None else cluster)
+        self.families.append(family)
+
+    def table(self):
+        columns = {"id": self.clusters, "cluster": self.clusters, "family": self.families}
+        columns["label"] = np.where(self.labels, "TF", "nonTF")
+        tokens = encoded(*self.sequences)
+        return LabelledProteins(pd.DataFrame(columns), tokens, np.array(self.labels), ("nonTF", "TF"), "")
+
+
+def test_a_fold_in_common_with_others_tells_less_where_one_of_theirs_fits_better():
+    made = Made(2)
+    fold = made.letters(70)
+    theirs = made.worn(fold, 30)
+    held_out = []
+    for count in range(8):
+        for label, domain in ((1, fold), (0, theirs)):
+            made.add(made.worn(domain, 12), label, "NF-Y" * label)
+            held_out += [(label, made.worn(domain, 12))] if count < 4 else []
+    library = build_library(made.table(), {"fold": [fold]}, ALPHABET, naming=lambda *_: Naming("a fold", "PF00808"))
+    ours, other = library.profiles
+    assert (ours.name, ours.kind, ours.family, ours.accession) == ("a_fold", "domain", "NF-Y", "PF00808")
+    assert (other.name, other.kind, other.family) == ("other_a_fold", "other", "")
+    hits = library.search(encoded(*(sequence for _, sequence in held_out)), ALPHABET)
+    without = Library([ours]).search(encoded(*(sequence for _, sequence in held_out)), ALPHABET)
+    for (label, _), hit, before in zip(held_out, hits, without, strict=True):
+        assert (hit.profile, hit.bits) == (before.profile, before.bits)
+        assert hit.margin == before.margin if label else hit.margin < min(0, before.margin - 10)
+
+
+def test_the_veto_of_others_is_the_lead_of_their_best_profile_above_its_threshold():
+    hmm = build_profile("finger", ZINC_FINGERS)
+    kinds = [("a", 20.0, "domain"), ("b", 40.0, "cluster"), ("c", 25.0, "other"), ("d", 60.0, "other")]
+    library = Library([Profile(hmm, name, "", least, kind) for name, least, kind in kinds])
+    bits = [{0: 30, 1: 45}, {0: 30, 2: 50}, {0: 30, 3: 50}, {0: 30, 2: 28}, {2: 90}, {0: 30, 2: 35, 3: 61}]
+    hits = [Hit(k, protein, score, ((1, 5),)) for protein, each in enumerate(bits) for k, score in each.items()]
+    best = library.best(hits, len(bits))
+    assert [hit.margin for hit in best] == [10, -10, 10, 10, -np.inf, -21]
+    assert [hit.profile for hit in best] == [0, 0, 0, 0, -1, 0]
+
+
+def test_a_single_cluster_has_a_profile_where_it_may():
+    made = Made(3)
+    lonely = made.letters(80)
+    for cluster, label in (("one", 1), ("two", 1)):
+        domain = made.worn(lonely, 0) if cluster == "one" else made.letters(80)
+        for _ in range(3):
+            made.add(made.worn(domain, 10), label, cluster=cluster)
+    for _ in range(6):
+        made.add(made.letters(80), 0)
+    table = made.table()
+    alone = (table.frame["cluster"] == "one").to_numpy()
+    (profile,) = build_library(table, {}, ALPHABET, alone=alone).profiles
+    assert (profile.name, profile.kind) == (f"{OF_CLUSTER}one", "cluster")
+
+
+def test_a_family_is_named_where_most_clusters_agree():
+    for agreeing, expected in ((8, "LysR"), (7, "")):
+        made = Made(4)
+        domain = made.letters(60)
+        for count in range(10):
+            made.add(made.worn(domain, 8), 1, "LysR" if count < agreeing else "TetR")
+            made.add(made.letters(60), 0)
+        (profile,) = build_library(made.table(), {}, ALPHABET).profiles
+        assert profile.family == expected
+
+
+def test_of_a_long_profile_the_part_stays_that_the_other_class_lacks():
+    made = Made(5)
+    shared, ours = made.letters(300), made.letters(200)
+    members = [made.worn(shared + ours, 100) for _ in range(10)]
+    hmm = build_profile("long", members)
+    states = np.array([[1, hmm.M]] * 10 + [[1, 300]] * 10)
+    part = shortened("long", hmm, members, states, np.repeat([1.0, -1.0], 10))
+    assert 100 <= part.M <= 150
+    (of_ours,) = search([part], encoded(shared, ours), ALPHABET)
+    assert of_ours.protein == 1
+
+
 def test_a_library_is_the_same_after_a_file_and_hmmer_can_read_it(library, training):
     content = library.to_bytes()
     again = Library.from_bytes(content, "profiles")
@@ -122,9 +222,20 @@ def test_a_library_is_the_same_after_a_file_and_hmmer_can_read_it(library, train
     for profile in again.profiles:
         profile.hmm.write(text)
     in_text = Library.from_bytes(text.getvalue(), "text")
-    assert [(p.name, p.family, p.threshold) for p in in_text.profiles] == [
-        (p.name, p.family, p.threshold) for p in library.profiles
+    assert [profile[1:] for profile in in_text.profiles] == [profile[1:] for profile in library.profiles]
+
+
+def test_kind_and_accession_are_the_same_after_a_file():
+    hmm = build_profile("finger", ZINC_FINGERS)
+    given = [
+        Profile(hmm.copy(), "LysR", "LysR", 20.0, "cluster", "PF00126"),
+        Profile(hmm.copy(), "C2H2_zinc_finger", "", 16.0, "domain", "PF00096"),
+        Profile(hmm.copy(), "relatives_of_P0", "", 16.5, "cluster"),
+        Profile(hmm.copy(), "other_C2H2_zinc_finger", "", 30.0, "other"),
     ]
+    again = Library.from_bytes(Library(given).to_bytes(), "there").profiles
+    assert [profile[1:] for profile in again] == [profile[1:] for profile in given]
+    assert [profile.hmm.description for profile in again] == ["LysR [cluster]", None, "[cluster]", "[other]"]
 
 
 @pytest.mark.parametrize(
@@ -211,17 +322,41 @@ def test_a_sequence_too_long_for_hmmer_is_searched_to_its_end():
     assert {hit.protein for hit in hits} == {0}
 
 
-@given(st.lists(st.tuples(st.integers(10, 30), st.booleans()), min_size=1, max_size=30))
-def test_a_threshold_is_the_lowest_score_that_keeps_hits_precise(hits):
-    bits = np.array([float(b) for b, _ in hits])
+@given(st.lists(st.tuples(st.integers(20, 60), st.booleans()), min_size=1, max_size=30))
+def test_a_threshold_lies_just_above_the_score_that_would_make_hits_imprecise(hits):
+    bits = np.array([b / 2 for b, _ in hits])
     positive = np.array([p for _, p in hits])
     found = threshold(bits, positive, np.ones(len(hits)))
+    precise = [cut for cut in set(bits) if positive[bits >= cut].mean() >= MIN_PRECISION - 1e-9]
+    if not precise:
+        assert found == np.inf
+        return
+    below = bits[bits < min(precise)]
+    assert found == max(MIN_THRESHOLD, below.max() + 0.5 if len(below) else 0.0)
 
-    def precision(cut):
-        return positive[bits >= cut].mean()
 
-    precise = [cut for cut in set(bits) if precision(cut) >= MIN_PRECISION - 1e-9]
-    assert found == (min(precise) if precise else np.inf)
+coverage = st.lists(st.dictionaries(st.integers(0, 6), st.integers(0, 12), max_size=5), min_size=1, max_size=6)
+
+
+@given(coverage, st.integers(1, 2))
+def test_what_is_dropped_covers_next_to_nothing_alone(margins, least):
+    clusters = ["a", "a", "b", "c", "d", "e", "e"]
+    dropped = redundant(margins, clusters, [len(margins) - k for k in range(len(margins))], [least] * len(margins))
+    kept = [each for each, is_dropped in zip(margins, dropped, strict=True) if not is_dropped]
+
+    def alone(each, others):
+        """Clusters with a protein that no other profile covers as well, up to 8 bits."""
+        return {
+            clusters[i]
+            for i, margin in each.items()
+            if not any(i in other and min(other[i], 8) >= min(margin, 8) for other in others)
+        }
+
+    for k, each in enumerate(margins):
+        others = [other for m, other in enumerate(margins) if m != k and (m < k and not dropped[m] or m > k)]
+        assert dropped[k] == (len(alone(each, others)) < least)
+    if least == 1:
+        assert {i for each in margins for i in each} == {i for each in kept for i in each}
 
 
 def _with_threshold(hmm):

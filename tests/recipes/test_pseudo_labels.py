@@ -14,7 +14,7 @@ from hydra import compose, initialize_config_module
 from tests.channels.test_build_profiles import ALPHABET, ZINC_FINGERS
 from tfclass.bundle.bundle import load_bundle
 from tfclass.bundle.save import save_bundle
-from tfclass.channels.build_profiles import build_profile
+from tfclass.channels.align_profiles import build_profile
 from tfclass.channels.profile import ProfileChannel
 from tfclass.channels.regions import read_regions
 from tfclass.channels.stacking import Stacking
@@ -67,7 +67,7 @@ def table(tmp_path):
 def teacher(tmp_path, small_bundle):
     """A model that says what its profiles say: 0.98 where one is believed, 0.002 where none fits."""
     hmm = build_profile("finger", ZINC_FINGERS)
-    library = Library([Profile(hmm, "finger", "C2H2", 15.0), Profile(hmm, f"{OF_CLUSTER}7", "", 60.0)])
+    library = Library([Profile(hmm, "finger", "C2H2", 15.0), Profile(hmm, f"{OF_CLUSTER}7", "", 60.0, "cluster")])
     stacking = Stacking(-6.0, (0.0, 0.0, 0.0, 6.0, 2.0, 2.0), 0.5, 0.3)
     channels = {"profile": ProfileChannel(library, small_bundle.alphabet)}
     taught = replace(small_bundle, channels=channels, stacked={"combined": stacking})

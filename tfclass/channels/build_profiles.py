@@ -1,55 +1,44 @@
-"""From labelled proteins to profiles: a seed is aligned [1]_, finds relatives, and is made anew from what they share.
+"""From labelled proteins to profiles: a seed is aligned, finds relatives, and is made anew from what they share.
 
 Seeds are the known DNA-binding domains, by name, then the clusters of the transcription factors that no profile covers
 yet, the largest first. A profile recruits among the training proteins: where it finds members of other clusters, their
 envelopes are aligned into the next round's profile, so that what only one cluster has falls away and the domain in
-common stays. A profile of one cluster alone is left out: it would tell what a homology search tells, and would hold
-little else than that cluster's sequences.
-
-References
-----------
-.. [1] S. Deorowicz et al., "FAMSA: fast and accurate multiple sequence alignment of huge protein families", Scientific
-   Reports 6 (2016), 10.1038/srep33964.
+common stays. A profile of one cluster alone is left out unless it is asked for: it would tell what a homology search
+tells, and would hold little else than that cluster's sequences.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
-from pyhmmer.easel import TextMSA, TextSequence
-from pyhmmer.plan7 import HMM, Background, Builder
 
+from tfclass.channels.align_profiles import Recruited, Recruiter, envelopes, shortened
+from tfclass.channels.other_profiles import other_profiles
+from tfclass.channels.select_profiles import MIN_PRECISION, by_profile, redundant, threshold
 from tfclass.data.table import LabelledProteins
-from tfclass.errors import MissingExtraError, ProfileError
-from tfclass.search.hmmer import ALPHABET, MIN_BITS, OF_CLUSTER, Hit, Library, Profile, search
+from tfclass.errors import ProfileError
+from tfclass.search.hmmer import OF_CLUSTER, Hit, Library, Profile, search
 from tfclass.sequences.alphabet import Alphabet
-from tfclass.typing import BoolArray, FloatArray, IntArray
+from tfclass.typing import BoolArray, FloatArray
 
-Indices = IntArray
-
-# A protein is recruited, and counts as covered, from so many bits.
-RECRUIT_BITS = 25.0
-# Sequences in an alignment, and those of one cluster: enough to tell what is kept from what varies.
-_MAX_ALIGNED, _MAX_OF_CLUSTER = 150, 4
-_ROUNDS = 2
-# What of a whole protein is aligned at first: a longer one has its domain in there, or is found by a shorter one.
-_MAX_SEED_LENGTH = 1_500
-# Of the clusters of training proteins above a profile's threshold, at least this share are transcription factors'.
-MIN_PRECISION = 0.9
+# Of the clusters of a profile whose family is known, so many are of the one that it gets.
+_FAMILY_SHARE = 0.8
 
 
-class Recruited(NamedTuple):
-    """A profile, and whom it found.
+class Naming(NamedTuple):
+    """What a profile is called.
 
     Attributes
     ----------
-    members : ndarray of int64
-        Indices of the proteins of `RECRUIT_BITS` or more.
+    name : str
+        Need not be the only one of this name.
+    accession : str
+        Of its domain in Pfam, or empty.
     """
 
-    hmm: HMM
-    members: Indices
+    name: str
+    accession: str = ""
 
 
 def build_library(
@@ -57,10 +46,12 @@ def build_library(
     domains: Mapping[str, Sequence[str]],
     alphabet: Alphabet,
     *,
+    alone: BoolArray | None = None,
+    naming: Callable[[str, str], Naming] = lambda seed, _: Naming(seed),
     threads: int = 1,
     on_progress: Callable[[str, float], None] = lambda *_: None,
 ) -> Library:
-    """Make profiles of the positive class.
+    """Make profiles of the positive class, and of proteins of the other that resemble it.
 
     Parameters
     ----------
@@ -68,6 +59,10 @@ def build_library(
         The training split of a binary task, clustered; a column ``family`` gives profiles their families.
     domains : mapping of str to sequence of str
         Sequences of known domains by the domain's name; may be empty.
+    alone : ndarray of bool, shape (N,), optional
+        Proteins whose cluster may have a profile of its own; by default none.
+    naming : callable
+        Name of the seed and family of the profile -> what the profile is called; by default as its seed.
     on_progress : callable
         Called with what is being done and the share of it that is done.
 
@@ -78,171 +73,124 @@ def build_library(
     MissingExtraError
         pyfamsa is not installed.
     """
-    recruiter = _Recruiter(proteins, alphabet, threads)
-    for done, name in enumerate(sorted(domains)):
-        on_progress("profiles of known domains", done / len(domains))
-        recruiter.seed(name, sorted(set(domains[name])), recruiter.positives)
-    groups = recruiter.uncovered_by_cluster()
-    for done, (cluster, members) in enumerate(groups):
-        on_progress("profiles of clusters", done / len(groups))
-        left = [i for i in members if i in recruiter.uncovered]
-        if left:
-            whole = [recruiter.sequences[i][:_MAX_SEED_LENGTH] for i in left]
-            recruiter.seed(OF_CLUSTER + cluster, whole, sorted(recruiter.uncovered))
-            # What it did not recruit would only seed the same profile again.
-            recruiter.uncovered.difference_update(left)
-    if not recruiter.found:
-        found = "no domain that two clusters share"
-        expected = "proteins of the positive class in more than one cluster each"
-        raise ProfileError(f"profiles: found {found}; expected {expected}")
+    build = _Build(proteins, np.zeros(len(proteins.labels), bool) if alone is None else alone, alphabet, threads)
+    found = build.recruited(domains, on_progress)
+    on_progress("parts of long profiles", 0.0)
+    candidates = build.shortened(found)
     on_progress("thresholds", 0.0)
-    return _with_thresholds(recruiter, alphabet, threads)
+    hits = search([each.hmm for each in candidates.values()], proteins.tokens, alphabet, threads)
+    chosen = build.chosen(candidates, domains, by_profile(hits, len(candidates)))
+    names: Counter[str] = Counter()
+    profiles, own_hits = [], []
+    for profile, found_hits in chosen:
+        name, accession = naming(profile.name, profile.family)
+        named = profile._replace(name=_once(name, names), accession=accession)
+        own_hits += [hit._replace(profile=len(profiles)) for hit in found_hits]
+        profiles.append(named)
+    on_progress("profiles of others", 0.0)
+    others = other_profiles(Library(profiles), own_hits, proteins, alphabet, threads)
+    return Library([*profiles, *(each._replace(name=_once(each.name, names)) for each in others)])
 
 
-class _Recruiter:
-    """The proteins, and the profiles made of them so far."""
+def _once(name: str, names: "Counter[str]") -> str:
+    """Make a name that HMMER can write, and that no other profile has."""
+    name = "_".join(name.split())
+    names[name] += 1
+    return name if names[name] == 1 else f"{name}_{names[name]}"
 
-    def __init__(self, proteins: LabelledProteins, alphabet: Alphabet, threads: int) -> None:
-        self.tokens, self.alphabet, self.threads = proteins.tokens, alphabet, threads
-        self.sequences = [alphabet.decode(t) for t in proteins.tokens]
+
+class _Build:
+    """The training proteins, and what is made of them; positives are counted by themselves."""
+
+    def __init__(self, proteins: LabelledProteins, alone: BoolArray, alphabet: Alphabet, threads: int) -> None:
+        self.proteins, self.alone, self.alphabet, self.threads = proteins, alone, alphabet, threads
         self.clusters = proteins.frame["cluster"].to_numpy()
-        self.families = proteins.frame["family"].to_numpy() if "family" in proteins.frame else None
         self.is_positive = proteins.is_positive
-        self.positives: list[int] = np.flatnonzero(self.is_positive).tolist()
-        self.uncovered = set(self.positives)
-        self.found: dict[str, Recruited] = {}
+        self.positives = np.flatnonzero(self.is_positive)
+        _, cluster_N, size = np.unique(self.clusters, return_inverse=True, return_counts=True)
+        self.weight: FloatArray = 1.0 / size[cluster_N]
+        sequences = [alphabet.decode(proteins.tokens[i]) for i in self.positives]
+        self.recruiter = Recruiter(sequences, self.clusters[self.positives], alphabet, threads)
 
-    def uncovered_by_cluster(self) -> list[tuple[str, list[int]]]:
-        groups = defaultdict(list)
-        for i in sorted(self.uncovered):
-            groups[self.clusters[i]].append(i)
-        return sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+    def recruited(
+        self, domains: Mapping[str, Sequence[str]], on_progress: Callable[[str, float], None]
+    ) -> dict[str, Recruited]:
+        recruiter, everyone = self.recruiter, range(len(self.positives))
+        for done, name in enumerate(sorted(domains)):
+            on_progress("profiles of known domains", done / len(domains))
+            recruiter.seed(name, sorted(set(domains[name])), everyone)
+        groups = recruiter.groups()
+        for done, (cluster, members) in enumerate(groups):
+            on_progress("profiles of clusters", done / len(groups))
+            recruiter.seed_cluster(OF_CLUSTER + cluster, members)
+        kept = {
+            name: each
+            for name, each in recruiter.found.items()
+            if recruiter.n_clusters(each.members) >= 2 or name in domains or self._is_alone(each)
+        }
+        if not kept:
+            found = "no domain that two clusters share"
+            expected = "proteins of the positive class in more than one cluster each"
+            raise ProfileError(f"profiles: found {found}; expected {expected}")
+        return kept
 
-    def seed(self, name: str, sequences: Sequence[str], among: Sequence[int]) -> None:
-        """Recruit with a profile of `sequences` among the proteins `among`; keep it if two clusters have it."""
-        hmm = build_profile(name, sequences[:_MAX_ALIGNED], self.threads)
-        hits = self._search(hmm, among)
-        for _ in range(_ROUNDS):
-            if len({self.clusters[hit.protein] for hit in hits}) < 2:
-                break
-            rebuilt = build_profile(name, self._envelopes(hits), self.threads)
-            again = self._search(rebuilt, among)
-            if len(again) < len(hits):
-                break
-            hmm, hits = rebuilt, again
-        members = np.array(sorted(hit.protein for hit in hits), dtype=np.int64)
-        if len(set(self.clusters[members])) >= 2:
-            self.found[name] = Recruited(hmm, members)
-            self.uncovered.difference_update(members.tolist())
+    def shortened(self, found: dict[str, Recruited]) -> dict[str, Recruited]:
+        """Keep of long profiles what few of the others have."""
+        names = [name for name, each in found.items() if each.is_long]
+        others = np.flatnonzero(~self.is_positive)
+        tokens = [self.proteins.tokens[i] for i in others]
+        against = by_profile(search([found[n].hmm for n in names], tokens, self.alphabet, self.threads), len(names))
+        recruiter, weight = self.recruiter, self.weight
+        made = dict(found)
+        for name, wrong in zip(names, against, strict=True):
+            right = found[name].hits
+            states = np.array([hit.states for hit in [*right, *wrong]])
+            weights = [weight[self.positives[hit.protein]] for hit in right] + [
+                -weight[others[h.protein]] for h in wrong
+            ]
+            members = envelopes(right, recruiter.sequences, recruiter.clusters)
+            made[name] = found[name]._replace(hmm=shortened(name, found[name].hmm, members, states, np.array(weights)))
+        return made
 
-    def _search(self, hmm: HMM, among: Sequence[int]) -> list[Hit]:
-        hits = search([hmm], [self.tokens[i] for i in among], self.alphabet, 1)
-        return [hit._replace(protein=among[hit.protein]) for hit in hits if hit.bits >= RECRUIT_BITS]
+    def chosen(
+        self, candidates: dict[str, Recruited], domains: Mapping[str, Sequence[str]], hits: Sequence[Sequence[Hit]]
+    ) -> list[tuple[Profile, Sequence[Hit]]]:
+        """Find thresholds, and leave out what never tells the classes apart or repeats other profiles."""
+        profiles, found = [], []
+        for (name, each), own in zip(candidates.items(), hits, strict=True):
+            rows = np.array([hit.protein for hit in own], dtype=np.int64)
+            bits = np.array([hit.bits for hit in own])
+            least = threshold(bits, self.is_positive[rows], self.weight[rows])
+            if np.isfinite(least):
+                family = self._family(self.positives[each.members].tolist())
+                profiles.append(Profile(each.hmm, name, family, least, "domain" if name in domains else "cluster"))
+                found.append(own)
+        if not profiles:
+            among = f"none of {len(candidates)} that tells the positive class from the other"
+            expected = f"at least one of {MIN_PRECISION:.0%} precision at some score"
+            raise ProfileError(f"profiles: found {among}; expected {expected}")
+        margins = [
+            {hit.protein: hit.bits - profile.threshold for hit in own if self.is_positive[hit.protein]}
+            for profile, own in zip(profiles, found, strict=True)
+        ]
+        above = [{i: margin for i, margin in each.items() if margin >= 0} for each in margins]
+        # What one cluster tells, a homology search tells: a profile covers two alone, or is kept for another reason.
+        least_own = [1 if each.kind == "domain" or self._is_alone(candidates[each.name]) else 2 for each in profiles]
+        dropped = redundant(above, self.clusters.tolist(), [profile.hmm.M for profile in profiles], least_own)
+        pairs = zip(profiles, found, strict=True)
+        return [pair for pair, is_dropped in zip(pairs, dropped, strict=True) if not is_dropped]
 
-    def _envelopes(self, hits: Iterable[Hit]) -> list[str]:
-        taken: Counter[str] = Counter()
-        envelopes = []
-        for hit in sorted(hits, key=lambda hit: hit.protein):
-            cluster = self.clusters[hit.protein]
-            if taken[cluster] < _MAX_OF_CLUSTER:
-                start, end = hit.envelopes[0]
-                envelopes.append(self.sequences[hit.protein][start - 1 : end])
-            taken[cluster] += 1
-        # Spread over the table, whose neighbours may be of one source.
-        spread = np.linspace(0, len(envelopes) - 1, min(len(envelopes), _MAX_ALIGNED)).astype(int)
-        return [envelopes[i] for i in spread]
+    def _is_alone(self, each: Recruited) -> bool:
+        return bool(self.alone[self.positives[each.members]].all())
 
-
-def build_profile(name: str, sequences: Sequence[str], threads: int = 1) -> HMM:
-    """Align sequences and make a profile of the columns that at least half of them have.
-
-    Parameters
-    ----------
-    sequences : sequence of str
-        At least one; letters of the alphabet.
-
-    Raises
-    ------
-    MissingExtraError
-        pyfamsa is not installed.
-    """
-    try:
-        import pyfamsa
-    except ImportError:
-        raise MissingExtraError("profiles: found no pyfamsa; pip install 'tfclass[profiles]'") from None
-    rows: Any = sequences
-    if len(sequences) > 1:
-        aligner = pyfamsa.Aligner(threads=threads, guide_tree="upgma")
-        unaligned = [pyfamsa.Sequence(str(i).encode(), s.encode()) for i, s in enumerate(sequences)]
-        rows = [row.sequence.decode() for row in aligner.align(unaligned)]
-    named = [TextSequence(name=str(i), sequence=row) for i, row in enumerate(rows)]
-    alignment = TextMSA(name=name, sequences=named).digitize(ALPHABET)
-    hmm, _, _ = Builder(ALPHABET).build_msa(alignment, Background(ALPHABET))
-    return hmm
-
-
-def threshold(bits: FloatArray, positive: BoolArray, weight: FloatArray) -> float:
-    """Return the lowest score above which hits are precise.
-
-    Parameters
-    ----------
-    bits : ndarray of float64, shape (M,)
-        Of the training proteins that a profile hits.
-    positive : ndarray of bool, shape (M,)
-        True for the proteins of the positive class.
-    weight : ndarray of float64, shape (M,)
-        One over the size of the protein's cluster, so that clusters count alike.
-
-    Returns
-    -------
-    float
-        Infinite where no score will do.
-
-    Examples
-    --------
-    >>> bits, positive = np.array([50.0, 40.0, 30.0, 20.0]), np.array([True, True, False, False])
-    >>> threshold(bits, positive, np.ones(4))
-    40.0
-    """
-    order = np.argsort(-bits, kind="stable")
-    right = np.cumsum((weight * positive)[order])
-    wrong = np.cumsum((weight * ~positive)[order])
-    falling = bits[order]
-    # A score is above or below a threshold together with all that equal it.
-    last_of_equals = np.append(falling[1:] < falling[:-1], True)
-    precise = np.flatnonzero(last_of_equals & (right >= MIN_PRECISION * (right + wrong) - 1e-9))
-    return float(falling[precise[-1]]) if len(precise) else float("inf")
-
-
-def _with_thresholds(recruiter: _Recruiter, alphabet: Alphabet, threads: int) -> Library:
-    names = list(recruiter.found)
-    _, cluster_N, size = np.unique(recruiter.clusters, return_inverse=True, return_counts=True)
-    weight_N = 1.0 / size[cluster_N]
-    hits = defaultdict(list)
-    hmms = [recruiter.found[name].hmm for name in names]
-    for hit in search(hmms, recruiter.tokens, alphabet, threads):
-        hits[hit.profile].append(hit)
-    profiles = []
-    for number, name in enumerate(names):
-        rows = np.array([hit.protein for hit in hits[number]], dtype=np.int64)
-        bits = np.array([hit.bits for hit in hits[number]])
-        # In halves of a bit: numbers that HMMER's files, text and binary, hold exactly.
-        least = threshold(np.floor(2 * bits) / 2, recruiter.is_positive[rows], weight_N[rows])
-        if np.isfinite(least):
-            family = _commonest_family(recruiter, recruiter.found[name].members)
-            profiles.append(Profile(hmms[number], name, family, max(MIN_BITS + 2.0, least)))
-    if not profiles:
-        found = f"none of {len(names)} that tells the positive class from the other"
-        raise ProfileError(
-            f"profiles: found {found}; expected at least one of {MIN_PRECISION:.0%} precision at some score"
-        )
-    return Library(profiles)
-
-
-def _commonest_family(recruiter: _Recruiter, members: Indices) -> str:
-    """Name the family of at least half of the members of known family; empty where there is none."""
-    if recruiter.families is None:
-        return ""
-    known = Counter(name for name in recruiter.families[members] if name)
-    name, count = known.most_common(1)[0] if known else ("", 0)
-    return name if 2 * count >= known.total() else ""
+    def _family(self, members: Sequence[int]) -> str:
+        """Name the family that most clusters of known family agree on; empty where there is none."""
+        if "family" not in self.proteins.frame:
+            return ""
+        families, shares = self.proteins.frame["family"].to_numpy(), Counter[str]()
+        clusters = Counter(self.clusters[i] for i in members if families[i])
+        for i in members:
+            if families[i]:
+                shares[families[i]] += 1 / clusters[self.clusters[i]]
+        name, share = shares.most_common(1)[0] if shares else ("", 0.0)
+        return name if share >= _FAMILY_SHARE * shares.total() else ""

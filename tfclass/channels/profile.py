@@ -73,16 +73,20 @@ class ProfileChannel(Channel):
         positive_N = proteins.is_positive.astype(int)
         np.add.at(count_CK, (positive_N[fits_N], best_N[fits_N]), 1.0 / size[place_N[fits_N]])
         record_K = np.log((count_CK[1] + 0.5) / (count_CK[0] + 0.5))
+        # Those of others are no protein's best, and have no family.
         families = np.array([profile.family for profile in self.library.profiles])
         return np.column_stack([record_K, families[:, None] == np.unique(families)])
 
     def cells(self, scores: "Sequence[BestHit]", row: int, sequence: str, *, positive: bool) -> dict[str, Any]:
-        """Return name and score of the best profile; its family and where it matches, from its threshold on."""
+        """Return name and score of the best profile; its family and where it matches, from its threshold on.
+
+        A name in HMMER's format has underscores for blanks.
+        """
         best = scores[row]
         if best.profile < 0:
             return {}
         profile = self.library.profiles[best.profile]
-        values: dict[str, Any] = {"profile": profile.name, "profile_bits": round(best.bits, 1)}
+        values: dict[str, Any] = {"profile": profile.name.replace("_", " "), "profile_bits": round(best.bits, 1)}
         if positive and best.margin >= 0:
             values["family"] = profile.family or None
             values["domain"] = place_cell(merged(best.envelopes), sequence, self.alphabet)

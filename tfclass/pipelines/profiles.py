@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfclass.channels.build_profiles import build_library
+from tfclass.channels.build_profiles import Naming, build_library
 from tfclass.channels.regions import read_regions
 from tfclass.config import CorpusConfig
 from tfclass.data.split import select_split
@@ -13,6 +13,7 @@ from tfclass.errors import TableError
 from tfclass.io.files import make_folder, whole_file
 from tfclass.search.hmmer import Library
 from tfclass.sequences.alphabet import Alphabet
+from tfclass.typing import BoolArray
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +27,8 @@ def build_profiles(
     regions: Path | None = None,
     *,
     families_of: Callable[["pd.DataFrame"], Sequence[str]] | None = None,
+    alone: Callable[["pd.DataFrame"], BoolArray] | None = None,
+    naming: Callable[[str, str], Naming] = lambda seed, _: Naming(seed),
     threads: int = 1,
     on_progress: Progress = lambda *_: None,
 ) -> Library:
@@ -39,7 +42,9 @@ def build_profiles(
         Known domains.
     families_of : callable, optional
         Table -> family of each protein; by default the column ``family``, where there is one.
-    on_progress : callable
+    alone : callable, optional
+        Table -> the proteins whose cluster may have a profile of its own; by default none.
+    naming, on_progress : callable
         See `build_library`.
 
     Raises
@@ -53,7 +58,15 @@ def build_profiles(
     domains = {name: [region.residues for region in known if region.domain == name] for name in names}
     if families_of:
         proteins = proteins._replace(frame=proteins.frame.assign(family=families_of(proteins.frame)))
-    library = build_library(proteins, domains, Alphabet(), threads=threads, on_progress=on_progress)
+    library = build_library(
+        proteins,
+        domains,
+        Alphabet(),
+        alone=alone and alone(proteins.frame),
+        naming=naming,
+        threads=threads,
+        on_progress=on_progress,
+    )
     make_folder(output.parent)
     with whole_file(output) as stream:
         stream.write(library.to_bytes())

@@ -1,7 +1,8 @@
 """Profile search by HMMER [1]_, in this process through PyHMMER [2]_.
 
 A library is a file in HMMER's own format: a profile's gathering threshold (``GA``) is its `Profile.threshold`, its
-description (``DESC``) the family.
+description (``DESC``) the family, with the kind of the profile behind it where that is not a known domain, as in
+``LysR [cluster]``.
 
 References
 ----------
@@ -14,7 +15,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from queue import SimpleQueue
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
 import pyhmmer
@@ -33,7 +34,8 @@ from tfclass.typing import FloatArray, Text, TokenArray
 T = TypeVar("T")
 
 _NAME = TypeAdapter(Text)
-# Prefix of the names of profiles that were found by comparing clusters.
+Kind = Literal["domain", "cluster", "other"]
+# Prefix of the names of profiles that were found by comparing clusters, and have no better name.
 OF_CLUSTER = "cluster:"
 # Least score of a hit, in bits: below it chance hits are as common as others.
 MIN_BITS = 10.0
@@ -51,18 +53,19 @@ class Profile(NamedTuple):
     family : str
         Of most of the proteins it was made from; empty where unknown.
     threshold : float
-        Least bits of a hit that indicates a transcription factor.
+        Least bits of a hit that indicates a transcription factor, or one of the others.
+    kind : {'domain', 'cluster', 'other'}
+        Of a known domain, of clusters of transcription factors, or of proteins that are none and resemble some.
+    accession : str
+        Of the domain in Pfam, or empty.
     """
 
     hmm: HMM
     name: str
     family: str
     threshold: float
-
-    @property
-    def of_domain(self) -> bool:
-        """True if it was built from a known domain, False if from clusters."""
-        return not self.name.startswith(OF_CLUSTER)
+    kind: Kind = "domain"
+    accession: str = ""
 
 
 class Hit(NamedTuple):
@@ -76,21 +79,25 @@ class Hit(NamedTuple):
         Score of the whole sequence.
     envelopes : tuple of (int, int)
         First and last residue of each domain, counted from 1; the best domain first.
+    states : tuple of (int, int)
+        First and last state of the profile in the best domain, counted from 1.
     """
 
     profile: int
     protein: int
     bits: float
     envelopes: tuple[tuple[int, int], ...]
+    states: tuple[int, int] = (1, 1)
 
 
 class BestHit(NamedTuple):
-    """The best profile of a protein.
+    """The best profile of a protein, except those of others.
 
     Attributes
     ----------
     margin : float
-        Bits above the threshold of the profile, which is the one of the greatest margin; -inf without a hit.
+        Bits above the threshold of the profile, which is the one of the greatest margin, less the bits by which a
+        profile of others above its own threshold beats it; -inf without a hit.
     profile : int
         Index into the library; -1 without a hit.
     bits : float
@@ -140,18 +147,25 @@ class Library:
 
     def best(self, hits: Sequence[Hit], n: int) -> list[BestHit]:
         """Select the hit of the greatest margin in each of `n` proteins."""
-        best = [NO_HIT] * n
+        best, rival = [NO_HIT] * n, [0.0] * n
         for hit in hits:
-            margin = hit.bits - self.profiles[hit.profile].threshold
-            if margin > best[hit.protein].margin:
+            profile = self.profiles[hit.profile]
+            margin = hit.bits - profile.threshold
+            if profile.kind == "other":
+                rival[hit.protein] = max(rival[hit.protein], hit.bits * (margin >= 0))
+            elif margin > best[hit.protein].margin:
                 best[hit.protein] = BestHit(margin, hit.profile, hit.bits, hit.envelopes)
-        return best
+        return [
+            found._replace(margin=found.margin - max(0.0, bits - found.bits))
+            for found, bits in zip(best, rival, strict=True)
+        ]
 
     def to_bytes(self) -> bytes:
         """Write in HMMER's binary format, compressed with zstd; the same profiles give the same bytes."""
         buffer = io.BytesIO()
-        for hmm, name, family, threshold in self.profiles:
-            hmm.name, hmm.description = name, family or None
+        for hmm, name, family, threshold, kind, accession in self.profiles:
+            hmm.name, hmm.accession = name, accession or None
+            hmm.description = " ".join([family] * bool(family) + [f"[{kind}]"] * (kind != "domain")) or None
             hmm.cutoffs.gathering = (threshold, threshold)
             hmm.command_line = hmm.creation_time = None
             hmm.write(buffer, binary=True)
@@ -207,7 +221,8 @@ def search(hmms: Sequence[HMM], tokens: Sequence[TokenArray], alphabet: Alphabet
             domains = sorted(hit.domains, key=lambda domain: -domain.score)
             kept = domains[:1] + [domain for domain in domains[1:] if domain.score >= MIN_DOMAIN_BITS]
             envelopes = tuple((offset + domain.env_from, offset + domain.env_to) for domain in kept)
-            hits.append(Hit(profile, protein, hit.score, envelopes))
+            alignment = domains[0].alignment
+            hits.append(Hit(profile, protein, hit.score, envelopes, (alignment.hmm_from, alignment.hmm_to)))
     return hits
 
 
@@ -256,12 +271,16 @@ def _block(tokens: Sequence[TokenArray], alphabet: Alphabet) -> tuple[DigitalSeq
 
 
 def _profile(hmm: HMM, where: str) -> Profile:
-    name, family, gathering = _text(hmm.name), _text(hmm.description), hmm.cutoffs.gathering
-    for text in (name, family):
+    name, description, accession = _text(hmm.name), _text(hmm.description), _text(hmm.accession)
+    for text in (name, description, accession):
         _NAME.validate_python(text)
-    if gathering is None:
+    if (gathering := hmm.cutoffs.gathering) is None:
         raise ProfileError(f"{where}, profile {name}: found no gathering threshold; expected a line GA")
-    return Profile(hmm, name, family, gathering[0])
+    kind: Kind = "cluster" if name.startswith(OF_CLUSTER) else "domain"
+    for named in get_args(Kind):
+        if description.endswith(f"[{named}]"):
+            kind, description = named, description.removesuffix(f"[{named}]").rstrip()
+    return Profile(hmm, name, description, gathering[0], kind, accession)
 
 
 def _text(value: bytes | str | None) -> str:
