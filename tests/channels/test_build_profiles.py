@@ -196,8 +196,33 @@ def test_a_family_is_named_where_most_clusters_agree():
         for count in range(10):
             made.add(made.worn(domain, 8), 1, "LysR" if count < agreeing else "TetR")
             made.add(made.letters(60), 0)
-        (profile,) = build_library(made.table(), {}, ALPHABET).profiles
+        (profile,) = build_library(made.table(), {"domain": [domain]}, ALPHABET).profiles
         assert profile.family == expected
+
+
+def test_families_with_more_in_common_than_a_domain_have_profiles_of_their_own():
+    made = Made(6)
+    receiver, helix, wing = made.letters(120), made.letters(70), made.letters(70)
+    for _ in range(6):
+        made.add(made.worn(receiver, 30) + made.worn(helix, 15), 1, "LuxR")
+        made.add(made.worn(receiver, 30) + made.worn(wing, 15), 1, "OmpR")
+        made.add(made.worn(receiver, 30), 0)
+    library = build_library(made.table(), {}, ALPHABET)
+    assert {p.family for p in library.profiles if p.kind == "cluster"} == {"LuxR", "OmpR"}
+    held_out = [made.worn(receiver, 30) + tail for tail in (made.worn(helix, 15), made.worn(wing, 15), "")]
+    best = library.search(encoded(*held_out), ALPHABET)
+    assert [library.profiles[hit.profile].family for hit in best[:2]] == ["LuxR", "OmpR"]
+    assert [hit.margin > 0 for hit in best] == [True, True, False]
+
+
+def test_a_profile_that_finds_what_a_known_domain_finds_is_left_out():
+    made = Made(7)
+    domain, more = made.letters(16), made.letters(200)
+    for count in range(12):
+        made.add(made.worn(domain, 5) + (made.worn(more, 60) if count < 6 else ""), 1)
+        made.add(made.letters(60), 0)
+    library = build_library(made.table(), {"domain": [domain]}, ALPHABET)
+    assert [profile.name for profile in library.profiles] == ["domain"]
 
 
 def test_of_a_long_profile_the_part_stays_that_the_other_class_lacks():

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -292,6 +293,26 @@ def test_the_shipped_rules_name_the_families_that_the_network_learns():
         families = set(compose("train", path).model.families)
     assert families <= set(rules.families)
     assert rules.family_of("zf-C2H2_6") == "C2H2"
+
+
+def test_the_shipped_rules_name_profiles_by_their_domain_or_family():
+    rules = read_rules()
+    assert rules.naming("zf-C2H2", "") == ("C2H2 zinc finger", "PF00096")
+    assert rules.naming("cluster:Q6GE46", "NF-YC") == ("NF-Y histone fold", "PF00808")
+    assert rules.naming("cluster:P0A9F3", "GRAS") == ("GRAS", "PF03514")
+    assert rules.naming("cluster:P0A9F3", "Unheard of") == ("Unheard of", "")
+    assert rules.naming("cluster:P0A9F3", "") == ("relatives of P0A9F3", "")
+    accessions = [accession for accession, *_ in rules.profiles.values()]
+    assert all(re.fullmatch(r"(PF\d{5})?", accession) for accession in accessions)
+    # No domain or family has two names.
+    keys = [key for name, (_, *given) in rules.profiles.items() for key in given or [name]]
+    assert len(keys) == len(set(keys))
+
+
+def test_single_clusters_are_of_the_kingdoms_that_the_rules_name():
+    frame = pd.DataFrame({"kingdom": ["Bacteria", "Metazoa", ""]})
+    assert Rules(single_clusters=("Bacteria",)).may_be_alone(frame).tolist() == [True, False, False]
+    assert Rules(single_clusters=("Bacteria",)).may_be_alone(frame[[]]).tolist() == [False] * 3
 
 
 @pytest.mark.parametrize(

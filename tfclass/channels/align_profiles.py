@@ -29,7 +29,7 @@ _ROUNDS = 2
 _MAX_SEED_LENGTH = 1_500
 # A profile of more states is long, and so is one of a single cluster; what is kept of it, and the least that is left
 # where its ends are cut.
-_LONG, _LONG_ALONE, _WIDTH, _SHORTEST = 180, 350, 150, 30
+_LONG, _LONG_ALONE, _WIDTH, _SHORTEST = 180, 350, 150, 50
 # A state that so small a share of the usual evidence comes from is no end of a domain.
 _FAINT = 0.25
 
@@ -64,6 +64,9 @@ class Recruiter:
     sequences : sequence of str, length N
         Letters of the alphabet.
     clusters : sequence of str, length N
+    families : sequence of str, length N, optional
+        Empty where unknown. A cluster does not recruit what is known to be of another family: two families that have
+        more than their DNA-binding domain in common, such as a receiver, would become one profile of that.
 
     Attributes
     ----------
@@ -73,8 +76,16 @@ class Recruiter:
         Indices of the sequences that no profile of two clusters has recruited, and that were no seed.
     """
 
-    def __init__(self, sequences: Sequence[str], clusters: Sequence[str], alphabet: Alphabet, threads: int = 1) -> None:
+    def __init__(
+        self,
+        sequences: Sequence[str],
+        clusters: Sequence[str],
+        alphabet: Alphabet,
+        threads: int = 1,
+        families: Sequence[str] | None = None,
+    ) -> None:
         self.sequences, self.clusters = sequences, np.asarray(clusters)
+        self.families = families or [""] * len(sequences)
         self.alphabet, self.threads = alphabet, threads
         self.tokens = [alphabet.encode(sequence) for sequence in sequences]
         self.found: dict[str, Recruited] = {}
@@ -88,11 +99,11 @@ class Recruiter:
         return sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
 
     def seed_cluster(self, name: str, members: Sequence[int], among: Sequence[int] | None = None) -> None:
-        """Recruit with what is uncovered of a cluster among the sequences `among`, or all that are uncovered."""
+        """Recruit with what is uncovered of a cluster among the sequences `among`, or the uncovered of its family."""
         left = [i for i in members if i in self.uncovered]
         if left:
             whole = [self.sequences[i][:_MAX_SEED_LENGTH] for i in left]
-            self.seed(name, whole, sorted(self.uncovered) if among is None else among)
+            self.seed(name, whole, self._open_to(left) if among is None else among)
             # What it did not recruit would only seed the same profile again.
             self.uncovered.difference_update(left)
 
@@ -113,6 +124,11 @@ class Recruiter:
             is_long = (_LONG if shared else _LONG_ALONE) < hmm.M
             self.found[name] = Recruited(hmm, sorted(hits, key=lambda hit: hit.protein), is_long)
             self.uncovered.difference_update(hit.protein for hit in hits if shared)
+
+    def _open_to(self, members: Sequence[int]) -> list[int]:
+        """Return the uncovered sequences that are not known to be of another family than these."""
+        own = {self.families[i] for i in members} - {""}
+        return [i for i in sorted(self.uncovered) if not own or not self.families[i] or self.families[i] in own]
 
     def n_clusters(self, members: Iterable[int]) -> int:
         """Count the clusters of some sequences."""

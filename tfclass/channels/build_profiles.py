@@ -24,6 +24,8 @@ from tfclass.typing import BoolArray, FloatArray
 
 # Of the clusters of a profile whose family is known, so many are of the one that it gets.
 _FAMILY_SHARE = 0.8
+# Of the clusters that a profile covers, a known domain's has so many: then it is of that domain.
+_SAME_SHARE = 0.9
 
 
 class Naming(NamedTuple):
@@ -110,7 +112,10 @@ class _Build:
         _, cluster_N, size = np.unique(self.clusters, return_inverse=True, return_counts=True)
         self.weight: FloatArray = 1.0 / size[cluster_N]
         sequences = [alphabet.decode(proteins.tokens[i]) for i in self.positives]
-        self.recruiter = Recruiter(sequences, self.clusters[self.positives], alphabet, threads)
+        frame = proteins.frame
+        self.families = frame["family"].to_numpy() if "family" in frame else np.full(len(frame), "", dtype=object)
+        of_positives = self.families[self.positives].tolist()
+        self.recruiter = Recruiter(sequences, self.clusters[self.positives], alphabet, threads, of_positives)
 
     def recruited(
         self, domains: Mapping[str, Sequence[str]], on_progress: Callable[[str, float], None]
@@ -174,20 +179,35 @@ class _Build:
             for profile, own in zip(profiles, found, strict=True)
         ]
         above = [{i: margin for i, margin in each.items() if margin >= 0} for each in margins]
+        repeats = self._repeats(profiles, found, above)
         # What one cluster tells, a homology search tells: a profile covers two alone, or is kept for another reason.
         least_own = [1 if each.kind == "domain" or self._is_alone(candidates[each.name]) else 2 for each in profiles]
+        above = [{} if repeat else each for each, repeat in zip(above, repeats, strict=True)]
         dropped = redundant(above, self.clusters.tolist(), [profile.hmm.M for profile in profiles], least_own)
         pairs = zip(profiles, found, strict=True)
         return [pair for pair, is_dropped in zip(pairs, dropped, strict=True) if not is_dropped]
+
+    def _repeats(
+        self, profiles: Sequence[Profile], hits: Sequence[Sequence[Hit]], above: Sequence[Mapping[int, float]]
+    ) -> list[bool]:
+        """Tell which profiles of clusters find what one known domain finds as well, if with fewer bits."""
+        of_domains = [
+            {hit.protein for hit in own} for each, own in zip(profiles, hits, strict=True) if each.kind == "domain"
+        ]
+        repeats = []
+        for profile, covered in zip(profiles, above, strict=True):
+            total = sum(self.weight[i] for i in covered)
+            shared = [sum(self.weight[i] for i in covered if i in domain) for domain in of_domains]
+            is_more = profile.kind == "domain" or len(set(self.clusters[list(covered)])) < 2
+            repeats.append(not is_more and max(shared, default=0.0) >= _SAME_SHARE * total)
+        return repeats
 
     def _is_alone(self, each: Recruited) -> bool:
         return bool(self.alone[self.positives[each.members]].all())
 
     def _family(self, members: Sequence[int]) -> str:
         """Name the family that most clusters of known family agree on; empty where there is none."""
-        if "family" not in self.proteins.frame:
-            return ""
-        families, shares = self.proteins.frame["family"].to_numpy(), Counter[str]()
+        families, shares = self.families, Counter[str]()
         clusters = Counter(self.clusters[i] for i in members if families[i])
         for i in members:
             if families[i]:
