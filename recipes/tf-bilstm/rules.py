@@ -59,13 +59,17 @@ class Rules:
         return [self.family_of(*row) for row in given.itertuples(index=False)]
 
     def naming(self, seed: str, family: str) -> Naming:
-        """Return name and Pfam accession of a profile, from the known domain or the cluster that it began with."""
+        """Return name and Pfam accession of a profile, from the known domain or the cluster that it began with.
+
+        Members of another family than the domain's own leave it without one: a trihelix is no MADF.
+        """
         of_cluster = seed.startswith(OF_CLUSTER)
         key = family if of_cluster else seed
+        sure = None if of_cluster or self.family_of(seed) in ("", family) else ""
         for name, (accession, *keys) in self.profiles.items():
             if key in (keys or [name]):
-                return Naming(name, accession)
-        return Naming(key or f"relatives of {seed.removeprefix(OF_CLUSTER)}")
+                return Naming(name, accession, sure)
+        return Naming(key or f"relatives of {seed.removeprefix(OF_CLUSTER)}", "", sure)
 
     def may_be_alone(self, frame: pd.DataFrame) -> BoolArray:
         """Return whether the cluster of each row may have a profile of its own, from its column ``kingdom``."""

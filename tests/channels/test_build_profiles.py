@@ -174,6 +174,17 @@ def test_the_veto_of_others_is_the_lead_of_their_best_profile_above_its_threshol
     assert [hit.profile for hit in best] == [0, 0, 0, 0, -1, 0]
 
 
+def test_no_two_profiles_have_one_name():
+    made = Made(8)
+    for domain in [made.letters(70) for _ in range(3)]:
+        for _ in range(4):
+            made.add(made.worn(domain, 10), 1)
+            made.add(made.letters(70), 0)
+    names = iter(["a fold", "a_fold", "a fold 2"])
+    library = build_library(made.table(), {}, ALPHABET, naming=lambda *_: Naming(next(names)))
+    assert [profile.name for profile in library.profiles] == ["a_fold", "a_fold_2", "a_fold_2_2"]
+
+
 def test_a_single_cluster_has_a_profile_where_it_may():
     made = Made(3)
     lonely = made.letters(80)
@@ -363,10 +374,16 @@ def test_a_threshold_lies_just_above_the_score_that_would_make_hits_imprecise(hi
 coverage = st.lists(st.dictionaries(st.integers(0, 6), st.integers(0, 12), max_size=5), min_size=1, max_size=6)
 
 
-@given(coverage, st.integers(1, 2))
-def test_what_is_dropped_covers_next_to_nothing_alone(margins, least):
+@given(coverage, st.integers(1, 2), st.booleans())
+def test_what_is_dropped_covers_next_to_nothing_alone(margins, least, repeats):
     clusters = ["a", "a", "b", "c", "d", "e", "e"]
-    dropped = redundant(margins, clusters, [len(margins) - k for k in range(len(margins))], [least] * len(margins))
+    dropped = redundant(
+        margins,
+        clusters,
+        [len(margins) - k for k in range(len(margins))],
+        [least] * len(margins),
+        [repeats] * len(margins),
+    )
     kept = [each for each, is_dropped in zip(margins, dropped, strict=True) if not is_dropped]
 
     def alone(each, others):
@@ -374,7 +391,7 @@ def test_what_is_dropped_covers_next_to_nothing_alone(margins, least):
         return {
             clusters[i]
             for i, margin in each.items()
-            if not any(i in other and min(other[i], 8) >= min(margin, 8) for other in others)
+            if not any(i in other and (repeats or min(other[i], 8) >= min(margin, 8)) for other in others)
         }
 
     for k, each in enumerate(margins):

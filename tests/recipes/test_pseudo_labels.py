@@ -297,11 +297,13 @@ def test_the_shipped_rules_name_the_families_that_the_network_learns():
 
 def test_the_shipped_rules_name_profiles_by_their_domain_or_family():
     rules = read_rules()
-    assert rules.naming("zf-C2H2", "") == ("C2H2 zinc finger", "PF00096")
-    assert rules.naming("cluster:Q6GE46", "NF-YC") == ("NF-Y histone fold", "PF00808")
-    assert rules.naming("cluster:P0A9F3", "GRAS") == ("GRAS", "PF03514")
-    assert rules.naming("cluster:P0A9F3", "Unheard of") == ("Unheard of", "")
-    assert rules.naming("cluster:P0A9F3", "") == ("relatives of P0A9F3", "")
+    assert rules.naming("zf-C2H2", "C2H2") == ("C2H2 zinc finger", "PF00096", None)
+    assert rules.naming("cluster:Q6GE46", "NF-YC") == ("NF-Y histone fold", "PF00808", None)
+    assert rules.naming("cluster:P0A9F3", "GRAS") == ("GRAS", "PF03514", None)
+    assert rules.naming("cluster:P0A9F3", "Unheard of") == ("Unheard of", "", None)
+    assert rules.naming("cluster:P0A9F3", "") == ("relatives of P0A9F3", "", None)
+    # The members are of another family than the domain.
+    assert rules.naming("MADF_DNA_bdg", "Trihelix") == ("MADF", "PF10545", "")
     accessions = [accession for accession, *_ in rules.profiles.values()]
     assert all(re.fullmatch(r"(PF\d{5})?", accession) for accession in accessions)
     # No domain or family has two names.

@@ -9,6 +9,8 @@ tells, and would hold little else than that cluster's sequences.
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+from math import ceil
 from typing import NamedTuple
 
 import numpy as np
@@ -24,8 +26,9 @@ from tfclass.typing import BoolArray, FloatArray
 
 # Of the clusters of a profile whose family is known, so many are of the one that it gets.
 _FAMILY_SHARE = 0.8
-# Of the clusters that a profile covers, a known domain's has so many: then it is of that domain.
-_SAME_SHARE = 0.9
+# Of the clusters that a profile covers, a known domain's has so many: then it is of that domain, and has to cover the
+# second share of them alone to be kept.
+_SAME_SHARE, _OWN_SHARE = 0.9, 0.1
 
 
 class Naming(NamedTuple):
@@ -37,10 +40,13 @@ class Naming(NamedTuple):
         Need not be the only one of this name.
     accession : str
         Of its domain in Pfam, or empty.
+    family : str or None
+        In place of the one that its members agree on; empty for none.
     """
 
     name: str
     accession: str = ""
+    family: str | None = None
 
 
 def build_library(
@@ -82,23 +88,24 @@ def build_library(
     on_progress("thresholds", 0.0)
     hits = search([each.hmm for each in candidates.values()], proteins.tokens, alphabet, threads)
     chosen = build.chosen(candidates, domains, by_profile(hits, len(candidates)))
-    names: Counter[str] = Counter()
+    taken: set[str] = set()
     profiles, own_hits = [], []
     for profile, found_hits in chosen:
-        name, accession = naming(profile.name, profile.family)
-        named = profile._replace(name=_once(name, names), accession=accession)
+        name, accession, family = naming(profile.name, profile.family)
+        named = profile._replace(name=_once(name, taken), accession=accession)
         own_hits += [hit._replace(profile=len(profiles)) for hit in found_hits]
-        profiles.append(named)
+        profiles.append(named if family is None else named._replace(family=family))
     on_progress("profiles of others", 0.0)
     others = other_profiles(Library(profiles), own_hits, proteins, alphabet, threads)
-    return Library([*profiles, *(each._replace(name=_once(each.name, names)) for each in others)])
+    return Library([*profiles, *(each._replace(name=_once(each.name, taken)) for each in others)])
 
 
-def _once(name: str, names: "Counter[str]") -> str:
-    """Make a name that HMMER can write, and that no other profile has."""
+def _once(name: str, taken: set[str]) -> str:
+    """Make a name that HMMER can write, and that no other profile has; it is then taken."""
     name = "_".join(name.split())
-    names[name] += 1
-    return name if names[name] == 1 else f"{name}_{names[name]}"
+    free = next(each for n in count(1) if (each := name if n == 1 else f"{name}_{n}") not in taken)
+    taken.add(free)
+    return free
 
 
 class _Build:
@@ -180,10 +187,14 @@ class _Build:
         ]
         above = [{i: margin for i, margin in each.items() if margin >= 0} for each in margins]
         repeats = self._repeats(profiles, found, above)
-        # What one cluster tells, a homology search tells: a profile covers two alone, or is kept for another reason.
-        least_own = [1 if each.kind == "domain" or self._is_alone(candidates[each.name]) else 2 for each in profiles]
-        above = [{} if repeat else each for each, repeat in zip(above, repeats, strict=True)]
-        dropped = redundant(above, self.clusters.tolist(), [profile.hmm.M for profile in profiles], least_own)
+        least_own = []
+        for profile, covered, repeat in zip(profiles, above, repeats, strict=True):
+            # What one cluster tells, a homology search tells: a profile covers two alone, or has another reason.
+            is_kept = profile.kind == "domain" or self._is_alone(candidates[profile.name])
+            n_clusters = len(set(self.clusters[list(covered)]))
+            least_own.append(max(2, ceil(_OWN_SHARE * n_clusters)) if repeat else 1 if is_kept else 2)
+        states = [profile.hmm.M for profile in profiles]
+        dropped = redundant(above, self.clusters.tolist(), states, least_own, repeats)
         pairs = zip(profiles, found, strict=True)
         return [pair for pair, is_dropped in zip(pairs, dropped, strict=True) if not is_dropped]
 

@@ -54,7 +54,11 @@ def threshold(bits: FloatArray, positive: BoolArray, weight: FloatArray) -> floa
 
 
 def redundant(
-    margins: Sequence[Mapping[int, float]], clusters: Sequence[str], states: Sequence[int], least: Sequence[int]
+    margins: Sequence[Mapping[int, float]],
+    clusters: Sequence[str],
+    states: Sequence[int],
+    least: Sequence[int],
+    repeats: Sequence[bool],
 ) -> list[bool]:
     """Tell which profiles cover too little that no other covers; the longest are asked first.
 
@@ -68,6 +72,8 @@ def redundant(
         Of the profiles.
     least : sequence of int
         Clusters that each profile must cover alone.
+    repeats : sequence of bool
+        Whether a profile repeats a known domain: then any margin of another is as good as its own.
     """
     covered = [{i: min(margin, _AMPLE_BITS) for i, margin in each.items()} for each in margins]
     by_protein: dict[int, dict[int, float]] = {}
@@ -79,7 +85,9 @@ def redundant(
         own = {
             clusters[i]
             for i, margin in covered[profile].items()
-            if not any(other != profile and bits >= margin for other, bits in by_protein[i].items())
+            if not any(
+                other != profile and (repeats[profile] or bits >= margin) for other, bits in by_protein[i].items()
+            )
         }
         if len(own) < least[profile]:
             dropped[profile] = True
