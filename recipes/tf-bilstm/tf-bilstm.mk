@@ -1,7 +1,8 @@
 # `make pretrained CORPUS=FILE`: the steps that made the model that ships.
 #
 #   DOMAINS= FAMILIES= UNLABELLED=   files of known domains, known families and unlabelled proteins; see pseudo_labels.py
-#   START=tf-bilstm                  a model to start from (a folder or a shipped name), in place of a first training
+#   START=tf-bilstm                  a model to start from (a folder or a shipped name), in place of a first training; the
+#                                    network is then the mean of its weights and the trained ones
 
 RECIPE := recipes/tf-bilstm
 PRETRAINED := models/pretrained/$(NAME)
@@ -11,6 +12,7 @@ FAMILY_FILE := $(if $(FAMILIES),$(call quoted,$(value FAMILIES)))
 OTHERS_FILE := $(if $(UNLABELLED),$(call quoted,$(value UNLABELLED)))
 LEARNED := $(call override_of,corpus.path,$(FILE))
 FIRST := $(if $(START),$(call quoted,$(value START)),$(PRETRAINED)/start)
+LAST := $(PRETRAINED)/$(if $(START),mean,network)
 FIRST_BUNDLE := $(if $(START),,$(PRETRAINED)/start/bundle.json)
 
 .PHONY: pretrained
@@ -39,5 +41,8 @@ $(PRETRAINED)/network/bundle.json: $(PRETRAINED)/training.tsv $(FIRST_BUNDLE)
 	$(BIN)/tfclass train --config-dir $(RECIPE) experiment=pretrained $(call override_of,corpus.path,$<) \
 	    $(if $(START),$(call override_of,training.init_from,$(value START)),training.init_from=$(FIRST)) bundle=$(@D) $(TRAIN_ARGS)
 
-$(PRETRAINED)/tf-bilstm/bundle.json: $(TABLE) $(PRETRAINED)/network/bundle.json $(PRETRAINED)/profiles.h3m.zst
-	$(BIN)/tfclass model attach $(PRETRAINED)/network $(call quoted,$(FILE)) --profiles $(PRETRAINED)/profiles.h3m.zst -o $(@D)
+$(PRETRAINED)/mean/bundle.json: $(TABLE) $(PRETRAINED)/network/bundle.json
+	$(BIN)/python $(RECIPE)/average_weights.py $(FIRST) $(PRETRAINED)/network $(call quoted,$(FILE)) --share 0.33 -o $(@D)
+
+$(PRETRAINED)/tf-bilstm/bundle.json: $(TABLE) $(LAST)/bundle.json $(PRETRAINED)/profiles.h3m.zst
+	$(BIN)/tfclass model attach $(LAST) $(call quoted,$(FILE)) --profiles $(PRETRAINED)/profiles.h3m.zst -o $(@D)

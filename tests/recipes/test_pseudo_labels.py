@@ -374,3 +374,5 @@ def test_the_recipe_starts_from_a_model_where_one_is_given(tmp_path):
     assert "pretrained_start" not in plan
     assert "model attach 'tf-bilstm'" in plan
     assert "training.init_from=tf-bilstm" in plan
+    assert "average_weights.py 'tf-bilstm' models/pretrained/x/network" in plan
+    assert "model attach models/pretrained/x/mean" in plan

@@ -1,0 +1,103 @@
+"""Average the weights of two networks, one trained from the other, and calibrate the result on the validation split.
+
+Networks that share most of their training lie in one basin of the loss, and the mean of their weights is often better
+than either [1]_. A weight that the first lacks, or has in another shape, is that of the second.
+
+References
+----------
+.. [1] M. Wortsman et al., "Model soups: averaging weights of multiple fine-tuned models improves accuracy without
+   increasing inference time", ICML 2022, 10.48550/arXiv.2203.05482.
+"""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+
+from tfclass.bundle.bundle import Bundle, find_bundle, load_bundle
+from tfclass.bundle.save import model_card, save_bundle
+from tfclass.channels.calibration_fit import choose_calibration
+from tfclass.channels.threshold_fit import max_mcc_threshold, operating_points
+from tfclass.config import CalibrationConfig, EvaluationConfig, SplitConfig
+from tfclass.data.split import select_split
+from tfclass.errors import BundleError, TfclassError
+from tfclass.evaluation.metrics import all_metrics
+from tfclass.evaluation.scored import Scored
+from tfclass.models.forward import MAX_RESIDUES, logits_of
+from tfclass.pipelines.profiles import read_clustered
+from tfclass.pipelines.provenance import check_unseen
+
+
+def average(first: Bundle, second: Bundle, share: float, table: Path) -> Bundle:
+    """Return the second bundle with averaged weights, calibrated on the validation split of `table`.
+
+    Parameters
+    ----------
+    share : float
+        Weight of the second network, from 0 to 1; the first has the rest.
+    table : Path
+        The labelled table that both were trained on.
+
+    Raises
+    ------
+    BundleError
+        They have other classes or letters, or no weight in common.
+    """
+    if (first.classes, first.letters) != (second.classes, second.letters):
+        raise BundleError(f"{first.name}, {second.name}: other classes or letters; only like networks have a mean")
+    given, weights = first.model.state_dict(), second.model.state_dict()
+    common = [key for key, weight in weights.items() if key in given and given[key].shape == weight.shape]
+    if not {key for key, _ in second.model.named_parameters()} & set(common):
+        raise BundleError(f"{first.name}, {second.name}: no weight in common; only networks of one shape have a mean")
+    mixed = {key: torch.lerp(given[key], weights[key], share) for key in common if weights[key].is_floating_point()}
+    second.model.load_state_dict(weights | mixed)
+    proteins = read_clustered(table, second.classes)
+    valid = select_split(proteins, "valid", str(table))
+    check_unseen(second, proteins, valid, "valid", SplitConfig.default(), str(table))
+    logits_NC = logits_of(second.model, valid.tokens, MAX_RESIDUES)
+    clusters_N = valid.frame["cluster"].to_numpy(dtype=str)
+    unweighted_C = np.ones(len(second.classes))
+    choice = choose_calibration(logits_NC, valid.labels, clusters_N, unweighted_C, CalibrationConfig.default())
+    probability_NC = choice.calibration.probability(logits_NC)
+    threshold = max_mcc_threshold(probability_NC[:, 1], valid.is_positive)
+    scored = Scored(probability_NC, valid.labels, threshold)
+    scores = all_metrics(scored, EvaluationConfig.default().n_calibration_bins)
+    mean_of = {first.digest: 1 - share, second.digest: share}
+    return replace(
+        second,
+        calibration=choice.calibration,
+        threshold=threshold,
+        operating_points=operating_points(probability_NC[:, 1], valid.is_positive),
+        provenance={**second.provenance, "calibration": choice.as_json(), "validation": scores, "mean_of": mean_of},
+        channels={},
+        stacked={},
+    )
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    first: Annotated[str, typer.Argument(help="A bundle's folder, or the name of a shipped model.")],
+    second: Annotated[str, typer.Argument(help="Likewise; the one whose families and options stay.")],
+    table: Annotated[Path, typer.Argument(help="The labelled table that both were trained on.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The bundle to write.")],
+    share: Annotated[float, typer.Option(min=0, max=1, help="Weight of the second network in the mean.")] = 0.5,
+) -> None:
+    """Average the weights of two networks."""
+    mean = average(load_bundle(find_bundle(first)), load_bundle(find_bundle(second)), share, table)
+    save_bundle(mean, output, model_card(mean))
+    typer.echo(f"{output}: threshold {mean.threshold:.4g}", err=True)
+
+
+if __name__ == "__main__":
+    try:
+        app()
+    except TfclassError as error:
+        typer.echo(f"{Path(__file__).name}: {error}", err=True)
+        sys.exit(error.exit_code)
