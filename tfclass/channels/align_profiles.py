@@ -52,18 +52,19 @@ class Recruited(NamedTuple):
 
     @property
     def members(self) -> IntArray:
-        """Indices of the sequences that it found."""
+        """Get the indices of the sequences that it found."""
         return np.array([hit.protein for hit in self.hits], dtype=np.int64)
 
 
 class Recruiter:
-    """Sequences in clusters, and the profiles made of them so far.
+    """A search among sequences for those to make a profile of.
 
     Parameters
     ----------
     sequences : sequence of str, length N
         Letters of the alphabet.
     clusters : sequence of str, length N
+        Of the sequences.
     families : sequence of str, length N, optional
         Empty where unknown. A cluster does not recruit what is known to be of another family: two families that have
         more than their DNA-binding domain in common, such as a receiver, would become one profile of that.
@@ -84,7 +85,7 @@ class Recruiter:
         threads: int = 1,
         families: Sequence[str] | None = None,
     ) -> None:
-        self.sequences, self.clusters = sequences, np.asarray(clusters)
+        self.sequences, self.clusters = sequences, clusters
         self.families = families or [""] * len(sequences)
         self.alphabet, self.threads = alphabet, threads
         self.tokens = [alphabet.encode(sequence) for sequence in sequences]
@@ -203,7 +204,8 @@ def shortened(name: str, hmm: HMM, members: Sequence[str], states: IntArray, wei
     np.add.at(edges_S, states[:, 0] - 1, weight)
     np.add.at(edges_S, states[:, 1], -weight)
     background = np.asarray(Background(ALPHABET).residue_frequencies)
-    match_SA = np.asarray(hmm.match_emissions)[1:]
+    parameters: Any = hmm
+    match_SA = np.asarray(parameters.match_emissions)[1:]
     entropy_S = (match_SA * np.log2(np.maximum(match_SA, 1e-9) / background)).sum(axis=1)
     value_S = entropy_S * np.cumsum(edges_S)[:-1]
     sums = np.concatenate([[0.0], np.cumsum(value_S)])
@@ -221,8 +223,9 @@ def shortened(name: str, hmm: HMM, members: Sequence[str], states: IntArray, wei
 def _columns(hmm: HMM, members: Sequence[str], start: int, end: int) -> list[str]:
     """Align members to a profile, and return the columns of the states from `start`, counted from 0, to `end`."""
     digital = [TextSequence(name=str(i), sequence=s).digitize(ALPHABET) for i, s in enumerate(members)]
-    block = DigitalSequenceBlock(ALPHABET, digital)
-    rows = [str(row) for row in pyhmmer.hmmalign(hmm, block, all_consensus_cols=True).alignment]
+    block: Any = DigitalSequenceBlock(ALPHABET, digital)
+    aligned: Any = pyhmmer.hmmalign(hmm, block, all_consensus_cols=True)
+    rows = [str(row) for row in aligned.alignment]
     # Capitals and dashes stand for states, small letters and dots for what lies between.
     is_state = np.array([any(row[i].isupper() or row[i] == "-" for row in rows) for i in range(len(rows[0]))])
     (of_states,) = np.nonzero(is_state)

@@ -7,7 +7,7 @@ common stays. A profile of one cluster alone is left out unless it is asked for:
 tells, and would hold little else than that cluster's sequences.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from math import ceil
@@ -122,7 +122,7 @@ class _Build:
         frame = proteins.frame
         self.families = frame["family"].to_numpy() if "family" in frame else np.full(len(frame), "", dtype=object)
         of_positives = self.families[self.positives].tolist()
-        self.recruiter = Recruiter(sequences, self.clusters[self.positives], alphabet, threads, of_positives)
+        self.recruiter = Recruiter(sequences, self.clusters[self.positives].tolist(), alphabet, threads, of_positives)
 
     def recruited(
         self, domains: Mapping[str, Sequence[str]], on_progress: Callable[[str, float], None]
@@ -218,10 +218,10 @@ class _Build:
 
     def _family(self, members: Sequence[int]) -> str:
         """Name the family that most clusters of known family agree on; empty where there is none."""
-        families, shares = self.families, Counter[str]()
+        families, shares = self.families, defaultdict[str, float](float)
         clusters = Counter(self.clusters[i] for i in members if families[i])
         for i in members:
             if families[i]:
                 shares[families[i]] += 1 / clusters[self.clusters[i]]
-        name, share = shares.most_common(1)[0] if shares else ("", 0.0)
-        return name if share >= _FAMILY_SHARE * shares.total() else ""
+        name = max(shares, key=shares.__getitem__, default="")
+        return name if shares[name] >= _FAMILY_SHARE * sum(shares.values()) else ""

@@ -48,7 +48,7 @@ def other_profiles(
     for i in near:
         start, end = place[i, best[i].profile]
         sequences.append(alphabet.decode(proteins.tokens[i])[max(0, start - 1 - _FLANK) : end + _FLANK])
-    recruiter = Recruiter(sequences, clusters[near], alphabet, threads)
+    recruiter = Recruiter(sequences, clusters[near].tolist(), alphabet, threads)
     nearest = {}
     for cluster, members in recruiter.groups():
         nearest[cluster] = library.profiles[best[near[members[0]]].profile].name

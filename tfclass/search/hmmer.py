@@ -40,7 +40,7 @@ OF_CLUSTER = "cluster:"
 # Least score of a hit, in bits: below it chance hits are as common as others.
 MIN_BITS = 10.0
 # Half of what HMMER lets pass its first two filters by default: a fifth of the time less, and no hit of 25 bits lost.
-_FILTERS = {"F1": 0.01, "F2": 0.0005}
+_FILTER_1, _FILTER_2 = 0.01, 0.0005
 # Least score of a domain other than the best one: a repeat of a short motif, such as a zinc finger, scores little.
 MIN_DOMAIN_BITS = 5.0
 
@@ -216,7 +216,7 @@ def search(hmms: Sequence[HMM], tokens: Sequence[TokenArray], alphabet: Alphabet
     block, starts = _block(tokens, alphabet)
     hits = []
     # Reported by score and not by E-value, which would change with the number of sequences.
-    found = pyhmmer.hmmsearch(hmms, block, cpus=threads, T=MIN_BITS, domT=0.0, **_FILTERS)
+    found = pyhmmer.hmmsearch(hmms, block, cpus=threads, T=MIN_BITS, domT=0.0, F1=_FILTER_1, F2=_FILTER_2)
     for profile, top in enumerate(_in_background(found)):
         for hit in top:
             protein, offset = starts[int(hit.name)]
