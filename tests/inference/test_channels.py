@@ -15,7 +15,7 @@ from tests.conftest import log_bundle
 from tfclass.bundle.bundle import load_bundle
 from tfclass.bundle.scorer import Scorer
 from tfclass.channels.calibration import at_prevalence
-from tfclass.channels.network import MIN_FAMILY_PROBABILITY
+from tfclass.channels.network import MIN_FAMILY_PROBABILITY, SURE_FAMILY
 from tfclass.channels.thresholds import DecisionRule
 from tfclass.errors import ConfigError
 from tfclass.inference.jobs import Job, chunks, is_finished, predict_in_parts
@@ -130,7 +130,7 @@ class TestRows:
             family_probability = None
             if row.label == "TF" and network is not None:
                 family_K = network.family_NK[place]
-                if family_K.max() >= MIN_FAMILY_PROBABILITY:
+                if family_K.max() >= (SURE_FAMILY if expected["family"][0] else MIN_FAMILY_PROBABILITY):
                     expected["family"] = (with_profiles.config.families[int(np.argmax(family_K))], "network")
                     family_probability = pytest.approx(family_K.max(), abs=ROUNDING)
                 if by_network := by_letters(network.domains[place]):

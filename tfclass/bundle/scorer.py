@@ -13,7 +13,7 @@ import torch
 
 from tfclass.bundle.bundle import Bundle
 from tfclass.channels.base import Channel, Column
-from tfclass.channels.network import NetworkChannel
+from tfclass.channels.network import SURE_FAMILY, NetworkChannel
 from tfclass.channels.stacking import COMBINED
 from tfclass.channels.thresholds import DecisionRule
 from tfclass.errors import ConfigError, MissingExtraError
@@ -129,14 +129,18 @@ class Scorer:
     def cells(self, scored: Scored, row: int, sequence: str, *, positive: bool) -> dict[str, Any]:
         """Return the values of `columns` for one protein; None where there is none. See `Channel.cells`.
 
-        Of several channels that know a column, the first with a value fills it.
+        Of several channels that know a column, the first with a value fills it; a family of which the network is less
+        sure than `SURE_FAMILY` makes way for another channel's.
         """
         values: dict[str, Any] = dict.fromkeys(self.columns)
         for name, channel in self.channels.items():
-            for column, value in channel.cells(scored.scores[name], row, sequence, positive=positive).items():
-                if column in values and values[column] is None:
+            found = channel.cells(scored.scores[name], row, sequence, positive=positive)
+            if found.get("family") and 0 < (values.get("family_probability") or 0) < SURE_FAMILY:
+                values |= {"family": None, "family_probability": None}
+            for column, value in found.items():
+                if value is not None and values.get(column, "hidden") is None:
                     values[column] = value
-                    if value is not None and column in self._shared:
+                    if column in self._shared:
                         values[f"{column}_source"] = name
         return values
 

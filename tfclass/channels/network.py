@@ -16,8 +16,8 @@ from tfclass.typing import Float32Array, FloatArray, TokenArray
 
 # A network is not believed beyond these log-odds: there is no validation data to tell.
 _MAX_LOG_ODDS = 8.0
-# A family that is less likely is left out.
-MIN_FAMILY_PROBABILITY = 0.5
+# A family that is less likely than the first is left out; below the second, a profile of a family is right more often.
+MIN_FAMILY_PROBABILITY, SURE_FAMILY = 0.3, 0.9
 # Of 1,757 known DNA-binding domains of training proteins the shortest has 11 residues, and 95 % of those that follow
 # another in their protein begin five residues or more behind its end, as zinc fingers do.
 SHORTEST_DOMAIN = 10
