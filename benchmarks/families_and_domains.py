@@ -2,13 +2,15 @@
 
     python benchmarks/families_and_domains.py [--model tf-bilstm]
 
-Reads ``plant_families.tsv.gz`` and ``dbd_regions.tsv.gz`` from the folder that TFCLASS_REAL_DATA names. Families are
-scored by macro-F1 over the families of the test split, three times: with the names that the table has; with those that
-``recipes/tf-bilstm/rules.yaml`` gives them (LOB is LBD there; NA, an unknown family, is left out); and then without
-CIS-BP's names of a domain that PlantTFDB, whose names the others are, divides into families: nobody can know which of
-both a protein has. Names that the model gives and the table lacks count as wrong. Beside the model stands the name of
-the most similar protein of the table's training split (MMseqs2, by bit score), given the same three ways.
-Domains are scored by residue, with the threshold of ``tfclass predict``.
+Reads ``plant_families.tsv.gz``, ``dbd_regions.tsv.gz`` and ``corpus.tsv.gz`` from the folder that TFCLASS_REAL_DATA
+names. Families are scored by macro-F1 over the families of the test split, three times: with the names that the table
+has; with those that ``recipes/tf-bilstm/rules.yaml`` gives them (LOB is LBD there; NA, an unknown family, is left out);
+and then without CIS-BP's names of a domain that PlantTFDB, whose names the others are, divides into families: nobody
+can know which of both a protein has. Names that the model gives and the table lacks count as wrong. Beside the model
+stands the name of the most similar protein of the table's training split (MMseqs2, by bit score), given the same three
+ways. Domains are scored by residue, with the threshold of ``tfclass predict``. The last table is of the column
+``family`` of ``tfclass predict``, which profiles fill as well, for the transcription factors of ``corpus.tsv.gz`` that
+have a name there.
 """
 
 import argparse
@@ -24,9 +26,11 @@ from sklearn.metrics import f1_score
 
 from tfclass.bundle.bundle import DEFAULT, Bundle, find_bundle, load_bundle
 from tfclass.channels.network import domain_ranges
+from tfclass.inference.predictor import Predictor
 from tfclass.models.forward import MAX_RESIDUES, Scores, scores_of
 from tfclass.search.mmseqs import SENSITIVITY, search
 from tfclass.sequences.alphabet import Alphabet, clean
+from tfclass.sequences.fasta import Record
 
 sys.path.append(str(Path(__file__).parents[1] / "recipes" / "tf-bilstm"))
 from rules import read_rules  # noqa: E402
@@ -49,6 +53,7 @@ def main() -> None:
     bundle = load_bundle(find_bundle(arguments.model))
     families(bundle, data, arguments.split)
     domains(bundle, data, arguments.split)
+    named(bundle, data, arguments.split)
 
 
 def families(bundle: Bundle, data: Path, split: str) -> None:
@@ -107,6 +112,29 @@ def domains(bundle: Bundle, data: Path, split: str) -> None:
     print(f"domains, {len(regions)} in {len(sequences)} transcription factors of split {split}")
     print(f"  {both / predicted_L.sum():.1%} of the predicted residues lie in a domain")
     print(f"  {both / inside_L.sum():.1%} of the residues in domains are predicted")
+
+
+def named(bundle: Bundle, data: Path, split: str) -> None:
+    rules = read_rules()
+    corpus = {name: read(data / "corpus.tsv.gz", name).query("label == 'TF'") for name in (split, "train")}
+    proteins, training = (frame.assign(name=rules.families_of(frame)).query("name != ''") for frame in corpus.values())
+    nearest_N = nearest(list(proteins["sequence"]), list(training["sequence"]))
+    of_nearest = np.array([*training["name"], ""])[nearest_N]
+    records = (Record(i, "", s) for i, s in zip(proteins["id"], proteins["sequence"], strict=True))
+    # What is not predicted has no family: all are transcription factors here.
+    rows = list(Predictor(bundle, threshold=0.0).predict(records))
+    shown = np.array([row.family or "" for row in rows])
+    known = proteins["name"].to_numpy(dtype=str)
+    kingdom = proteins["kingdom"]
+    groups = {"bacteria, archaea": kingdom.isin(["Bacteria", "Archaea"]), "plants": kingdom == "Viridiplantae"}
+    groups["others"] = ~groups["bacteria, archaea"] & ~groups["plants"]
+    print(f"families of all kingdoms, split {split}: macro-F1, accuracy; and how many of those named are right")
+    for name, mask in groups.items():
+        in_N = mask.to_numpy()
+        right = (known == shown)[in_N & (shown != "")].mean()
+        counts = f"{len(set(known[in_N]))} families, {in_N.sum()} proteins"
+        model, homology = (scores(known[in_N], given[in_N]) for given in (shown, of_nearest))
+        print(f"  {name:<18} {counts:<27} {model}  {right:.3f}   nearest training protein {homology}")
 
 
 def read(path: Path, split: str) -> pd.DataFrame:
