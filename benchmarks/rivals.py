@@ -73,7 +73,7 @@ def main() -> None:
         if has_hit_N is not None and name == "corpus":
             table(f"{title}, no homologue", proteins, models, ~has_hit_N)
         if "deeptfactor" in proteins.frame:
-            score_N = pd.to_numeric(proteins.frame["deeptfactor"]).to_numpy()
+            score_N = np.array([float(cell or "nan") for cell in proteins.frame["deeptfactor"]])
             known_N = np.isfinite(score_N)
             published = scored(np.nan_to_num(score_N), proteins.labels, DEEPTFACTOR)
             table(f"{title}, scored by DeepTFactor", proteins, models | {"DeepTFactor, published": published}, known_N)
