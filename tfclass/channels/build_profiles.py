@@ -22,7 +22,7 @@ from tfclass.data.table import LabelledProteins
 from tfclass.errors import ProfileError
 from tfclass.search.hmmer import OF_CLUSTER, Hit, Library, Profile, search
 from tfclass.sequences.alphabet import Alphabet
-from tfclass.typing import BoolArray, FloatArray
+from tfclass.typing import BoolArray
 
 # Of the clusters of a profile whose family is known, so many are of the one that it gets.
 _FAMILY_SHARE = 0.8
@@ -32,7 +32,7 @@ _SAME_SHARE, _OWN_SHARE = 0.9, 0.1
 
 
 class Naming(NamedTuple):
-    """What a profile is called.
+    """The name, the accession and the family of a profile.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ def build_library(
     alone : ndarray of bool, shape (N,), optional
         Proteins whose cluster may have a profile of its own; by default none.
     naming : callable
-        Name of the seed and family of the profile -> what the profile is called; by default as its seed.
+        Name of the seed and family of the profile -> `Naming`; by default the name is that of the seed.
     on_progress : callable
         Called with what is being done and the share of it that is done.
 
@@ -116,8 +116,7 @@ class _Build:
         self.clusters = proteins.frame["cluster"].to_numpy()
         self.is_positive = proteins.is_positive
         self.positives = np.flatnonzero(self.is_positive)
-        _, cluster_N, size = np.unique(self.clusters, return_inverse=True, return_counts=True)
-        self.weight: FloatArray = 1.0 / size[cluster_N]
+        self.weight = proteins.cluster_weights
         sequences = [alphabet.decode(proteins.tokens[i]) for i in self.positives]
         frame = proteins.frame
         self.families = frame["family"].to_numpy() if "family" in frame else np.full(len(frame), "", dtype=object)
@@ -201,7 +200,7 @@ class _Build:
     def _repeats(
         self, profiles: Sequence[Profile], hits: Sequence[Sequence[Hit]], above: Sequence[Mapping[int, float]]
     ) -> list[bool]:
-        """Tell which profiles of clusters find what one known domain finds as well, if with fewer bits."""
+        """Return for each profile whether it is redundant with the profile of a known domain, at any score."""
         of_domains = [
             {hit.protein for hit in own} for each, own in zip(profiles, hits, strict=True) if each.kind == "domain"
         ]

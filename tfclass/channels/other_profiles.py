@@ -56,13 +56,13 @@ def other_profiles(
     found = {name: each for name, each in recruiter.found.items() if recruiter.n_clusters(each.members) >= 2}
     at_stake = np.array([i for i, hit in enumerate(best) if proteins.is_positive[i] or hit.margin >= _NEAR_BITS])
     searched = search([each.hmm for each in found.values()], [proteins.tokens[i] for i in at_stake], alphabet, threads)
-    _, cluster_N, size = np.unique(clusters, return_inverse=True, return_counts=True)
+    weight_N = proteins.cluster_weights
     profiles = []
     for (name, each), own in zip(found.items(), by_profile(searched, len(found)), strict=True):
         rows, bits = at_stake[[hit.protein for hit in own]], np.array([hit.bits for hit in own])
         stake = bits > np.array([best[i].bits for i in rows]) - _FAR_BITS
         rows, bits = rows[stake], bits[stake]
-        least = threshold(bits, ~proteins.is_positive[rows], 1.0 / size[cluster_N[rows]])
+        least = threshold(bits, ~proteins.is_positive[rows], weight_N[rows])
         if np.isfinite(least):
             profiles.append(Profile(each.hmm, f"other {nearest[name]}", "", least, "other"))
     return profiles

@@ -66,12 +66,11 @@ class ProfileChannel(Channel):
         best at any margin; a cluster counts as much as another, however many proteins it has. Then 1 for the profile's
         family among the F of the library, and 0 for the others.
         """
-        _, place_N, size = np.unique(proteins.frame["cluster"], return_inverse=True, return_counts=True)
         best_N = self.group(scores)
         count_CK = np.zeros((2, self.n_groups))
         fits_N = best_N >= 0
         positive_N = proteins.is_positive.astype(int)
-        np.add.at(count_CK, (positive_N[fits_N], best_N[fits_N]), 1.0 / size[place_N[fits_N]])
+        np.add.at(count_CK, (positive_N[fits_N], best_N[fits_N]), proteins.cluster_weights[fits_N])
         record_K = np.log((count_CK[1] + 0.5) / (count_CK[0] + 0.5))
         # Those of others are no protein's best, and have no family.
         families = np.array([profile.family for profile in self.library.profiles])

@@ -60,7 +60,7 @@ def redundant(
     least: Sequence[int],
     repeats: Sequence[bool],
 ) -> list[bool]:
-    """Tell which profiles cover too little that no other covers; the longest are asked first.
+    """Return for each profile whether it is redundant: it covers too few clusters alone. The longest goes first.
 
     Parameters
     ----------

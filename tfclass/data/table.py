@@ -18,7 +18,7 @@ from tfclass.data.cells import FIRST_ROW, cell_error, check_id, columns_digest, 
 from tfclass.data.manifest import Manifest, new_manifest, read_manifest
 from tfclass.errors import TableError
 from tfclass.sequences.alphabet import EMPTY_VALUE, Alphabet, clean
-from tfclass.typing import BoolArray, IntArray, TokenArray, is_name
+from tfclass.typing import BoolArray, FloatArray, IntArray, TokenArray, is_name
 
 _NEEDED = ("id", "sequence", "label")
 _LABEL_HINT = "set corpus.classes or corpus.aliases, or rename it (tfclass data import --rename)"
@@ -68,6 +68,12 @@ class LabelledProteins(NamedTuple):
     def is_positive(self) -> BoolArray:
         """Return True for each protein of the positive class, shape (N,); for binary tasks."""
         return self.labels == 1
+
+    @property
+    def cluster_weights(self) -> FloatArray:
+        """Return one over the size of the cluster of each protein, shape (N,), so that clusters count alike."""
+        _, cluster_N, size = np.unique(self.frame["cluster"], return_inverse=True, return_counts=True)
+        return 1.0 / size[cluster_N]
 
     @property
     def lengths(self) -> IntArray:
