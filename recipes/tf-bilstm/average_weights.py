@@ -20,16 +20,12 @@ import typer
 
 from tfclass.bundle.bundle import Bundle, find_bundle, load_bundle
 from tfclass.bundle.save import model_card, save_bundle
-from tfclass.channels.calibration_fit import choose_calibration
-from tfclass.channels.threshold_fit import max_mcc_threshold, operating_points
-from tfclass.config import CalibrationConfig, EvaluationConfig, SplitConfig
+from tfclass.config import EvaluationConfig, SplitConfig, TrainingConfig
 from tfclass.data.split import select_split
 from tfclass.errors import BundleError, TfclassError
-from tfclass.evaluation.metrics import all_metrics
-from tfclass.evaluation.scored import Scored
-from tfclass.models.forward import MAX_RESIDUES, logits_of
 from tfclass.pipelines.profiles import read_clustered
 from tfclass.pipelines.provenance import check_unseen
+from tfclass.pipelines.train import calibrate
 
 
 def average(first: Bundle, second: Bundle, share: float, table: Path) -> Bundle:
@@ -58,21 +54,16 @@ def average(first: Bundle, second: Bundle, share: float, table: Path) -> Bundle:
     proteins = read_clustered(table, second.classes)
     valid = select_split(proteins, "valid", str(table))
     check_unseen(second, proteins, valid, "valid", SplitConfig.default(), str(table))
-    logits_NC = logits_of(second.model, valid.tokens, MAX_RESIDUES)
-    clusters_N = valid.frame["cluster"].to_numpy(dtype=str)
     unweighted_C = np.ones(len(second.classes))
-    choice = choose_calibration(logits_NC, valid.labels, clusters_N, unweighted_C, CalibrationConfig.default())
-    probability_NC = choice.calibration.probability(logits_NC)
-    threshold = max_mcc_threshold(probability_NC[:, 1], valid.is_positive)
-    scored = Scored(probability_NC, valid.labels, threshold)
-    scores = all_metrics(scored, EvaluationConfig.default().n_calibration_bins)
+    fitted = calibrate(second.model, valid, unweighted_C, TrainingConfig.default(), EvaluationConfig.default())
+    found = {"calibration": fitted.choice.as_json(), "validation": fitted.scores}
     mean_of = {first.digest: 1 - share, second.digest: share}
     return replace(
         second,
-        calibration=choice.calibration,
-        threshold=threshold,
-        operating_points=operating_points(probability_NC[:, 1], valid.is_positive),
-        provenance={**second.provenance, "calibration": choice.as_json(), "validation": scores, "mean_of": mean_of},
+        calibration=fitted.choice.calibration,
+        threshold=fitted.threshold,
+        operating_points=fitted.operating_points,
+        provenance={**second.provenance, **found, "mean_of": mean_of},
         channels={},
         stacked={},
     )

@@ -12,9 +12,10 @@ import torch
 from tfclass.bundle.bundle import Bundle
 from tfclass.bundle.description import read_description
 from tfclass.bundle.save import BUNDLE_FOLDER, model_card, save_bundle
-from tfclass.channels.calibration_fit import check_calibration, choose_calibration
+from tfclass.channels.calibration_fit import Choice, check_calibration, choose_calibration
 from tfclass.channels.threshold_fit import max_mcc_threshold, operating_points
-from tfclass.config import TrainConfig, to_mapping
+from tfclass.channels.thresholds import OperatingPoint
+from tfclass.config import EvaluationConfig, TrainConfig, TrainingConfig, to_mapping
 from tfclass.data.cells import columns_digest
 from tfclass.data.split import assign_splits, check_classes, select_split, split_policy
 from tfclass.data.table import LabelledProteins, read_table
@@ -46,6 +47,7 @@ from tfclass.training.losses import check_annotations, class_weights
 from tfclass.training.memory import check_batches, memory_limit_named
 from tfclass.training.skipgram import pretrain_kmers
 from tfclass.training.trainer import Callbacks, Trainer
+from tfclass.typing import FloatArray
 
 
 class Trained(NamedTuple):
@@ -229,32 +231,60 @@ def _logging(callbacks: Callbacks, run: Run) -> Callbacks:
     return callbacks._replace(on_epoch=on_epoch)
 
 
+class Calibrated(NamedTuple):
+    """Calibration, threshold and operating points of a network, and its scores, all on the validation split."""
+
+    choice: Choice
+    threshold: float | None
+    operating_points: tuple[OperatingPoint, ...]
+    scores: dict[str, float]
+
+
+def calibrate(
+    model: Classifier,
+    validation: LabelledProteins,
+    weight_C: FloatArray,
+    training: TrainingConfig,
+    evaluation: EvaluationConfig,
+) -> Calibrated:
+    """Calibrate a network on the validation split, and choose its threshold.
+
+    Parameters
+    ----------
+    weight_C : ndarray of float64, shape (C,)
+        Class weights of the training.
+    """
+    logits_NC = logits_of(model, validation.tokens, training.max_residues)
+    clusters_N = validation.frame["cluster"].to_numpy(dtype=str)
+    choice = choose_calibration(logits_NC, validation.labels, clusters_N, weight_C, training.calibration)
+    probability_NC = choice.calibration.probability(logits_NC)
+    threshold, points = None, ()
+    if len(validation.classes) == 2:
+        threshold = max_mcc_threshold(probability_NC[:, 1], validation.is_positive)
+        points = operating_points(probability_NC[:, 1], validation.is_positive)
+    scored = Scored(probability_NC, validation.labels, threshold)
+    return Calibrated(choice, threshold, points, all_metrics(scored, evaluation.n_calibration_bins))
+
+
 def _package(
     config: TrainConfig, trainer: Trainer, progress: Progress, proteins: LabelledProteins, origin: dict[str, Any]
 ) -> Trained:
-    validation = trainer.validation
-    logits_NC = logits_of(trainer.model, validation.tokens, config.training.max_residues)
     weight_C = class_weights(trainer.training, config.training).numpy().astype(float)
-    clusters_N = validation.frame["cluster"].to_numpy(dtype=str)
-    choice = choose_calibration(logits_NC, validation.labels, clusters_N, weight_C, config.training.calibration)
-    probability_NC = choice.calibration.probability(logits_NC)
-    binary = len(proteins.classes) == 2
-    positive_N = validation.is_positive
-    threshold = max_mcc_threshold(probability_NC[:, 1], positive_N) if binary else None
-    scores = all_metrics(Scored(probability_NC, validation.labels, threshold), config.evaluation.n_calibration_bins)
+    fitted = calibrate(trainer.model, trainer.validation, weight_C, config.training, config.evaluation)
+    scores = fitted.scores
     best = progress.history[progress.best_epoch]
     heads = ("family_accuracy", "domain_f1")
     scores |= {name: best[f"valid_{name}"] for name in heads if f"valid_{name}" in best}
     provenance = training_provenance(config, trainer, progress, proteins, scores)
-    provenance |= {"calibration": choice.as_json(), **origin}
+    provenance |= {"calibration": fitted.choice.as_json(), **origin}
     bundle = Bundle(
         name=_name(config),
         classes=proteins.classes,
         letters=trainer.alphabet.letters,
         config=config.model,
-        calibration=choice.calibration,
-        threshold=threshold,
-        operating_points=operating_points(probability_NC[:, 1], positive_N) if binary else (),
+        calibration=fitted.choice.calibration,
+        threshold=fitted.threshold,
+        operating_points=fitted.operating_points,
         provenance=provenance,
         model=trainer.model,
     )
