@@ -1,4 +1,4 @@
-"""What an encoder reads: embeddings, tokens_BL -> x_BLE, and stems, x_BLE, lengths_B -> x_BLE, lengths_B.
+"""Input layers of an encoder: embeddings, tokens_BL -> x_BLE, and stems, x_BLE, lengths_B -> x_BLE, lengths_B.
 
 An embedding is zero on padding; a stem detects short motifs and shortens a sequence.
 

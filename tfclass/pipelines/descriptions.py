@@ -1,4 +1,4 @@
-"""What a run says of itself: the command line that repeats it, and its description for MLflow."""
+"""The command line that repeats a run, and the description of a run for MLflow."""
 
 import re
 import shlex
