@@ -27,7 +27,7 @@ from scipy.special import softmax
 from tfclass import Predictor, __version__
 from tfclass.bundle.bundle import load_bundle
 from tfclass.bundle.save import save_bundle
-from tfclass.inference.rows import write_tsv
+from tfclass.inference.writers import write_tsv
 from tfclass.sequences.fasta import read_fasta
 
 LETTERS = "ACDEFGHIKLMNPQRSTVWYBJOUXZ"

@@ -16,7 +16,8 @@ from tfclass.channels.stacking import n_weights
 from tfclass.config import CorpusConfig, EvaluateConfig, EvaluationConfig, TrackingConfig
 from tfclass.errors import MissingExtraError
 from tfclass.inference.predictor import Predictor
-from tfclass.inference.rows import WRITERS, with_details
+from tfclass.inference.rows import with_details
+from tfclass.inference.writers import WRITERS
 from tfclass.pipelines.attach import attach
 from tfclass.pipelines.evaluate import evaluate_bundle
 from tfclass.sequences.fasta import Record

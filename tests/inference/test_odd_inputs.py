@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.conftest import SMALL
 from tfclass.errors import FastaError
 from tfclass.inference.predictor import Predictor
-from tfclass.inference.rows import write_tsv
+from tfclass.inference.writers import write_tsv
 from tfclass.sequences.fasta import read_fasta
 from tfclass.sequences.parsing import readable
 

@@ -23,7 +23,8 @@ from tfclass.channels.thresholds import OperatingPoint
 from tfclass.errors import ConfigError
 from tfclass.inference import predictor as module
 from tfclass.inference.predictor import Predictor
-from tfclass.inference.rows import Prediction, write_tsv
+from tfclass.inference.rows import Prediction
+from tfclass.inference.writers import write_tsv
 from tfclass.models.factory import build
 from tfclass.sequences.fasta import Record
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tfclass.channels.base import Column
 from tfclass.channels.registry import CHANNELS
-from tfclass.inference.rows import COLUMNS, WRITERS, Prediction, with_details, write_jsonl, write_parquet, write_tsv
+from tfclass.inference.rows import COLUMNS, Prediction, with_details
+from tfclass.inference.writers import WRITERS, write_jsonl, write_parquet, write_tsv
 
 SCORED = Prediction("sp|P1", 120, "TF", 0.5, 0.25, "ok", "stop_removed;nonstandard=1")
 SKIPPED = Prediction("b", 3, "", None, 0.25, "skipped", "illegal '1' at 3")

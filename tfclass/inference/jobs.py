@@ -26,7 +26,8 @@ from tfclass.bundle.bundle import load_bundle
 from tfclass.environment import at_most_cores
 from tfclass.errors import BundleError, OutputError
 from tfclass.inference.predictor import Predictor, SeenIds, windows
-from tfclass.inference.rows import Prediction, write_parquet
+from tfclass.inference.rows import Prediction
+from tfclass.inference.writers import write_parquet
 from tfclass.io.files import make_folder, try_lock, whole_file
 from tfclass.models.forward import Precision
 from tfclass.sequences.fasta import Record
@@ -56,7 +57,7 @@ class Job:
         Of the bundle.
     threads : int
         Of each worker; 0 leaves the choice to torch.
-    threshold, device, precision, cpu_fallback, prevalence, channel
+    threshold, device, precision, cpu_fallback, prevalence, channel, description
         See `Predictor`.
     """
 
@@ -69,6 +70,7 @@ class Job:
     cpu_fallback: bool = False
     prevalence: float | Literal["auto"] | None = None
     channel: str | None = None
+    description: bool = False
 
     @property
     def key(self) -> str:
@@ -230,7 +232,8 @@ def _predictor(job: Job) -> Predictor:
 def _chunk(number: int, records: list[Record], repeated: list[bool]) -> Chunk:
     digest = hashlib.sha256()
     for record, again in zip(records, repeated, strict=True):
-        text = "\0".join([record.id, record.sequence, str(again), *record.notes, record.problem, str(record.left_out)])
+        header = [record.id, record.description]
+        text = "\0".join([*header, record.sequence, str(again), *record.notes, record.problem, str(record.left_out)])
         digest.update(f"{text}\n".encode("utf-8", "surrogatepass"))
     return Chunk(number, records, repeated, digest.hexdigest())
 

@@ -16,10 +16,11 @@ from tfclass.bundle.bundle import DEFAULT, Bundle, find_bundle, load_bundle
 from tfclass.bundle.scorer import Scorer
 from tfclass.channels.thresholds import depends_on_input
 from tfclass.errors import MemoryLimitError
-from tfclass.inference.rows import Prediction, with_details
+from tfclass.inference.rows import DESCRIPTION, Prediction, with_details
 from tfclass.models.forward import MAX_RESIDUES, Precision
 from tfclass.sequences.alphabet import CleanSequence, clean
 from tfclass.sequences.fasta import Record
+from tfclass.sequences.parsing import readable
 from tfclass.typing import TokenArray
 
 # Residues and records read before a window is scored. Large enough that sorting by length leaves little padding,
@@ -53,6 +54,8 @@ class Predictor:
         this share, instead of the one that the model was calibrated at. ``auto`` estimates it from the records.
     channel : str, optional
         ``network``, another channel of the bundle, or ``combined``; see `Scorer`.
+    description : bool
+        Add a column with the rest of the header.
 
     Attributes
     ----------
@@ -90,13 +93,15 @@ class Predictor:
         cpu_fallback: bool = False,
         prevalence: float | Literal["auto"] | None = None,
         channel: str | None = None,
+        description: bool = False,
     ) -> None:
         self.bundle = bundle
         self.binary = len(bundle.classes) == 2
         self.scorer = Scorer(bundle, channel, max_residues=max_residues, precision=precision, cpu_fallback=cpu_fallback)
         self.channel, self.cpu_fallback = self.scorer.channel, cpu_fallback
         self.precision: Precision = precision
-        self.columns = with_details(self.scorer.columns)
+        self.description = description
+        self.columns = with_details(self.scorer.columns | (DESCRIPTION if description else {}))
         self.asked = threshold, prevalence
         self.waits = depends_on_input(threshold, prevalence)
         # Invalid options are refused before any record is read.
@@ -183,17 +188,18 @@ class Predictor:
         for record, sequence, again, place in zip(window, cleaned, repeated, places, strict=True):
             named = (*(("duplicate_id",) if again else ()), *(() if record.id else ("no_id",)))
             notes = (*named, *record.notes, *sequence.notes)
+            header = {"description": _rest_of_header(record)} if self.description else {}
             if place is None:
                 said = ";".join((*notes, sequence.problem))
                 given = len(record.sequence) + record.left_out
-                yield Prediction(record.id, given, "", None, self.threshold, "skipped", said, empty)
+                yield Prediction(record.id, given, "", None, self.threshold, "skipped", said, empty | header)
             else:
                 label, said = self.bundle.classes[predicted_N[place]], ";".join(notes)
                 # A model of several classes has no negative one.
                 positive = not self.binary or predicted_N[place] == 1
                 details = self.scorer.cells(scored, place, record.sequence, positive=positive)
                 length = len(sequence.tokens)
-                yield Prediction(record.id, length, label, shown_N[place], self.threshold, "ok", said, details)
+                yield Prediction(record.id, length, label, shown_N[place], self.threshold, "ok", said, details | header)
 
 
 class SeenIds:
@@ -225,6 +231,10 @@ class SeenIds:
             merged.sort()
             self._runs[-2:] = [merged]
         return repeated.tolist()
+
+
+def _rest_of_header(record: Record) -> str:
+    return readable("".join(record.description.split(None, 1)[1:]))
 
 
 def _distinct(cleaned: list[CleanSequence]) -> tuple[list[int | None], list[TokenArray]]:

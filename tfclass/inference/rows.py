@@ -1,17 +1,9 @@
-"""A row of output, and rows as files: TSV for people, JSON lines for programs, Parquet for tables of millions."""
+"""A row of output and its columns."""
 
-import io
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from itertools import islice
-from typing import Any, BinaryIO, NamedTuple, TextIO, cast
-
-import numpy as np
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from tfclass.channels.base import Column
-from tfclass.errors import escaped
-from tfclass.io.tsv import tsv_cell
 
 
 class Prediction(NamedTuple):
@@ -71,107 +63,11 @@ COLUMNS = {
     "status": Column("category"),
     "notes": Column("text"),
 }
+# The rest of a header, a column of its own where it is asked for.
+DESCRIPTION = {"description": Column("text")}
 
 
 def with_details(details: Mapping[str, Column]) -> dict[str, Column]:
     """Return all columns of an output, in order, with those of the channels among them."""
     last = {name: COLUMNS[name] for name in ("status", "notes")}
     return {name: column for name, column in COLUMNS.items() if name not in last} | dict(details) | last
-
-
-# Rows in a row group of Parquet: what is held in memory at a time.
-_GROUP = 10_000
-
-Facts = Mapping[str, Any]
-
-
-def write_tsv(
-    predictions: Iterable[Prediction],
-    stream: BinaryIO,
-    facts: Facts | None = None,
-    columns: Mapping[str, Column] = COLUMNS,
-) -> None:
-    """Write a header and one line per prediction; an absent number is an empty cell. Quotes are as in `tfclass.io.tsv`.
-
-    Parameters
-    ----------
-    facts : mapping, optional
-        Written ahead of the header, as one line that begins with ``#``.
-    columns : mapping of str to Column
-        In the order of the output; see `Predictor.columns`.
-    """
-    with _text(stream) as text:
-        if facts:
-            text.write("# " + "; ".join(f"{key}={value}" for key, value in facts.items()) + "\n")
-        text.write("\t".join(columns) + "\n")
-        for row in predictions:
-            text.write("\t".join(_cell(name, column, getattr(row, name)) for name, column in columns.items()) + "\n")
-
-
-def write_jsonl(
-    predictions: Iterable[Prediction],
-    stream: BinaryIO,
-    facts: Facts | None = None,  # noqa: ARG001
-    columns: Mapping[str, Column] = COLUMNS,
-) -> None:
-    """Write one JSON object per line; an absent number is null. Lines of another kind have no place here."""
-    with _text(stream) as text:
-        for row in map(_valid_text, predictions):
-            text.write(json.dumps({column: getattr(row, column) for column in columns}) + "\n")
-
-
-def write_parquet(
-    predictions: Iterable[Prediction],
-    stream: BinaryIO,
-    facts: Facts | None = None,
-    columns: Mapping[str, Column] = COLUMNS,
-) -> None:
-    """Write Parquet (zstd), group by group; an absent number is null, `facts` are the schema's metadata."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    category = pa.dictionary(pa.int32(), pa.string())
-    of_kind = {"text": pa.string(), "category": category, "integer": pa.int64(), "number": pa.float64()}
-    types = [of_kind[column.kind] for column in columns.values()]
-    metadata = {key: str(value) for key, value in (facts or {}).items()}
-    schema = pa.schema(list(zip(columns, types, strict=True)), metadata=metadata)
-    rows = iter(predictions)
-    with pq.ParquetWriter(stream, schema, compression="zstd", write_page_checksum=True) as writer:
-        while group := list(islice(rows, _GROUP)):
-            valid = [_valid_text(row) for row in group]
-            typed = zip(columns, types, strict=True)
-            arrays = [pa.array([getattr(row, column) for row in valid], type=kind) for column, kind in typed]
-            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
-
-
-WRITERS: dict[str, Callable[..., None]] = {"tsv": write_tsv, "jsonl": write_jsonl, "parquet": write_parquet}
-
-
-@contextmanager
-def _text(stream: BinaryIO) -> Iterator[TextIO]:
-    text = io.TextIOWrapper(stream, encoding="utf-8", errors="backslashreplace", newline="\n")
-    try:
-        yield text
-        text.flush()
-    finally:
-        # The stream is the caller's to close.
-        text.detach()
-
-
-def _cell(name: str, column: Column, value: object) -> str:
-    if value is None:
-        return ""
-    if name == "probability":
-        # It has more than six decimals where the threshold is low.
-        return np.format_float_positional(cast(float, value), min_digits=6)
-    # A threshold is written in full: a rounded one could contradict the label beside it.
-    if column.decimals is not None:
-        return f"{value:.{column.decimals}f}"
-    # A channel's text, such as the id of a homologue, is the model's to name, and a terminal would obey it.
-    text = str(value)
-    return tsv_cell(text if name in COLUMNS else escaped(text, keep="\n\t"))
-
-
-def _valid_text(row: Prediction) -> Prediction:
-    # Parquet and JSON hold UTF-8 only. A FASTA file is read without lone surrogates; a program may pass some.
-    return row._replace(id=row.id.encode("utf-8", "backslashreplace").decode())
