@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from tfclass.channels.build_profiles import Naming
+from tfclass.channels.domains import domain_of_family
 from tfclass.config import from_mapping
 from tfclass.errors import ConfigError
 from tfclass.search.hmmer import OF_CLUSTER
@@ -34,7 +35,7 @@ class Rules:
     contradiction_margin: float = 20.0
     repeats: Mapping[str, Annotated[int, Field(ge=1)]] = field(default_factory=dict)
     single_clusters: tuple[str, ...] = ()
-    profiles: Mapping[str, Annotated[tuple[str, ...], Field(min_length=1)]] = field(default_factory=dict)
+    other_parts: tuple[str, ...] = ()
 
     def family_of(self, given: str, source: str = "") -> str:
         """Return the one name of a family; empty where no pattern matches, or the name is too broad.
@@ -66,10 +67,11 @@ class Rules:
         of_cluster = seed.startswith(OF_CLUSTER)
         key = family if of_cluster else seed
         sure = None if of_cluster or self.family_of(seed) in ("", family) else ""
-        for name, (accession, *keys) in self.profiles.items():
-            if key in (keys or [name]):
-                return Naming(name, accession, sure)
-        return Naming(key or f"relatives of {seed.removeprefix(OF_CLUSTER)}", "", sure)
+        domain = domain_of_family(key)
+        if domain is None:
+            return Naming(key or f"relatives of {seed.removeprefix(OF_CLUSTER)}", "", sure)
+        is_other = of_cluster and domain.name in self.other_parts
+        return Naming(domain.name, "" if is_other else domain.pfam, sure)
 
     def may_be_alone(self, frame: pd.DataFrame) -> BoolArray:
         """Return whether the cluster of each row may have a profile of its own, from its column ``kingdom``."""

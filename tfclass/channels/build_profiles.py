@@ -39,7 +39,7 @@ class Naming(NamedTuple):
     name : str
         Need not be the only one of this name.
     accession : str
-        Of its domain in Pfam, or empty.
+        Of its domain in Pfam, or empty; for the first profile of a name and family.
     family : str or None
         In place of the one that its members agree on; empty for none.
     """
@@ -89,10 +89,15 @@ def build_library(
     hits = search([each.hmm for each in candidates.values()], proteins.tokens, alphabet, threads)
     chosen = build.chosen(candidates, domains, by_profile(hits, len(candidates)))
     taken: set[str] = set()
+    placed: set[tuple[str, str]] = set()
     profiles, own_hits = [], []
     for profile, found_hits in chosen:
         name, accession, family = naming(profile.name, profile.family)
-        named = profile._replace(name=_once(name, taken), accession=accession)
+        # A further profile of the same family has what the first one lacks: another part of the proteins.
+        named = profile._replace(
+            name=_once(name, taken), accession="" if (name, profile.family) in placed else accession
+        )
+        placed.add((name, profile.family))
         own_hits += [hit._replace(profile=len(profiles)) for hit in found_hits]
         profiles.append(named if family is None else named._replace(family=family))
     on_progress("profiles of others", 0.0)
