@@ -43,6 +43,10 @@ class ResidueError(TfclassError):
     """A letter that is no residue letter, in a place where it cannot be skipped."""
 
 
+class GenomeError(TfclassError):
+    """A GFF3 file of a genome that cannot be used, down to the line."""
+
+
 class TableError(TfclassError):
     """A labelled table that cannot be used, down to the row and column."""
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from tfclass.cli.predict_output import Tally, format_of, keep_apart, opened, place_of
+from tfclass.cli.predict_output import Tally, check_options, format_of, keep_apart, place_of, write_rows
 from tfclass.cli.terminal import progress, stop_at_once
 from tfclass.errors import escaped
 from tfclass.io.files import is_address
 from tfclass.sequences.parsing import MAX_LENGTH
 
 if TYPE_CHECKING:
+    from tfclass.inference.genome import Genome
     from tfclass.inference.predictor import Predictor
     from tfclass.inference.rows import Prediction
     from tfclass.sequences.fasta import Record
@@ -39,10 +40,23 @@ Output = Annotated[
     typer.Option("-o", "--output", help="Where rows go, instead of standard output; .gz packs them; s3://... too."),
 ]
 Format = Annotated[
-    Literal["tsv", "jsonl", "parquet"] | None,
+    Literal["tsv", "csv", "jsonl", "parquet", "gff3", "bed", "txt"] | None,
     typer.Option(
-        "--format", help="Format of the rows; by default as the name of -o ends, tsv for a name without an ending."
+        "--format",
+        help="By default as the name of -o ends, tsv for a name without an ending. gff3 and bed have the domains of "
+        "predicted TFs, txt has their ids.",
     ),
+]
+Description = Annotated[
+    bool, typer.Option("--description", help="Add the rest of the header: a column, or the Note in GFF3.")
+]
+Taxon = Annotated[
+    Literal["bacteria", "archaea", "fungi", "plants", "animals"] | None,
+    typer.Option(help="GFF3: whose proteins these are; eukaryotes get the GO term for RNA polymerase II."),
+]
+GenomeGff = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="GFF3 and BED: place domains on the genome, by the CDS of this GFF3 file."),
 ]
 Model = Annotated[str, typer.Option(help="A bundle folder, a shipped model's name, or models:/NAME@ALIAS of MLflow.")]
 Channel = Annotated[
@@ -99,6 +113,9 @@ def predict(
     fasta: Inputs,
     output: Output = None,
     output_format: Format = None,
+    description: Description = False,
+    taxon: Taxon = None,
+    genome_gff: GenomeGff = None,
     model: Model = DEFAULT_MODEL,
     channel: Channel = None,
     threshold: Threshold = None,
@@ -123,13 +140,15 @@ def predict(
     Every record gives one row, in input order. Rows go to standard output, all else to standard
     error.
     """
-    keep_apart(output := place_of(output), fasta, parts)
+    genome_file = [] if genome_gff is None else [str(genome_gff)]
+    keep_apart(output := place_of(output), fasta + genome_file, parts)
     name = format_of(output_format, output)
-    if header and name == "jsonl":
-        raise typer.BadParameter("JSON lines have no place for it; it is for TSV", param_hint="--header")
+    check_options(name, header=header, description=description, taxon=taxon, genome_gff=genome_gff)
     folder = _parts_folder(parts, output, engine, workers, resume=resume)
     chosen = {"threshold": threshold, "prevalence": prevalence, "channel": channel, "precision": precision}
+    chosen["description"] = description
     with stop_at_once(goes_on=folder is not None):
+        genome = None if genome_gff is None else _genome(genome_gff)
         records = _sharded(fasta, shard, max_length)
         predictor, bundle_folder = _predictor(model, device, threads, cpu_fallback=cpu_fallback, **chosen)
         if predictor.bundle.trained_on_generated and not quiet:
@@ -141,17 +160,24 @@ def predict(
         tally = Tally(predictor)
         with progress("scoring", is_quiet=quiet) as bar:
             rows = tally.count(predictor.settled(bar.count(scored, "records")))
-            _write(filter(predictor.is_positive, rows) if only_tf else rows, name, output, predictor, header=header)
+            rows = filter(predictor.is_positive, rows) if only_tf or name == "txt" else rows
+            write_rows(rows, name, output, predictor, header=header, taxon=taxon, genome=genome)
         if folder is not None and parts is None:
             from tfclass.inference.jobs import remove_folder
 
             remove_folder(folder)
-    _conclude(tally, quiet=quiet, strict=strict)
+    _conclude(tally, genome, quiet=quiet, strict=strict)
 
 
-def _conclude(tally: Tally, *, quiet: bool, strict: bool) -> None:
+def _genome(path: Path) -> "Genome":
+    from tfclass.inference.genome import read_genome
+
+    return read_genome(path)
+
+
+def _conclude(tally: Tally, genome: "Genome | None", *, quiet: bool, strict: bool) -> None:
     if not quiet:
-        for line in tally.summary():
+        for line in itertools.chain(tally.summary(), genome.summary() if genome else ()):
             typer.echo(escaped(line), err=True)
     if strict and tally.n_skipped:
         typer.echo(f"tfclass: {tally.n_skipped:,} of {tally.n_records:,} records skipped (--strict)", err=True)
@@ -168,19 +194,6 @@ def _predictor(model: str, device: str, threads: int, **options: Any) -> "tuple[
     chosen = prepare(RuntimeConfig.default(device=device, threads=threads))  # type: ignore[arg-type]
     folder = locate_model(model)
     return Predictor(load_bundle(folder), device=chosen, **options), folder
-
-
-def _write(
-    rows: "Iterator[Prediction]", name: str, output: str | None, predictor: "Predictor", *, header: bool
-) -> None:
-    from tfclass.inference.rows import WRITERS
-
-    with opened(output) as stream:
-        # An input that cannot be read leaves the output empty, header included: its error comes with the first row.
-        rows = itertools.chain(list(itertools.islice(rows, 1)), rows)
-        # Where the input decides the threshold, it is known with the first row.
-        facts = _facts(predictor) if header or name == "parquet" else None
-        WRITERS[name](rows, stream, facts, predictor.columns)
 
 
 def _parts_folder(
@@ -213,21 +226,6 @@ def _sharded(fasta: list[str], shard: str, max_length: int) -> "Iterator[Record]
     return itertools.islice(read_inputs(fasta, max_length), index - 1, None, count)
 
 
-def _facts(predictor: "Predictor") -> dict[str, object]:
-    from tfclass import __version__
-
-    bundle = predictor.bundle
-    return {
-        "tfclass": __version__,
-        "model": bundle.name,
-        "sha256": bundle.digest,
-        **({"channel": predictor.channel} if bundle.channels else {}),
-        "threshold": predictor.threshold,
-        **({} if predictor.prevalence is None else {"prevalence": predictor.prevalence}),
-        "classes": ",".join(bundle.classes),
-    }
-
-
 def _in_parts(
     predictor: "Predictor",
     records: "Iterable[Record]",
@@ -253,6 +251,7 @@ def _in_parts(
             cpu_fallback=predictor.cpu_fallback,
             prevalence=prevalence,
             channel=predictor.channel,
+            description=predictor.description,
         )
 
     if engine == "none":

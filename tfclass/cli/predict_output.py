@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import itertools
 import os
 import re
 import sys
@@ -19,10 +20,11 @@ from tfclass.errors import OutputError
 from tfclass.io.files import is_address, temporary_folder, whole_file
 
 if TYPE_CHECKING:
+    from tfclass.inference.genome import Genome
     from tfclass.inference.predictor import Predictor
     from tfclass.inference.rows import Prediction
 
-_FORMATS = ("tsv", "jsonl", "parquet")
+_FORMATS = ("tsv", "csv", "jsonl", "parquet", "gff3", "bed", "txt")
 
 
 def place_of(output: str | None) -> str | None:
@@ -45,9 +47,11 @@ def format_of(asked: str | None, output: str | None) -> str:
     """
     ending, packed = _ending(output)
     if asked is None and ending not in ("", *_FORMATS):
-        expected = ", ".join(f".{name}" for name in (*_FORMATS, "tsv.gz", "jsonl.gz"))
+        expected = ", ".join(f".{name}" for name in _FORMATS)
         found = f"found a name ending in .{ending}"
-        raise OutputError(f"{output}: {found}; expected {expected}; or name the format with --format")
+        raise OutputError(
+            f"{output}: {found}; expected {expected}, or these with .gz; or name the format with --format"
+        )
     name = asked or ending or "tsv"
     if name == "parquet" and output is None and sys.stdout is not None and sys.stdout.isatty():
         raise typer.BadParameter("Parquet is not for a terminal; name a file with -o", param_hint="--format")
@@ -55,6 +59,18 @@ def format_of(asked: str | None, output: str | None) -> str:
         found = "found a name ending in .gz; expected .parquet"
         raise OutputError(f"{output}: {found}; Parquet is compressed in itself")
     return name
+
+
+def check_options(name: str, *, header: bool, description: bool, taxon: str | None, genome_gff: Path | None) -> None:
+    """Refuse options that the format has no place for; `typer.BadParameter`."""
+    for option, is_given, takes in (
+        ("--header", header, ("tsv", "parquet", "gff3")),
+        ("--description", description, ("tsv", "csv", "jsonl", "parquet", "gff3")),
+        ("--taxon", taxon is not None, ("gff3",)),
+        ("--genome-gff", genome_gff is not None, ("gff3", "bed")),
+    ):
+        if is_given and name not in takes:
+            raise typer.BadParameter(f"{name} has no place for it; it is for {' and '.join(takes)}", param_hint=option)
 
 
 def _ending(output: str | None) -> tuple[str, bool]:
@@ -141,6 +157,53 @@ def _standard_output() -> Iterator[BinaryIO]:
     except OSError as error:
         reason = error.strerror
         raise OutputError(f"standard output: found a place that cannot be written ({reason})") from error
+
+
+def write_rows(
+    rows: "Iterator[Prediction]",
+    name: str,
+    output: str | None,
+    predictor: "Predictor",
+    *,
+    header: bool,
+    taxon: str | None,
+    genome: "Genome | None",
+) -> None:
+    """Write rows in a format of `format_of`; `OutputError` where the place cannot be written."""
+    from tfclass.inference.writers import WRITERS, write_ids
+
+    with opened(output) as stream:
+        # An input that cannot be read leaves the output empty, header included: its error comes with the first row.
+        rows = itertools.chain(list(itertools.islice(rows, 1)), rows)
+        # Where the input decides the threshold, it is known with the first row.
+        facts = _facts(predictor) if header or name in ("parquet", "gff3") else None
+        if name in WRITERS:
+            WRITERS[name](rows, stream, facts, predictor.columns)
+        elif name == "txt":
+            write_ids(rows, stream)
+        else:
+            from tfclass.inference.gff3 import Features, write_bed, write_gff3
+
+            features = Features.of(predictor, taxon, genome)
+            if facts is None:
+                write_bed(rows, stream, features)
+            else:
+                write_gff3(rows, stream, facts, features)
+
+
+def _facts(predictor: "Predictor") -> dict[str, object]:
+    from tfclass import __version__
+
+    bundle = predictor.bundle
+    return {
+        "tfclass": __version__,
+        "model": bundle.name,
+        "sha256": bundle.digest,
+        **({"channel": predictor.channel} if bundle.channels else {}),
+        "threshold": predictor.threshold,
+        **({} if predictor.prevalence is None else {"prevalence": predictor.prevalence}),
+        "classes": ",".join(bundle.classes),
+    }
 
 
 # Explanations of the notes; one that is not listed has its name alone.

@@ -127,12 +127,16 @@ def text_of(stream: BinaryIO) -> Iterator[TextIO]:
         text.detach()
 
 
+def probability_text(value: float | None) -> str:
+    """Write a probability; it has more than six decimals where the threshold is low."""
+    return "" if value is None else np.format_float_positional(value, min_digits=6)
+
+
 def _value(name: str, column: Column, value: object) -> str:
     if value is None:
         return ""
     if name == "probability":
-        # It has more than six decimals where the threshold is low.
-        return np.format_float_positional(cast(float, value), min_digits=6)
+        return probability_text(cast(float, value))
     # A threshold is written in full: a rounded one could contradict the label beside it.
     if column.decimals is not None:
         return f"{value:.{column.decimals}f}"
