@@ -1,6 +1,6 @@
 """The channel of profiles: the profile hidden Markov model that fits a protein best."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +95,26 @@ class ProfileChannel(Channel):
         """Return the number of profiles and of their states."""
         size = f"{self.n_groups:,} profile hidden Markov models of {self.library.states:,} states"
         return f"{size}, made from the training split"
+
+    def listing(self) -> Iterator[tuple[str, ...]]:
+        """Yield a header, and what is known about each profile.
+
+        A profile without an accession of its own may hold any part of the proteins that it was made from.
+        """
+        # A prediction does not need it.
+        from tfclass.channels.domains import domain_of_accession
+
+        yield ("name", "pfam", "interpro", "family", "kind", "threshold", "meaning")
+        for profile in self.library.profiles:
+            name, known = profile.name.replace("_", " "), domain_of_accession(profile.accession)
+            if known:
+                meaning = known.description
+            elif profile.kind == "other":
+                meaning = f"What is no transcription factor, though it resembles {name.removeprefix('other ')}"
+            else:
+                meaning = f"What {f'the family {profile.family} has' if profile.family else name + ' have'} in common"
+            accessions = profile.accession, known.interpro if known else ""
+            yield (name, *accessions, profile.family, profile.kind, f"{profile.threshold:g}", meaning)
 
     def to_bytes(self) -> bytes:
         """Return the profiles in HMMER's format, compressed."""

@@ -28,17 +28,35 @@ def list_() -> None:
 
 
 @app.command()
-def show(model: Model) -> None:
+def show(
+    model: Model,
+    profiles: Annotated[bool, typer.Option("--profiles", help="List its profiles instead, as TSV.")] = False,
+) -> None:
     """Print a model's card, and what it can tell."""
     from tfclass.bundle.bundle import find_bundle, load_bundle, read_card
     from tfclass.errors import escaped
 
     folder = find_bundle(model)
     bundle = load_bundle(folder)
+    if profiles:
+        _list_profiles(bundle)
+        return
     typer.echo(escaped(read_card(folder), keep="\n\t"))
     typer.echo("## What it tells\n\n| | |\n|---|---|")
     for name, value in _abilities(bundle).items():
         typer.echo(f"| {name} | {value} |")
+
+
+def _list_profiles(bundle: "Bundle") -> None:
+    from tfclass.channels.profile import ProfileChannel
+    from tfclass.errors import BundleError, escaped
+    from tfclass.io.tsv import tsv_cell
+
+    channel = bundle.channels.get("profile")
+    if not isinstance(channel, ProfileChannel):
+        raise BundleError(f"{bundle.name}: found no profiles; add some with `tfclass model attach`")
+    for cells in channel.listing():
+        typer.echo("\t".join(tsv_cell(escaped(cell)) for cell in cells))
 
 
 def _abilities(bundle: "Bundle") -> dict[str, str]:

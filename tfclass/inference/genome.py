@@ -1,7 +1,7 @@
 """From places in a protein to places in a genome, through the CDS features of a GFF3 file.
 
-A protein has the CDS whose ``protein_id``, ``ID``, ``Name`` or ``Parent`` is the protein's id, and whose bases are as many
-as its residues need. The rows of one transcript are one CDS, in the order of translation.
+A protein has the CDS whose ``protein_id``, ``ID``, ``Name`` or ``Parent`` is the protein's id, and whose bases are as
+many as its residues need. The rows of one transcript are one CDS, in the order of translation.
 """
 
 import re

@@ -153,10 +153,8 @@ def _on_protein(row: Prediction, number: int, source: str, features: Features) -
     if not features.is_positive(row):
         return
     protein = f"record{number}"
-    score = probability_text(row.probability)
-    yield _line(
-        sequence, source, "polypeptide", 1, length, score, attributes=_protein_attributes(row, protein, features)
-    )
+    attributes = _protein_attributes(row, protein, features)
+    yield _line(sequence, source, "polypeptide", 1, length, probability_text(row.probability), attributes=attributes)
     for n, each in enumerate(features.domains(row), start=1):
         attributes = _domain_attributes(row, each, f"{protein}.domain{n}", protein, features)
         yield _line(sequence, source, "polypeptide_domain", each.start, each.end, attributes=attributes)
@@ -174,18 +172,18 @@ def _on_genome(
         if region := regions.pop(sequence, ""):
             yield f"{region}\n"
         protein = f"record{number}" + (f".copy{copy}" if len(places) > 1 else "")
-        whole = genome.wrapped(lifted(parts, 1, row.length))
-        start, end = min(part.start for part in whole), max(part.end for part in whole)
+        exons = lifted(parts, 1, row.length)
+        whole = parts[0]._replace(start=min(part.start for part in exons), end=max(part.end for part in exons))
+        at = genome.wrapped([whole])[0][1:3]
         attributes = _protein_attributes(row, protein, features)
-        score = probability_text(row.probability)
-        yield _line(sequence, source, "polypeptide", start, end, score, strand, attributes=attributes)
+        yield _line(
+            sequence, source, "polypeptide", *at, probability_text(row.probability), strand, attributes=attributes
+        )
         for n, each in enumerate(features.domains(row), start=1):
             attributes = _domain_attributes(row, each, f"{protein}.domain{n}", protein, features)
             for part in genome.wrapped(lifted(parts, each.start, each.end)):
-                at = (part.start, part.end)
-                yield _line(
-                    sequence, source, "polypeptide_domain", *at, strand=strand, phase=part.phase, attributes=attributes
-                )
+                at = part.start, part.end
+                yield _line(sequence, source, "polypeptide_domain", *at, ".", strand, part.phase, attributes=attributes)
         yield "###\n"
 
 
@@ -197,13 +195,11 @@ def _places(row: Prediction, genome: Genome) -> list[tuple[Part, ...]]:
 
 def _protein_attributes(row: Prediction, protein: str, features: Features) -> dict[str, Any]:
     values = row.details
-    attributes = {
+    return {
         "ID": protein,
         "Name": row.id,
         "Note": values.get("description"),
         "Ontology_term": _term(row, features),
-    }
-    return attributes | {
         "label": row.label,
         "family": values.get("family"),
         "family_source": values.get("family_source"),
