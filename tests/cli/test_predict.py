@@ -247,15 +247,15 @@ class TestRows:
         ("name", "ending"),
         [
             *(
-                ("rows.csv", "csv"),
                 ("rows.XLSX", "xlsx"),
                 ("rows.tsv.zst", "zst"),
-                ("x.gff3", "gff3"),
-                ("x.txt", "txt"),
+                ("x.gff", "gff"),
+                ("x.gff.gz", "gff"),
+                ("x.list", "list"),
             ),
-            *(("E.coli_K12", "coli_k12"), ("sample.1", "1"), ("rows.gff3.gz", "gff3"), ("x.txt", "txt")),
+            *(("E.coli_K12", "coli_k12"), ("sample.1", "1"), ("x.gtf", "gtf"), ("x.csv.xz", "xz")),
             *(
-                (".rows.bed", "bed"),
+                (".rows.bed12", "bed12"),
                 ("rows.tsv~", "tsv~"),
                 ("a.tsv b", "tsv b"),
                 ("rows.tsv.gz.1", "1"),
@@ -266,7 +266,8 @@ class TestRows:
     def test_a_name_of_another_ending_is_refused_before_anything_is_read(self, tfclass, name, ending):
         finished = tfclass("predict", "no such input.fasta", "-o", name)
         shown = name.replace("\x1b", "\\x1b")
-        expected = "expected .tsv, .jsonl, .parquet, .tsv.gz, .jsonl.gz; or name the format with --format"
+        expected = "expected .tsv, .csv, .jsonl, .parquet, .gff3, .bed, .txt, or these with .gz"
+        expected += "; or name the format with --format"
         assert_one_line(finished, f"{shown}: found a name ending in .{ending}; {expected}")
 
     @pytest.mark.parametrize(
@@ -655,7 +656,23 @@ class TestUsage:
             (["in.fasta", "--workers", "0"], "Invalid value for '--workers'"),
             (["in.fasta", "--workers", "4"], "Invalid value for --workers: needs --engine"),
             (["in.fasta", "--\x1b[2Jx"], "No such option: --\\x1b[2Jx"),
-            (["in.fasta", "--header", "-o", "rows.jsonl"], "Invalid value for --header: JSON lines have no place"),
+            (
+                ["in.fasta", "--header", "-o", "rows.jsonl"],
+                "Invalid value for --header: jsonl has no place for it; it is for tsv and parquet and gff3",
+            ),
+            (
+                ["in.fasta", "--description", "-o", "x.bed.gz"],
+                "Invalid value for --description: bed has no place for it",
+            ),
+            (["in.fasta", "--taxon", "fungi"], "Invalid value for --taxon: tsv has no place for it; it is for gff3"),
+            (
+                ["in.fasta", "--genome-gff", "x.gff3"],
+                "Invalid value for --genome-gff: tsv has no place for it; it is for",
+            ),
+            (
+                ["in.fasta", "-o", "x.gff3", "--taxon", "fish"],
+                "Invalid value for '--taxon': 'fish' is not one of 'bacteria', 'archaea', 'fungi', 'plants', 'animals'",
+            ),
         ],
         ids=["an unknown option", "an unknown format", "no input", "a shard of none", "a shard in words"]
         + [
@@ -667,6 +684,10 @@ class TestUsage:
             "workers of no engine",
             "an option that would clear the screen",
             "a header line for JSON",
+            "a description in BED",
+            "a taxon in TSV",
+            "a genome for TSV",
+            "an unknown taxon",
         ],
     )
     def test_wrong_usage_is_one_line(self, tfclass, arguments, expected):

@@ -131,10 +131,11 @@ class Genome:
 
     def wrapped(self, parts: list[Part]) -> list[Part]:
         """Move what lies behind the end of a circular sequence to its start, as GFF3 counts on over the origin."""
-        if not parts or not (region := self.regions.get(parts[0].sequence)):
-            return parts
-        size = int(region.split()[3])
-        return [p._replace(start=p.start - size, end=p.end - size) if p.start > size else p for p in parts]
+        size = self._size(parts[0].sequence)
+        return [
+            part._replace(start=part.start - size, end=part.end - size) if 0 < size < part.start else part
+            for part in parts
+        ]
 
     def summary(self) -> Iterator[str]:
         """Yield a line about the proteins that were not found, where there are any."""
@@ -143,6 +144,10 @@ class Genome:
             more = ", ..." if number > len(self.missing) else ""
             names = ", ".join(name or "(no id)" for name in self.missing)
             yield f"{number:,} without a place in the genome, {why}: {names}{more}"
+
+    def _size(self, sequence: str) -> int:
+        """Return the number of bases of a sequence; 0 where it is not told."""
+        return int(self.regions[sequence].split()[3]) if sequence in self.regions else 0
 
     def _assembled(self, rows: Sequence[int]) -> list[tuple[Part, ...]]:
         """Return the CDS of some rows, one for each transcript; none that is on several strands or sequences."""
@@ -153,7 +158,7 @@ class Genome:
             part = Part(names[sequence], start, end, "-" if code >= 4 else "+", code % 4)
             of_transcript.setdefault(transcript, []).append(part)
         return [
-            _in_order(parts)
+            _in_order(parts, self._size(parts[0].sequence))
             for parts in of_transcript.values()
             if len({(part.sequence, part.strand) for part in parts}) == 1
         ]
@@ -238,28 +243,19 @@ def _parsed(line: str, where: str) -> tuple[Part, str, dict[str, str]]:
     if not (start.isdecimal() and end.isdecimal() and 1 <= int(start) <= int(end) < 1 << 62 and strand in ("+", "-")):
         raise GenomeError(f"{where}: found {start} to {end}, strand {strand!r}; expected {expected}")
     pairs = (pair.partition("=") for pair in attributes.split(";"))
-    # A phase that is not given is as good as 0.
+    # Only that of the first part matters.
     part = Part(sequence, int(start), int(end), strand, int(phase) if phase in ("1", "2") else 0)
     return part, source, {key.strip(): value.strip() for key, _, value in pairs}
 
 
-def _in_order(parts: list[Part]) -> tuple[Part, ...]:
-    """Return the parts in the order of translation.
+def _in_order(parts: list[Part], size: int) -> tuple[Part, ...]:
+    """Return the parts in the order of translation: along the strand, on a circle of so many bases over its origin."""
+    over = any(part.start == 1 for part in parts) and any(part.end == size for part in parts)
 
-    That is along the strand, but for a gene over the origin of a circular sequence, whose phases fit as it is given.
-    """
-    along = sorted(parts, key=lambda part: part.start, reverse=parts[0].strand == "-")
-    return tuple(parts if _fits(parts) and not _fits(along) else along)
+    def place(part: Part) -> int:
+        return part.start + (size if over and part.start <= size // 2 else 0)
 
-
-def _fits(parts: Sequence[Part]) -> bool:
-    """Return whether the phases are those that follow from the sizes."""
-    done = -parts[0].phase
-    for part in parts:
-        if part.phase != -done % 3:
-            return False
-        done += part.size
-    return True
+    return tuple(sorted(parts, key=place, reverse=parts[0].strand == "-"))
 
 
 def _names_of(protein: str) -> Iterator[str]:

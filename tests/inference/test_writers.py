@@ -1,8 +1,9 @@
-"""Rows as TSV and as JSON lines."""
+"""Rows in every format that has all their columns, and lists of ids."""
 
 import csv
 import io
 import json
+from typing import get_args
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -12,8 +13,11 @@ from hypothesis import strategies as st
 
 from tfclass.channels.base import Column
 from tfclass.channels.registry import CHANNELS
+from tfclass.cli.predict import Format, Taxon
+from tfclass.cli.predict_output import _FORMATS
+from tfclass.inference.gff3 import TERM_OF_TAXON
 from tfclass.inference.rows import COLUMNS, Prediction, with_details
-from tfclass.inference.writers import WRITERS, write_jsonl, write_parquet, write_tsv
+from tfclass.inference.writers import WRITERS, write_csv, write_ids, write_jsonl, write_parquet, write_tsv
 
 SCORED = Prediction("sp|P1", 120, "TF", 0.5, 0.25, "ok", "stop_removed;nonstandard=1")
 SKIPPED = Prediction("b", 3, "", None, 0.25, "skipped", "illegal '1' at 3")
@@ -68,8 +72,11 @@ def written(write, rows, columns=COLUMNS):
     return stream.getvalue().decode("utf-8", "surrogateescape")
 
 
-def test_the_formats_are_those_of_the_command_line():
-    assert set(WRITERS) == {"tsv", "jsonl", "parquet"}
+def test_formats_and_taxa_are_those_of_the_command_line():
+    (formats,) = [each for each in get_args(get_args(Format)[0]) if each is not type(None)]
+    assert (*WRITERS, "gff3", "bed", "txt") == get_args(formats) == _FORMATS
+    (taxa,) = [each for each in get_args(get_args(Taxon)[0]) if each is not type(None)]
+    assert get_args(taxa) == tuple(TERM_OF_TAXON)
 
 
 def test_tsv_has_these_columns_and_leaves_absent_numbers_empty():
@@ -160,6 +167,35 @@ def test_tsv_reads_back_as_the_same_rows(rows, columns):
     assert table.fieldnames == list(columns)
     ids = pd.read_csv(io.StringIO(text.getvalue()), sep="\t", dtype=str, keep_default_na=False)["id"].tolist()
     assert ids == [row.id for row in rows]
+
+
+@given(st.lists(predictions), columns)
+def test_csv_has_the_values_of_tsv_and_nothing_that_a_spreadsheet_computes(rows, columns):
+    text = written(write_csv, rows, columns)
+    table = list(csv.DictReader(io.StringIO(text, newline="")))
+    as_tsv = csv.DictReader(io.StringIO(written(write_tsv, rows, columns), newline=""), delimiter="\t")
+    for cells, expected in zip(table, as_tsv, strict=True):
+        for name, cell in cells.items():
+            is_text = ALL[name].kind in ("text", "category")
+            computed = is_text and expected[name].startswith(("=", "+", "-", "@"))
+            assert cell == ("'" if computed else "") + expected[name]
+    assert text.count("\r\n") == len(rows) + 1
+    ids = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)["id"].tolist()
+    assert ids == [cells["id"] for cells in table]
+
+
+@pytest.mark.parametrize("name", ["=cmd()", "+1", "-1", "@SUM(A1)", "＝1", "\t=1", "\r=1"])
+def test_a_text_that_a_spreadsheet_would_compute_begins_with_an_apostrophe(name):
+    row = row_of(id=name, length=3, label="TF", probability=0.5, status="ok", notes="", profile_bits=-1.5)
+    (cells,) = csv.DictReader(io.StringIO(written(write_csv, [row], ALL), newline=""))
+    assert (cells["id"], cells["profile_bits"]) == (f"'{name}", "-1.5")
+
+
+def test_ids_are_a_line_each():
+    rows = [SCORED, SKIPPED._replace(id=""), BYTES]
+    stream = io.BytesIO()
+    write_ids(rows, stream)
+    assert stream.getvalue() == b"sp|P1\ncaf\\udce9\n"
 
 
 @given(st.lists(predictions), columns)
