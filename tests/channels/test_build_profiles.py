@@ -183,6 +183,9 @@ def test_no_two_profiles_have_one_name():
     names = iter(["a fold", "a_fold", "a fold 2"])
     library = build_library(made.table(), {}, ALPHABET, naming=lambda *_: Naming(next(names)))
     assert [profile.name for profile in library.profiles] == ["a_fold", "a_fold_2", "a_fold_2_2"]
+    # What the first profile of a family lacks is another part of its proteins.
+    library = build_library(made.table(), {}, ALPHABET, naming=lambda *_: Naming("a fold", "PF00808"))
+    assert [profile.accession for profile in library.profiles] == ["PF00808", "", ""]
 
 
 def test_a_single_cluster_has_a_profile_where_it_may():

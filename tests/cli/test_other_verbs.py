@@ -1,8 +1,11 @@
 """``tfclass data``, ``tfclass model`` and what is said before any verb."""
 
+import csv
 import shutil
 
 import pandas as pd
+
+from tfclass.channels.domains import known_domains
 
 
 def test_demo_writes_the_corpus_and_check_describes_it(tfclass, tmp_path):
@@ -81,6 +84,31 @@ def test_show_lists_what_a_model_tells(tfclass, small_bundle_folder, with_profil
         f"of {library.states} states, made from the training split |\n"
         f"| channel combined | threshold {thresholds['combined']}, the default |\n"
     )
+
+
+def test_show_lists_profiles_for_other_programs(tfclass, small_bundle_folder, with_profiles, with_profiles_folder):
+    library = with_profiles.channels["profile"].library
+    rows = list(
+        csv.DictReader(tfclass("model", "show", with_profiles_folder, "--profiles").out.splitlines(), delimiter="\t")
+    )
+    assert [(row["name"], row["family"], float(row["threshold"])) for row in rows] == [
+        (profile.name.replace("_", " "), profile.family, profile.threshold) for profile in library.profiles
+    ]
+    missing = tfclass("model", "show", small_bundle_folder, "--profiles")
+    assert (missing.status, missing.out) == (2, "")
+    assert missing.err == "tfclass: small: found no profiles; add some with `tfclass model attach`\n"
+
+
+def test_the_shipped_profiles_of_known_domains_have_accessions_and_say_what_they_are(tfclass):
+    rows = list(csv.DictReader(tfclass("model", "show", "tf-bilstm", "--profiles").out.splitlines(), delimiter="\t"))
+    known = {(domain.pfam, domain.interpro, domain.description) for domain in known_domains()}
+    for row in rows:
+        assert row["meaning"]
+        assert not row["pfam"] or (row["pfam"], row["interpro"], row["meaning"]) in known
+        assert row["pfam"] if row["kind"] == "domain" else row["pfam"] or row["meaning"].startswith("What ")
+    # One profile of a family holds its domain.
+    of_family = [(row["pfam"], row["family"]) for row in rows if row["pfam"] and row["family"]]
+    assert len(of_family) == len(set(of_family))
 
 
 def test_profiles_are_exported_and_verified_with_the_rest(tfclass, with_profiles_folder, tmp_path):

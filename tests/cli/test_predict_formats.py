@@ -132,7 +132,7 @@ class TestGenome:
         finished = predict("-o", "x.gff3", "--genome-gff", genome, threshold=0)
         (line,) = [each for each in finished.err.splitlines() if "without a place" in each]
         assert line == (
-            "31 without a place in the genome, 30 with no CDS of this name, 1 with CDS of another length: "
+            "31 proteins without a place in the genome (30 with no CDS of this name, 1 with CDS of another length): "
             "a;b=c,d, <script>, =cmd(), ümläut, #a, ..."
         )
         found = [each.split("\t") for each in (tmp_path / "x.gff3").read_text().splitlines() if "\t" in each]

@@ -153,7 +153,7 @@ def test_what_does_not_match_is_named_and_counted(tmp_path):
     assert genome.find("P1", 5) == genome.find("P1", 8) == genome.find("P2", 7) == genome.find("trans", 6) == []
     (line,) = genome.summary()
     assert line.startswith(
-        "4 without a place in the genome, 2 with CDS of another length, 2 with no CDS of this name: "
+        "4 proteins without a place in the genome (2 with CDS of another length, 2 with no CDS of this name): "
     )
     assert line.endswith(": P1, P1, P2, trans")
 

@@ -219,7 +219,7 @@ def test_a_genome_file_is_valid_and_names_what_it_lacks(tmp_path):
     assert text.count("##sequence-region") == 1
     assert "# without a place in the genome: record 2, lost\n" in text
     assert list(genome.summary()) == [
-        "2 without a place in the genome, 1 with no CDS of this name, 1 with gaps in the sequence: lost, P1"
+        "2 proteins without a place in the genome (1 with no CDS of this name, 1 with gaps in the sequence): lost, P1"
     ]
     lines = [line.split("\t") for line in text.splitlines() if "\t" in line]
     assert [(line[2], *line[3:5], *line[6:8], line[8].split(";")[0]) for line in lines] == [

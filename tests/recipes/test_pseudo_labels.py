@@ -2,7 +2,6 @@
 
 import gzip
 import os
-import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,6 +15,7 @@ from tests.channels.test_build_profiles import ALPHABET, ZINC_FINGERS
 from tfclass.bundle.bundle import load_bundle
 from tfclass.bundle.save import save_bundle
 from tfclass.channels.align_profiles import build_profile
+from tfclass.channels.domains import known_domains
 from tfclass.channels.profile import ProfileChannel
 from tfclass.channels.regions import read_regions
 from tfclass.channels.stacking import Stacking
@@ -304,11 +304,9 @@ def test_the_shipped_rules_name_profiles_by_their_domain_or_family():
     assert rules.naming("cluster:P0A9F3", "") == ("relatives of P0A9F3", "", None)
     # The members are of another family than the domain.
     assert rules.naming("MADF_DNA_bdg", "Trihelix") == ("MADF", "PF10545", "")
-    accessions = [accession for accession, *_ in rules.profiles.values()]
-    assert all(re.fullmatch(r"(PF\d{5})?", accession) for accession in accessions)
-    # No domain or family has two names.
-    keys = [key for name, (_, *given) in rules.profiles.items() for key in given or [name]]
-    assert len(keys) == len(set(keys))
+    # A cluster's profile of another part of the proteins has no accession.
+    assert rules.naming("cluster:P0A9F3", "LexA") == ("LexA", "", None)
+    assert set(rules.other_parts) <= {domain.name for domain in known_domains()}
 
 
 def test_single_clusters_are_of_the_kingdoms_that_the_rules_name():

@@ -140,8 +140,7 @@ def predict(
     Every record gives one row, in input order. Rows go to standard output, all else to standard
     error.
     """
-    genome_file = [] if genome_gff is None else [str(genome_gff)]
-    keep_apart(output := place_of(output), fasta + genome_file, parts)
+    keep_apart(output := place_of(output), fasta, parts, genome_gff)
     name = format_of(output_format, output)
     check_options(name, header=header, description=description, taxon=taxon, genome_gff=genome_gff)
     folder = _parts_folder(parts, output, engine, workers, resume=resume)
@@ -150,13 +149,8 @@ def predict(
     with stop_at_once(goes_on=folder is not None):
         genome = None if genome_gff is None else _genome(genome_gff)
         records = _sharded(fasta, shard, max_length)
-        predictor, bundle_folder = _predictor(model, device, threads, cpu_fallback=cpu_fallback, **chosen)
-        if predictor.bundle.trained_on_generated and not quiet:
-            typer.echo(_GENERATED, err=True)
-        if folder is None:
-            scored = predictor.scored(records)
-        else:
-            scored = _in_parts(predictor, records, bundle_folder, folder, engine, workers or 2, threads)
+        predictor, bundle_folder = _predictor(model, device, threads, quiet, cpu_fallback=cpu_fallback, **chosen)
+        scored = _scored(predictor, records, bundle_folder, folder, engine, workers or 2, threads)
         tally = Tally(predictor)
         with progress("scoring", is_quiet=quiet) as bar:
             rows = tally.count(predictor.settled(bar.count(scored, "records")))
@@ -184,7 +178,13 @@ def _conclude(tally: Tally, genome: "Genome | None", *, quiet: bool, strict: boo
         raise typer.Exit(1)
 
 
-def _predictor(model: str, device: str, threads: int, **options: Any) -> "tuple[Predictor, Path]":  # noqa: ANN401
+def _predictor(
+    model: str,
+    device: str,
+    threads: int,
+    quiet: bool,
+    **options: Any,  # noqa: ANN401
+) -> "tuple[Predictor, Path]":
     from tfclass import locate_model
     from tfclass.bundle.bundle import load_bundle
     from tfclass.config import RuntimeConfig
@@ -193,7 +193,10 @@ def _predictor(model: str, device: str, threads: int, **options: Any) -> "tuple[
 
     chosen = prepare(RuntimeConfig.default(device=device, threads=threads))  # type: ignore[arg-type]
     folder = locate_model(model)
-    return Predictor(load_bundle(folder), device=chosen, **options), folder
+    predictor = Predictor(load_bundle(folder), device=chosen, **options)
+    if predictor.bundle.trained_on_generated and not quiet:
+        typer.echo(_GENERATED, err=True)
+    return predictor, folder
 
 
 def _parts_folder(
@@ -226,15 +229,18 @@ def _sharded(fasta: list[str], shard: str, max_length: int) -> "Iterator[Record]
     return itertools.islice(read_inputs(fasta, max_length), index - 1, None, count)
 
 
-def _in_parts(
+def _scored(
     predictor: "Predictor",
     records: "Iterable[Record]",
     bundle_folder: Path,
-    folder: Path,
+    folder: Path | None,
     engine: str,
     workers: int,
     threads: int,
 ) -> "Iterator[Prediction]":
+    if folder is None:
+        yield from predictor.scored(records)
+        return
     import torch
 
     from tfclass.inference.jobs import Job, predict_in_parts

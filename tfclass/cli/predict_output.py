@@ -80,7 +80,7 @@ def _ending(output: str | None) -> tuple[str, bool]:
     return name.removesuffix(".gz").partition(".")[2].rpartition(".")[2], packed
 
 
-def keep_apart(output: str | None, fasta: list[str], parts: Path | None) -> None:
+def keep_apart(output: str | None, fasta: list[str], parts: Path | None, genome: Path | None) -> None:
     """Refuse an output that is a folder or one of the inputs; `OutputError`."""
     if output is None or (is_address(output) and not output.startswith("file://")):
         return
@@ -89,7 +89,7 @@ def keep_apart(output: str | None, fasta: list[str], parts: Path | None) -> None
         raise OutputError(f"{output}: found a folder; expected a file; choose another name for -o")
     if not path.is_file():
         return
-    for source in fasta:
+    for source in fasta if genome is None else [*fasta, str(genome)]:
         same = _is_standard_input(path) if source == "-" else Path(source).exists() and path.samefile(source)
         if same:
             found = "found an input file; expected a file of its own"

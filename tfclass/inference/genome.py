@@ -143,7 +143,7 @@ class Genome:
             why = ", ".join(f"{n:,} with {problem}" for problem, n in self.problems.most_common())
             more = ", ..." if number > len(self.missing) else ""
             names = ", ".join(name or "(no id)" for name in self.missing)
-            yield f"{number:,} without a place in the genome, {why}: {names}{more}"
+            yield f"{number:,} protein{'s' * (number != 1)} without a place in the genome ({why}): {names}{more}"
 
     def _size(self, sequence: str) -> int:
         """Return the number of bases of a sequence; 0 where it is not told."""
