@@ -671,7 +671,8 @@ class TestUsage:
             ),
             (
                 ["in.fasta", "-o", "x.gff3", "--taxon", "fish"],
-                "Invalid value for '--taxon': 'fish' is not one of 'bacteria', 'archaea', 'fungi', 'plants', 'animals'",
+                "Invalid value for '--taxon': Value error, 'fish' is not one of "
+                "'bacteria', 'archaea', 'fungi', 'plants', 'animals'",
             ),
         ],
         ids=["an unknown option", "an unknown format", "no input", "a shard of none", "a shard in words"]
