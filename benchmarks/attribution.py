@@ -30,6 +30,7 @@ from tfclass.bundle.bundle import DEFAULT, find_bundle, load_bundle
 from tfclass.bundle.scorer import Scorer
 from tfclass.interpretation.attribution import METHODS, Explained, integrated_gradients
 from tfclass.interpretation.explanation import explain
+from tfclass.models.network import Classifier
 from tfclass.sequences.alphabet import AMINO_ACIDS, Alphabet
 from tfclass.sequences.fasta import read_fasta
 from tfclass.typing import BoolArray, FloatArray, TokenArray
@@ -133,7 +134,7 @@ def with_error(value_N: FloatArray) -> str:
     return f"{np.nanmean(value_N):.1%} ± {np.nanstd(value_N) / np.sqrt(len(value_N)):.1%}"
 
 
-def with_shuffled_weights(model: torch.nn.Module) -> torch.nn.Module:
+def with_shuffled_weights(model: Classifier) -> Classifier:
     shuffled = copy.deepcopy(model)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -204,9 +205,10 @@ def gate_table(scorer: Scorer, proteins: list[Known], figures: Path) -> None:
                 mean_S = value_SH.mean(dim=1).double().numpy()
                 key = f"{gate}, {direction}"
                 rows.setdefault(key, []).append((mean_S[inside_S].mean(), mean_S[~inside_S].mean()))
-                for edge, number in (("start", 1), ("end", 2)):
-                    places = [domain[number] // found.pool for domain in protein.domains]
-                    curves.setdefault(f"{key}, {edge}", []).extend(around(mean_S, place) for place in places)
+                edges = {"start": [start for _, start, _ in protein.domains], "end": [e for _, _, e in protein.domains]}
+                for edge, places in edges.items():
+                    drawn = [around(mean_S, place // found.pool) for place in places]
+                    curves.setdefault(f"{key}, {edge}", []).extend(drawn)
     print("| gate, mean over units | inside domains | outside | higher inside in |\n|---|---|---|---|")
     for key, pairs in rows.items():
         inside, outside = np.transpose(pairs)

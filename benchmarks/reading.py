@@ -4,8 +4,8 @@
     python benchmarks/reading.py [--models models/demo-rnn models/demo-peephole_lstm]
 
 The shipped model reads the homeodomain protein MATalpha2 of yeast, which is in none of its training clusters, and LacI
-of *E. coli*; the others, trained on the demo corpus, read the transcription factor of its test split whose domain is the
-smallest part of it. Beside the figures it prints the numbers that the page quotes.
+of *E. coli*; the others, trained on the demo corpus, read the transcription factor of its test split whose domain is
+the smallest part of it. Beside the figures it prints the numbers that the page quotes.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from tfclass.models.forward import collate
 from tfclass.models.lstm import Gates
 from tfclass.models.network import AttentionPooling
 from tfclass.sequences.fasta import read_fasta
-from tfclass.typing import FloatArray
+from tfclass.typing import BoolArray, FloatArray
 
 ROOT = Path(__file__).parents[1]
 # UniProt P0CY08, and its homeobox there.
@@ -140,7 +140,7 @@ def describe(name: str, reading: Reading, domain: tuple[int, int]) -> None:
             )
 
 
-def inside(reading: Reading, domain: tuple[int, int]) -> FloatArray:
+def inside(reading: Reading, domain: tuple[int, int]) -> BoolArray:
     first = np.arange(len(reading.attention_S)) * reading.pool + 1
     return (first + reading.pool > domain[0]) & (first <= domain[1])
 
