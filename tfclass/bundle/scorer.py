@@ -13,6 +13,7 @@ import torch
 
 from tfclass.bundle.bundle import Bundle
 from tfclass.channels.base import Channel, Column
+from tfclass.channels.logistic import logit
 from tfclass.channels.network import SURE_FAMILY, NetworkChannel
 from tfclass.channels.stacking import COMBINED
 from tfclass.channels.thresholds import DecisionRule
@@ -125,6 +126,15 @@ class Scorer:
             return Scored(scores["network"].probability_NC, scores)
         positive_N = self._stacking.probability(self.channels, scores)
         return Scored(np.stack([1 - positive_N, positive_N], axis=1), scores)
+
+    def contributions(self, scored: Scored, positive: int = 1) -> dict[str, FloatArray]:
+        """Compute what each channel adds to the log-odds of the positive class, each of shape (N,).
+
+        Their sum is the log-odds of `Scored.probability_NC`; with channels stacked, the first is the ``intercept``.
+        """
+        if self._stacking is None:
+            return {"network": logit(scored.probability_NC[:, positive])}
+        return self._stacking.contributions(self.channels, scored.scores)
 
     def cells(self, scored: Scored, row: int, sequence: str, *, positive: bool) -> dict[str, Any]:
         """Return the values of `columns` for one protein; None where there is none. See `Channel.cells`.

@@ -77,12 +77,31 @@ class Stacking:
             Of the channels that it was fitted for, in that order.
         """
         log_odds_N = self.intercept + stacked_features(channels, scores) @ np.array(self.weights)
-        offsets = np.array(self.offsets)
-        for name, found in scores.items():
+        for offset_N in self._offsets(channels, scores).values():
+            log_odds_N += offset_N
+        return expit(log_odds_N)
+
+    def contributions(self, channels: Channels, scores: Scores) -> dict[str, FloatArray]:
+        """Compute what each channel adds to the log-odds, each of shape (N,); the sum is that of `probability`.
+
+        The first is the ``intercept``. See `probability` for the parameters.
+        """
+        features_NK = stacked_features(channels, scores) * np.array(self.weights)
+        # The network's own log-odds stand there twice where it is not alone.
+        widths = [channels[name].n_features + (name == "network" and len(scores) > 1) for name in scores]
+        parts = np.split(features_NK, np.cumsum(widths)[:-1], axis=1)
+        offsets = self._offsets(channels, scores)
+        added = {name: part.sum(axis=1) + offsets.get(name, 0.0) for name, part in zip(scores, parts, strict=True)}
+        return {"intercept": np.full(len(features_NK), self.intercept)} | added
+
+    def _offsets(self, channels: Channels, scores: Scores) -> dict[str, FloatArray]:
+        """Return the offset of each protein's group, by channel with groups; each of shape (N,)."""
+        offsets, found = np.array(self.offsets), {}
+        for name, scored in scores.items():
             if len(offsets) and channels[name].n_groups:
                 own, offsets = np.split(offsets, [channels[name].n_groups])
-                log_odds_N += _of_group(own, channels[name].group(found))
-        return expit(log_odds_N)
+                found[name] = _of_group(own, channels[name].group(scored))
+        return found
 
 
 def n_weights(channels: Mapping[str, Channel | type[Channel]]) -> int:

@@ -213,7 +213,7 @@ def search(hmms: Sequence[HMM], tokens: Sequence[TokenArray], alphabet: Alphabet
     list of Hit
         By profile, then by score. The pieces of a long sequence (`tfclass.search.hmmer_pieces`) have hits of their own.
     """
-    block, starts = _block(tokens, alphabet)
+    block, starts = sequence_block(tokens, alphabet)
     hits = []
     # Reported by score and not by E-value, which would change with the number of sequences.
     found = pyhmmer.hmmsearch(hmms, block, cpus=threads, T=MIN_BITS, domT=0.0, F1=_FILTER_1, F2=_FILTER_2)
@@ -260,7 +260,9 @@ def _in_background(results: Iterable[T]) -> Iterator[T]:
         stopped.set()
 
 
-def _block(tokens: Sequence[TokenArray], alphabet: Alphabet) -> tuple[DigitalSequenceBlock, list[tuple[int, int]]]:
+def sequence_block(
+    tokens: Sequence[TokenArray], alphabet: Alphabet
+) -> tuple[DigitalSequenceBlock, list[tuple[int, int]]]:
     """Return the pieces of the sequences as HMMER reads them, and the protein and the start of each."""
     codes = np.array([0] + [ALPHABET.encode(letter)[0] for letter in alphabet.letters], dtype=np.uint8)
     sequences, starts = [], []

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from docs.derivations.gates import gate_traces
 from tests.conftest import SMALL
+from tfclass.interpretation.gates import gate_traces
 from tfclass.models.encoders import IdentityEncoder, length_mask
 from tfclass.models.factory import build_encoder
 

@@ -1,0 +1,1 @@
+"""Explanations of a prediction: which residues, states and channels it rests on."""
