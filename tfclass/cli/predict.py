@@ -160,14 +160,10 @@ def _conclude(tally: Tally, *, quiet: bool, strict: bool) -> None:
 
 def _predictor(model: str, device: str, threads: int, **options: Any) -> "tuple[Predictor, Path]":  # noqa: ANN401
     from tfclass import locate_model
-    from tfclass.bundle.bundle import load_bundle
-    from tfclass.config import RuntimeConfig
-    from tfclass.environment import prepare
     from tfclass.inference.predictor import Predictor
 
-    chosen = prepare(RuntimeConfig.default(device=device, threads=threads))  # type: ignore[arg-type]
     folder = locate_model(model)
-    return Predictor(load_bundle(folder), device=chosen, **options), folder
+    return Predictor.load(folder, device=device, threads=threads, **options), folder
 
 
 def _write(
