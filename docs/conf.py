@@ -6,7 +6,7 @@ author = "The tfclass authors"
 copyright = "2026, The tfclass authors"
 version = release = installed_version("tfclass")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
 html_theme = "furo"
 html_title = "tfclass"
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
@@ -16,6 +16,10 @@ autodoc_typehints = "none"
 napoleon_google_docstring = False
 napoleon_use_ivar = True
 exclude_patterns = ["_build"]
+# The tutorial is run with each build; one that fails stops it.
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 600
 # Each module lists its own references from [1]; on one page the labels would clash.
 suppress_warnings = ["docutils", "ref.footnote", "ref.citation"]
 

@@ -26,7 +26,7 @@ from tfclass.config import (
 )
 from tfclass.config_errors import unknown_option
 from tfclass.errors import ConfigError
-from tfclass.models.factory import build
+from tfclass.models.factory import build, network_config
 from tfclass.sequences.alphabet import Alphabet
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -57,6 +57,11 @@ def test_every_file_that_ships_trains(group, option):
     config = composed("train", TrainConfig, f"{group}={option}", *needed)
     build(config.model, Alphabet(), 2)
     assert to_mapping(config)["run_dir"] == "somewhere"
+
+
+@pytest.mark.parametrize("network", sorted(path.stem for path in (CONF / "model").glob("*.yaml")))
+def test_a_network_by_its_name_is_what_hydra_composes(network):
+    assert network_config(network) == composed("train", TrainConfig, f"model={network}", "corpus=demo").model
 
 
 @pytest.mark.parametrize(("given", "name"), [([], "tf-bilstm"), (["name=mine"], "mine")])

@@ -3,6 +3,7 @@
 Importing this loads nothing heavy; `Predictor` brings torch in when it is first asked for.
 """
 
+from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -10,38 +11,31 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tfclass.inference.predictor import Predictor
+    from tfclass.pipelines.estimator import TFClassifier
     from tfclass.sequences.fasta import read_fasta
 
-__all__ = ["Predictor", "load_model", "read_fasta", "__version__"]
+__all__ = ["Predictor", "TFClassifier", "read_fasta", "__version__"]
 
 __version__ = version("tfclass")
 
 
-def load_model(name: str, **options: Any) -> "Predictor":  # noqa: ANN401
-    """Load a model by folder, by the name of a shipped one, or by its address in MLflow.
+def locate_model(name: str) -> "Path":
+    """Return the folder of a model, named as for ``tfclass predict --model``.
 
     Parameters
     ----------
     name : str
         A folder, a shipped name, or ``models:/NAME@ALIAS``, ``models:/NAME/VERSION`` or ``runs:/RUN_ID/bundle``, which
         is fetched from the store that ``MLFLOW_TRACKING_URI`` names, else from ``mlflow.db`` in the working directory.
-    **options
-        See `Predictor.load`.
+        Such a copy is removed when Python ends.
 
     Raises
     ------
     BundleError
-        There is no such model, or it cannot be used.
+        There is no such model.
     TrackingError
         The store is no database.
     """
-    from tfclass.inference.predictor import Predictor
-
-    return Predictor.load(locate_model(name), **options)
-
-
-def locate_model(name: str) -> "Path":
-    """Return the folder of a model; see `load_model`. One from MLflow is a copy that is removed when Python ends."""
     if name.startswith(("models:/", "runs:/")):
         from tfclass.tracking.registry import fetch_model
 
@@ -51,13 +45,15 @@ def locate_model(name: str) -> "Path":
     return find_bundle(name)
 
 
+# What is loaded when it is first asked for.
+_PLACES = {
+    "Predictor": "tfclass.inference.predictor",
+    "TFClassifier": "tfclass.pipelines.estimator",
+    "read_fasta": "tfclass.sequences.fasta",
+}
+
+
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - as the language defines it
-    if name == "Predictor":
-        from tfclass.inference.predictor import Predictor
-
-        return Predictor
-    if name == "read_fasta":
-        from tfclass.sequences.fasta import read_fasta
-
-        return read_fasta
-    raise AttributeError(f"module 'tfclass' has no attribute {name!r}")
+    if name not in _PLACES:
+        raise AttributeError(f"module 'tfclass' has no attribute {name!r}")
+    return getattr(import_module(_PLACES[name]), name)

@@ -48,7 +48,7 @@ class Config:
     @classmethod
     def default(cls: type[C], **changes: Any) -> C:  # noqa: ANN401
         """Return the default values with some changes; what only Hydra fills in (``run_dir``) is needed among them."""
-        content, values = _defaults(cls._file, cls._key), {}
+        content, values = file_values(cls._file, cls._key), {}
         for each in fields(cls):  # type: ignore[arg-type]
             value = content.get(each.name, "???")
             if value != "???":
@@ -59,7 +59,8 @@ class Config:
 
 
 @cache
-def _defaults(file: str, key: str) -> dict[str, Any]:
+def file_values(file: str, key: str = "") -> dict[str, Any]:
+    """Read a file of ``conf/``, named without its ending, at a key; not to be changed."""
     import yaml
 
     content = yaml.safe_load((files("tfclass.conf") / f"{file}.yaml").read_bytes())

@@ -34,31 +34,48 @@ _RAISE_LIMIT = "raise the limit (ulimit -v, or that of the batch system)"
 
 
 def prepare(config: "RuntimeConfig") -> "torch.device":
-    """Set threads, seeds and determinism, and choose the device; `ConfigError` as in `choose_device`."""
+    """Set threads, seeds and determinism, and choose the device; `ConfigError` as in `prepare_torch`."""
     import torch
 
-    # Read by torch with its first tensor: large ones lie on huge pages where Linux has them, and are cheaper to touch.
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     if config.deterministic:
         # Read by cuBLAS when CUDA starts, hence before anything else.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     # An earlier training of this process may have asked for the other; torch loads its compiler for this.
     if config.deterministic != torch.are_deterministic_algorithms_enabled():
         torch.use_deterministic_algorithms(config.deterministic)
-    if config.threads:
-        torch.set_num_threads(at_most_cores(config.threads))
     torch.manual_seed(config.seed)
-    return choose_device(config.device)
+    return prepare_torch(config.device, config.threads)
 
 
-def choose_device(name: str) -> "torch.device":
-    """Resolve ``auto``, ``cpu`` or ``cuda``; `ConfigError` where CUDA is asked for and not available."""
+def prepare_torch(device: str, threads: int) -> "torch.device":
+    """Set the threads of this process, and choose the device.
+
+    Parameters
+    ----------
+    device : {'auto', 'cpu', 'cuda'}
+        ``auto``: a GPU where there is one.
+    threads : int
+        CPU threads, at most one per core; 0 changes nothing.
+
+    Raises
+    ------
+    ConfigError
+        There is no such device, or no such number of threads.
+    """
     import torch
 
+    if device not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"device: found {device!r}; expected auto, cpu or cuda")
+    if threads < 0:
+        raise ConfigError(f"threads: found {threads}; expected 0 or more")
+    # Read by torch with its first tensor: large ones lie on huge pages where Linux has them, and are cheaper to touch.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    if threads:
+        torch.set_num_threads(at_most_cores(threads))
     available = torch.cuda.is_available()
-    if name == "cuda" and not available:
+    if device == "cuda" and not available:
         raise ConfigError("device: found 'cuda', but no CUDA device is there; expected cpu or auto")
-    return torch.device("cuda" if available and name != "cpu" else "cpu")
+    return torch.device("cuda" if available and device != "cpu" else "cpu")
 
 
 def describe(device: "torch.device") -> dict[str, Any]:

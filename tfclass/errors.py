@@ -39,6 +39,10 @@ class FastaError(TfclassError):
     """A FASTA input that cannot be read: missing, empty, damaged or not FASTA at all."""
 
 
+class InputError(TfclassError, ValueError):
+    """Proteins or labels from a Python program that cannot be used, down to the item."""
+
+
 class ResidueError(TfclassError):
     """A letter that is no residue letter, in a place where it cannot be skipped."""
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from tfclass.channels.logistic import expit, logit, softmax
+from tfclass.channels.calibration import expit, logit, softmax
 
 FINITE = st.floats(-1e3, 1e3)
 

@@ -189,7 +189,7 @@ class TestRows:
         expected = {row.id: row for row in Predictor(with_profiles).predict(records)}
         some = random.sample(records, 12)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("tfclass.inference.predictor._WINDOW_RECORDS", window)
+            patch.setattr("tfclass.inference.windows._WINDOW_RECORDS", window)
             rows = list(Predictor(with_profiles, max_residues=max_residues).predict(some))
         for row, record in zip(rows, some, strict=True):
             numbers = ("probability", "network", "family_probability")
@@ -284,7 +284,7 @@ class TestThreshold:
 class TestParts:
     @pytest.fixture(autouse=True)
     def _small_windows(self, monkeypatch):
-        monkeypatch.setattr("tfclass.inference.predictor._WINDOW_RECORDS", 5)
+        monkeypatch.setattr("tfclass.inference.windows._WINDOW_RECORDS", 5)
 
     @pytest.fixture
     def job(self, with_profiles_folder, channel):
@@ -363,7 +363,7 @@ class TestHomologues:
             assert {row.homologue for row in predicted if row.status == "skipped"} == {None}
 
     def test_order_and_windows_change_nothing(self, with_homology, few, told, monkeypatch):
-        monkeypatch.setattr("tfclass.inference.predictor._WINDOW_RECORDS", 4)
+        monkeypatch.setattr("tfclass.inference.windows._WINDOW_RECORDS", 4)
         again = list(Predictor(with_homology, channel="homology").predict(few[::-1]))[::-1]
         assert again == told["homology"]
 

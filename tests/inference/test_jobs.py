@@ -23,8 +23,9 @@ from tfclass.errors import BundleError, MissingExtraError, OutputError
 from tfclass.inference import jobs
 from tfclass.inference.dask_engine import dask_executor
 from tfclass.inference.jobs import Job, chunks, is_finished, predict_in_parts, remove_folder
-from tfclass.inference.predictor import Predictor, SeenIds
+from tfclass.inference.predictor import Predictor
 from tfclass.inference.rows import COLUMNS
+from tfclass.inference.windows import SeenIds
 from tfclass.sequences.fasta import Record
 
 
@@ -46,7 +47,7 @@ def job(small_bundle_folder):
 @pytest.fixture(autouse=True)
 def _small_windows(monkeypatch):
     # Chunks are whole windows; with the real ones a test would need millions of residues.
-    monkeypatch.setattr("tfclass.inference.predictor._WINDOW_RECORDS", 7)
+    monkeypatch.setattr("tfclass.inference.windows._WINDOW_RECORDS", 7)
 
 
 def in_parts(records, job, folder, **options):
@@ -133,7 +134,7 @@ def test_a_chunk_of_other_records_has_another_digest(others):
 def test_whether_an_id_came_before_is_part_of_a_chunk():
     twice, once = [Record("a", "a", "M" * 1500)] * 2, [Record("b", "b", "M" * 1500), Record("a", "a", "M" * 1500)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tfclass.inference.predictor._WINDOW_RECORDS", 1)
+        patch.setattr("tfclass.inference.windows._WINDOW_RECORDS", 1)
         again, first = (list(chunks(iter(records), 1500))[1] for records in (twice, once))
     assert (again.records, again.repeated, first.repeated) == (first.records, [True], [False])
     assert again.digest != first.digest
@@ -349,7 +350,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(records, job, tmp_path):
 
 @pytest.mark.parametrize("largest", [1 << 20, 64], ids=["runs that merge", "runs that are full"])
 def test_seen_ids_agree_with_a_set(monkeypatch, largest):
-    monkeypatch.setattr("tfclass.inference.predictor._LARGEST_RUN", largest)
+    monkeypatch.setattr("tfclass.inference.windows._LARGEST_RUN", largest)
     rng = np.random.default_rng(1)
     seen, known = SeenIds(), set()
     for _ in range(60):
@@ -372,9 +373,9 @@ def test_dask_that_is_not_installed_says_what_to_install(monkeypatch):
 # The command line in the tests' small windows and chunks, run by its own interpreter so that it can be killed.
 COMMAND = """
 import sys
-from tfclass.inference import jobs, predictor
+from tfclass.inference import jobs, windows
 if __name__ == "__main__":
-    predictor._WINDOW_RECORDS, jobs.CHUNK_RESIDUES = 20, 4000
+    windows._WINDOW_RECORDS, jobs.CHUNK_RESIDUES = 20, 4000
     jobs.predict_in_parts.__kwdefaults__["chunk_residues"] = 4000
     from tfclass.cli.app import main
     main()

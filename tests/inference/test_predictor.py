@@ -21,7 +21,7 @@ from tfclass.channels.calibration import Calibration, at_prevalence
 from tfclass.channels.threshold_fit import max_mcc_threshold, operating_points
 from tfclass.channels.thresholds import OperatingPoint
 from tfclass.errors import ConfigError
-from tfclass.inference import predictor as module
+from tfclass.inference import windows as module
 from tfclass.inference.predictor import Predictor
 from tfclass.inference.rows import Prediction
 from tfclass.inference.writers import write_tsv

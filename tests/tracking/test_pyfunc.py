@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tfclass.errors import TableError
+from tfclass.errors import InputError
 from tfclass.inference.predictor import Predictor
 from tfclass.sequences.fasta import Record
 from tfclass.tracking.pyfunc import TfclassModel
@@ -61,26 +61,25 @@ def test_sequences_of_any_type_give_a_row(model):
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        (pd.DataFrame({"id": ["a"]}), "the table: no column 'sequence'; expected the columns id and sequence"),
-        (pd.DataFrame({"sequence": [SEQUENCE]}), "the table: no column 'id'"),
-        (pd.DataFrame(), "the table: no column 'id'"),
+        (pd.DataFrame({"id": ["a"]}), "the table: found no column 'sequence'; expected sequence, and id if known"),
+        (pd.DataFrame(), "the table: found no column 'sequence'"),
         (
             pd.DataFrame([["a", "b", "M"]], columns=["id", "id", "sequence"]),
-            "the table: more than one column 'id'",
+            "the table: found more than one column 'id'",
         ),
         (
             pd.DataFrame({"id": ["a", ["b"]], "sequence": ["M", "K"]}),
-            "the table, row 2, column 'id': found a list; expected a text",
+            "the table, row 2, id: found an object of type list; expected a text",
         ),
         (
             pd.DataFrame({"id": ["a"], "sequence": [{"seq": "M"}]}),
-            "the table, row 1, column 'sequence': found a dict; expected a text",
+            "the table, row 1, sequence: found an object of type dict; expected a text",
         ),
     ],
-    ids=["no sequence", "no id", "nothing", "two ids", "a list", "a dictionary"],
+    ids=["no sequence", "nothing", "two ids", "a list", "a dictionary"],
 )
 def test_a_table_is_refused_with(table, said, model):
-    with pytest.raises(TableError) as caught:
+    with pytest.raises(InputError) as caught:
         model.predict(None, table)
     assert str(caught.value).startswith(said)
 

@@ -12,7 +12,6 @@ import mlflow
 import pytest
 
 from tests.conftest import log_bundle
-from tfclass import load_model
 from tfclass.bundle.bundle import load_bundle
 from tfclass.config import TrackingConfig
 from tfclass.errors import BundleError, ReportError, TrackingError
@@ -39,7 +38,7 @@ def logged(small_bundle_folder, tmp_path_factory, empty_store):
 def test_an_address_is_the_bundle_that_was_logged(logged, address, small_bundle_folder, monkeypatch):
     uri, run_id = logged
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    predictor = load_model(address.replace("RUN", run_id))
+    predictor = Predictor.load(address.replace("RUN", run_id))
     assert predictor.bundle.digest == load_bundle(small_bundle_folder).digest
     records = [Record("a", "a", "MKVLAG")]
     assert list(predictor.predict(records)) == list(Predictor.load(small_bundle_folder).predict(records))
@@ -169,7 +168,7 @@ def test_a_database_in_use_and_another_kind_of_store_are_left_to_mlflow(empty_st
 @pytest.mark.parametrize(
     "code",
     [
-        "import tfclass; tfclass.load_model('tf-bilstm')",
+        "import tfclass; tfclass.Predictor.load('tf-bilstm')",
         "from tfclass.cli.predict import _predictor; _predictor('tf-bilstm', 'cpu', 1)",
     ],
     ids=["Python", "command line"],

@@ -13,7 +13,7 @@ import torch
 
 from tfclass.bundle.bundle import Bundle
 from tfclass.channels.base import Channel, Column
-from tfclass.channels.logistic import logit
+from tfclass.channels.calibration import logit
 from tfclass.channels.network import SURE_FAMILY, NetworkChannel
 from tfclass.channels.stacking import COMBINED
 from tfclass.channels.thresholds import DecisionRule

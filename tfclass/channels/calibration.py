@@ -15,10 +15,11 @@ from itertools import pairwise
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
+import torch
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from tfclass.channels.logistic import softmax
 from tfclass.errors import ConfigError
 from tfclass.limits import MAX_CLASSES, MAX_KNOTS
 from tfclass.typing import FloatArray
@@ -180,3 +181,24 @@ def _odds(prevalence: float) -> float:
     if not 0.0 < prevalence < 1.0:
         raise ConfigError(f"prevalence: found {prevalence!r}; expected a share between 0 and 1, such as 0.06 for 6 %")
     return prevalence / (1 - prevalence)
+
+
+def expit(x: npt.ArrayLike) -> FloatArray:
+    """Compute 1 / (1 + exp(-x)) of each element, without SciPy, which takes half a second to load."""
+    return torch.special.expit(_tensor(x)).numpy()
+
+
+def logit(p: npt.ArrayLike) -> FloatArray:
+    """Compute log(p / (1 - p)) of each element: -inf at 0, inf at 1."""
+    return torch.special.logit(_tensor(p)).numpy()
+
+
+def softmax(x_NC: FloatArray) -> FloatArray:
+    """Compute the softmax of each row; NaN in a row that holds NaN or positive infinity."""
+    with np.errstate(invalid="ignore"):
+        exponential_NC = np.exp(x_NC - x_NC.max(axis=1, keepdims=True))
+        return exponential_NC / exponential_NC.sum(axis=1, keepdims=True)
+
+
+def _tensor(values: npt.ArrayLike) -> torch.Tensor:
+    return torch.from_numpy(np.array(values, dtype=np.float64))

@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tfclass.channels.base import Channel, Column, place_cell
-from tfclass.channels.calibration import Calibration
-from tfclass.channels.logistic import logit, softmax
+from tfclass.channels.calibration import Calibration, logit, softmax
 from tfclass.errors import BundleError
 from tfclass.models.forward import MAX_RESIDUES, Precision, scores_of
 from tfclass.models.network import Classifier

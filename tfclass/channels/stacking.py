@@ -23,8 +23,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from tfclass.channels.base import Channel
-from tfclass.channels.calibration import Inside, Moderate
-from tfclass.channels.logistic import expit
+from tfclass.channels.calibration import Inside, Moderate, expit
 from tfclass.channels.thresholds import DecisionRule, OperatingPoints, Probability
 from tfclass.limits import MAX_PROFILES
 from tfclass.typing import BoolArray, FloatArray, IntArray

@@ -10,8 +10,7 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from tfclass.channels.calibration import at_prevalence, estimate_prevalence
-from tfclass.channels.logistic import expit, logit
+from tfclass.channels.calibration import at_prevalence, estimate_prevalence, expit, logit
 from tfclass.errors import ConfigError
 from tfclass.limits import MAX_OPERATING_POINTS
 from tfclass.typing import FloatArray, IntArray

@@ -186,14 +186,10 @@ def _predictor(
     **options: Any,  # noqa: ANN401
 ) -> "tuple[Predictor, Path]":
     from tfclass import locate_model
-    from tfclass.bundle.bundle import load_bundle
-    from tfclass.config import RuntimeConfig
-    from tfclass.environment import prepare
     from tfclass.inference.predictor import Predictor
 
-    chosen = prepare(RuntimeConfig.default(device=device, threads=threads))  # type: ignore[arg-type]
     folder = locate_model(model)
-    predictor = Predictor(load_bundle(folder), device=chosen, **options)
+    predictor = Predictor.load(folder, device=device, threads=threads, **options)
     if predictor.bundle.trained_on_generated and not quiet:
         typer.echo(_GENERATED, err=True)
     return predictor, folder

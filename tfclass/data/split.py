@@ -68,7 +68,7 @@ def assign_splits(
     else:
         names = np.array(SPLITS)
         shares = [1 - config.valid - config.test, config.valid, config.test]
-    splits = names[_assign_groups(groups, proteins, shares, config.seed)]
+    splits = names[assign_groups(groups, proteins, shares, config.seed)]
     return proteins._replace(frame=proteins.frame.assign(split=splits))
 
 
@@ -142,10 +142,16 @@ def _sampled_members(proteins: LabelledProteins, most: int, seed: int) -> BoolAr
     return kept
 
 
-def _assign_groups(
+def assign_groups(
     groups: npt.NDArray[np.str_], proteins: LabelledProteins, shares: Sequence[float], seed: int
 ) -> IntArray:
-    """Return the number of each protein's part, the same for all of a group; shape (N,)."""
+    """Deal groups of proteins out to parts of these shares, class by class and kingdom by kingdom.
+
+    Returns
+    -------
+    ndarray of int64, shape (N,)
+        The number of each protein's part, the same for all of a group.
+    """
     names, membership = np.unique(groups, return_inverse=True)
     sizes = np.bincount(membership)
     label_of, kingdom_of = (_majority(membership, values) for values in (proteins.labels, _kingdoms(proteins)))

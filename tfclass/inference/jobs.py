@@ -25,8 +25,9 @@ from tfclass import __version__
 from tfclass.bundle.bundle import load_bundle
 from tfclass.environment import at_most_cores
 from tfclass.errors import BundleError, OutputError
-from tfclass.inference.predictor import Predictor, SeenIds, windows
+from tfclass.inference.predictor import Predictor
 from tfclass.inference.rows import Prediction
+from tfclass.inference.windows import SeenIds, windows
 from tfclass.inference.writers import write_parquet
 from tfclass.io.files import make_folder, try_lock, whole_file
 from tfclass.models.forward import Precision

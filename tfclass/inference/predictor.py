@@ -1,38 +1,36 @@
-"""Records in, one row per record out, in order, in constant memory."""
+"""Proteins in, one row for each out, in order, in constant memory."""
 
+import io
 import json
+import os
 import tempfile
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from hashlib import blake2b
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from tfclass.bundle.bundle import DEFAULT, Bundle, find_bundle, load_bundle
-from tfclass.bundle.scorer import Scorer
+from tfclass.bundle.bundle import DEFAULT, Bundle, load_bundle
+from tfclass.bundle.scorer import Scored, Scorer
 from tfclass.channels.thresholds import depends_on_input
-from tfclass.errors import MemoryLimitError
+from tfclass.environment import prepare_torch
+from tfclass.errors import ConfigError, MemoryLimitError
 from tfclass.inference.rows import DESCRIPTION, Prediction, with_details
+from tfclass.inference.windows import SeenIds, distinct_sequences, windows
+from tfclass.inference.writers import write_parquet
 from tfclass.models.forward import MAX_RESIDUES, Precision
 from tfclass.sequences.alphabet import CleanSequence, clean
-from tfclass.sequences.fasta import Record
-from tfclass.sequences.parsing import readable
-from tfclass.typing import TokenArray
+from tfclass.sequences.fasta import MAX_LENGTH, Record
+from tfclass.typing import FloatArray
 
-# Residues and records read before a window is scored. Large enough that sorting by length leaves little padding,
-# small enough that memory stays flat and rows appear while it runs.
-_WINDOW_RESIDUES = 2_000_000
-_WINDOW_RECORDS = 10_000
-# Digests in a run of `SeenIds` that grows no more: merging takes as much memory again for a moment.
-_LARGEST_RUN = 1 << 20
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Predictor:
-    """Predict the class of records with one model.
+    """Predict the class of proteins with one model.
 
     Parameters
     ----------
@@ -56,6 +54,8 @@ class Predictor:
         ``network``, another channel of the bundle, or ``combined``; see `Scorer`.
     description : bool
         Add a column with the rest of the header.
+    max_length : int
+        Most characters of a sequence; a longer one is skipped with a note.
 
     Attributes
     ----------
@@ -73,12 +73,12 @@ class Predictor:
     Raises
     ------
     ConfigError
-        A threshold or prevalence that `DecisionRule.choose` refuses, or a channel that the model does not have.
+        An option is not allowed, or the model does not have the channel; see also `DecisionRule.choose`.
 
     Examples
     --------
     >>> predictor = Predictor.load()
-    >>> [row.status for row in predictor.predict([Record("a", "a", "MKV*"), Record("b", "b", "")])]
+    >>> [row.status for row in predictor.predict({"a": "MKV*", "b": ""})]
     ['ok', 'skipped']
     """
 
@@ -94,8 +94,13 @@ class Predictor:
         prevalence: float | Literal["auto"] | None = None,
         channel: str | None = None,
         description: bool = False,
+        max_length: int = MAX_LENGTH,
     ) -> None:
-        self.bundle = bundle
+        if precision not in get_args(Precision):
+            raise ConfigError(f"precision: found {precision!r}; expected {' or '.join(get_args(Precision))}")
+        if max_length < 1:
+            raise ConfigError(f"max_length: found {max_length}; expected 1 or more")
+        self.bundle, self.max_length = bundle, max_length
         self.binary = len(bundle.classes) == 2
         self.scorer = Scorer(bundle, channel, max_residues=max_residues, precision=precision, cpu_fallback=cpu_fallback)
         self.channel, self.cpu_fallback = self.scorer.channel, cpu_fallback
@@ -111,13 +116,89 @@ class Predictor:
         bundle.model.to(device or torch.device("cpu"))
 
     @classmethod
-    def load(cls, model: str | Path = DEFAULT, **options: Any) -> "Predictor":  # noqa: ANN401
-        """Load a model by folder or shipped name; options as of `Predictor`, errors of `find_bundle`, `load_bundle`."""
-        return cls(load_bundle(find_bundle(str(model))), **options)
+    def load(
+        cls,
+        model: "str | os.PathLike[str]" = DEFAULT,
+        *,
+        device: str = "auto",
+        threads: int = 0,
+        **options: Any,  # noqa: ANN401
+    ) -> "Predictor":
+        """Load a model, with the options of ``tfclass predict``; errors of `locate_model`, `load_bundle`, `Predictor`.
 
-    def predict(self, records: Iterable[Record]) -> Iterator[Prediction]:
-        """Predict records, any number of any length: one row per record, in the same order."""
-        return self.settled(self.scored(records))
+        Parameters
+        ----------
+        model : str or PathLike
+            A name or an address, see `tfclass.locate_model`; or the path of a folder.
+        device, threads
+            See `tfclass.environment.prepare_torch`.
+        **options
+            Of `Predictor`.
+        """
+        from tfclass import locate_model
+
+        chosen = prepare_torch(device, threads)
+        folder = locate_model(model) if isinstance(model, str) else Path(model)
+        return cls(load_bundle(folder), device=chosen, **options)
+
+    def __repr__(self) -> str:
+        return f"Predictor({', '.join(f'{name}={value!r}' for name, value in self._facts().items())})"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        rows = (f"<tr><th>{name}</th><td>{escape(str(value))}</td></tr>" for name, value in self._facts().items())
+        return f"<table>{''.join(rows)}</table>"
+
+    def _facts(self) -> dict[str, object]:
+        # What depends on the input is shown as asked for, until it is known.
+        asked = dict(zip(("threshold", "prevalence"), self.asked, strict=True))
+        facts = {"model": self.bundle.name, "channel": self.channel}
+        facts |= {name: value if getattr(self, name) is None else getattr(self, name) for name, value in asked.items()}
+        return {name: value for name, value in facts.items() if value is not None}
+
+    def predict(self, proteins: Any) -> Iterator[Prediction]:  # noqa: ANN401
+        """Predict proteins in whatever `as_records` takes, any number of any length: one row for each, in order."""
+        from tfclass.inference.inputs import as_records
+
+        return self.settled(self.scored(as_records(proteins, self.max_length)))
+
+    def predict_frame(self, proteins: Any) -> "pd.DataFrame":  # noqa: ANN401
+        """Predict proteins as `predict`; return the rows as a DataFrame.
+
+        Columns, values and types are those that pandas reads from a Parquet file of ``tfclass predict``. The index is
+        that of the Series or DataFrame that was given; else it counts from 0.
+        """
+        import pandas as pd
+        import pyarrow.parquet as pq
+
+        index = proteins.index if isinstance(proteins, pd.DataFrame | pd.Series) else None
+        stream = io.BytesIO()
+        write_parquet(self.predict(proteins), stream, columns=self.columns)
+        frame = pq.read_table(stream).to_pandas()
+        return frame if index is None else frame.set_axis(index)
+
+    def predict_proba(self, proteins: Any) -> FloatArray:  # noqa: ANN401
+        """Return the probability of each class for proteins in whatever `as_records` takes.
+
+        Returns
+        -------
+        ndarray of float64, shape (N, C)
+            As shown by `predict`; columns as ``bundle.classes``, the positive one last; NaN for what is skipped.
+        """
+        from tfclass.inference.inputs import as_records
+
+        classes = len(self.bundle.classes)
+        parts = [np.zeros((0, classes))]
+        for window in windows(as_records(proteins, self.max_length)):
+            _, places, scored = self._score(window)
+            # A place of -1 is the last row.
+            known = np.concatenate([scored.probability_NC, np.full((1, classes), np.nan)])
+            parts.append(known[[-1 if place is None else place for place in places]])
+        probability_NC = np.concatenate(parts)
+        if self.waits:
+            self._choose_rule(probability_NC[~np.isnan(probability_NC[:, 1]), 1])
+        return self._rule.shown(probability_NC)
 
     def is_positive(self, row: Prediction) -> bool:
         """Return whether a row is predicted positive; a model of several classes has no negative one."""
@@ -146,8 +227,7 @@ class Predictor:
                 # JSON keeps every float, and ids that are no UTF-8.
                 waiting.write(json.dumps(row) + "\n")
             probability_N = np.frombuffer(probabilities)
-            self._rule = self.scorer.decision_rule.choose(*self.asked, probability_N)
-            self.threshold, self.prevalence = self._rule.threshold, self._rule.moved_to
+            self._choose_rule(probability_N)
             shown_NC = self._rule.shown(np.stack([1 - probability_N, probability_N], axis=1))
             decided = zip(shown_NC[:, 1].tolist(), self._rule.predict(shown_NC).tolist(), strict=True)
             hidden = dict.fromkeys(name for name, column in self.columns.items() if column.of_positives)
@@ -169,26 +249,17 @@ class Predictor:
         repeated : list of bool
             Which of them have an id that an earlier record of the input had.
         """
-        cleaned = [clean(record.sequence, self.bundle.alphabet) for record in window]
-        pairs = zip(window, cleaned, strict=True)
-        cleaned = [each._replace(problem=record.problem) if record.problem else each for record, each in pairs]
-        while True:
-            places, distinct = _distinct(cleaned)
-            try:
-                scored = self.scorer.score(distinct)
-                break
-            except MemoryLimitError as error:
-                # The longest are scored first, so the network has done little; what was searched is searched again.
-                cleaned = _without_long(cleaned, error.residues)
+        cleaned, places, scored = self._score(window)
+        n_distinct = len(scored.probability_NC)
         # Where the whole input decides, the probabilities stay as calibrated, and all may be positive.
         shown_NC = scored.probability_NC if self.waits else self._rule.shown(scored.probability_NC)
-        predicted_N = np.ones(len(distinct), np.int64) if self.waits else self._rule.predict(shown_NC)
-        shown_N = shown_NC[np.arange(len(distinct)), 1 if self.binary else predicted_N].tolist()
+        predicted_N = np.ones(n_distinct, np.int64) if self.waits else self._rule.predict(shown_NC)
+        shown_N = shown_NC[np.arange(n_distinct), 1 if self.binary else predicted_N].tolist()
         empty = dict.fromkeys(self.scorer.columns)
         for record, sequence, again, place in zip(window, cleaned, repeated, places, strict=True):
             named = (*(("duplicate_id",) if again else ()), *(() if record.id else ("no_id",)))
             notes = (*named, *record.notes, *sequence.notes)
-            header = {"description": _rest_of_header(record)} if self.description else {}
+            header = {"description": record.rest_of_header} if self.description else {}
             if place is None:
                 said = ";".join((*notes, sequence.problem))
                 given = len(record.sequence) + record.left_out
@@ -201,56 +272,23 @@ class Predictor:
                 length = len(sequence.tokens)
                 yield Prediction(record.id, length, label, shown_N[place], self.threshold, "ok", said, details | header)
 
+    def _score(self, window: list[Record]) -> tuple[list[CleanSequence], list[int | None], Scored]:
+        """Clean and score records; return also the place of each among the distinct sequences that are scored."""
+        cleaned = [clean(record.sequence, self.bundle.alphabet) for record in window]
+        pairs = zip(window, cleaned, strict=True)
+        cleaned = [each._replace(problem=record.problem) if record.problem else each for record, each in pairs]
+        while True:
+            places, distinct = distinct_sequences(cleaned)
+            try:
+                return cleaned, places, self.scorer.score(distinct)
+            except MemoryLimitError as error:
+                # The longest are scored first, so the network has done little; what was searched is searched again.
+                cleaned = _without_long(cleaned, error.residues)
 
-class SeenIds:
-    """Remember ids by a 64-bit digest.
-
-    Two different ids are taken for one with a chance of about :math:`n^2 / 2^{65}`: three in a million among ten
-    million. A set of the ids themselves would hold some twelve times the memory.
-    """
-
-    def __init__(self) -> None:
-        # Sorted runs, each full or at least twice as long as the next, so that few have to be searched.
-        self._runs: list[npt.NDArray[np.uint64]] = []
-
-    def add(self, ids: Sequence[str]) -> list[bool]:
-        """Remember ids, and return which of them were there already, or earlier in `ids`."""
-        digests = b"".join(blake2b(i.encode("utf-8", "surrogatepass"), digest_size=8).digest() for i in ids)
-        keys = np.frombuffer(digests, dtype=np.uint64)
-        unique, first = np.unique(keys, return_index=True)
-        repeated = np.ones(len(keys), dtype=bool)
-        repeated[first] = False
-        for run in self._runs:
-            place = np.searchsorted(run, keys).clip(max=len(run) - 1)
-            repeated |= run[place] == keys
-        new = unique[~repeated[first]]
-        if len(new):
-            self._runs.append(new)
-        while len(self._runs) > 1 and len(self._runs[-2]) < min(2 * len(self._runs[-1]), _LARGEST_RUN):
-            merged = np.concatenate(self._runs[-2:])
-            merged.sort()
-            self._runs[-2:] = [merged]
-        return repeated.tolist()
-
-
-def _rest_of_header(record: Record) -> str:
-    return readable("".join(record.description.split(None, 1)[1:]))
-
-
-def _distinct(cleaned: list[CleanSequence]) -> tuple[list[int | None], list[TokenArray]]:
-    """Return the distinct sequences, and the place of each record's among them; None for one that cannot be used.
-
-    Genomes and metagenomes repeat themselves; what is the same is scored once.
-    """
-    place_of: dict[bytes, int] = {}
-    distinct: list[TokenArray] = []
-    places: list[int | None] = []
-    for sequence in cleaned:
-        place = None if sequence.problem else place_of.setdefault(sequence.tokens.tobytes(), len(distinct))
-        if place == len(distinct):
-            distinct.append(sequence.tokens)
-        places.append(place)
-    return places, distinct
+    def _choose_rule(self, probability_N: FloatArray) -> None:
+        """Choose the decision rule by the whole input."""
+        self._rule = self.scorer.decision_rule.choose(*self.asked, probability_N)
+        self.threshold, self.prevalence = self._rule.threshold, self._rule.moved_to
 
 
 def _without_long(cleaned: list[CleanSequence], residues: int) -> list[CleanSequence]:
@@ -259,18 +297,3 @@ def _without_long(cleaned: list[CleanSequence], residues: int) -> list[CleanSequ
         sequence._replace(problem="too_long_for_memory") if len(sequence.tokens) >= residues else sequence
         for sequence in cleaned
     ]
-
-
-def windows(records: Iterable[Record]) -> Iterator[list[Record]]:
-    """Cut records into lists that are scored at once: as many as fit a fixed number of residues."""
-    window: list[Record] = []
-    residues = 0
-    for record in records:
-        window.append(record)
-        # A header may be longer than its sequence, and is held as well.
-        residues += max(len(record.sequence), len(record.description))
-        if residues >= _WINDOW_RESIDUES or len(window) >= _WINDOW_RECORDS:
-            yield window
-            window, residues = [], 0
-    if window:
-        yield window

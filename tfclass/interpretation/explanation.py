@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from tfclass.bundle.scorer import Scored, Scorer
-from tfclass.channels.logistic import expit
+from tfclass.channels.calibration import expit
 from tfclass.channels.profile import ProfileChannel
 from tfclass.errors import ConfigError
 from tfclass.interpretation.attribution import METHODS, Attribution, Explained

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from tfclass.config import ModelConfig
+from tfclass.config import ModelConfig, file_values, from_mapping, to_mapping
 from tfclass.errors import ConfigError
 from tfclass.limits import MAX_WEIGHTS_BYTES, in_words
 from tfclass.models.encoders import IdentityEncoder, Recurrent, VariationalDropout, WeightDropout, set_forget_bias
@@ -62,6 +63,20 @@ POOLINGS = {"attention": AttentionPooling, "last": LastPooling, "max": MaxPoolin
 # From here on all layers have the same shapes.
 _FEW_LAYERS = 3
 _RECURRENT = ("layers", "directions", "forget_bias", "residual", "layer_norm", "variational_dropout", "weight_dropout")
+
+
+def network_config(name: str) -> ModelConfig:
+    """Read the options of a network, a file of ``conf/model`` without its ending; `ConfigError` for any other name."""
+    paths = (files("tfclass.conf") / "model").iterdir()
+    known = sorted(path.name.removesuffix(".yaml") for path in paths if path.name.endswith(".yaml"))
+    if name not in known:
+        raise ConfigError(f"network: found {name!r}; expected one of {', '.join(known)}")
+    values = to_mapping(ModelConfig.default())
+    # Every file builds on that of the defaults.
+    for key, value in file_values(f"model/{name}").items():
+        if key != "defaults":
+            values[key] = values[key] | value if isinstance(value, dict) else value
+    return from_mapping(ModelConfig, values, "model")
 
 
 def build(config: ModelConfig, alphabet: Alphabet, n_classes: int) -> Classifier:
@@ -117,8 +132,9 @@ def _check_options(config: ModelConfig) -> None:
         ("kmer", EMBEDDINGS[config.embedding] is None, "embedding", "only learned and skipgram have k-mers"),
         ("attention_hidden", config.pooling == "attention", "pooling", "it has no attention"),
     ]
+    usual = ModelConfig.default()
     for option, allowed, other, reason in rules:
-        found, default = getattr(config, option), getattr(ModelConfig.default(), option)
+        found, default = getattr(config, option), getattr(usual, option)
         if not allowed and found != default:
             raise ConfigError(
                 f"model.{option}: found {json.dumps(found)} with model.{other}={getattr(config, other)}; "

@@ -123,7 +123,7 @@ def _train_and_package(config: TrainConfig, callbacks: Callbacks, parent: str) -
         run = stack.enter_context(
             tracked(config.tracking, run_dir, title, facts, parent=parent, resume=resumed, watch=True)
         )
-        seconds = 0.0 if resume else _pretrain(model, config, parts["train"], start, callbacks)
+        seconds = 0.0 if resume else pretrain(model, config, parts["train"], start, callbacks)
         trainer = Trainer(
             model,
             parts["train"],
@@ -138,13 +138,14 @@ def _train_and_package(config: TrainConfig, callbacks: Callbacks, parent: str) -
         )
         progress = trainer.run(resume=resume)
         origin = {"mlflow_run_id": run.run_id, **({"init_from": initial} if initial else {})}
-        trained = _package(config, trainer, progress, proteins, origin)
-        best = {"best_epoch": progress.best_epoch + 1, "best_valid_ap": progress.best_score}
-        _log_end(config, run, trained, best, validation_digest(parts["valid"]))
+        bundle, scores = as_bundle(config, trainer, progress, proteins, origin)
+        save_bundle(bundle, bundle_folder(config), model_card(bundle))
+        trained = Trained(bundle_folder(config), progress.history, scores)
+        _log_end(config, run, trained, progress, validation_digest(parts["valid"]))
     return trained._replace(registered=run.record.registered)
 
 
-def _pretrain(
+def pretrain(
     model: Classifier, config: TrainConfig, part: LabelledProteins, start: WarmStart | None, callbacks: Callbacks
 ) -> float:
     """Learn the first vectors of k-mers, unless `start` brought some; return the seconds that it took."""
@@ -208,7 +209,8 @@ def _facts(
     )
 
 
-def _log_end(config: TrainConfig, run: Run, trained: Trained, best: dict[str, float], validation: str) -> None:
+def _log_end(config: TrainConfig, run: Run, trained: Trained, progress: Progress, validation: str) -> None:
+    best = {"best_epoch": progress.best_epoch + 1, "best_valid_ap": progress.best_score}
     bundle = read_description(trained.bundle)
     scores = {f"{group_of('valid')}/{name}": value for name, value in trained.validation.items()}
     run.log(
@@ -266,9 +268,10 @@ def calibrate(
     return Calibrated(choice, threshold, points, all_metrics(scored, evaluation.n_calibration_bins))
 
 
-def _package(
+def as_bundle(
     config: TrainConfig, trainer: Trainer, progress: Progress, proteins: LabelledProteins, origin: dict[str, Any]
-) -> Trained:
+) -> tuple[Bundle, dict[str, float]]:
+    """Calibrate a trained network; return it as a bundle, not saved, and its scores on validation."""
     weight_C = class_weights(trainer.training, config.training).numpy().astype(float)
     fitted = calibrate(trainer.model, trainer.validation, weight_C, config.training, config.evaluation)
     scores = fitted.scores
@@ -288,6 +291,4 @@ def _package(
         provenance=provenance,
         model=trainer.model,
     )
-    folder = bundle_folder(config)
-    save_bundle(bundle, folder, model_card(bundle))
-    return Trained(folder, progress.history, scores)
+    return bundle, scores

@@ -60,6 +60,11 @@ class Record(NamedTuple):
     problem: str = ""
     left_out: int = 0
 
+    @property
+    def rest_of_header(self) -> str:
+        """The header behind the id, as `readable` writes it."""
+        return readable("".join(self.description.split(None, 1)[1:]))
+
 
 def readable(name: str) -> str:
     r"""Write unprintable characters as backslash escapes; two different names never become one.

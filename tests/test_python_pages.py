@@ -1,0 +1,53 @@
+"""The pages about Python are true: the examples run and print what they say, and the tutorial runs to its end."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import matplotlib
+import pytest
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = re.compile(r"^```python\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?", re.M | re.S)
+
+
+def test_the_examples_of_the_page_run_and_print_what_it_says(tmp_path, monkeypatch, capsys):
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    shutil.copy(ROOT / "data" / "examples" / "proteins.fasta", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for code, printed in EXAMPLE.findall(page):
+        exec(compile(code, "python.md", "exec"), names)
+        assert capsys.readouterr().out == printed
+
+
+@pytest.fixture
+def cells():
+    notebook = json.loads((ROOT / "docs" / "tutorial.ipynb").read_text(encoding="utf-8"))
+    return notebook["cells"]
+
+
+def test_the_tutorial_is_kept_without_outputs(cells):
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+
+
+def test_the_tutorial_runs(cells, monkeypatch, capsys):
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    for whole, less in (("n_clusters=900", "n_clusters=150"), ("epochs=8", "epochs=1"), ("+ 1, 3)", "+ 1, 30)")):
+        # It is trained in full when the documentation is built.
+        assert whole in code
+        code = code.replace(whole, less)
+    monkeypatch.chdir(ROOT / "docs")
+    matplotlib.use("agg")
+    names = {}
+    exec(compile(code, "tutorial.ipynb", "exec"), names)
+    said = capsys.readouterr().out
+    assert re.match(r"accuracy on \d+ test proteins: 0\.\d\d\nTrue\nPredictor\(model='python-bilstm'", said)
+    # What the text says of the figures.
+    assert names["predictions"]["domain"][0] == "229-281"
+    assert names["log_odds"][0] - names["log_odds"][1:].min() > 2
+    false = (names["proteome"]["label"] == "nonTF") & (names["found"]["label"] == "TF")
+    assert not false.any()
+    names["plt"].close("all")
