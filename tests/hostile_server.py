@@ -3,9 +3,11 @@
 import gzip
 import json
 import socket
+import struct
 import threading
 import time
 import zlib
+from functools import reduce
 
 _MIB = 1 << 20
 PAUSE = 0.05
@@ -123,12 +125,21 @@ def chunk(data):
     return b"%x\r\n%s\r\n" % (len(data), data)
 
 
+def bomb(mebibytes, wbits, checksum, end):
+    """A compressed file of one letter: what a MiB of it becomes, again and again."""
+    letters, packer = b"0" * _MIB, zlib.compressobj(wbits=wbits)
+    first, again = (packer.compress(letters) + packer.flush(zlib.Z_FULL_FLUSH) for _ in range(2))
+    total = reduce(lambda value, _: checksum(letters, value), range(1, mebibytes), checksum(letters))
+    return first + again * (mebibytes - 1) + zlib.compressobj(wbits=-15).flush() + end(total)
+
+
 CHUNKED = head("200 OK", "Transfer-Encoding: chunked")
 GZIPPED = "Content-Encoding: gzip"
 NESTED = "[" * 200_000
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\x9b31m\r\n\u202e" + "x" * 5000
 # 512 MiB in half a mebibyte.
-BOMB = gzip.compress(b"0" * (512 * _MIB), 6)
+BOMB = bomb(512, 31, zlib.crc32, lambda checksum: struct.pack("<LL", checksum, 512 * _MIB))
+BOMB_BY_DEFLATE = bomb(256, 15, zlib.adler32, lambda checksum: struct.pack(">L", checksum))
 # One entry, but not with the columns that are asked for.
 PAGE = gzip.compress(b"Entry\tSequence\nA0A0000001\tMKV\n")
 PACKED_OFTEN = gzip.compress(gzip.compress(gzip.compress(PAGE)))
@@ -171,7 +182,7 @@ ANSWERS = {
     "a bomb": whole(BOMB, "200 OK", GZIPPED),
     "a bomb in a bomb": whole(gzip.compress(BOMB), "200 OK", GZIPPED),
     "a bomb that says nothing": whole(BOMB),
-    "a bomb by deflate": whole(zlib.compress(b"0" * (256 * _MIB)), "200 OK", "Content-Encoding: deflate"),
+    "a bomb by deflate": whole(BOMB_BY_DEFLATE, "200 OK", "Content-Encoding: deflate"),
     "a bomb as an error": whole(BOMB, "400 Bad Request", GZIPPED),
     "empty gzip members": whole(gzip.compress(b"") * 20_000),
     # Words.
