@@ -45,9 +45,12 @@ def _one_thread():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _ctrl_c_works():
-    # A shell starts what runs in its background with SIGINT ignored, and every program that a test starts inherits it.
+def _ctrl_c_and_hang_up_work():
+    # A shell starts what runs in its background with SIGINT ignored, and `nohup` with SIGHUP; every program that a test
+    # starts inherits what is ignored, but not what is handled. The tests themselves go on after a hang-up, as they should.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 @pytest.fixture(autouse=True)
