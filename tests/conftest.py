@@ -6,6 +6,7 @@ import shutil
 import signal
 import sys
 from dataclasses import replace
+from multiprocessing import forkserver
 from pathlib import Path
 
 import numpy as np
@@ -219,8 +220,12 @@ class Finished:
 def processes():
     """Processes forked from one that has done the imports, which are most of the time that a command takes."""
     context = multiprocessing.get_context("forkserver")
-    modules = ["tfclass.pipelines.attach", "tfclass.pipelines.sweep", "mlflow.store.tracking.sqlalchemy_store"]
-    context.set_forkserver_preload(modules)
+    verbs = [f"tfclass.cli.{verb}" for verb in ("composition", "console", "data", "model", "predict", "train")]
+    parts = ["inference.predictor", "pipelines.attach", "pipelines.evaluate", "pipelines.sweep", "tracking.log"]
+    modules = [*(f"tfclass.{part}" for part in parts), "matplotlib.figure", "mlflow.store.tracking.sqlalchemy_store"]
+    context.set_forkserver_preload([__name__, *verbs, *modules])
+    # Now, since it imports from the working folder, which a test may change.
+    forkserver.ensure_running()
     return context
 
 
