@@ -1,13 +1,17 @@
 """What many tests share: a small corpus, a small bundle, the command line run as a user runs it."""
 
+import atexit
 import multiprocessing
 import os
 import shutil
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing import forkserver
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -229,31 +233,110 @@ def processes():
     return context
 
 
-@pytest.fixture
-def tfclass(tmp_path, processes, tmp_path_factory):
-    """Run ``tfclass`` in a process of its own, in an empty folder."""
+class Running:
+    """A command at work in a process of its own, used as a ``subprocess.Popen`` is."""
 
-    def run(*arguments: object, stdin: bytes = b"", cwd: Path = tmp_path, **environment: str) -> Finished:
+    def __init__(self, process, out: Path, err: Path) -> None:
+        self._process, self._out, self._err = process, out, err
+        self.pid: int = process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.returncode is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self, timeout: float = 300) -> tuple[bytes, bytes]:
+        """Wait for its end, which comes by force after that time; return what it wrote."""
+        self._process.join(timeout)
+        self.kill()
+        self._process.join()
+        return self._out.read_bytes(), self._err.read_bytes()
+
+
+@pytest.fixture
+def start_tfclass(tmp_path, processes, tmp_path_factory):
+    """Start ``tfclass`` in a process of its own, in an empty folder, and do not wait for its end.
+
+    It is forked, so it is at work at once, where a new interpreter would import for seconds. Standard input and output may be
+    descriptors of files; without, nothing comes in, and what goes out can be read at the end. A function of a module may be
+    called in the process first.
+    """
+    started = []
+
+    def start(
+        *arguments: object,
+        stdin: int | None = None,
+        stdout: int | None = None,
+        first: Callable[[], object] | None = None,
+        cwd: Path = tmp_path,
+        **environment: str,
+    ) -> Running:
         variables = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", **environment}
         variables.pop("MLFLOW_TRACKING_URI", None)
-        given, out, err = streams = [tmp_path_factory.mktemp("streams") / name for name in ("in", "out", "err")]
-        given.write_bytes(stdin)
-        process = processes.Process(target=_command, args=([*map(str, arguments)], streams, cwd, variables))
+        given, out, err = paths = [tmp_path_factory.mktemp("streams") / name for name in ("in", "out", "err")]
+        for path in paths:
+            path.touch()
+        with given.open("rb") as no_input, out.open("wb") as output, err.open("wb") as errors:
+            descriptors = [no_input.fileno() if stdin is None else stdin, output.fileno() if stdout is None else stdout]
+            # A connection hands its descriptor on to another process.
+            streams = [Connection(os.dup(descriptor)) for descriptor in (*descriptors, errors.fileno())]
+        process = processes.Process(target=_command, args=([*map(str, arguments)], streams, cwd, variables, first))
         process.start()
-        process.join(timeout=300)
-        process.kill()
-        return Finished(process.exitcode, out.read_bytes(), err.read_bytes())
+        for stream in streams:
+            stream.close()
+        started.append(Running(process, out, err))
+        return started[-1]
 
-    return run
+    yield start
+    for running in started:
+        running.kill()
 
 
-def _command(arguments: list[str], streams: list[Path], cwd: Path, variables: dict[str, str]) -> None:
-    for number, (path, how) in enumerate(zip(streams, (os.O_RDONLY, *2 * [os.O_WRONLY | os.O_CREAT]), strict=True)):
-        os.dup2(os.open(path, how), number)
+def _command(
+    arguments: list[str],
+    streams: list[Connection],
+    cwd: Path,
+    variables: dict[str, str],
+    first: Callable[[], object] | None,
+) -> None:
+    for number, stream in enumerate(streams):
+        os.dup2(stream.fileno(), number)
+        stream.close()
     sys.stdin = open(0)  # noqa: SIM115 (multiprocessing has put another in its place)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(variables)
     sys.argv = ["tfclass", *arguments]
     torch.set_num_threads(1)
-    main()
+    # What is to be called at the end of the process that this one was forked from.
+    atexit._clear()
+    if first:
+        first()
+    try:
+        main()
+    finally:
+        atexit._run_exitfuncs()
+
+
+@pytest.fixture
+def tfclass(start_tfclass, tmp_path_factory):
+    """Run ``tfclass`` in a process of its own, in an empty folder."""
+
+    def run(*arguments: object, stdin: bytes = b"", **options: Any) -> Finished:
+        path = tmp_path_factory.mktemp("streams") / "in"
+        path.write_bytes(stdin)
+        with path.open("rb") as stream:
+            running = start_tfclass(*arguments, stdin=stream.fileno(), **options)
+        out, err = running.communicate()
+        return Finished(running.returncode, out, err)
+
+    return run
