@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_train import QUICK, start, wait_for
+from tests.cli.test_train import QUICK, wait_for
 from tests.data.uniprot_server import UniProtServer
 
 NAMES = [
@@ -216,7 +216,7 @@ def test_a_database_of_another_program_is_no_study(tfclass, demo_table, tmp_path
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "kill -9"])
 @pytest.mark.parametrize("verb", ["multirun", "sweep", "fetch"])
-def test_an_interrupted_command_leaves_them(verb, number, tfclass, demo_table, tmp_path):
+def test_an_interrupted_command_leaves_them(verb, number, tfclass, start_tfclass, demo_table, tmp_path):
     with UniProtServer(1200) as server:
         server.hold = 2
         end = ["--url", server.url] if verb == "fetch" else [f"corpus.path={demo_table}"]
@@ -224,7 +224,7 @@ def test_an_interrupted_command_leaves_them(verb, number, tfclass, demo_table, t
         longer = [] if verb == "fetch" else ["training.max_residues=256"]
         longer += ["study.heartbeat_seconds=1"] if verb == "sweep" else []
         started = "made/pages.part/000001.json" if verb == "fetch" else "made/*/run.json"
-        process = start([*map(str, words), *longer], tmp_path)
+        process = start_tfclass(*words, *longer)
         wait_for(lambda: list(tmp_path.glob(started)), process)
         before = put(folders_of(tmp_path))
         process.send_signal(number)
