@@ -52,7 +52,7 @@ def _one_thread():
 @pytest.fixture(scope="session", autouse=True)
 def _ctrl_c_and_hang_up_work():
     # A shell starts what runs in its background with SIGINT ignored, and `nohup` with SIGHUP; every program that a test
-    # starts inherits what is ignored, but not what is handled. The tests themselves go on after a hang-up, as they should.
+    # starts inherits what is ignored, but not what is handled. The tests themselves go on after a hang-up.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: None)
@@ -226,7 +226,9 @@ def processes():
     context = multiprocessing.get_context("forkserver")
     verbs = [f"tfclass.cli.{verb}" for verb in ("composition", "console", "data", "model", "predict", "train")]
     parts = ["inference.predictor", "pipelines.attach", "pipelines.evaluate", "pipelines.sweep", "tracking.log"]
-    modules = [*(f"tfclass.{part}" for part in parts), "matplotlib.figure", "mlflow.store.tracking.sqlalchemy_store"]
+    # The first optimizer of a process imports torch._dynamo.
+    others = ["torch._dynamo", "matplotlib.figure", "mlflow.store.tracking.sqlalchemy_store"]
+    modules = [*(f"tfclass.{part}" for part in parts), *others]
     context.set_forkserver_preload([__name__, *verbs, *modules])
     # Now, since it imports from the working folder, which a test may change.
     forkserver.ensure_running()
@@ -266,9 +268,9 @@ class Running:
 def start_tfclass(tmp_path, processes, tmp_path_factory):
     """Start ``tfclass`` in a process of its own, in an empty folder, and do not wait for its end.
 
-    It is forked, so it is at work at once, where a new interpreter would import for seconds. Standard input and output may be
-    descriptors of files; without, nothing comes in, and what goes out can be read at the end. A function of a module may be
-    called in the process first.
+    It is forked, so it is at work at once, where a new interpreter would import for seconds. Standard input and output
+    may be descriptors of files; without, nothing comes in, and what goes out can be read at the end. A function of a
+    module may be called in the process first.
     """
     started = []
 

@@ -728,14 +728,15 @@ def test_an_input_is_never_overwritten_and_a_link_is_followed(tfclass, small_bun
     assert (tmp_path / "target.tsv").read_text().startswith("id\tlength")
 
 
-def test_standard_output_by_its_name_is_added_to_and_not_replaced(small_bundle_folder, tmp_path):
+def test_standard_output_by_its_name_is_added_to_and_not_replaced(start_tfclass, small_bundle_folder, tmp_path):
     (tmp_path / "in.fasta").write_text(">a\nMKV\n")
-    command = [sys.executable, "-c", "from tfclass.cli.app import main; main()", "predict", "in.fasta", "-q"]
-    command += ["--model", str(small_bundle_folder), "-o", "/dev/stdout"]
+    arguments = ("predict", "in.fasta", "-q", "--model", small_bundle_folder, "-o", "/dev/stdout")
     with (tmp_path / "log").open("ab") as log:
         log.write(b"before\n")
         log.flush()
-        assert subprocess.run(command, cwd=tmp_path, stdout=log, timeout=120).returncode == 0
+        process = start_tfclass(*arguments, stdout=log.fileno())
+        process.communicate()
+        assert process.returncode == 0
     assert (tmp_path / "log").read_text().startswith("before\nid\tlength")
 
 

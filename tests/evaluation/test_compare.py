@@ -60,7 +60,8 @@ def write(alphabet, small_bundle):
         bundle = replace(small_bundle, name=folder.name, classes=classes, threshold=0.5 if len(classes) == 2 else None)
         test = proteins(labels, classes, alphabet)
         answer = scored(labels, len(classes), seed, skill) if scores is None else scores
-        write_report(report_of(config, bundle, test, answer, {}), folder)
+        # A comparison reads no figure, and a report takes longest to draw them.
+        write_report(replace(report_of(config, bundle, test, answer, {}), figures={}), folder)
         return folder
 
     return write
