@@ -144,8 +144,8 @@ BOMB_BY_DEFLATE = bomb(256, 15, zlib.adler32, lambda checksum: struct.pack(">L",
 PAGE = gzip.compress(b"Entry\tSequence\nA0A0000001\tMKV\n")
 PACKED_OFTEN = gzip.compress(gzip.compress(gzip.compress(PAGE)))
 
-ANSWERS = {
-    # Time.
+# Of these there is never an end, or not soon: a client waits as long as it waits for anything.
+STALLING = {
     "no answer": hangs(),
     "half a status line": hangs(b"HTTP/1."),
     "headers that do not end": hangs(b"HTTP/1.1 200 OK\r\nX-A: 1\r\n"),
@@ -164,6 +164,10 @@ ANSWERS = {
     "an error a byte at a time": drips(head("500 Error", "Content-Length: 1000000")),
     "a redirect a byte at a time": drips(head("302 Found", "Location: /", "Content-Length: 1000000")),
     "slow redirects": slowly(whole("", "302 Found", "Location: /again")),
+}
+
+ANSWERS = {
+    **STALLING,
     # Size.
     "a body without end": floods(head(), b" " * _MIB),
     "a body of a gigabyte and no more": floods(head("200 OK", "Content-Length: 1073741824"), b" " * _MIB),

@@ -91,6 +91,8 @@ class Served:
         # MLflow starts uvicorn by its bare name: as in an activated environment, it has to be on the path.
         path_variable = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         variables = {**os.environ, "PATH": path_variable, "MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1"}
+        # The jobs of a server are of no use here, and three more processes that import all of MLflow.
+        variables["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
         with log.open("wb") as stream:
             self.process = subprocess.Popen(
                 command, env=variables, stdout=stream, stderr=stream, start_new_session=True
