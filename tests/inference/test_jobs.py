@@ -555,10 +555,10 @@ def test_a_scheduler_that_dies_is_one_line_and_the_parts_stay(command, scheduler
     assert (tmp_path / "out.tsv").read_bytes() == (tmp_path / "whole.tsv").read_bytes()
 
 
-@pytest.mark.parametrize("engine", ["none", "dask"])
+@pytest.mark.parametrize("engine", [["none"], ["dask", "--workers", "1"]], ids=["none", "dask"])
 def test_on_a_full_disk_it_is_one_line_and_goes_on_once_there_is_room(command, tmp_path, engine):
     assert finish(command("-o", "whole.tsv"))[0] == 0
-    arguments = ("-o", "out.tsv", "--parts", "parts", "--engine", engine)
+    arguments = ("-o", "out.tsv", "--parts", "parts", "--engine", *engine)
     status, out, err = finish(command(*arguments, first=small_chunks_and_little_room))
     assert (status, out, err.count("\n")) == (2, b"", 1)
     assert "found a place that cannot be written (File too large)" in err
