@@ -21,6 +21,7 @@ import torch
 from tfclass.bundle.bundle import Bundle
 from tfclass.bundle.save import save_bundle
 from tfclass.bundle.scorer import Scorer
+from tfclass.channels import homology
 from tfclass.channels.align_profiles import build_profile
 from tfclass.channels.calibration import Calibration
 from tfclass.channels.homology import HomologyChannel
@@ -36,6 +37,9 @@ from tfclass.search.hmmer import Library, Profile
 from tfclass.sequences.alphabet import Alphabet
 from tfclass.tracking.log import tracked
 from tfclass.tracking.record import Facts
+
+# A search by k-mers takes four seconds, however few the proteins are. tests/channels/test_homology.py has such.
+homology._EVERY_PAIR = True
 
 # A network small enough to train in a test, with every part of the real one.
 SMALL = ModelConfig.default(
