@@ -27,13 +27,13 @@ def check_threshold(p_N, positive_N):
     return threshold, called
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 12), st.booleans()), min_size=2, max_size=30))
 def test_the_threshold_is_the_best_of_all_cuts_with_ties(rows):
     check_threshold(np.array([p / 12 for p, _ in rows]), np.array([positive for _, positive in rows]))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(
         st.tuples(st.floats(1e-12, 1.0, exclude_max=True), st.booleans()),

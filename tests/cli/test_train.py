@@ -78,7 +78,7 @@ WORDS = ["model=bilstm_skipgram", "model.kmer=2", "training.max_residues=1024", 
 
 
 def test_minutes_hold_for_the_vectors_of_words_too_and_their_progress_is_shown(tfclass, corpus):
-    trained = tfclass("train", corpus, *WORDS, "training.minutes=0.05", "runtime.threads=1", "bundle=model")
+    trained = tfclass("train", corpus, *WORDS, "training.minutes=0.02", "runtime.threads=1", "bundle=model")
     assert trained.status == 0, trained.err
     lines = trained.err.splitlines()
     assert lines[0].startswith("k-mer vectors ")
