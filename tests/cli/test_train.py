@@ -42,9 +42,8 @@ def test_train_then_evaluate_then_resume_nothing(tfclass, corpus, tmp_path):
     assert (trained.status, trained.out) == (0, "")
     assert "validation: loss" in trained.err
     assert trained.err.endswith("bundle: model\n")
-    evaluated = tfclass(
-        "evaluate", corpus, "bundle=model", "report=report", "tracking=off", "evaluation.n_bootstrap=10"
-    )
+    quick = ("tracking=off", "evaluation.n_bootstrap=10", "evaluation.baselines=false")
+    evaluated = tfclass("evaluate", corpus, "bundle=model", "report=report", *quick)
     assert evaluated.status == 0
     assert evaluated.err == "report: report/report.html\n"
     assert "average precision" in evaluated.out
@@ -90,7 +89,7 @@ def test_minutes_hold_for_the_vectors_of_words_too_and_their_progress_is_shown(t
 def test_an_interruption_before_the_first_checkpoint_is_resumed_from_the_beginning(
     tfclass, start_tfclass, corpus, tmp_path
 ):
-    options = [corpus, *WORDS, "training.epochs=1", "training.skipgram.pairs=1000000"]
+    options = [corpus, *WORDS, "training.epochs=1", "training.skipgram.pairs=500000"]
     assert tfclass("train", *options, "bundle=whole").status == 0
     process = start_tfclass("train", *options, "run_dir=stopped")
     wait_for((tmp_path / "stopped" / "run.json").exists, process)
