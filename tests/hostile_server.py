@@ -133,12 +133,16 @@ def bomb(mebibytes, wbits, checksum, end):
     return first + again * (mebibytes - 1) + zlib.compressobj(wbits=-15).flush() + end(total)
 
 
+def gzip_bomb(mebibytes):
+    return bomb(mebibytes, 31, zlib.crc32, lambda checksum: struct.pack("<LL", checksum, mebibytes * _MIB))
+
+
 CHUNKED = head("200 OK", "Transfer-Encoding: chunked")
 GZIPPED = "Content-Encoding: gzip"
 NESTED = "[" * 200_000
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\x9b31m\r\n\u202e" + "x" * 5000
 # 512 MiB in half a mebibyte.
-BOMB = bomb(512, 31, zlib.crc32, lambda checksum: struct.pack("<LL", checksum, 512 * _MIB))
+BOMB = gzip_bomb(512)
 BOMB_BY_DEFLATE = bomb(256, 15, zlib.adler32, lambda checksum: struct.pack(">L", checksum))
 # One entry, but not with the columns that are asked for.
 PAGE = gzip.compress(b"Entry\tSequence\nA0A0000001\tMKV\n")
