@@ -7,7 +7,8 @@ import struct
 import threading
 import time
 import zlib
-from functools import reduce
+
+from tests.bombs import bomb, gzip_bomb
 
 _MIB = 1 << 20
 PAUSE = 0.05
@@ -123,18 +124,6 @@ def whole(body, status="200 OK", *lines):
 
 def chunk(data):
     return b"%x\r\n%s\r\n" % (len(data), data)
-
-
-def bomb(mebibytes, wbits, checksum, end):
-    """A compressed file of one letter: what a MiB of it becomes, again and again."""
-    letters, packer = b"0" * _MIB, zlib.compressobj(wbits=wbits)
-    first, again = (packer.compress(letters) + packer.flush(zlib.Z_FULL_FLUSH) for _ in range(2))
-    total = reduce(lambda value, _: checksum(letters, value), range(1, mebibytes), checksum(letters))
-    return first + again * (mebibytes - 1) + zlib.compressobj(wbits=-15).flush() + end(total)
-
-
-def gzip_bomb(mebibytes):
-    return bomb(mebibytes, 31, zlib.crc32, lambda checksum: struct.pack("<LL", checksum, mebibytes * _MIB))
 
 
 CHUNKED = head("200 OK", "Transfer-Encoding: chunked")

@@ -21,9 +21,9 @@ import pytest
 import safetensors.torch
 import torch
 
+from tests.bombs import gzip_bomb
 from tests.bundle.test_bundle import change
 from tests.bundle.test_with_profiles import PROFILES, REFERENCE, described
-from tests.hostile_server import gzip_bomb
 from tfclass.bundle.bundle import load_bundle
 from tfclass.bundle.description import CARD, DESCRIPTION, WEIGHTS
 from tfclass.bundle.save import save_bundle
