@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import settings
 
 from tfclass.bundle.bundle import Bundle
 from tfclass.bundle.save import save_bundle
@@ -37,6 +38,10 @@ from tfclass.search.hmmer import Library, Profile
 from tfclass.sequences.alphabet import Alphabet
 from tfclass.tracking.log import tracked
 from tfclass.tracking.record import Facts
+
+# A busy machine is no failure.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 # A search by k-mers takes four seconds, however few the proteins are. tests/channels/test_homology.py has such.
 homology._EVERY_PAIR = True
