@@ -158,8 +158,9 @@ demo: $(REPORT)/report.json data/demo/demo.fasta ## Everything once: set up, gen
 	@echo "Real proteins, predicted by the model that ships with tfclass:"
 	$(BIN)/tfclass predict data/examples/proteins.fasta
 
+# What one process has compiled, those that the tests start need not compile again.
 test: $(VENV)/.installed-test ## Run the tests, on up to four cores
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 $(TEST_ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(TEST_ARGS)
 
 lint: $(VENV)/.installed-test ## Check style, types and imports between packages
 	$(BIN)/ruff check .

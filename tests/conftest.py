@@ -1,21 +1,28 @@
 """What many tests share: a small corpus, a small bundle, the command line run as a user runs it."""
 
+import atexit
 import multiprocessing
 import os
 import shutil
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import settings
 
 from tfclass.bundle.bundle import Bundle
 from tfclass.bundle.save import save_bundle
 from tfclass.bundle.scorer import Scorer
+from tfclass.channels import homology
 from tfclass.channels.align_profiles import build_profile
 from tfclass.channels.calibration import Calibration
 from tfclass.channels.homology import HomologyChannel
@@ -32,6 +39,13 @@ from tfclass.sequences.alphabet import Alphabet
 from tfclass.tracking.log import tracked
 from tfclass.tracking.record import Facts
 
+# A busy machine is no failure.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
+
+# A search by k-mers takes four seconds, however few the proteins are. tests/channels/test_homology.py has such.
+homology._EVERY_PAIR = True
+
 # A network small enough to train in a test, with every part of the real one.
 SMALL = ModelConfig.default(
     embedding_dim=8, stem=StemConfig.default(channels=12, kernel=5, pool=2), hidden=6, dropout=0.1
@@ -45,9 +59,12 @@ def _one_thread():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _ctrl_c_works():
-    # A shell starts what runs in its background with SIGINT ignored, and every program that a test starts inherits it.
+def _ctrl_c_and_hang_up_work():
+    # A shell starts what runs in its background with SIGINT ignored, and `nohup` with SIGHUP; every program that a test
+    # starts inherits what is ignored, but not what is handled. The tests themselves go on after a hang-up.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 @pytest.fixture(autouse=True)
@@ -216,36 +233,121 @@ class Finished:
 def processes():
     """Processes forked from one that has done the imports, which are most of the time that a command takes."""
     context = multiprocessing.get_context("forkserver")
-    modules = ["tfclass.pipelines.attach", "tfclass.pipelines.sweep", "mlflow.store.tracking.sqlalchemy_store"]
-    context.set_forkserver_preload(modules)
+    verbs = [f"tfclass.cli.{verb}" for verb in ("composition", "console", "data", "model", "predict", "train")]
+    parts = ["inference.predictor", "pipelines.attach", "pipelines.evaluate", "pipelines.sweep", "tracking.log"]
+    # The first optimizer of a process imports torch._dynamo.
+    others = ["torch._dynamo", "matplotlib.figure", "mlflow.store.tracking.sqlalchemy_store"]
+    modules = [*(f"tfclass.{part}" for part in parts), *others]
+    context.set_forkserver_preload([__name__, *verbs, *modules])
+    # Now, since it imports from the working folder, which a test may change.
+    forkserver.ensure_running()
     return context
 
 
-@pytest.fixture
-def tfclass(tmp_path, processes, tmp_path_factory):
-    """Run ``tfclass`` in a process of its own, in an empty folder."""
+class Running:
+    """A command at work in a process of its own, used as a ``subprocess.Popen`` is."""
 
-    def run(*arguments: object, stdin: bytes = b"", cwd: Path = tmp_path, **environment: str) -> Finished:
+    def __init__(self, process, out: Path, err: Path) -> None:
+        self._process, self._out, self._err = process, out, err
+        self.pid: int = process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.returncode is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self, timeout: float = 300) -> tuple[bytes, bytes]:
+        """Wait for its end, which comes by force after that time; return what it wrote."""
+        self._process.join(timeout)
+        self.kill()
+        self._process.join()
+        return self._out.read_bytes(), self._err.read_bytes()
+
+
+@pytest.fixture
+def start_tfclass(tmp_path, processes, tmp_path_factory):
+    """Start ``tfclass`` in a process of its own, in an empty folder, and do not wait for its end.
+
+    It is forked, so it is at work at once, where a new interpreter would import for seconds. Standard input and output
+    may be descriptors of files; without, nothing comes in, and what goes out can be read at the end. A function of a
+    module may be called in the process first.
+    """
+    started = []
+
+    def start(
+        *arguments: object,
+        stdin: int | None = None,
+        stdout: int | None = None,
+        first: Callable[[], object] | None = None,
+        cwd: Path = tmp_path,
+        **environment: str,
+    ) -> Running:
         variables = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", **environment}
         variables.pop("MLFLOW_TRACKING_URI", None)
-        given, out, err = streams = [tmp_path_factory.mktemp("streams") / name for name in ("in", "out", "err")]
-        given.write_bytes(stdin)
-        process = processes.Process(target=_command, args=([*map(str, arguments)], streams, cwd, variables))
+        given, out, err = paths = [tmp_path_factory.mktemp("streams") / name for name in ("in", "out", "err")]
+        for path in paths:
+            path.touch()
+        with given.open("rb") as no_input, out.open("wb") as output, err.open("wb") as errors:
+            descriptors = [no_input.fileno() if stdin is None else stdin, output.fileno() if stdout is None else stdout]
+            # A connection hands its descriptor on to another process.
+            streams = [Connection(os.dup(descriptor)) for descriptor in (*descriptors, errors.fileno())]
+        process = processes.Process(target=_command, args=([*map(str, arguments)], streams, cwd, variables, first))
         process.start()
-        process.join(timeout=300)
-        process.kill()
-        return Finished(process.exitcode, out.read_bytes(), err.read_bytes())
+        for stream in streams:
+            stream.close()
+        started.append(Running(process, out, err))
+        return started[-1]
 
-    return run
+    yield start
+    for running in started:
+        running.kill()
 
 
-def _command(arguments: list[str], streams: list[Path], cwd: Path, variables: dict[str, str]) -> None:
-    for number, (path, how) in enumerate(zip(streams, (os.O_RDONLY, *2 * [os.O_WRONLY | os.O_CREAT]), strict=True)):
-        os.dup2(os.open(path, how), number)
+def _command(
+    arguments: list[str],
+    streams: list[Connection],
+    cwd: Path,
+    variables: dict[str, str],
+    first: Callable[[], object] | None,
+) -> None:
+    for number, stream in enumerate(streams):
+        os.dup2(stream.fileno(), number)
+        stream.close()
     sys.stdin = open(0)  # noqa: SIM115 (multiprocessing has put another in its place)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(variables)
     sys.argv = ["tfclass", *arguments]
     torch.set_num_threads(1)
-    main()
+    # What is to be called at the end of the process that this one was forked from.
+    atexit._clear()
+    if first:
+        first()
+    try:
+        main()
+    finally:
+        atexit._run_exitfuncs()
+
+
+@pytest.fixture
+def tfclass(start_tfclass, tmp_path_factory):
+    """Run ``tfclass`` in a process of its own, in an empty folder."""
+
+    def run(*arguments: object, stdin: bytes = b"", **options: Any) -> Finished:
+        path = tmp_path_factory.mktemp("streams") / "in"
+        path.write_bytes(stdin)
+        with path.open("rb") as stream:
+            running = start_tfclass(*arguments, stdin=stream.fileno(), **options)
+        out, err = running.communicate()
+        return Finished(running.returncode, out, err)
+
+    return run

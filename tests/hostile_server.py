@@ -3,9 +3,12 @@
 import gzip
 import json
 import socket
+import struct
 import threading
 import time
 import zlib
+
+from tests.bombs import bomb, gzip_bomb
 
 _MIB = 1 << 20
 PAUSE = 0.05
@@ -128,13 +131,14 @@ GZIPPED = "Content-Encoding: gzip"
 NESTED = "[" * 200_000
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\x9b31m\r\n\u202e" + "x" * 5000
 # 512 MiB in half a mebibyte.
-BOMB = gzip.compress(b"0" * (512 * _MIB), 6)
+BOMB = gzip_bomb(512)
+BOMB_BY_DEFLATE = bomb(256, 15, zlib.adler32, lambda checksum: struct.pack(">L", checksum))
 # One entry, but not with the columns that are asked for.
 PAGE = gzip.compress(b"Entry\tSequence\nA0A0000001\tMKV\n")
 PACKED_OFTEN = gzip.compress(gzip.compress(gzip.compress(PAGE)))
 
-ANSWERS = {
-    # Time.
+# Of these there is never an end, or not soon: a client waits as long as it waits for anything.
+STALLING = {
     "no answer": hangs(),
     "half a status line": hangs(b"HTTP/1."),
     "headers that do not end": hangs(b"HTTP/1.1 200 OK\r\nX-A: 1\r\n"),
@@ -153,6 +157,10 @@ ANSWERS = {
     "an error a byte at a time": drips(head("500 Error", "Content-Length: 1000000")),
     "a redirect a byte at a time": drips(head("302 Found", "Location: /", "Content-Length: 1000000")),
     "slow redirects": slowly(whole("", "302 Found", "Location: /again")),
+}
+
+ANSWERS = {
+    **STALLING,
     # Size.
     "a body without end": floods(head(), b" " * _MIB),
     "a body of a gigabyte and no more": floods(head("200 OK", "Content-Length: 1073741824"), b" " * _MIB),
@@ -171,7 +179,7 @@ ANSWERS = {
     "a bomb": whole(BOMB, "200 OK", GZIPPED),
     "a bomb in a bomb": whole(gzip.compress(BOMB), "200 OK", GZIPPED),
     "a bomb that says nothing": whole(BOMB),
-    "a bomb by deflate": whole(zlib.compress(b"0" * (256 * _MIB)), "200 OK", "Content-Encoding: deflate"),
+    "a bomb by deflate": whole(BOMB_BY_DEFLATE, "200 OK", "Content-Encoding: deflate"),
     "a bomb as an error": whole(BOMB, "400 Bad Request", GZIPPED),
     "empty gzip members": whole(gzip.compress(b"") * 20_000),
     # Words.

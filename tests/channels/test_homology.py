@@ -27,6 +27,14 @@ CLASSES = ("nonTF", "TF")
 ALPHABET = Alphabet()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _searched_by_kmers():
+    # As always but in the other tests.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tfclass.channels.homology._EVERY_PAIR", False)
+        yield
+
+
 @pytest.fixture(scope="module")
 def queries(with_homology):
     """Proteins of the reference, or one of each class joined, residues changed; and some that are like none."""

@@ -1,16 +1,15 @@
 """``tfclass evaluate`` and ``tfclass evaluate compare``, as typed."""
 
 import json
-import os
 import shlex
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 import pytest
 
+from tests.cli.test_terminal import encode
 from tests.test_config import composed
 from tfclass.bundle.save import save_bundle
 from tfclass.config import CorpusConfig, EvaluateConfig, EvaluationConfig, RuntimeConfig, SplitConfig, TrackingConfig
@@ -87,14 +86,13 @@ def test_a_score_where_only_one_of_model_and_corpus_is_generated_says_that_it_me
             assert ("Note: the" in text, (note or "") in text) == (note is not None, True)
 
 
-def test_reports_are_printed_in_any_encoding(small_bundle_folder, table, tmp_path):
+def test_reports_are_printed_in_any_encoding(start_tfclass, small_bundle_folder, table, tmp_path):
     def run(encoding, *words):
-        code = "from tfclass.cli.app import main; main()"
-        environment = {**os.environ, "PYTHONIOENCODING": encoding, "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-c", code, "evaluate", *words, "tracking=off", "evaluation.n_bootstrap=20"]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=300)
-        assert (done.returncode, done.stderr.count(b"\n")) == (0, 1), done.stderr
-        return done.stdout
+        options = ("tracking=off", "evaluation.n_bootstrap=20")
+        process = start_tfclass("evaluate", *words, *options, first=partial(encode, encoding))
+        out, err = process.communicate()
+        assert (process.returncode, err.count(b"\n")) == (0, 1), err
+        return out
 
     printed = run("cp1252", "corpus=table", table, f"bundle={small_bundle_folder}", "report=r").decode("cp1252")
     content = json.loads((tmp_path / "r" / "report.json").read_text())

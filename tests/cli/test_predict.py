@@ -496,10 +496,11 @@ class TestOutput:
         assert process.stderr.read() == b""
         assert process.wait(timeout=120) != 0
 
-    def test_an_input_is_not_replaced_whatever_it_is_called(self, tfclass, odd, tmp_path, small_bundle_folder):
+    def test_an_input_is_not_replaced_whatever_it_is_called(self, start_tfclass, odd, tmp_path, small_bundle_folder):
         for source, output in (("-", odd), (odd, f"./{odd}"), (odd, f"file://{tmp_path / odd}")):
-            process = start(tmp_path, source, "--model", small_bundle_folder, "-o", output, stdin=tmp_path / odd)
-            _, error = process.communicate(timeout=120)
+            arguments = ("predict", source, "--model", small_bundle_folder, "-o", output)
+            with (tmp_path / odd).open("rb") as stream:
+                _, error = start_tfclass(*arguments, stdin=stream.fileno()).communicate()
             assert b"found an input file; expected a file of its own; choose another name for -o" in error
         assert (tmp_path / odd).read_bytes() == ODD
 
@@ -518,21 +519,24 @@ class TestOutput:
         with os.fdopen(reading, "rb") as stream:
             assert (finished.returncode, stream.read().count(b"\n")) == (0, 14)
 
-    def test_an_interrupted_run_leaves_no_file(self, tmp_path, small_bundle_folder):
-        process = start(tmp_path, "-", "--model", small_bundle_folder, "-o", "out.tsv")
-        process.stdin.write(b">a\nMKV\n" * 20_000)
-        process.stdin.flush()
-        wait_until(lambda: list(tmp_path.glob(".out.tsv.*")))
-        process.send_signal(signal.SIGINT)
-        out, error = process.communicate(timeout=120)
+    def test_an_interrupted_run_leaves_no_file(self, start_tfclass, tmp_path, small_bundle_folder):
+        reading, writing = os.pipe()
+        process = start_tfclass("predict", "-", "--model", small_bundle_folder, "-o", "out.tsv", stdin=reading)
+        os.close(reading)
+        with os.fdopen(writing, "wb") as stream:
+            stream.write(b">a\nMKV\n" * 20_000)
+            stream.flush()
+            wait_until(lambda: list(tmp_path.glob(".out.tsv.*")))
+            process.send_signal(signal.SIGINT)
+            out, error = process.communicate()
         assert (process.returncode, out, error) == (130, b"", b"tfclass: interrupted\n")
         assert list(tmp_path.iterdir()) == []
 
 
-def start(folder, *arguments, stdout=subprocess.PIPE, stdin=None):
+def start(folder, *arguments, stdout=subprocess.PIPE):
     command = [sys.executable, "-c", "from tfclass.cli.app import main; main()", "predict", *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    streams = {"stdin": stdin.open("rb") if stdin else subprocess.PIPE, "stdout": stdout, "stderr": subprocess.PIPE}
+    streams = {"stdin": subprocess.PIPE, "stdout": stdout, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, cwd=folder, env=environment, **streams)
 
 
@@ -601,11 +605,14 @@ class TestBadInput:
         finished = tfclass("predict", "good.fasta", "-", "bad.fasta", "--model", "none", stdin=b">b\nMKV\n")
         assert_one_line(finished, "bad.fasta" + message)
 
-    def test_an_interrupt_while_standard_input_says_nothing_is_one_line(self, tmp_path):
-        process = start(tmp_path, "-")
-        time.sleep(5)
+    def test_an_interrupt_while_standard_input_says_nothing_is_one_line(self, start_tfclass):
+        reading, writing = os.pipe()
+        process = start_tfclass("predict", "-", stdin=reading)
+        os.close(reading)
+        time.sleep(2)
         process.send_signal(signal.SIGINT)
-        out, error = process.communicate(timeout=120)
+        out, error = process.communicate()
+        os.close(writing)
         assert (process.returncode, out, error) == (130, b"", b"tfclass: interrupted\n")
 
 
@@ -743,14 +750,15 @@ def test_an_input_is_never_overwritten_and_a_link_is_followed(tfclass, small_bun
     assert (tmp_path / "target.tsv").read_text().startswith("id\tlength")
 
 
-def test_standard_output_by_its_name_is_added_to_and_not_replaced(small_bundle_folder, tmp_path):
+def test_standard_output_by_its_name_is_added_to_and_not_replaced(start_tfclass, small_bundle_folder, tmp_path):
     (tmp_path / "in.fasta").write_text(">a\nMKV\n")
-    command = [sys.executable, "-c", "from tfclass.cli.app import main; main()", "predict", "in.fasta", "-q"]
-    command += ["--model", str(small_bundle_folder), "-o", "/dev/stdout"]
+    arguments = ("predict", "in.fasta", "-q", "--model", small_bundle_folder, "-o", "/dev/stdout")
     with (tmp_path / "log").open("ab") as log:
         log.write(b"before\n")
         log.flush()
-        assert subprocess.run(command, cwd=tmp_path, stdout=log, timeout=120).returncode == 0
+        process = start_tfclass(*arguments, stdout=log.fileno())
+        process.communicate()
+        assert process.returncode == 0
     assert (tmp_path / "log").read_text().startswith("before\nid\tlength")
 
 

@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
@@ -38,18 +39,21 @@ def test_closed_streams_and_streams_of_another_kind_stay_as_they_are(monkeypatch
     assert (sys.stdout, sys.stderr.getvalue()) == (None, "")
 
 
+def encode(encoding):
+    """Encode the standard streams as PYTHONIOENCODING has an interpreter do."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding=encoding)
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "cp936", "koi8-r"])
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["predict", "--help"], ["model", "show", "tf-bilstm"], ["model", "list"]], ids=" ".join
 )
-def test_verbs_that_print_do_so_in_any_encoding(tmp_path, arguments, encoding):
-    code = "from tfclass.cli.app import main; main()"
-    environment = {"PYTHONIOENCODING": encoding, "PATH": "/usr/bin:/bin"}
-    finished = subprocess.run(
-        [sys.executable, "-c", code, *arguments], cwd=tmp_path, env=environment, capture_output=True, timeout=120
-    )
-    assert (finished.returncode, finished.stderr) == (0, b"")
-    assert finished.stdout
+def test_verbs_that_print_do_so_in_any_encoding(start_tfclass, arguments, encoding):
+    process = start_tfclass(*arguments, first=partial(encode, encoding))
+    out, err = process.communicate()
+    assert (process.returncode, err) == (0, b"")
+    assert out.decode(encoding)
 
 
 def test_rows_stay_in_utf8(tmp_path, small_bundle_folder):

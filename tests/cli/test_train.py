@@ -5,8 +5,6 @@ import os
 import shlex
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import mlflow
@@ -31,12 +29,6 @@ def weights(bundle):
     return safetensors.torch.load_file(bundle / "model.safetensors")
 
 
-def start(arguments, cwd):
-    command = [sys.executable, "-c", "from tfclass.cli.app import main; main()", *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, cwd=cwd, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
-
-
 def wait_for(condition, process):
     for _ in range(1200):
         if condition() or process.poll() is not None:
@@ -50,9 +42,8 @@ def test_train_then_evaluate_then_resume_nothing(tfclass, corpus, tmp_path):
     assert (trained.status, trained.out) == (0, "")
     assert "validation: loss" in trained.err
     assert trained.err.endswith("bundle: model\n")
-    evaluated = tfclass(
-        "evaluate", corpus, "bundle=model", "report=report", "tracking=off", "evaluation.n_bootstrap=10"
-    )
+    quick = ("tracking=off", "evaluation.n_bootstrap=10", "evaluation.baselines=false")
+    evaluated = tfclass("evaluate", corpus, "bundle=model", "report=report", *quick)
     assert evaluated.status == 0
     assert evaluated.err == "report: report/report.html\n"
     assert "average precision" in evaluated.out
@@ -63,10 +54,10 @@ def test_train_then_evaluate_then_resume_nothing(tfclass, corpus, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "kill -9"])
-def test_an_interrupted_training_resumes_to_the_same_weights(tfclass, corpus, tmp_path, number):
+def test_an_interrupted_training_resumes_to_the_same_weights(tfclass, start_tfclass, corpus, tmp_path, number):
     options = [corpus, *QUICK, "training.epochs=12", "training.checkpoint_minutes=0"]
     assert tfclass("train", *options, "bundle=whole").status == 0
-    process = start(["train", *options, "hydra.run.dir=stopped"], tmp_path)
+    process = start_tfclass("train", *options, "hydra.run.dir=stopped")
     wait_for((tmp_path / "stopped" / "checkpoint.pt").exists, process)
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
@@ -86,7 +77,7 @@ WORDS = ["model=bilstm_skipgram", "model.kmer=2", "training.max_residues=1024", 
 
 
 def test_minutes_hold_for_the_vectors_of_words_too_and_their_progress_is_shown(tfclass, corpus):
-    trained = tfclass("train", corpus, *WORDS, "training.minutes=0.05", "runtime.threads=1", "bundle=model")
+    trained = tfclass("train", corpus, *WORDS, "training.minutes=0.02", "runtime.threads=1", "bundle=model")
     assert trained.status == 0, trained.err
     lines = trained.err.splitlines()
     assert lines[0].startswith("k-mer vectors ")
@@ -95,10 +86,12 @@ def test_minutes_hold_for_the_vectors_of_words_too_and_their_progress_is_shown(t
     assert sum(seconds) <= 6
 
 
-def test_an_interruption_before_the_first_checkpoint_is_resumed_from_the_beginning(tfclass, corpus, tmp_path):
-    options = [corpus, *WORDS, "training.epochs=1", "training.skipgram.pairs=1000000"]
+def test_an_interruption_before_the_first_checkpoint_is_resumed_from_the_beginning(
+    tfclass, start_tfclass, corpus, tmp_path
+):
+    options = [corpus, *WORDS, "training.epochs=1", "training.skipgram.pairs=500000"]
     assert tfclass("train", *options, "bundle=whole").status == 0
-    process = start(["train", *options, "run_dir=stopped"], tmp_path)
+    process = start_tfclass("train", *options, "run_dir=stopped")
     wait_for((tmp_path / "stopped" / "run.json").exists, process)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
@@ -157,12 +150,11 @@ def test_for_the_parent_folder_of_runs_the_newest_one_is_named(tfclass, tmp_path
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="the system has no hang-up")
-def test_a_hang_up_ends_a_training_as_a_request_to_stop_does(tfclass, corpus, tmp_path, empty_store):
+def test_a_hang_up_ends_a_training_as_a_request_to_stop_does(start_tfclass, corpus, tmp_path, empty_store):
     shutil.copy(empty_store, tmp_path)
     options = [option for option in QUICK if option != "tracking=off"]
-    process = start(
-        ["train", corpus, *options, "training.epochs=200", "training.patience=200", "run_dir=stopped"], tmp_path
-    )
+    many = ["training.epochs=200", "training.patience=200"]
+    process = start_tfclass("train", corpus, *options, *many, "run_dir=stopped")
     wait_for((tmp_path / "stopped" / "checkpoint.pt").exists, process)
     process.send_signal(signal.SIGHUP)
     _, errors = process.communicate(timeout=60)
@@ -221,13 +213,15 @@ def test_a_sweep_trains_every_combination_under_one_parent_in_mlflow(tfclass, co
     assert [m.value for m in scores] == [by_name[f"pooling={p}"].data.metrics["best_valid_ap"] for p in ("max", "mean")]
 
 
-def test_an_interrupted_multirun_goes_on_and_what_is_finished_stays(tfclass, corpus, tmp_path, empty_store):
+def test_an_interrupted_multirun_goes_on_and_what_is_finished_stays(
+    tfclass, start_tfclass, corpus, tmp_path, empty_store
+):
     shutil.copy(empty_store, tmp_path)
     quick = [option for option in QUICK if not option.startswith(("tracking", "training.epochs"))]
     options = ["train", "-m", corpus, *quick, "training.epochs=8", "training.checkpoint_minutes=0", "model=gru,rnn"]
     options += ["hydra.sweep.subdir=${network}"]
     assert tfclass(*options, "tracking=off", "hydra.sweep.dir=whole").status == 0
-    process = start([*options, "hydra.sweep.dir=stopped"], tmp_path)
+    process = start_tfclass(*options, "hydra.sweep.dir=stopped")
     wait_for((tmp_path / "stopped" / "rnn" / "checkpoint.pt").exists, process)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)

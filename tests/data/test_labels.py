@@ -163,7 +163,7 @@ def by_hand(rows, conflicts):
     return kept, lost
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(rows=ROWS, conflicts=st.sampled_from(["leave_out", "positive"]))
 def test_labelling_agrees_with_a_brute_force_of_the_rules(rows, conflicts, tmp_path_factory):
     folder = tmp_path_factory.mktemp("rows")

@@ -6,8 +6,6 @@ import hashlib
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -331,13 +329,16 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
         assert server.count == 0
 
 
-def start_fetch(server, folder):
-    options = ["--url", server.url, "--rate", "10000", "--backoff", "0.001", "-o", str(folder)]
-    command = [sys.executable, "-c", "from tfclass.cli.app import main; main()", "data", "fetch", *options]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
+@pytest.fixture
+def start_fetch(start_tfclass):
+    def start(server, folder):
+        options = ["--url", server.url, "--rate", "10000", "--backoff", "0.001", "-o", folder]
+        return start_tfclass("data", "fetch", *options)
+
+    return start
 
 
-def test_a_download_killed_twice_has_the_same_bytes(tmp_path):
+def test_a_download_killed_twice_has_the_same_bytes(start_fetch, tmp_path):
     total = 3200
     with UniProtServer(total) as server:
         download(tmp_path / "whole", client(server, size=500))
@@ -362,7 +363,7 @@ def test_a_download_killed_twice_has_the_same_bytes(tmp_path):
     assert gzip.decompress(killed.read_bytes()) == expected(total)
 
 
-def test_an_interrupt_is_one_line_and_keeps_the_pages(tmp_path):
+def test_an_interrupt_is_one_line_and_keeps_the_pages(start_fetch, tmp_path):
     with UniProtServer(1200) as server:
         server.hold = 3
         process = start_fetch(server, tmp_path / "raw")
@@ -429,7 +430,7 @@ def test_a_wrong_option_is_named(option, value, expected, tfclass):
     assert expected in failed.err
 
 
-def test_two_downloads_do_not_share_a_folder(tfclass, tmp_path):
+def test_two_downloads_do_not_share_a_folder(start_fetch, tfclass, tmp_path):
     with UniProtServer(TOTAL) as server:
         server.hold = 1
         first = start_fetch(server, tmp_path / "raw")

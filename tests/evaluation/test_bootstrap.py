@@ -184,16 +184,16 @@ def test_nominal_95_percent_intervals_cover_the_truth_and_those_that_ignore_kins
     assert population["auroc"] == pytest.approx(truth["auroc"], abs=0.002)
     assert population["recall"] == pytest.approx(truth["recall"], abs=0.003)
     truth |= {name: population[name] for name in ("average_precision", "mcc", "brier", "log_loss")}
-    repetitions = 200
+    repetitions, naive_ones = 200, 50
     covered, naive = dict.fromkeys(truth, 0), dict.fromkeys(truth, 0)
     for repetition in range(repetitions):
         scored, clusters_N = with_homology(repetition, n_clusters=150)
         alone_N = np.arange(len(clusters_N)).astype(str)
-        for counts, units_N in ((covered, clusters_N), (naive, alone_N)):
+        for counts, units_N in ((covered, clusters_N), (naive, alone_N))[: 2 if repetition < naive_ones else 1]:
             estimates = bootstrap(scored, units_N, seed=repetition, n_resamples=200)
             for name, value in truth.items():
                 counts[name] += estimates[name].low <= value <= estimates[name].high
     for name in truth:
         assert 0.89 <= covered[name] / repetitions <= 0.985, name
-        assert naive[name] / repetitions <= 0.8, name
+        assert naive[name] / naive_ones <= 0.8, name
     assert 0.92 <= np.mean(list(covered.values())) / repetitions <= 0.97

@@ -43,7 +43,7 @@ def assert_equal_to_scikit_learn(scores_N, positive_N, weights_NR) -> None:
             assert auroc_R[r] == pytest.approx(sk.roc_auc_score(positive_N, scores_N, **weighted), **EXACT)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(rows=ROWS, seed=st.integers(0, 10**6))
 def test_resamples_with_ties_zero_weights_and_single_classes_equal_scikit_learn(rows, seed):
     scores_N, positive_N = np.array([s for s, _ in rows]), np.array([p for _, p in rows])
@@ -52,7 +52,7 @@ def test_resamples_with_ties_zero_weights_and_single_classes_equal_scikit_learn(
     assert_equal_to_scikit_learn(scores_N, positive_N, weights_NR)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(rows=ROWS, seed=st.integers(0, 10**6))
 def test_fractional_weights_equal_scikit_learn(rows, seed):
     scores_N, positive_N = np.array([s for s, _ in rows]), np.array([p for _, p in rows])

@@ -2,6 +2,7 @@
 
 import os
 import random
+import resource
 import signal
 import socket
 import subprocess
@@ -20,7 +21,7 @@ import torch
 from tfclass.bundle.bundle import load_bundle
 from tfclass.bundle.save import save_bundle
 from tfclass.errors import BundleError, MissingExtraError, OutputError
-from tfclass.inference import jobs
+from tfclass.inference import dask_engine, jobs, windows
 from tfclass.inference.dask_engine import dask_executor
 from tfclass.inference.jobs import Job, chunks, is_finished, predict_in_parts, remove_folder
 from tfclass.inference.predictor import Predictor
@@ -370,29 +371,30 @@ def test_dask_that_is_not_installed_says_what_to_install(monkeypatch):
         pass
 
 
-# The command line in the tests' small windows and chunks, run by its own interpreter so that it can be killed.
-COMMAND = """
-import sys
-from tfclass.inference import jobs, windows
-if __name__ == "__main__":
-    windows._WINDOW_RECORDS, jobs.CHUNK_RESIDUES = 20, 4000
-    jobs.predict_in_parts.__kwdefaults__["chunk_residues"] = 4000
-    from tfclass.cli.app import main
-    main()
-"""
+def small_chunks():
+    """Set the tests' small windows and chunks, in the process of a command."""
+    jobs.CHUNK_RESIDUES = jobs.predict_in_parts.__kwdefaults__["chunk_residues"] = 4000
+    windows._WINDOW_RECORDS = 20
+
+
+def small_chunks_and_little_room():
+    small_chunks()
+    # What a write meets beyond the limit is what it meets on a full disk: an error in the middle of a file.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, resource.RLIM_INFINITY))
+
+
+def small_chunks_and_little_patience():
+    small_chunks()
+    dask_engine._PATIENCE, dask_engine._INTERVAL = 3.0, 0.5
 
 
 @pytest.fixture
-def command(tmp_path, records, small_bundle_folder):
-    script, fasta = tmp_path / "command.py", tmp_path / "in.fasta"
-    script.write_text(COMMAND)
-    fasta.write_text("".join(f">{record.id}\n{record.sequence}\n" for record in records * 3))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+def command(tmp_path, records, small_bundle_folder, start_tfclass):
+    (tmp_path / "in.fasta").write_text("".join(f">{record.id}\n{record.sequence}\n" for record in records * 3))
 
     def start(*arguments, **options):
-        line = [sys.executable, str(script), "predict", str(fasta), "--model", str(small_bundle_folder), *arguments]
-        options = {"env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-        return subprocess.Popen(line, cwd=tmp_path, **options)
+        options = {"first": small_chunks, **options}
+        return start_tfclass("predict", tmp_path / "in.fasta", "--model", small_bundle_folder, *arguments, **options)
 
     return start
 
@@ -420,7 +422,7 @@ def test_killed_at_random_moments_it_goes_on_and_ends_with_the_same_file(command
     dice = random.Random(3)
     for _ in range(20):
         process = command("-o", "out.tsv", "--resume")
-        time.sleep(dice.uniform(0.3, 3.0))
+        time.sleep(dice.uniform(0.05, 0.6))
         process.send_signal(signal.SIGKILL)
         process.communicate()
         if (tmp_path / "out.tsv").exists():
@@ -446,7 +448,7 @@ def test_stopped_it_leaves_no_worker_and_nothing_half_written(command, tmp_path,
     assert (found, err) == (status, "tfclass: interrupted; the same command goes on\n")
     psutil.wait_procs(children, timeout=20)
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["command.py", "in.fasta", "parts"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.fasta", "parts"]
     assert finish(command("-o", "out.tsv", "--parts", "parts"))[0] == 0
 
 
@@ -498,18 +500,22 @@ def scheduler(tmp_path):
     process.wait()
 
 
-def dask(command, address):
-    environment = {**os.environ, "DASK_SCHEDULER_ADDRESS": address, "DASK_TFCLASS__WAIT": "13s", "OMP_NUM_THREADS": "1"}
-    return command("-o", "out.tsv", "--parts", "parts", "--engine", "dask", env=environment)
+def dask(command, address, **options):
+    options = {"DASK_SCHEDULER_ADDRESS": address, **options}
+    return command("-o", "out.tsv", "--parts", "parts", "--engine", "dask", **options)
+
+
+def hopeless(command, address):
+    return dask(command, address, first=small_chunks_and_little_patience, DASK_TFCLASS__WAIT="5s")
 
 
 def test_a_scheduler_without_workers_is_waited_for_aloud_and_not_for_ever(command, scheduler):
     where = f"tfclass: DASK_SCHEDULER_ADDRESS={scheduler[0]}: "
-    assert finish(dask(command, scheduler[0])) == (
+    assert finish(hopeless(command, scheduler[0])) == (
         1,
         b"",
-        f"{where}no worker yet; waiting, at most 13 s in all\n"
-        f"{where}found no worker for 13 s; the same command goes on where this one stopped\n",
+        f"{where}no worker yet; waiting, at most 5 s in all\n"
+        f"{where}found no worker for 5 s; the same command goes on where this one stopped\n",
     )
 
 
@@ -518,11 +524,11 @@ def test_a_scheduler_that_never_answers_is_given_up(command):
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
         where = f"tfclass: DASK_SCHEDULER_ADDRESS={address}: "
-        assert finish(dask(command, address)) == (
+        assert finish(hopeless(command, address)) == (
             1,
             b"",
-            f"{where}no answer from the scheduler yet; waiting, at most 13 s in all\n"
-            f"{where}found no cluster (no answer in 13 s); expected a scheduler that answers\n",
+            f"{where}no answer from the scheduler yet; waiting, at most 5 s in all\n"
+            f"{where}found no cluster (no answer in 5 s); expected a scheduler that answers\n",
         )
 
 
@@ -550,20 +556,14 @@ def test_a_scheduler_that_dies_is_one_line_and_the_parts_stay(command, scheduler
     assert (tmp_path / "out.tsv").read_bytes() == (tmp_path / "whole.tsv").read_bytes()
 
 
-@pytest.mark.parametrize("engine", ["none", "dask"])
+@pytest.mark.parametrize("engine", [["none"], ["dask", "--workers", "1"]], ids=["none", "dask"])
 def test_on_a_full_disk_it_is_one_line_and_goes_on_once_there_is_room(command, tmp_path, engine):
-    import resource
-
-    def little_room():
-        # What a write meets beyond the limit is what it meets on a full disk: an error in the middle of a file.
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4000, resource.RLIM_INFINITY))
-
     assert finish(command("-o", "whole.tsv"))[0] == 0
-    arguments = ("-o", "out.tsv", "--parts", "parts", "--engine", engine)
-    status, out, err = finish(command(*arguments, preexec_fn=little_room))
+    arguments = ("-o", "out.tsv", "--parts", "parts", "--engine", *engine)
+    status, out, err = finish(command(*arguments, first=small_chunks_and_little_room))
     assert (status, out, err.count("\n")) == (2, b"", 1)
     assert "found a place that cannot be written (File too large)" in err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["command.py", "in.fasta", "parts", "whole.tsv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.fasta", "parts", "whole.tsv"]
     for part in (tmp_path / "parts").glob("part-*"):
         pq.read_table(part)
     assert finish(command(*arguments))[0] == 0

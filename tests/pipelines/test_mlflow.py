@@ -91,6 +91,8 @@ class Served:
         # MLflow starts uvicorn by its bare name: as in an activated environment, it has to be on the path.
         path_variable = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         variables = {**os.environ, "PATH": path_variable, "MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1"}
+        # The jobs of a server are of no use here, and three more processes that import all of MLflow.
+        variables["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
         with log.open("wb") as stream:
             self.process = subprocess.Popen(
                 command, env=variables, stdout=stream, stderr=stream, start_new_session=True
@@ -260,23 +262,22 @@ def test_the_driver_that_the_documentation_names_is_the_one_that_sqlalchemy_take
     assert dialect.driver == ("psycopg" if is_new else "psycopg2")
 
 
-def test_a_full_disk_does_not_end_a_training(demo_table, folder):
-    code = (
-        "from tests.pipelines.test_mlflow import *\nimport sys\nfrom pathlib import Path\n"
-        "tracking = TrackingConfig.default(experiment='tested', timeout=1.0)\n"
-        "train_and_package(train_config(sys.argv[1], Path.cwd(), tracking))"
-    )
+def _train_on_a_full_disk(table, folder, size):
+    os.chdir(folder)
+    os.dup2(os.open("errors", os.O_WRONLY | os.O_CREAT), 2)
     # What a write meets beyond the limit is what it meets on a full disk; the network's own files are smaller.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    tracking = TrackingConfig.default(experiment="tested", timeout=1.0)
+    train_and_package(train_config(table, folder, tracking))
+
+
+def test_a_full_disk_does_not_end_a_training(demo_table, folder, processes):
     size = (folder / "mlflow.db").stat().st_size
-
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-
-    command = [sys.executable, "-c", code, str(demo_table)]
-    variables = {**os.environ, "PYTHONPATH": str(pytest.importorskip("tests").__path__[0] + "/..")}
-    done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, preexec_fn=limit)
-    assert done.returncode == 0, done.stderr
-    (line,) = done.stderr.splitlines()
+    process = processes.Process(target=_train_on_a_full_disk, args=(demo_table, folder, size))
+    process.start()
+    process.join()
+    (line,) = (folder / "errors").read_text().splitlines()
+    assert process.exitcode == 0
     assert line.startswith("tfclass: MLflow at sqlite:///")
     assert load_bundle(folder / "run" / "bundle").name == "demo-bilstm"
     track(folder / "run")

@@ -1,7 +1,8 @@
 """Searches by Optuna: what is tried, pruned, recorded, and going on after a kill."""
 
-import subprocess
-import sys
+import contextlib
+import os
+import signal
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -81,16 +82,19 @@ def test_a_sweep_that_was_interrupted_makes_the_trials_of_one_that_was_not(demo_
     assert not list((folder / "sweep").rglob("checkpoint.pt"))
 
 
-def test_a_killed_process_leaves_a_trial_that_the_next_one_finishes(demo_table, folder):
-    code = (
-        "import os, signal, sys\nfrom pathlib import Path\nfrom tests.pipelines.test_sweep import *\n"
-        "def kill(entry):\n"
-        "    if entry['epoch'] == 1: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "run_sweep(config(sys.argv[1], Path.cwd()), lambda _: Callbacks(on_epoch=kill))"
-    )
-    command = [sys.executable, "-c", code, str(demo_table)]
-    root = pytest.importorskip("tests").__path__[0] + "/.."
-    assert subprocess.run(command, cwd=folder, env={"PYTHONPATH": root, "OMP_NUM_THREADS": "1"}).returncode == -9
+def _killed_after_an_epoch(table, folder):
+    def kill(entry):
+        if entry["epoch"] == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    run_sweep(config(table, folder), lambda _: Callbacks(on_epoch=kill))
+
+
+def test_a_killed_process_leaves_a_trial_that_the_next_one_finishes(demo_table, folder, processes):
+    process = processes.Process(target=_killed_after_an_epoch, args=(demo_table, folder))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     # Longer than two heartbeats: the trial counts as abandoned.
     time.sleep(3)
     titles, epochs = [], []
@@ -175,17 +179,24 @@ def test_a_step_between_whole_numbers_draws_no_whole_numbers(demo_table, folder)
     assert 2.5 in set(swept.trials["training.weight_decay"]) <= {1.0, 2.5, 4.0}
 
 
-def test_two_processes_share_the_trials_of_one_study(demo_table, folder):
-    code = (
-        "import sys\nfrom pathlib import Path\nfrom tests.pipelines.test_sweep import *\n"
-        "run_sweep(config(sys.argv[1], Path.cwd()), lambda title: print(title, flush=True) or Callbacks())"
-    )
-    command = [sys.executable, "-c", code, str(demo_table)]
-    root = pytest.importorskip("tests").__path__[0] + "/.."
-    options = {"cwd": folder, "env": {"PYTHONPATH": root, "OMP_NUM_THREADS": "1"}, "stdout": subprocess.PIPE}
-    workers = [subprocess.Popen(command, text=True, **options) for _ in range(2)]
-    trained = [worker.communicate(timeout=300)[0].splitlines() for worker in workers]
-    assert [worker.returncode for worker in workers] == [0, 0]
+def _tell_titles(table, folder, sender):
+    run_sweep(config(table, folder), lambda title: sender.send(title) or Callbacks())
+
+
+def test_two_processes_share_the_trials_of_one_study(demo_table, folder, processes):
+    pipes = [processes.Pipe(duplex=False) for _ in range(2)]
+    workers = [processes.Process(target=_tell_titles, args=(demo_table, folder, sender)) for _, sender in pipes]
+    for worker, (_, sender) in zip(workers, pipes, strict=True):
+        worker.start()
+        sender.close()
+    trained = [[], []]
+    for titles, (receiver, _) in zip(trained, pipes, strict=True):
+        with contextlib.suppress(EOFError):
+            while True:
+                titles.append(receiver.recv())
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0]
     # Both of them, each trial once; and each draws values of its own.
     assert all(trained)
     titles = [title for lines in trained for title in lines]

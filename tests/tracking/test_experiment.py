@@ -62,6 +62,8 @@ def test_the_ui_names_the_page_of_the_runs_last_once_there_is_an_answer(folder):
     port = free_port()
     command = [sys.executable, "-c", "from tfclass.cli.app import main; main()", "ui", "--port", str(port)]
     variables = {**os.environ, "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])}
+    # Its jobs are of no use here, and three more processes that import all of MLflow.
+    variables["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     process = subprocess.Popen(command, stderr=subprocess.PIPE, env=variables, start_new_session=True)
     try:
         opened = next(line for line in process.stderr if line.startswith(b"open "))  # type: ignore[union-attr]

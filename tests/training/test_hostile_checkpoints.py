@@ -144,7 +144,7 @@ def check_refused(parts, alphabet, folder):
 
 
 def archive(path, parts, compression=zipfile.ZIP_STORED):
-    with zipfile.ZipFile(path, "w", compression) as whole:
+    with zipfile.ZipFile(path, "w", compression, compresslevel=1) as whole:
         for name, data in parts.items():
             whole.writestr(name, data)
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # Weaker than where a report speaks of a homologue: the regression says what a hit is worth.
 _MAX_E_VALUE = 1e-2
+# Left open, the number of proteins would decide it, and what is said of one depend on its neighbours.
+_EVERY_PAIR = False
 _LEAD_KNOTS = ((0.0, 50.0), (50.0, 200.0))
 # Of one protein in the file, besides its id and residues.
 _MARKUP_BYTES = 60
@@ -111,8 +113,7 @@ class HomologyChannel(Channel):
             max_e_value=_MAX_E_VALUE,
             threads=threads,
             max_hits=MAX_HITS,
-            # Left open, the number of proteins would decide it, and what is said of one depend on its neighbours.
-            every_pair=False,
+            every_pair=_EVERY_PAIR,
             alphabet=self.alphabet,
         )
         query_K, target_K = hits["query"].to_numpy(), hits["target"].to_numpy()
