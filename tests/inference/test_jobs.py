@@ -154,7 +154,7 @@ def test_a_worker_predicts_as_the_job_says(small_bundle, tmp_path):
 
 
 def test_a_part_with_fewer_rows_than_its_chunk_is_not_taken(records, job, tmp_path, monkeypatch):
-    def lose_one(job, chunk, path):
+    def lose_one(job, chunk, path, *_):
         score_chunk(job, chunk._replace(records=chunk.records[:-1], repeated=chunk.repeated[:-1]), path)
 
     score_chunk = jobs.score_chunk
@@ -193,7 +193,7 @@ def test_another_run_in_the_same_folder_is_refused(records, job, tmp_path):
 
 
 def test_a_part_that_was_exchanged_on_the_way_is_not_taken(records, job, tmp_path, monkeypatch):
-    def meddle(job, chunk, path):
+    def meddle(job, chunk, path, *_):
         score_chunk(job, chunk._replace(digest="another"), path)
 
     score_chunk = jobs.score_chunk

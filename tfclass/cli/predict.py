@@ -2,21 +2,25 @@
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from tfclass.cli.predict_output import Tally, format_of, keep_apart, opened, place_of
-from tfclass.cli.terminal import progress, stop_at_once
+from tfclass.cli.predict_output import facts_of, format_of, keep_apart, last_lines, opened, parts_folder, place_of
+from tfclass.cli.terminal import Bar, InputBar, progress, stop_at_once
 from tfclass.errors import escaped
-from tfclass.io.files import is_address
 from tfclass.sequences.parsing import MAX_LENGTH
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from tfclass.inference.predictor import Predictor
-    from tfclass.inference.rows import Prediction
+    from tfclass.inference.rows import Prediction, Tally
     from tfclass.sequences.fasta import Record
 
 # Declared here, not imported from tfclass.bundle: help and usage errors must not wait for torch.
@@ -68,6 +72,14 @@ Prevalence = Annotated[
         help="Share of TFs to expect, such as 0.06; auto estimates it. Probabilities and threshold move.",
     ),
 ]
+Summaries = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--summary",
+        metavar="FILE",
+        help="Also write a page about the whole input (.html), or its numbers (.json); may be given for both.",
+    ),
+]
 OnlyTf = Annotated[bool, typer.Option("--only-tf", help="Only rows predicted TF.")]
 Header = Annotated[bool, typer.Option("--header", help="Begin TSV with a # line: version, model, its digest.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if any record was skipped.")]
@@ -103,6 +115,7 @@ def predict(
     channel: Channel = None,
     threshold: Threshold = None,
     prevalence: Prevalence = None,
+    summary: Summaries = None,
     only_tf: OnlyTf = False,
     header: Header = False,
     strict: Strict = False,
@@ -123,35 +136,79 @@ def predict(
     Every record gives one row, in input order. Rows go to standard output, all else to standard
     error.
     """
+    started = time.monotonic()
     keep_apart(output := place_of(output), fasta, parts)
     name = format_of(output_format, output)
     if header and name == "jsonl":
         raise typer.BadParameter("JSON lines have no place for it; it is for TSV", param_hint="--header")
-    folder = _parts_folder(parts, output, engine, workers, resume=resume)
+    folder = parts_folder(parts, output, engine, workers, resume=resume)
     chosen = {"threshold": threshold, "prevalence": prevalence, "channel": channel, "precision": precision}
-    with stop_at_once(goes_on=folder is not None):
-        records = _sharded(fasta, shard, max_length)
-        predictor, bundle_folder = _predictor(model, device, threads, cpu_fallback=cpu_fallback, **chosen)
-        if predictor.bundle.trained_on_generated and not quiet:
-            typer.echo(_GENERATED, err=True)
-        if folder is None:
-            scored = predictor.scored(records)
-        else:
-            scored = _in_parts(predictor, records, bundle_folder, folder, engine, workers or 2, threads)
-        tally = Tally(predictor)
-        with progress("scoring", is_quiet=quiet) as bar:
-            rows = tally.count(predictor.settled(bar.count(scored, "records")))
-            _write(filter(predictor.is_positive, rows) if only_tf else rows, name, output, predictor, header=header)
-        if folder is not None and parts is None:
-            from tfclass.inference.jobs import remove_folder
+    console = _terminal() if output is None and not header and output_format is None else None
+    opened_summaries = _summaries(pages := summary or [], output, fasta, parts)
+    with stop_at_once(goes_on=folder is not None), opened_summaries as write_summary:
+        with progress("loading the model", is_quiet=quiet, console=console) as bar:
+            meter = InputBar(bar, fasta)
+            records = meter.read(_sharded(fasta, shard, max_length, meter))
+            predictor, bundle_folder = _predictor(model, device, threads, cpu_fallback=cpu_fallback, **chosen)
+            if predictor.bundle.trained_on_generated and not quiet:
+                bar.note(_GENERATED)
+            tally = _tally(predictor, is_summary=write_summary is not None)
+            predictor.on_progress = meter.on_window
+            if folder is None:
+                scored = predictor.scored(records)
+            else:
+                scored = _in_parts(predictor, records, bundle_folder, folder, engine, workers or 2, threads)
+            rows = tally.count(predictor.settled(meter.scored(scored)))
+            rows = filter(predictor.is_positive, rows) if only_tf else rows
+            if console is not None:
+                from tfclass.cli.predict_table import print_table
 
-            remove_folder(folder)
-    _conclude(tally, quiet=quiet, strict=strict)
+                print_table(rows, console, predictor)
+            else:
+                _write(rows, name, output, predictor, bar, header=header)
+        seconds = time.monotonic() - started
+        if write_summary is not None:
+            options = {**chosen, "shard": None if shard == "1/1" else shard, "only-tf": only_tf}
+            write_summary(tally, options, seconds)
+    if folder is not None and parts is None:
+        from tfclass.inference.jobs import remove_folder
+
+        remove_folder(folder)
+    _conclude(tally, [*([output] if output else []), *pages], seconds, quiet=quiet, strict=strict)
 
 
-def _conclude(tally: Tally, *, quiet: bool, strict: bool) -> None:
+def _terminal() -> "Console | None":
+    """Return the console for a table; None where standard output is no terminal."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return None
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, soft_wrap=True)
+
+
+def _summaries(
+    pages: list[str], output: str | None, fasta: list[str], parts: Path | None
+) -> AbstractContextManager[Callable[..., None] | None]:
+    if not pages:
+        return nullcontext()
+    from tfclass.cli.predict_summary import summaries
+
+    return summaries(pages, output, fasta, parts)
+
+
+def _tally(predictor: "Predictor", *, is_summary: bool) -> "Tally":
+    if is_summary:
+        from tfclass.inference.summary import Summary
+
+        return Summary(predictor)
+    from tfclass.inference.rows import Tally
+
+    return Tally(predictor)
+
+
+def _conclude(tally: "Tally", written: list[str], seconds: float, *, quiet: bool, strict: bool) -> None:
     if not quiet:
-        for line in tally.summary():
+        for line in last_lines(tally, written, seconds):
             typer.echo(escaped(line), err=True)
     if strict and tally.n_skipped:
         typer.echo(f"tfclass: {tally.n_skipped:,} of {tally.n_records:,} records skipped (--strict)", err=True)
@@ -171,61 +228,29 @@ def _predictor(model: str, device: str, threads: int, **options: Any) -> "tuple[
 
 
 def _write(
-    rows: "Iterator[Prediction]", name: str, output: str | None, predictor: "Predictor", *, header: bool
+    rows: "Iterator[Prediction]", name: str, output: str | None, predictor: "Predictor", bar: Bar, *, header: bool
 ) -> None:
     from tfclass.inference.rows import WRITERS
 
     with opened(output) as stream:
         # An input that cannot be read leaves the output empty, header included: its error comes with the first row.
         rows = itertools.chain(list(itertools.islice(rows, 1)), rows)
+        if output is None and sys.stdout.isatty():
+            # A bar between the rows would spoil both.
+            bar.stop()
         # Where the input decides the threshold, it is known with the first row.
-        facts = _facts(predictor) if header or name == "parquet" else None
+        facts = facts_of(predictor) if header or name == "parquet" else None
         WRITERS[name](rows, stream, facts, predictor.columns)
 
 
-def _parts_folder(
-    parts: Path | None, output: str | None, engine: str, workers: int | None, *, resume: bool
-) -> Path | None:
-    if workers is not None and engine == "none":
-        expected = "needs --engine; --threads says how many cores are used here"
-        raise typer.BadParameter(expected, param_hint="--workers")
-    if parts is None and resume:
-        if output is None or is_address(output) or (Path(output).exists() and not Path(output).is_file()):
-            raise typer.BadParameter(
-                "needs -o FILE or --parts DIR: a pipe or an address cannot be resumed", param_hint="--resume"
-            )
-        return Path(f"{output}.parts")
-    # A path has lost one of the slashes of an address.
-    if parts is not None and ":/" in str(parts):
-        raise typer.BadParameter("parts need a folder that all workers see, not an address", param_hint="--parts")
-    if parts is None and engine != "none":
-        raise typer.BadParameter("needs --parts DIR, or --resume with -o FILE", param_hint="--engine")
-    return parts
-
-
-def _sharded(fasta: list[str], shard: str, max_length: int) -> "Iterator[Record]":
+def _sharded(fasta: list[str], shard: str, max_length: int, meter: InputBar) -> "Iterator[Record]":
     from tfclass.sequences.fasta import read_inputs
 
     match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", shard)
     index, count = (int(match[1]), int(match[2])) if match else (0, 0)
     if not 1 <= index <= count:
         raise typer.BadParameter(f"{shard!r} is not I/N with I from 1 to N, such as 3/8", param_hint="--shard")
-    return itertools.islice(read_inputs(fasta, max_length), index - 1, None, count)
-
-
-def _facts(predictor: "Predictor") -> dict[str, object]:
-    from tfclass import __version__
-
-    bundle = predictor.bundle
-    return {
-        "tfclass": __version__,
-        "model": bundle.name,
-        "sha256": bundle.digest,
-        **({"channel": predictor.channel} if bundle.channels else {}),
-        "threshold": predictor.threshold,
-        **({} if predictor.prevalence is None else {"prevalence": predictor.prevalence}),
-        "classes": ",".join(bundle.classes),
-    }
+    return itertools.islice(read_inputs(fasta, max_length, meter.on_read), index - 1, None, count)
 
 
 def _in_parts(
@@ -256,7 +281,7 @@ def _in_parts(
         )
 
     if engine == "none":
-        yield from predict_in_parts(records, job(threads), folder)
+        yield from predict_in_parts(records, job(threads), folder, on_progress=predictor.on_progress)
         return
     from tfclass.inference.dask_engine import dask_executor, n_workers_of
 

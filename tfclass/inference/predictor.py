@@ -3,7 +3,7 @@
 import json
 import tempfile
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +28,8 @@ _WINDOW_RESIDUES = 2_000_000
 _WINDOW_RECORDS = 10_000
 # Digests in a run of `SeenIds` that grows no more: merging takes as much memory again for a moment.
 _LARGEST_RUN = 1 << 20
+# Takes the share of the present window that is scored, and the number of its records.
+OnWindow = Callable[[float, int], None] | None
 
 
 class Predictor:
@@ -66,6 +68,8 @@ class Predictor:
         Whether no row can be decided before the last record is scored (``fdr=X``, ``auto``).
     columns : dict of str to Column
         The columns of a row, in the order of the output.
+    on_progress : callable or None
+        See `OnWindow`; for a progress bar.
 
     Raises
     ------
@@ -103,6 +107,7 @@ class Predictor:
         self._rule = self.scorer.decision_rule.choose(threshold, prevalence, np.zeros(0))
         self.threshold = None if self.waits else self._rule.threshold
         self.prevalence = None if prevalence == "auto" else prevalence
+        self.on_progress: OnWindow = None
         bundle.model.to(device or torch.device("cpu"))
 
     @classmethod
@@ -167,10 +172,11 @@ class Predictor:
         cleaned = [clean(record.sequence, self.bundle.alphabet) for record in window]
         pairs = zip(window, cleaned, strict=True)
         cleaned = [each._replace(problem=record.problem) if record.problem else each for record, each in pairs]
+        shown = self.on_progress
         while True:
             places, distinct = _distinct(cleaned)
             try:
-                scored = self.scorer.score(distinct)
+                scored = self.scorer.score(distinct, shown and (lambda share: shown(share, len(window))))
                 break
             except MemoryLimitError as error:
                 # The longest are scored first, so the network has done little; what was searched is searched again.

@@ -1,17 +1,22 @@
-"""A row of output, and rows as files: TSV for people, JSON lines for programs, Parquet for tables of millions."""
+"""A row of output, counts of rows, and rows as files: TSV, JSON lines, and Parquet for tables of millions."""
 
 import io
 import json
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any, BinaryIO, NamedTuple, TextIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TextIO, cast
 
 import numpy as np
 
 from tfclass.channels.base import Column
 from tfclass.errors import escaped
 from tfclass.io.tsv import tsv_cell
+
+if TYPE_CHECKING:
+    from tfclass.inference.predictor import Predictor
 
 
 class Prediction(NamedTuple):
@@ -175,3 +180,65 @@ def _cell(name: str, column: Column, value: object) -> str:
 def _valid_text(row: Prediction) -> Prediction:
     # Parquet and JSON hold UTF-8 only. A FASTA file is read without lone surrogates; a program may pass some.
     return row._replace(id=row.id.encode("utf-8", "backslashreplace").decode())
+
+
+# Explanations of the notes; one that is not listed has its name alone.
+MEANINGS = {
+    "looks_like_nucleotide": "DNA or RNA? The model expects proteins: translate the sequences first",
+    "duplicate_id": "an earlier record has the same id; both are kept",
+    "no_id": "the header is empty",
+    "id_escaped": "bytes that are no UTF-8, and control characters, are backslash escapes in the id",
+    "header_within_line": "a '>' inside a line began the next record; files joined without a line end?",
+    "stop_removed": "a stop (*) at the end was removed",
+    "internal_stops": "stops (*) inside the sequence were read as X",
+    "gaps_removed": "gaps (- or .) were removed",
+    "nonstandard": "letters other than the 20 amino acids",
+    "looks_like_empty_value": "a word such as nan or null, read as residues",
+    "empty": "no residue",
+    "illegal": "a character that is no residue letter",
+    "longer_than": "more characters than --max-length allows",
+    "too_long_for_memory": "longer than the memory allows",
+}
+# The name at the start of each note; what a note quotes never begins with a letter.
+_NAMES = re.compile(r"(?:^|;)([a-z_]+)")
+
+
+class Tally:
+    """Count the rows of a predictor as they pass.
+
+    Attributes
+    ----------
+    n_records, n_skipped, n_positive : int
+        All rows, those that were not scored, and those predicted positive.
+    groups : Counter of str
+        Predicted positives by family, empty where unknown; in a multi-class model all that were scored, by class.
+    notes, reasons : Counter of str
+        Rows with each note, and rows skipped for each reason.
+    """
+
+    def __init__(self, predictor: "Predictor") -> None:
+        self.predictor = predictor
+        self.n_records = self.n_skipped = self.n_positive = 0
+        self.groups: Counter[str] = Counter()
+        self.notes: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self._has_families = predictor.binary and "family" in predictor.columns
+
+    def count(self, rows: Iterable[Prediction]) -> Iterator[Prediction]:
+        """Count rows, and pass them on."""
+        for row in rows:
+            self.add(row, _NAMES.findall(row.notes) if row.notes else [])
+            yield row
+
+    def add(self, row: Prediction, names: list[str]) -> None:
+        """Count one row, with the names of its notes."""
+        self.n_records += 1
+        if row.status == "skipped":
+            self.n_skipped += 1
+            self.reasons.update(names[-1:])
+            names = names[:-1]
+        elif self.predictor.is_positive(row):
+            self.n_positive += 1
+            if self._has_families or not self.predictor.binary:
+                self.groups[(row.details["family"] or "") if self._has_families else row.label] += 1
+        self.notes.update(names)

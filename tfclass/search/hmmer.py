@@ -29,7 +29,7 @@ from tfclass.limits import MAX_UNPACKED_BYTES
 from tfclass.search.hmmer_format import ALPHABET, read_hmms
 from tfclass.search.hmmer_pieces import pieces
 from tfclass.sequences.alphabet import Alphabet
-from tfclass.typing import FloatArray, Text, TokenArray
+from tfclass.typing import FloatArray, OnProgress, Text, TokenArray
 
 T = TypeVar("T")
 
@@ -124,7 +124,9 @@ class Library:
         self.profiles = tuple(profiles)
         self.states = sum(profile.hmm.M for profile in self.profiles)
 
-    def search(self, tokens: Sequence[TokenArray], alphabet: Alphabet, threads: int = 1) -> list[BestHit]:
+    def search(
+        self, tokens: Sequence[TokenArray], alphabet: Alphabet, threads: int = 1, on_progress: OnProgress = None
+    ) -> list[BestHit]:
         """Find the best profile of each protein.
 
         Parameters
@@ -141,7 +143,8 @@ class Library:
         list of BestHit, length N
             In the order of the proteins; each depends on its protein alone.
         """
-        return self.best(self.hits(tokens, alphabet, threads), len(tokens))
+        hmms = [profile.hmm for profile in self.profiles]
+        return self.best(search(hmms, tokens, alphabet, threads, on_progress), len(tokens))
 
     def hits(self, tokens: Sequence[TokenArray], alphabet: Alphabet, threads: int = 1) -> list[Hit]:
         """Find all hits, by profile; see `search`."""
@@ -205,7 +208,13 @@ def margins(best: Sequence[BestHit]) -> FloatArray:
     return np.array([found.margin for found in best], dtype=np.float64)
 
 
-def search(hmms: Sequence[HMM], tokens: Sequence[TokenArray], alphabet: Alphabet, threads: int = 1) -> list[Hit]:
+def search(
+    hmms: Sequence[HMM],
+    tokens: Sequence[TokenArray],
+    alphabet: Alphabet,
+    threads: int = 1,
+    on_progress: OnProgress = None,
+) -> list[Hit]:
     """Find every hit of `MIN_BITS` or more; see `Library.search`.
 
     Returns
@@ -225,6 +234,8 @@ def search(hmms: Sequence[HMM], tokens: Sequence[TokenArray], alphabet: Alphabet
             envelopes = tuple((offset + domain.env_from, offset + domain.env_to) for domain in kept)
             alignment = domains[0].alignment
             hits.append(Hit(profile, protein, hit.score, envelopes, (alignment.hmm_from, alignment.hmm_to)))
+        if on_progress is not None:
+            on_progress((profile + 1) / len(hmms))
     return hits
 
 
