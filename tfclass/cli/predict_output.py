@@ -193,15 +193,18 @@ def last_lines(tally: "Tally", written: list[str], seconds: float) -> Iterator[s
     """Yield what was predicted, by family, and with which threshold; each note and reason; the files and the time."""
     predictor, n_scored = tally.predictor, tally.n_records - tally.n_skipped
     predicted = f"predicted {predictor.bundle.classes[1]}" if predictor.binary else "predicted"
-    share = f" ({tally.n_positive / n_scored:.1%})" if predictor.binary and n_scored else ""
+    share = f" ({100 * tally.n_positive / n_scored:.1f} %)" if predictor.binary and n_scored else ""
     yield f"{tally.n_positive:,} of {_records(tally.n_records)} {predicted}{share}, {tally.n_skipped:,} skipped"
     if tally.groups:
         yield f"{'families' if predictor.binary else 'classes'}: {_largest(tally.groups)}"
     if predictor.threshold is not None:
+        from tfclass.channels.thresholds import parse_rule
+
         rule, prevalence = predictor.asked
+        chosen = "max-mcc" if rule is None else "as given" if parse_rule(rule).kind == "number" else rule
         origin = "estimated" if prevalence in (None, "auto") else "as given"
         known = "" if predictor.prevalence is None else f", prevalence {predictor.prevalence} ({origin})"
-        yield f"threshold {predictor.threshold} ({rule or 'max-mcc'}){known}"
+        yield f"threshold {predictor.threshold} ({chosen}){known}"
     for name, number in tally.notes.most_common():
         yield f"{_records(number)} with {_explained(name)}"
     for name, number in tally.reasons.most_common():

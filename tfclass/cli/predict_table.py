@@ -39,7 +39,7 @@ def print_table(rows: "Iterable[Prediction]", console: Console, predictor: "Pred
         positive = predictor.is_positive(row)
         cells = ((name, _text(name, columns[name], row), _style(name, row, positive=positive)) for name in widths)
         console.print(_line(cells, widths, columns), no_wrap=True)
-    hidden = [name for name in columns if name not in widths and name not in _LEFT_OUT]
+    hidden = [name for name in columns if name not in (*widths, *_LEFT_OUT)]
     if hidden:
         console.print(Text(f"{', '.join(hidden)}: no room here; see -o FILE or --format tsv", style="dim"))
 
@@ -49,7 +49,7 @@ def _widths(rows: "list[Prediction]", columns: Mapping[str, Column], width: int)
     natural = {}
     for name, column in columns.items():
         cells = [cell_len(_text(name, column, row)) for row in rows]
-        if name not in _LEFT_OUT and any(cells):
+        if name not in _LEFT_OUT and (name in _ORDER or any(cells)):
             natural[name] = min(max(cell_len(name), *cells), _WIDEST.get(name, width))
     chosen: dict[str, int] = {}
     for name in [*_ORDER, *(each for each in natural if each not in _ORDER)]:

@@ -163,7 +163,7 @@ class InputBar:
     """
 
     def __init__(self, bar: Bar, sources: Sequence[str]) -> None:
-        self._bar, self._started = bar, time.monotonic()
+        self._bar, self._started = bar, 0.0
         # Another input has no size.
         self._total = sum(os.path.getsize(each) for each in sources) if all(map(os.path.isfile, sources)) else None
         self._read_of: dict[int, int] = {}
@@ -197,6 +197,7 @@ class InputBar:
 
     def on_window(self, share: float, n_window: int) -> None:
         """Take the share of the present window that is scored, and the number of its records."""
+        self._started = self._started or time.monotonic()
         if share < self._share or not self._n_window:
             self._n_before = max(self._n_out, self._n_before + self._n_window)
         self._share, self._n_window = share, n_window
@@ -208,8 +209,8 @@ class InputBar:
         # Between two marks, by the number of records.
         (first, low), (last, high) = self._marks[0], self._marks[min(1, len(self._marks) - 1)]
         done = low + (high - low) * min(1.0, (n_done - first) / max(1, last - first))
-        rate = n_done / max(time.monotonic() - self._started, 1e-3)
-        text = f"{n_done:,.0f} proteins, {rate:,.0f}/s"
+        rate = n_done / max(time.monotonic() - (self._started or time.monotonic()), 1e-3)
+        text = f"{n_done:,.0f} proteins" + (f", {rate:,.0f}/s" if self._started else "")
         if self._total is not None:
             text += f", {done / 1e6:,.1f} of {self._total / 1e6:,.1f} MB"
         self._bar.update(text, done if self._total else None, self._total)

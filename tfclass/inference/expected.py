@@ -7,7 +7,7 @@ So the sum is formed for two shares: that of validation, and the one that the in
 end of the other. Errors of the model that have other causes are not in it.
 """
 
-from math import log, sqrt
+from math import isclose, log, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -99,9 +99,11 @@ class ProbabilityCounts:
         assumed = [shown]
         if known is not None and shown is not None and len(count_K):
             calibrated_K = at_prevalence(probability_K, shown, known)
-            assumed += [known, estimate_prevalence(calibrated_K, known, count_K)]
+            others = known, estimate_prevalence(calibrated_K, known, count_K)
+            # Either may be the one that the probabilities were moved to, which is rounded.
+            assumed += [share for share in others if not isclose(share, shown, rel_tol=1e-3)]
         found = []
-        for prevalence in dict.fromkeys(assumed):
+        for prevalence in assumed:
             moved_K = probability_K
             if prevalence is not None and shown is not None:
                 moved_K = at_prevalence(probability_K, shown, prevalence)

@@ -5,7 +5,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
-from math import ceil, floor, log10
+from math import ceil, log10
 from typing import Any, BinaryIO
 
 from jinja2 import Environment, StrictUndefined
@@ -15,7 +15,7 @@ from tfclass.errors import escaped
 
 _NO_BREAK = "\u00a0"
 # Families with a bar of their own, and characters of an id and of a text in a table.
-_MAX_GROUPS, _MAX_ID, _MAX_TEXT = 30, 60, 80
+_MAX_GROUPS, _MAX_ID, _MAX_TEXT = 20, 60, 80
 # Of the axis that compares shares of genes.
 _MAX_SHARE = 0.12
 # Residues of the axis of the drawn proteins are a multiple of this, and as long as this fraction of them.
@@ -26,7 +26,12 @@ _RANGE = re.compile(r"([0-9]+)-([0-9]+)")
 def write_page(content: Mapping[str, Any], stream: BinaryIO) -> None:
     """Write the content as a page; every string of it is escaped."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"count": "{:,}".format, "percent": _percent, "three": "{:.3f}".format}
+    environment.filters |= {
+        "count": "{:,}".format,
+        "whole": "{:,.0f}".format,
+        "percent": _percent,
+        "three": "{:.3f}".format,
+    }
     environment.filters |= {"between": _between, "id": _id, "text": _text}
     script = _resource("summary.js")
     # The browser runs this script and no other, whatever a text would smuggle in.
@@ -72,7 +77,7 @@ def _percent(share: float | None, decimals: int = 1) -> str:
 
 def _between(ends: Mapping[str, float]) -> str:
     """Write the range of a number of proteins, in whole ones."""
-    low, high = floor(ends["low"]), ceil(ends["high"])
+    low, high = round(ends["low"]), round(ends["high"])
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
@@ -90,11 +95,11 @@ def _cut(text: str, size: int) -> str:
 
 def _groups(groups: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the largest groups, with the others as one, and those without a name last."""
-    named = [dict(each) for each in groups if each["name"]]
+    named = [{**each, "is_rest": False} for each in groups if each["name"]]
     if len(named) > _MAX_GROUPS + 1:
         rest = named[_MAX_GROUPS:]
-        named[_MAX_GROUPS:] = [{"name": f"{len(rest)} others", "n": sum(each["n"] for each in rest)}]
-    return named + [{"name": "not known", "n": each["n"]} for each in groups if not each["name"]]
+        named[_MAX_GROUPS:] = [{"name": f"{len(rest)} others", "n": sum(each["n"] for each in rest), "is_rest": True}]
+    return named + [{"name": "not known", "n": each["n"], "is_rest": True} for each in groups if not each["name"]]
 
 
 def _ticks(most: int) -> list[int]:
