@@ -49,7 +49,7 @@ def _widths(rows: "list[Prediction]", columns: Mapping[str, Column], width: int)
     natural = {}
     for name, column in columns.items():
         cells = [cell_len(_text(name, column, row)) for row in rows]
-        if name not in _LEFT_OUT and (name in _ORDER or any(cells)):
+        if name not in _LEFT_OUT:
             natural[name] = min(max(cell_len(name), *cells), _WIDEST.get(name, width))
     chosen: dict[str, int] = {}
     for name in [*_ORDER, *(each for each in natural if each not in _ORDER)]:

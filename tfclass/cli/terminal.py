@@ -180,6 +180,9 @@ class InputBar:
     def read(self, records: Iterable[T]) -> Iterator[T]:
         """Pass on records as they are read."""
         for record in records:
+            if not self._n_read:
+                # The beginnings of later inputs were read, to find bad ones early.
+                self._read_of = {0: self._read_of.get(0, 0)}
             if (n_bytes := sum(self._read_of.values())) != self._n_bytes:
                 self._marks.append((self._n_read, self._n_bytes))
                 self._n_bytes = n_bytes
