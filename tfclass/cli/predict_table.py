@@ -57,7 +57,7 @@ def _widths(rows: "list[Prediction]", columns: Mapping[str, Column], width: int)
         if name == "id":
             # Long ids leave room for what is said of them.
             room = max(12, min(room // 2, room - 40))
-        least = cell_len(name) if name in ("domain", "family", "notes") else natural.get(name, 0)
+        least = cell_len(name) if name in _WIDEST or name == "notes" else natural.get(name, 0)
         if name in natural and (name == "id" or room >= least):
             chosen[name] = min(natural[name], room)
     ordered = [name for name in natural if name in chosen and name != "notes"]
