@@ -144,37 +144,23 @@ def predict(
     folder = parts_folder(parts, output, engine, workers, resume=resume)
     chosen = {"threshold": threshold, "prevalence": prevalence, "channel": channel, "precision": precision}
     console = _terminal() if output is None and not header and output_format is None else None
-    opened_summaries = _summaries(pages := summary or [], output, fasta, parts)
-    with stop_at_once(goes_on=folder is not None), opened_summaries as write_summary:
-        with progress("loading the model", is_quiet=quiet, console=console) as bar:
-            meter = InputBar(bar, fasta)
-            records = meter.read(_sharded(fasta, shard, max_length, meter))
-            predictor, bundle_folder = _predictor(model, device, threads, cpu_fallback=cpu_fallback, **chosen)
-            if predictor.bundle.trained_on_generated and not quiet:
-                bar.note(_GENERATED)
-            tally = _tally(predictor, is_summary=write_summary is not None)
-            predictor.on_progress = meter.on_window
-            if folder is None:
-                scored = predictor.scored(records)
-            else:
-                scored = _in_parts(predictor, records, bundle_folder, folder, engine, workers or 2, threads)
-            rows = tally.count(predictor.settled(meter.scored(scored)))
-            rows = filter(predictor.is_positive, rows) if only_tf else rows
-            if console is not None:
-                from tfclass.cli.predict_table import print_table
-
-                print_table(rows, console, predictor)
-            else:
-                _write(rows, name, output, predictor, bar, header=header)
-        seconds = time.monotonic() - started
+    place = _summaries(pages := summary or [], output, fasta, parts)
+    waiting = progress("loading the model", is_quiet=quiet, console=console)
+    with stop_at_once(goes_on=folder is not None), place as write_summary, waiting as bar:
+        meter = InputBar(bar, fasta)
+        records = meter.read(_sharded(fasta, shard, max_length, meter))
+        predictor, bundle_folder = _predictor(model, device, threads, cpu_fallback=cpu_fallback, **chosen)
+        if predictor.bundle.trained_on_generated and not quiet:
+            bar.note(_GENERATED)
+        tally = _tally(predictor, is_summary=write_summary is not None)
+        predictor.on_progress = meter.on_window
+        scored = _scored(predictor, records, bundle_folder, folder, engine, workers or 2, threads)
+        rows = tally.count(predictor.settled(meter.scored(scored)))
+        rows = filter(predictor.is_positive, rows) if only_tf else rows
+        _write(rows, name, output, predictor, console or bar, header=header)
         if write_summary is not None:
-            options = {**chosen, "shard": None if shard == "1/1" else shard, "only-tf": only_tf}
-            write_summary(tally, options, seconds)
-    if folder is not None and parts is None:
-        from tfclass.inference.jobs import remove_folder
-
-        remove_folder(folder)
-    _conclude(tally, [*([output] if output else []), *pages], seconds, quiet=quiet, strict=strict)
+            write_summary(tally, {**chosen, "shard": shard, "only-tf": only_tf}, time.monotonic() - started)
+    _conclude(tally, [output, *pages], started, None if parts else folder, quiet=quiet, strict=strict)
 
 
 def _terminal() -> "Console | None":
@@ -206,9 +192,15 @@ def _tally(predictor: "Predictor", *, is_summary: bool) -> "Tally":
     return Tally(predictor)
 
 
-def _conclude(tally: "Tally", written: list[str], seconds: float, *, quiet: bool, strict: bool) -> None:
+def _conclude(
+    tally: "Tally", places: list[str | None], started: float, finished: Path | None, *, quiet: bool, strict: bool
+) -> None:
+    if finished is not None:
+        from tfclass.inference.jobs import remove_folder
+
+        remove_folder(finished)
     if not quiet:
-        for line in last_lines(tally, written, seconds):
+        for line in last_lines(tally, [place for place in places if place is not None], time.monotonic() - started):
             typer.echo(escaped(line), err=True)
     if strict and tally.n_skipped:
         typer.echo(f"tfclass: {tally.n_skipped:,} of {tally.n_records:,} records skipped (--strict)", err=True)
@@ -228,8 +220,19 @@ def _predictor(model: str, device: str, threads: int, **options: Any) -> "tuple[
 
 
 def _write(
-    rows: "Iterator[Prediction]", name: str, output: str | None, predictor: "Predictor", bar: Bar, *, header: bool
+    rows: "Iterator[Prediction]",
+    name: str,
+    output: str | None,
+    predictor: "Predictor",
+    shown: "Bar | Console",
+    *,
+    header: bool,
 ) -> None:
+    if not isinstance(shown, Bar):
+        from tfclass.cli.predict_table import print_table
+
+        print_table(rows, shown, predictor)
+        return
     from tfclass.inference.rows import WRITERS
 
     with opened(output) as stream:
@@ -237,7 +240,7 @@ def _write(
         rows = itertools.chain(list(itertools.islice(rows, 1)), rows)
         if output is None and sys.stdout.isatty():
             # A bar between the rows would spoil both.
-            bar.stop()
+            shown.stop()
         # Where the input decides the threshold, it is known with the first row.
         facts = facts_of(predictor) if header or name == "parquet" else None
         WRITERS[name](rows, stream, facts, predictor.columns)
@@ -253,15 +256,18 @@ def _sharded(fasta: list[str], shard: str, max_length: int, meter: InputBar) -> 
     return itertools.islice(read_inputs(fasta, max_length, meter.on_read), index - 1, None, count)
 
 
-def _in_parts(
+def _scored(
     predictor: "Predictor",
     records: "Iterable[Record]",
     bundle_folder: Path,
-    folder: Path,
+    folder: Path | None,
     engine: str,
     workers: int,
     threads: int,
 ) -> "Iterator[Prediction]":
+    if folder is None:
+        yield from predictor.scored(records)
+        return
     import torch
 
     from tfclass.inference.jobs import Job, predict_in_parts

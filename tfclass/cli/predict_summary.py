@@ -46,7 +46,7 @@ def _opened(places: list[str], output: str | None, fasta: list[str]) -> Iterator
 
         def write(summary: Summary, options: Mapping[str, Any], seconds: float) -> None:
             inputs = ["standard input" if each == "-" else each for each in fasta]
-            given = {name: value for name, value in options.items() if value not in (None, False)}
+            given = {name: value for name, value in options.items() if value not in (None, False, "1/1")}
             command = shlex.join(["tfclass", *sys.argv[1:]])
             content = summary.content(Run(command, inputs, output or "standard output", given, seconds))
             for place, stream in streams.items():
