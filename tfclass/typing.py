@@ -18,6 +18,8 @@ IntArray: TypeAlias = npt.NDArray[np.int64]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 # Residues of a sequence as `tfclass.sequences.alphabet.Alphabet` numbers them.
 TokenArray: TypeAlias = npt.NDArray[np.uint8]
+# Takes the share of a task that is done, from 0 to 1.
+OnProgress: TypeAlias = Callable[[float], None] | None
 
 
 def must(holds: Callable[[Any], bool], expected: str) -> AfterValidator:

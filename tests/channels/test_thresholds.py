@@ -214,7 +214,7 @@ def test_predict_and_evaluate_agree_at_the_threshold(threshold, prevalence, smal
     p_NC = np.stack([1 - p_N, p_N], axis=1)
     calibration = replace(small_bundle.calibration, prevalence=KNOWN)
     predictor = Predictor(replace(small_bundle, calibration=calibration), threshold=threshold, prevalence=prevalence)
-    monkeypatch.setattr(predictor.scorer, "score", lambda tokens: ScoredByBundle(p_NC[: len(tokens)], {}))
+    monkeypatch.setattr(predictor.scorer, "score", lambda tokens, _: ScoredByBundle(p_NC[: len(tokens)], {}))
     monkeypatch.setattr(predictor.scorer, "cells", lambda *given, **named: {})
     residues = predictor.bundle.alphabet.letters
     rows = list(predictor.predict(Record(str(i), "", residues[i]) for i in range(len(p_N))))

@@ -94,9 +94,17 @@ def assert_one_line(finished, message, status=2):
     assert (finished.status, finished.out, finished.err) == (status, "", f"tfclass: {message}\n")
 
 
-def odd_summary(called):
+def without_time(error):
+    """What was said, but for the last line, which tells the seconds and the files."""
+    *lines, last = error.splitlines(keepends=True)
+    assert re.fullmatch(r"[0-9]+\.[0-9] s(; written to [^\n]+)?\n", last)
+    return "".join(lines)
+
+
+def odd_summary(called, threshold):
     return (
-        f"{called} of 13 records predicted TF, 2 skipped\n"
+        f"{called} of 13 records predicted TF ({100 * called / 11:.1f} %), 2 skipped\n"
+        f"threshold {threshold} (as given)\n"
         "1 record with stop_removed (a stop (*) at the end was removed)\n"
         "1 record with gaps_removed (gaps (- or .) were removed)\n"
         "1 record with nonstandard (letters other than the 20 amino acids)\n"
@@ -111,7 +119,8 @@ def odd_summary(called):
 class TestRows:
     def test_every_odd_record_has_its_row(self, tfclass, odd, small_bundle_folder, probability):
         finished = tfclass("predict", odd, "--model", small_bundle_folder, "--threshold", "0.5")
-        assert (finished.status, finished.err) == (0, odd_summary(count_called(finished.out)))
+        assert finished.status == 0
+        assert without_time(finished.err) == odd_summary(count_called(finished.out), 0.5)
         rows = cells(finished.out)
         assert len(rows) == len(ODD_ROWS)
         for row, (name, scored, length, notes) in zip(rows, ODD_ROWS, strict=True):
@@ -160,7 +169,7 @@ class TestRows:
         rows = cells(finished.out)
         assert [row[0] for row in rows] == expected
         assert {(row[2], row[4]) for row in rows} == {("TF", str(threshold))}
-        assert finished.err == odd_summary(len(expected))
+        assert without_time(finished.err) == odd_summary(len(expected), threshold)
 
     @pytest.mark.parametrize("more", [[], ["--parts", "parts"]], ids=["at once", "in parts"])
     def test_what_only_tf_leaves_out_is_counted(self, tfclass, small_bundle_folder, tmp_path, more):
@@ -170,8 +179,9 @@ class TestRows:
         arguments = ("cds.fa", "--model", small_bundle_folder, "--threshold", 1, "--only-tf", *more)
         finished = tfclass("predict", *arguments)
         assert finished.out.count("\n") == 1
-        assert finished.err == (
-            "0 of 1,517 records predicted TF, 6 skipped\n"
+        assert without_time(finished.err) == (
+            "0 of 1,517 records predicted TF (0.0 %), 6 skipped\n"
+            "threshold 1.0 (as given)\n"
             "1,510 records with looks_like_nucleotide (DNA or RNA? The model expects proteins: translate the sequences "
             "first)\n"
             "1 record with stop_removed (a stop (*) at the end was removed)\n"
@@ -805,6 +815,108 @@ def test_a_model_of_generated_proteins_says_so_before_it_predicts(tfclass, small
         facts = {"corpus": {"name": "any", "generated": generated}}
         save_bundle(replace(small_bundle, provenance=facts), tmp_path / "model", card="# small\n")
         shown = tfclass("predict", "in.fasta", "--model", "model")
-        assert shown.err.splitlines() == [note] * generated + ["1 of 1 record predicted TF, 0 skipped"]
+        said = ["1 of 1 record predicted TF (100.0 %), 0 skipped", "threshold 0.5 (max-mcc)"]
+        assert without_time(shown.err).splitlines() == [note] * generated + said
         quiet = tfclass("predict", "in.fasta", "--model", "model", "-q")
         assert (quiet.out, quiet.err) == (shown.out, "")
+
+
+class TestSummary:
+    """The page and the numbers about a whole input."""
+
+    @pytest.fixture
+    def model(self, with_profiles_folder):
+        return ("--model", with_profiles_folder)
+
+    def numbers(self, tfclass, tmp_path, *arguments):
+        finished = tfclass("predict", *arguments, "--summary", "out.json", "--summary", "out.html")
+        assert finished.status == 0, finished.err
+        assert (tmp_path / "out.html").read_text().startswith("<!doctype html>")
+        content = json.loads((tmp_path / "out.json").read_text())
+        (tmp_path / "out.json").unlink()
+        return finished, content
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            (),
+            ("--only-tf",),
+            ("--parts", "parts"),
+            ("-o", "rows.jsonl", "--resume"),
+            ("--threshold", "fdr=0.3"),
+            ("--prevalence", "auto", "--only-tf"),
+            ("--channel", "network"),
+        ],
+        ids=" ".join,
+    )
+    def test_it_counts_what_the_rows_say(self, tfclass, tmp_path, demo_table, model, more):
+        table = pd.read_csv(demo_table, sep="\t").head(60)
+        text = "".join(f">{name}\n{sequence}\n" for name, sequence in zip(table["id"], table["sequence"], strict=True))
+        (tmp_path / "in.fasta").write_bytes(text.encode() + ODD)
+        finished, content = self.numbers(tfclass, tmp_path, "in.fasta", *model, *more)
+        options = [each for each in more if each not in ("--only-tf", "--resume", "-o", "rows.jsonl")]
+        rows = tfclass("predict", "in.fasta", *model, *options, "--quiet").out.splitlines()
+        header, *cells_of = [line.split("\t") for line in rows]
+        frame = pd.DataFrame(cells_of, columns=header)
+        positive, scored = frame["label"] == "TF", frame["status"] == "ok"
+        assert content["counts"]["records"] == len(frame) == 73
+        assert content["counts"]["skipped"] == (~scored).sum() == 2
+        assert content["counts"]["predicted"] == positive.sum() > 0
+        assert content["counts"]["residues"] == frame.loc[scored, "length"].astype(int).sum()
+        assert str(content["decision"]["threshold"]) == frame["threshold"].iloc[0]
+        probability = frame.loc[scored, "probability"].astype(float)
+        assert content["expected"]["number"] == pytest.approx(probability.sum(), abs=1e-4)
+        assert content["expected"]["interval"]["low"] <= probability.sum() <= content["expected"]["interval"]["high"]
+        assert {each["id"] for each in content["predicted"]["proteins"]} == set(frame.loc[positive, "id"])
+        if "family" in frame:
+            families = frame.loc[positive, "family"].value_counts().to_dict()
+            assert {each["name"]: each["n"] for each in content["groups"]} == families
+        assert f"{positive.sum()} of 73 records predicted TF" in finished.err
+        assert "out.json, out.html\n" in finished.err
+
+    @pytest.mark.parametrize(
+        ("place", "said"),
+        [
+            ("out.pdf", "out.pdf: found a summary of another kind; expected a name ending in .html or .json"),
+            ("html", "html: found a summary of another kind; expected a name ending in .html or .json"),
+            ("out.html.gz", "out.html.gz: found a summary of another kind; expected a name ending in .html or .json"),
+            ("-", "-: found a summary of another kind; expected a name ending in .html or .json"),
+            ("d.html", "d.html: found a folder; expected a file; choose another name for --summary"),
+            ("in.json", "in.json: found an input file; expected a file of its own; choose another name for --summary"),
+            ("./rows.json", "./rows.json: found the name of another output; choose another name for --summary"),
+            ("none/out.html", "none/out.html: found a place that cannot be written (No such file or directory); "),
+        ],
+    )
+    def test_a_place_that_cannot_be_is_found_before_the_model_is_loaded(self, tfclass, tmp_path, place, said):
+        (tmp_path / "in.json").write_text(">a\nMKV\n")
+        (tmp_path / "d.html").mkdir()
+        options = ("-o", "rows.json", "--format", "jsonl", "--model", "no such model")
+        finished = tfclass("predict", "in.json", *options, "--summary", place)
+        assert finished.err.startswith(f"tfclass: {said}")
+        assert (finished.status, finished.out, finished.err.count("\n")) == (2, "", 1)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["d.html", "in.json"]
+
+    def test_one_place_twice_is_refused(self, tfclass, odd):
+        finished = tfclass("predict", odd, "--summary", "a.html", "--summary", "./a.html")
+        assert_one_line(finished, "./a.html: found the name of another output; choose another name for --summary")
+
+    def test_a_bad_input_leaves_none(self, tfclass, tmp_path, model):
+        (tmp_path / "in.fasta").write_bytes(b"")
+        (tmp_path / "out.html").write_text("what stood here before")
+        finished = tfclass("predict", "in.fasta", *model, "--summary", "out.html")
+        assert (finished.status, "found no records" in finished.err) == (2, True)
+        assert (tmp_path / "out.html").read_text() == "what stood here before"
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["in.fasta", "out.html"]
+
+    def test_nothing_more_is_imported_without_it(self, tmp_path, odd, small_bundle_folder):
+        script = (
+            "import atexit, sys\n"
+            "sys.argv = ['tfclass', 'predict', 'odd.fasta', '--model', sys.argv[1]]\n"
+            "named = ('jinja2', 'rich', 'pandas', 'pyarrow', 'matplotlib', 'tfclass.inference.summary')\n"
+            "atexit.register(lambda: print(*sorted(set(named) & set(sys.modules)), file=sys.stderr))\n"
+            "from tfclass.cli.app import main\n"
+            "main()\n"
+        )
+        command = [sys.executable, "-c", script, str(small_bundle_folder)]
+        finished = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120)
+        assert finished.stderr.splitlines()[-1] == b""

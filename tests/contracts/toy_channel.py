@@ -18,7 +18,7 @@ class ChargeChannel(Channel):
     def __init__(self, alphabet, mean):
         self.tokens, self.mean = alphabet.encode("KR"), mean
 
-    def score(self, tokens, threads=1):
+    def score(self, tokens, threads=1, on_progress=None):
         return np.array([np.isin(protein, self.tokens).mean() for protein in tokens], dtype=np.float64)
 
     def features(self, scores):

@@ -22,9 +22,9 @@ from tfclass.evaluation.figures import report_figures
 from tfclass.evaluation.formats import difference_in_words
 from tfclass.evaluation.homologues import Above, Homologues, LeftOut, find_homologues
 from tfclass.evaluation.metrics import all_metrics
-from tfclass.evaluation.mistakes import uniprot_link
 from tfclass.evaluation.report import Evaluation, Report, make_report, write_report
 from tfclass.evaluation.scored import Scored
+from tfclass.sequences.identifiers import entry_link
 
 PNG = b"\x89PNG\r\n\x1a\n"
 BINARY = ("nonTF", "TF")
@@ -332,7 +332,7 @@ def test_mistakes_of_many_classes_name_the_predicted_class(make):
 )
 def test_only_accessions_lead_to_uniprot(record_id, accession):
     expected = f"https://www.uniprot.org/uniprotkb/{accession}/entry" if accession else None
-    assert uniprot_link(record_id) == expected
+    assert entry_link(record_id) == expected
 
 
 def test_leakage_counts_what_the_scored_proteins_share_with_the_training_proteins(make, alphabet):

@@ -156,7 +156,7 @@ def test_a_worker_predicts_as_the_job_says(small_bundle, tmp_path):
 
 
 def test_a_part_with_fewer_rows_than_its_chunk_is_not_taken(records, job, tmp_path, monkeypatch):
-    def lose_one(job, chunk, path):
+    def lose_one(job, chunk, path, *_):
         score_chunk(job, chunk._replace(records=chunk.records[:-1], repeated=chunk.repeated[:-1]), path)
 
     score_chunk = jobs.score_chunk
@@ -195,7 +195,7 @@ def test_another_run_in_the_same_folder_is_refused(records, job, tmp_path):
 
 
 def test_a_part_that_was_exchanged_on_the_way_is_not_taken(records, job, tmp_path, monkeypatch):
-    def meddle(job, chunk, path):
+    def meddle(job, chunk, path, *_):
         score_chunk(job, chunk._replace(digest="another"), path)
 
     score_chunk = jobs.score_chunk
@@ -432,7 +432,7 @@ def test_killed_at_random_moments_it_goes_on_and_ends_with_the_same_file(command
         for part in (tmp_path / "out.tsv.parts").glob("part-*.parquet"):
             pq.read_table(part)
     status, _, err = finish(command("-o", "out.tsv", "--resume"))
-    assert (status, err.split(" of ", 1)[1].split("\n")[0]) == (0, "900 records predicted TF, 18 skipped")
+    assert (status, err.split(" of ", 1)[1].split("\n")[0]) == (0, "900 records predicted TF (28.9 %), 18 skipped")
     assert (tmp_path / "out.tsv").read_bytes() == (tmp_path / "whole.tsv").read_bytes()
     assert not (tmp_path / "out.tsv.parts").exists()
 

@@ -159,7 +159,7 @@ class TestRows:
 
     def test_what_is_the_same_is_scored_once(self, bundle, monkeypatch):
         scored, score = [], Scorer.score
-        monkeypatch.setattr(Scorer, "score", lambda self, tokens: scored.append(len(tokens)) or score(self, tokens))
+        monkeypatch.setattr(Scorer, "score", lambda self, tokens, _: scored.append(len(tokens)) or score(self, tokens))
         records = [Record(str(i), "", sequence) for i, sequence in enumerate(["MKV", "mkv*", "MKL", "M-KV", "", "MKL"])]
         rows = list(Predictor(bundle).predict(records))
         assert scored == [2]

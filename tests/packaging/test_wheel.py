@@ -34,8 +34,7 @@ def test_every_module_configuration_and_shipped_model_is_in_the_wheel(wheel):
     for path in [
         *ROOT.glob("tfclass/**/*.py"),
         *ROOT.glob("tfclass/bundle/pretrained/[!_]*/*"),
-        *ROOT.glob("tfclass/**/*.html"),
-        *ROOT.glob("tfclass/**/*.tsv"),
+        *(path for ending in ("html", "css", "js", "tsv") for path in ROOT.glob(f"tfclass/**/*.{ending}")),
         ROOT / "tfclass/py.typed",
     ]:
         assert (wheel / path.relative_to(ROOT)).read_bytes() == path.read_bytes(), path

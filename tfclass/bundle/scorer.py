@@ -19,7 +19,7 @@ from tfclass.channels.stacking import COMBINED
 from tfclass.channels.thresholds import DecisionRule
 from tfclass.errors import ConfigError, MissingExtraError
 from tfclass.models.forward import MAX_RESIDUES, Precision
-from tfclass.typing import FloatArray, TokenArray
+from tfclass.typing import FloatArray, OnProgress, TokenArray
 
 
 class Scored(NamedTuple):
@@ -97,13 +97,15 @@ class Scorer:
         self.decision_rule: DecisionRule = (self._stacking or bundle).decision_rule
         self._shared, self.columns = _columns(self.channels)
 
-    def score(self, tokens: Sequence[TokenArray]) -> Scored:
+    def score(self, tokens: Sequence[TokenArray], on_progress: OnProgress = None) -> Scored:
         """Score proteins, each independently of the others.
 
         Parameters
         ----------
         tokens : sequence of ndarray of uint8, each of shape (length,)
             None empty.
+        on_progress : callable, optional
+            Takes the share of the work that is done, of which each channel is taken for an equal part.
 
         Raises
         ------
@@ -115,9 +117,14 @@ class Scorer:
             Of a search; a program that is missing is reported before the network runs.
         """
         scores = {}
+
+        def on_channel(done: float) -> None:
+            if on_progress is not None:
+                on_progress((len(scores) + done) / len(self.channels))
+
         for name in reversed(self.channels):
             try:
-                scores[name] = self.channels[name].score(tokens, torch.get_num_threads())
+                scores[name] = self.channels[name].score(tokens, torch.get_num_threads(), on_channel)
             except MissingExtraError as error:
                 others = [each for each in channels_of(self.bundle) if each not in (name, COMBINED)]
                 raise MissingExtraError(f"{error}; channel {' or '.join(others)} works without") from None

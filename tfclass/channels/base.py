@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from tfclass.sequences.alphabet import Alphabet, kept_characters, ranges_cell
-from tfclass.typing import FloatArray, IntArray, TokenArray
+from tfclass.typing import FloatArray, IntArray, OnProgress, TokenArray
 
 if TYPE_CHECKING:
     from tfclass.data.table import LabelledProteins
@@ -60,7 +60,7 @@ class Channel:
     n_groups: int = 0
     columns: Mapping[str, Column]
 
-    def score(self, tokens: Sequence[TokenArray], threads: int = 1) -> Any:  # noqa: ANN401
+    def score(self, tokens: Sequence[TokenArray], threads: int = 1, on_progress: OnProgress = None) -> Any:  # noqa: ANN401
         """Score proteins, each independently of the others.
 
         Parameters
@@ -69,6 +69,8 @@ class Channel:
             None empty.
         threads : int
             For a search; a network takes as many as torch has.
+        on_progress : callable, optional
+            Takes the share of the work that is done; a channel that cannot tell does not call it.
 
         Returns
         -------

@@ -144,7 +144,9 @@ def at_prevalence(probability_N: FloatArray, trained_prevalence: float, prevalen
     return factor * probability_N / (factor * probability_N + (1 - probability_N))
 
 
-def estimate_prevalence(probability_N: FloatArray, trained_prevalence: float) -> float:
+def estimate_prevalence(
+    probability_N: FloatArray, trained_prevalence: float, count_N: FloatArray | None = None
+) -> float:
     r"""Estimate the share of positives among unlabelled proteins by expectation maximisation [5]_.
 
     Each step moves the probabilities to the last estimate π and takes their mean as the next one. A prior as heavy as
@@ -157,16 +159,18 @@ def estimate_prevalence(probability_N: FloatArray, trained_prevalence: float) ->
         Of the positive class, calibrated at `trained_prevalence`.
     trained_prevalence : float
         π₀, between 0 and 1.
+    count_N : ndarray of float64, shape (N,), optional
+        How many proteins have each of the probabilities; one by default.
 
     Returns
     -------
     float
         Between 0 and 1; the trained prevalence without a protein.
     """
-    prevalence = trained_prevalence
+    prevalence, count_N = trained_prevalence, np.ones(len(probability_N)) if count_N is None else count_N
     for _ in range(_MAX_STEPS):
-        total = float(at_prevalence(probability_N, trained_prevalence, prevalence).sum())
-        new = (total + _PRIOR_PROTEINS * trained_prevalence) / (len(probability_N) + _PRIOR_PROTEINS)
+        total = float((at_prevalence(probability_N, trained_prevalence, prevalence) * count_N).sum())
+        new = (total + _PRIOR_PROTEINS * trained_prevalence) / (float(count_N.sum()) + _PRIOR_PROTEINS)
         if abs(new - prevalence) < _CONVERGED * prevalence:
             return new
         prevalence = new

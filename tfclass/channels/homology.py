@@ -13,7 +13,7 @@ from tfclass.errors import BundleError, ResidueError
 from tfclass.io.reading import DAMAGED, compressed, unpacked
 from tfclass.limits import MAX_REFERENCE_PROTEINS, MAX_UNPACKED_BYTES, in_words
 from tfclass.sequences.alphabet import Alphabet
-from tfclass.typing import FloatArray, IntArray, TokenArray
+from tfclass.typing import FloatArray, IntArray, OnProgress, TokenArray
 
 if TYPE_CHECKING:
     from tfclass.data.table import LabelledProteins
@@ -93,7 +93,12 @@ class HomologyChannel(Channel):
         self.ids, self.tokens, self.labels = tuple(ids), tokens, labels
         self.alphabet, self.classes = alphabet, tuple(classes)
 
-    def score(self, tokens: Sequence[TokenArray], threads: int = 1) -> list[Homologue]:
+    def score(
+        self,
+        tokens: Sequence[TokenArray],
+        threads: int = 1,
+        on_progress: OnProgress = None,  # noqa: ARG002
+    ) -> list[Homologue]:
         """Find the best hit of each protein among those of either class, at an e-value of at most 0.01.
 
         MMseqs2 finds no hit in a protein of more than 65,535 residues, which is longer than any known.

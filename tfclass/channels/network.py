@@ -11,7 +11,7 @@ from tfclass.errors import BundleError
 from tfclass.models.forward import MAX_RESIDUES, Precision, scores_of
 from tfclass.models.network import Classifier
 from tfclass.sequences.alphabet import Alphabet, merged
-from tfclass.typing import Float32Array, FloatArray, TokenArray
+from tfclass.typing import Float32Array, FloatArray, OnProgress, TokenArray
 
 # A network is not believed beyond these log-odds: there is no validation data to tell.
 _MAX_LOG_ODDS = 8.0
@@ -88,7 +88,12 @@ class NetworkChannel(Channel):
             heads["domain"] = Column("text", of_positives=True)
         return heads | {"network": Column("number", 6, beside_others=True)}
 
-    def score(self, tokens: Sequence[TokenArray], threads: int = 1) -> NetworkScores:  # noqa: ARG002
+    def score(
+        self,
+        tokens: Sequence[TokenArray],
+        threads: int = 1,  # noqa: ARG002
+        on_progress: OnProgress = None,
+    ) -> NetworkScores:
         """Score proteins.
 
         Raises
@@ -98,7 +103,8 @@ class NetworkChannel(Channel):
         MemoryLimitError
             As `tfclass.models.forward.scores_of`.
         """
-        found = scores_of(self.model, tokens, self.max_residues, self.precision, cpu_fallback=self.cpu_fallback)
+        options = {"cpu_fallback": self.cpu_fallback, "on_progress": on_progress}
+        found = scores_of(self.model, tokens, self.max_residues, self.precision, **options)
         probability_NC = self.calibration.probability(found.logits_NC)
         family_NK = None if found.family_NK is None else softmax(found.family_NK)
         for array in (probability_NC, family_NK):

@@ -10,7 +10,7 @@ from tfclass.channels.base import Channel, Column, piecewise_linear, place_cell
 from tfclass.errors import BundleError, ProfileError
 from tfclass.limits import MAX_UNPACKED_BYTES, in_words
 from tfclass.sequences.alphabet import Alphabet, merged
-from tfclass.typing import FloatArray, IntArray, TokenArray
+from tfclass.typing import FloatArray, IntArray, OnProgress, TokenArray
 
 if TYPE_CHECKING:
     from tfclass.data.table import LabelledProteins
@@ -42,9 +42,9 @@ class ProfileChannel(Channel):
         self.library, self.alphabet = library, alphabet
         self.n_groups = len(library.profiles)
 
-    def score(self, tokens: Sequence[TokenArray], threads: int = 1) -> "list[BestHit]":
+    def score(self, tokens: Sequence[TokenArray], threads: int = 1, on_progress: OnProgress = None) -> "list[BestHit]":
         """Find the best profile of each protein."""
-        return self.library.search(tokens, self.alphabet, threads)
+        return self.library.search(tokens, self.alphabet, threads, on_progress)
 
     def features(self, scores: "Sequence[BestHit]") -> FloatArray:
         """Return f, 1 where a profile fits at all, and the margin m as u(m, -20, 0), u(m, 0, 10), u(m, 10, 40).

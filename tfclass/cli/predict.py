@@ -2,22 +2,34 @@
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from tfclass.cli.predict_output import Tally, check_options, format_of, keep_apart, place_of, write_rows
-from tfclass.cli.terminal import progress, stop_at_once
+from tfclass.cli.predict_output import (
+    check_options,
+    format_of,
+    keep_apart,
+    last_lines,
+    parts_folder,
+    place_of,
+    write_rows,
+)
+from tfclass.cli.terminal import Bar, InputBar, progress, stop_at_once
 from tfclass.errors import escaped
-from tfclass.io.files import is_address
 from tfclass.sequences.parsing import MAX_LENGTH
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from tfclass.inference.genome import Genome
     from tfclass.inference.predictor import Predictor
-    from tfclass.inference.rows import Prediction
+    from tfclass.inference.rows import Prediction, Tally
     from tfclass.sequences.fasta import Record
 
 # Declared here, not imported from tfclass.bundle: help and usage errors must not wait for torch.
@@ -82,6 +94,14 @@ Prevalence = Annotated[
         help="Share of TFs to expect, such as 0.06; auto estimates it. Probabilities and threshold move.",
     ),
 ]
+Summaries = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--summary",
+        metavar="FILE",
+        help="Also write a page about the whole input (.html), or its numbers (.json); may be given for both.",
+    ),
+]
 OnlyTf = Annotated[bool, typer.Option("--only-tf", help="Only rows predicted TF.")]
 Header = Annotated[bool, typer.Option("--header", help="Begin TSV with a # line: version, model, its digest.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if any record was skipped.")]
@@ -120,6 +140,7 @@ def predict(
     channel: Channel = None,
     threshold: Threshold = None,
     prevalence: Prevalence = None,
+    summary: Summaries = None,
     only_tf: OnlyTf = False,
     header: Header = False,
     strict: Strict = False,
@@ -140,27 +161,42 @@ def predict(
     Every record gives one row, in input order. Rows go to standard output, all else to standard
     error.
     """
-    keep_apart(output := place_of(output), fasta, parts, genome_gff)
+    started, output, pages = time.monotonic(), place_of(output), summary or []
+    inputs = [*fasta, *([] if genome_gff is None else [str(genome_gff)])]
+    keep_apart(output, inputs, parts)
     name = format_of(output_format, output)
-    check_options(name, header=header, description=description, taxon=taxon, genome_gff=genome_gff)
-    folder = _parts_folder(parts, output, engine, workers, resume=resume)
+    check_options(name, pages, header=header, description=description, taxon=taxon, genome_gff=genome_gff)
+    folder = parts_folder(parts, output, engine, workers, resume=resume)
     chosen = {"threshold": threshold, "prevalence": prevalence, "channel": channel, "precision": precision}
-    chosen["description"] = description
-    with stop_at_once(goes_on=folder is not None):
+    chosen |= {"cpu_fallback": cpu_fallback, "description": description}
+    console = _terminal() if output is None and not header and output_format is None else None
+    waiting = progress("loading the model", is_quiet=quiet, console=console)
+    with (
+        stop_at_once(goes_on=folder is not None),
+        _summaries(pages, output, inputs, parts) as written,
+        waiting as bar,
+    ):
         genome = None if genome_gff is None else _genome(genome_gff)
-        records = _sharded(fasta, shard, max_length)
-        predictor, bundle_folder = _predictor(model, device, threads, quiet, cpu_fallback=cpu_fallback, **chosen)
+        meter = InputBar(bar, fasta)
+        records = meter.read(_sharded(fasta, shard, max_length, meter))
+        predictor, bundle_folder = _predictor(model, device, threads, meter, chosen, quiet=quiet)
+        tally = _tally(predictor, taxon, is_summary=bool(pages))
         scored = _scored(predictor, records, bundle_folder, folder, engine, workers or 2, threads)
-        tally = Tally(predictor)
-        with progress("scoring", is_quiet=quiet) as bar:
-            rows = tally.count(predictor.settled(bar.count(scored, "records")))
-            rows = filter(predictor.is_positive, rows) if only_tf or name == "txt" else rows
-            write_rows(rows, name, output, predictor, header=header, taxon=taxon, genome=genome)
-        if folder is not None and parts is None:
-            from tfclass.inference.jobs import remove_folder
+        rows = tally.count(predictor.settled(meter.scored(scored)))
+        rows = filter(predictor.is_positive, rows) if only_tf or name == "txt" else rows
+        _write(rows, name, output, predictor, console or bar, header=header, taxon=taxon, genome=genome)
+        written(tally, {**chosen, "shard": shard, "only_tf": only_tf}, time.monotonic() - started)
+    lines = last_lines(tally, [output, *pages], genome, time.monotonic() - started)
+    _conclude(tally, lines, None if parts else folder, quiet=quiet, strict=strict)
 
-            remove_folder(folder)
-    _conclude(tally, genome, quiet=quiet, strict=strict)
+
+def _terminal() -> "Console | None":
+    """Return the console for a table; None where standard output is no terminal."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return None
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, soft_wrap=True)
 
 
 def _genome(path: Path) -> "Genome":
@@ -169,9 +205,33 @@ def _genome(path: Path) -> "Genome":
     return read_genome(path)
 
 
-def _conclude(tally: Tally, genome: "Genome | None", *, quiet: bool, strict: bool) -> None:
+def _summaries(
+    pages: list[str], output: str | None, inputs: list[str], parts: Path | None
+) -> AbstractContextManager[Callable[..., None]]:
+    if not pages:
+        return nullcontext(lambda *_: None)
+    from tfclass.cli.predict_summary import summaries
+
+    return summaries(pages, output, inputs, parts)
+
+
+def _tally(predictor: "Predictor", taxon: str | None, *, is_summary: bool) -> "Tally":
+    if is_summary:
+        from tfclass.inference.summary import Summary
+
+        return Summary(predictor, taxon)
+    from tfclass.inference.rows import Tally
+
+    return Tally(predictor)
+
+
+def _conclude(tally: "Tally", lines: Iterable[str], finished: Path | None, *, quiet: bool, strict: bool) -> None:
+    if finished is not None:
+        from tfclass.inference.jobs import remove_folder
+
+        remove_folder(finished)
     if not quiet:
-        for line in itertools.chain(tally.summary(), genome.summary() if genome else ()):
+        for line in lines:
             typer.echo(escaped(line), err=True)
     if strict and tally.n_skipped:
         typer.echo(f"tfclass: {tally.n_skipped:,} of {tally.n_records:,} records skipped (--strict)", err=True)
@@ -179,50 +239,43 @@ def _conclude(tally: Tally, genome: "Genome | None", *, quiet: bool, strict: boo
 
 
 def _predictor(
-    model: str,
-    device: str,
-    threads: int,
-    quiet: bool,
-    **options: Any,  # noqa: ANN401
+    model: str, device: str, threads: int, meter: InputBar, options: dict[str, Any], *, quiet: bool
 ) -> "tuple[Predictor, Path]":
     from tfclass import locate_model
     from tfclass.inference.predictor import Predictor
 
     folder = locate_model(model)
     predictor = Predictor.load(folder, device=device, threads=threads, **options)
+    predictor.on_progress = meter.on_window
     if predictor.bundle.trained_on_generated and not quiet:
-        typer.echo(_GENERATED, err=True)
+        meter.bar.note(_GENERATED)
     return predictor, folder
 
 
-def _parts_folder(
-    parts: Path | None, output: str | None, engine: str, workers: int | None, *, resume: bool
-) -> Path | None:
-    if workers is not None and engine == "none":
-        expected = "needs --engine; --threads says how many cores are used here"
-        raise typer.BadParameter(expected, param_hint="--workers")
-    if parts is None and resume:
-        if output is None or is_address(output) or (Path(output).exists() and not Path(output).is_file()):
-            raise typer.BadParameter(
-                "needs -o FILE or --parts DIR: a pipe or an address cannot be resumed", param_hint="--resume"
-            )
-        return Path(f"{output}.parts")
-    # A path has lost one of the slashes of an address.
-    if parts is not None and ":/" in str(parts):
-        raise typer.BadParameter("parts need a folder that all workers see, not an address", param_hint="--parts")
-    if parts is None and engine != "none":
-        raise typer.BadParameter("needs --parts DIR, or --resume with -o FILE", param_hint="--engine")
-    return parts
+def _write(
+    rows: "Iterator[Prediction]",
+    name: str,
+    output: str | None,
+    predictor: "Predictor",
+    shown: "Bar | Console",
+    **options: Any,  # noqa: ANN401 - of write_rows
+) -> None:
+    if isinstance(shown, Bar):
+        write_rows(rows, name, output, predictor, shown, **options)
+        return
+    from tfclass.cli.predict_table import print_table
+
+    print_table(rows, shown, predictor)
 
 
-def _sharded(fasta: list[str], shard: str, max_length: int) -> "Iterator[Record]":
+def _sharded(fasta: list[str], shard: str, max_length: int, meter: InputBar) -> "Iterator[Record]":
     from tfclass.sequences.fasta import read_inputs
 
     match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", shard)
     index, count = (int(match[1]), int(match[2])) if match else (0, 0)
     if not 1 <= index <= count:
         raise typer.BadParameter(f"{shard!r} is not I/N with I from 1 to N, such as 3/8", param_hint="--shard")
-    return itertools.islice(read_inputs(fasta, max_length), index - 1, None, count)
+    return itertools.islice(read_inputs(fasta, max_length, meter.on_read), index - 1, None, count)
 
 
 def _scored(
@@ -230,39 +283,10 @@ def _scored(
     records: "Iterable[Record]",
     bundle_folder: Path,
     folder: Path | None,
-    engine: str,
-    workers: int,
-    threads: int,
+    *how: Any,  # noqa: ANN401
 ) -> "Iterator[Prediction]":
     if folder is None:
-        yield from predictor.scored(records)
-        return
-    import torch
+        return predictor.scored(records)
+    from tfclass.cli.predict_parts import scored_in_parts
 
-    from tfclass.inference.jobs import Job, predict_in_parts
-
-    def job(threads: int) -> Job:
-        threshold, prevalence = predictor.asked
-        return Job(
-            folder=str(bundle_folder.resolve()),
-            digest=predictor.bundle.digest,
-            threshold=threshold,
-            device=str(next(predictor.bundle.model.parameters()).device),
-            threads=threads,
-            precision=predictor.precision,
-            cpu_fallback=predictor.cpu_fallback,
-            prevalence=prevalence,
-            channel=predictor.channel,
-            description=predictor.description,
-        )
-
-    if engine == "none":
-        yield from predict_in_parts(records, job(threads), folder)
-        return
-    from tfclass.inference.dask_engine import dask_executor, n_workers_of
-
-    workers = n_workers_of(workers)
-    # Two pools of threads on the same cores wait for each other.
-    threads = threads or max(1, torch.get_num_threads() // workers)
-    with dask_executor(workers) as executor:
-        yield from predict_in_parts(records, job(threads), folder, executor, in_flight=2 * workers)
+    return scored_in_parts(predictor, records, bundle_folder, folder, *how)

@@ -1,14 +1,12 @@
-"""``tfclass predict`` around the rows: where they go, and what is said of them at the end."""
+"""``tfclass predict`` around the rows: where they go, and what is said at the end."""
 
 import contextlib
 import gzip
 import itertools
 import os
-import re
 import sys
 import tempfile
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 from urllib.parse import urlsplit
@@ -20,11 +18,16 @@ from tfclass.errors import OutputError
 from tfclass.io.files import is_address, temporary_folder, whole_file
 
 if TYPE_CHECKING:
+    from collections import Counter
+
+    from tfclass.cli.terminal import Bar
     from tfclass.inference.genome import Genome
     from tfclass.inference.predictor import Predictor
-    from tfclass.inference.rows import Prediction
+    from tfclass.inference.rows import Prediction, Tally
 
 _FORMATS = ("tsv", "csv", "jsonl", "parquet", "gff3", "bed", "txt")
+# Families in the last lines.
+_MAX_GROUPS = 8
 
 
 def place_of(output: str | None) -> str | None:
@@ -61,12 +64,14 @@ def format_of(asked: str | None, output: str | None) -> str:
     return name
 
 
-def check_options(name: str, *, header: bool, description: bool, taxon: str | None, genome_gff: Path | None) -> None:
-    """Refuse options that the format has no place for; `typer.BadParameter`."""
+def check_options(
+    name: str, pages: list[str], *, header: bool, description: bool, taxon: str | None, genome_gff: Path | None
+) -> None:
+    """Refuse options that neither the format nor a summary has a place for; `typer.BadParameter`."""
     for option, is_given, takes in (
         ("--header", header, ("tsv", "parquet", "gff3")),
         ("--description", description, ("tsv", "csv", "jsonl", "parquet", "gff3")),
-        ("--taxon", taxon is not None, ("gff3",)),
+        ("--taxon", taxon is not None and not pages, ("gff3",)),
         ("--genome-gff", genome_gff is not None, ("gff3", "bed")),
     ):
         if is_given and name not in takes:
@@ -80,20 +85,27 @@ def _ending(output: str | None) -> tuple[str, bool]:
     return name.removesuffix(".gz").partition(".")[2].rpartition(".")[2], packed
 
 
-def keep_apart(output: str | None, fasta: list[str], parts: Path | None, genome: Path | None) -> None:
+def keep_apart(output: str | None, inputs: list[str], parts: Path | None, option: str = "-o") -> None:
     """Refuse an output that is a folder or one of the inputs; `OutputError`."""
-    if output is None or (is_address(output) and not output.startswith("file://")):
+    path = None if output is None else path_of(output)
+    if output is None or path is None:
         return
-    path = Path(url2pathname(urlsplit(output).path) if is_address(output) else output)
     if path.is_dir() or output.endswith("/") or (parts is not None and path.absolute() == parts.absolute()):
-        raise OutputError(f"{output}: found a folder; expected a file; choose another name for -o")
+        raise OutputError(f"{output}: found a folder; expected a file; choose another name for {option}")
     if not path.is_file():
         return
-    for source in fasta if genome is None else [*fasta, str(genome)]:
+    for source in inputs:
         same = _is_standard_input(path) if source == "-" else Path(source).exists() and path.samefile(source)
         if same:
             found = "found an input file; expected a file of its own"
-            raise OutputError(f"{output}: {found}; choose another name for -o")
+            raise OutputError(f"{output}: {found}; choose another name for {option}")
+
+
+def path_of(place: str) -> Path | None:
+    """Return the path of a place; None for an address of another machine."""
+    if not is_address(place):
+        return Path(place)
+    return Path(url2pathname(urlsplit(place).path)) if place.startswith("file://") else None
 
 
 def _is_standard_input(path: Path) -> bool:
@@ -102,6 +114,27 @@ def _is_standard_input(path: Path) -> bool:
     except (OSError, ValueError, AttributeError):
         # It is closed, or no file.
         return False
+
+
+def parts_folder(
+    parts: Path | None, output: str | None, engine: str, workers: int | None, *, resume: bool
+) -> Path | None:
+    """Return the folder for finished parts, None without one; a usage error where options do not go together."""
+    if workers is not None and engine == "none":
+        expected = "needs --engine; --threads says how many cores are used here"
+        raise typer.BadParameter(expected, param_hint="--workers")
+    if parts is None and resume:
+        if output is None or is_address(output) or (Path(output).exists() and not Path(output).is_file()):
+            raise typer.BadParameter(
+                "needs -o FILE or --parts DIR: a pipe or an address cannot be resumed", param_hint="--resume"
+            )
+        return Path(f"{output}.parts")
+    # A path has lost one of the slashes of an address.
+    if parts is not None and ":/" in str(parts):
+        raise typer.BadParameter("parts need a folder that all workers see, not an address", param_hint="--parts")
+    if parts is None and engine != "none":
+        raise typer.BadParameter("needs --parts DIR, or --resume with -o FILE", param_hint="--engine")
+    return parts
 
 
 def opened(output: str | None) -> contextlib.AbstractContextManager[BinaryIO]:
@@ -164,6 +197,7 @@ def write_rows(
     name: str,
     output: str | None,
     predictor: "Predictor",
+    bar: "Bar",
     *,
     header: bool,
     taxon: str | None,
@@ -175,8 +209,11 @@ def write_rows(
     with opened(output) as stream:
         # An input that cannot be read leaves the output empty, header included: its error comes with the first row.
         rows = itertools.chain(list(itertools.islice(rows, 1)), rows)
+        if output is None and sys.stdout.isatty():
+            # A bar between the rows would spoil both.
+            bar.stop()
         # Where the input decides the threshold, it is known with the first row.
-        facts = _facts(predictor) if header or name in ("parquet", "gff3") else None
+        facts = facts_of(predictor) if header or name in ("parquet", "gff3") else None
         if name in WRITERS:
             WRITERS[name](rows, stream, facts, predictor.columns)
         elif name == "txt":
@@ -191,7 +228,8 @@ def write_rows(
                 write_gff3(rows, stream, facts, features)
 
 
-def _facts(predictor: "Predictor") -> dict[str, object]:
+def facts_of(predictor: "Predictor") -> dict[str, object]:
+    """Return what the header of the rows says of the model and of its decision rule."""
     from tfclass import __version__
 
     bundle = predictor.bundle
@@ -206,63 +244,37 @@ def _facts(predictor: "Predictor") -> dict[str, object]:
     }
 
 
-# Explanations of the notes; one that is not listed has its name alone.
-_MEANINGS = {
-    "looks_like_nucleotide": "DNA or RNA? The model expects proteins: translate the sequences first",
-    "duplicate_id": "an earlier record has the same id; both are kept",
-    "no_id": "the header is empty",
-    "id_escaped": "bytes that are no UTF-8, and control characters, are backslash escapes in the id",
-    "header_within_line": "a '>' inside a line began the next record; files joined without a line end?",
-    "stop_removed": "a stop (*) at the end was removed",
-    "internal_stops": "stops (*) inside the sequence were read as X",
-    "gaps_removed": "gaps (- or .) were removed",
-    "nonstandard": "letters other than the 20 amino acids",
-    "looks_like_empty_value": "a word such as nan or null, read as residues",
-    "empty": "no residue",
-    "illegal": "a character that is no residue letter",
-    "longer_than": "more characters than --max-length allows",
-    "too_long_for_memory": "longer than the memory allows",
-}
-# The name at the start of each note; what a note quotes never begins with a letter.
-_NAMES = re.compile(r"(?:^|;)([a-z_]+)")
+def last_lines(tally: "Tally", places: list[str | None], genome: "Genome | None", seconds: float) -> Iterator[str]:
+    """Yield what was predicted, by family, and with which threshold; each note and reason; the files and the time."""
+    predictor, n_scored = tally.predictor, tally.n_records - tally.n_skipped
+    predicted = f"predicted {predictor.bundle.classes[1]}" if predictor.binary else "predicted"
+    share = f" ({100 * tally.n_positive / n_scored:.1f} %)" if predictor.binary and n_scored else ""
+    yield f"{tally.n_positive:,} of {_records(tally.n_records)} {predicted}{share}, {tally.n_skipped:,} skipped"
+    if tally.groups:
+        yield f"{'families' if predictor.binary else 'classes'}: {_largest(tally.groups)}"
+    if predictor.threshold is not None:
+        from tfclass.channels.thresholds import parse_rule
+
+        rule, prevalence = predictor.asked
+        chosen = "max-mcc" if rule is None else "as given" if parse_rule(rule).kind == "number" else rule
+        origin = "estimated" if prevalence in (None, "auto") else "as given"
+        known = "" if predictor.prevalence is None else f", prevalence {predictor.prevalence} ({origin})"
+        yield f"threshold {predictor.threshold} ({chosen}){known}"
+    for name, number in tally.notes.most_common():
+        yield f"{_records(number)} with {_explained(name)}"
+    for name, number in tally.reasons.most_common():
+        yield f"{_records(number)} skipped: {_explained(name)}"
+    if genome is not None:
+        yield from genome.summary()
+    written = ", ".join(place for place in places if place is not None)
+    yield f"{seconds:.1f} s" + (f"; written to {written}" if written else "")
 
 
-class Tally:
-    """Counts of the rows of a predictor: all, skipped and predicted positive ones, and those with each note."""
-
-    def __init__(self, predictor: "Predictor") -> None:
-        self._predictor = predictor
-        self.n_records = self.n_skipped = self.n_positive = 0
-        self._notes: Counter[str] = Counter()
-        self._reasons: Counter[str] = Counter()
-
-    def count(self, rows: Iterable["Prediction"]) -> Iterator["Prediction"]:
-        """Count rows as they pass."""
-        for row in rows:
-            self.n_records += 1
-            self.n_positive += self._predictor.is_positive(row)
-            names = _NAMES.findall(row.notes)
-            if row.status == "skipped":
-                self.n_skipped += 1
-                self._reasons.update(names[-1:])
-                names = names[:-1]
-            self._notes.update(names)
-            yield row
-
-    def summary(self) -> Iterator[str]:
-        """Yield the predictions, each note, the most frequent first, and the threshold where the input decides it."""
-        predictor = self._predictor
-        predicted = f"predicted {predictor.bundle.classes[1]}" if predictor.binary else "predicted"
-        yield f"{self.n_positive:,} of {_records(self.n_records)} {predicted}, {self.n_skipped:,} skipped"
-        for name, number in self._notes.most_common():
-            yield f"{_records(number)} with {_explained(name)}"
-        for name, number in self._reasons.most_common():
-            yield f"{_records(number)} skipped: {_explained(name)}"
-        if predictor.waits:
-            rule, prevalence = predictor.asked
-            origin = "estimated" if prevalence in (None, "auto") else "as given"
-            known = "" if predictor.prevalence is None else f", prevalence {predictor.prevalence} ({origin})"
-            yield f"threshold {predictor.threshold} ({rule or 'max-mcc'}){known}"
+def _largest(groups: "Counter[str]") -> str:
+    """Write the largest groups with their sizes, and what the others and those without a name add up to."""
+    named = [(name, n) for name, n in groups.most_common() if name]
+    rest = [("other families", sum(n for _, n in named[_MAX_GROUPS:])), ("not known", groups[""])]
+    return ", ".join(f"{name} {n:,}" for name, n in [*named[:_MAX_GROUPS], *rest] if n)
 
 
 def _records(number: int) -> str:
@@ -270,4 +282,6 @@ def _records(number: int) -> str:
 
 
 def _explained(name: str) -> str:
-    return f"{name} ({_MEANINGS[name]})" if name in _MEANINGS else name
+    from tfclass.inference.rows import MEANINGS
+
+    return f"{name} ({MEANINGS[name]})" if name in MEANINGS else name

@@ -5,6 +5,8 @@ import logging
 import os
 import signal
 import sys
+import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
@@ -15,6 +17,7 @@ import typer
 from tfclass.errors import escaped
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress
 
 # Windows has no SIGHUP.
@@ -142,25 +145,98 @@ class Bar:
         else:
             self._shown.console.print(escaped(text))
 
-    def count(self, items: Iterable[T], unit: str) -> Iterator[T]:
-        """Pass items on, and show their number."""
-        for number, item in enumerate(items, start=1):
-            if self._shown is not None:
-                self.update(f"{number:,} {unit}")
-            yield item
+    def stop(self) -> None:
+        """Remove the line for good."""
+        if self._shown is not None:
+            self._shown.stop()
+
+
+class InputBar:
+    """Show how much of the input is done: bytes of the files, where all are regular ones, and records per second.
+
+    Records are done when they are scored; the bytes that they take are known from what was read before each of them.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        As of `tfclass.sequences.fasta.read_inputs`.
+    """
+
+    def __init__(self, bar: Bar, sources: Sequence[str]) -> None:
+        self.bar, self._started = bar, 0.0
+        # Another input has no size.
+        self._total = sum(os.path.getsize(each) for each in sources) if all(map(os.path.isfile, sources)) else None
+        self._read_of: dict[int, int] = {}
+        # Records, and the bytes that they took: each time that another block was read.
+        self._marks: deque[tuple[int, int]] = deque([(0, 0)])
+        self._n_bytes = 0
+        self._n_read = self._n_out = self._n_before = 0
+        self._share, self._n_window = 0.0, 0
+
+    def on_read(self, place: int, n_bytes: int) -> None:
+        """Take how many bytes of an input are read."""
+        self._read_of[place] = n_bytes
+
+    def read(self, records: Iterable[T]) -> Iterator[T]:
+        """Pass on records as they are read."""
+        for record in records:
+            if not self._n_read:
+                # The beginnings of later inputs were read, to find bad ones early.
+                self._read_of = {0: self._read_of.get(0, 0)}
+            if (n_bytes := sum(self._read_of.values())) != self._n_bytes:
+                self._marks.append((self._n_read, self._n_bytes))
+                self._n_bytes = n_bytes
+            self._n_read += 1
+            yield record
+        self._marks.append((self._n_read, self._total or 0))
+
+    def scored(self, rows: Iterable[T]) -> Iterator[T]:
+        """Pass on rows as they come."""
+        for row in rows:
+            self._n_out += 1
+            if self._n_out > self._n_before + self._share * self._n_window:
+                self._show(self._n_out)
+            yield row
+
+    def on_window(self, share: float, n_window: int) -> None:
+        """Take the share of the present window that is scored, and the number of its records."""
+        self._started = self._started or time.monotonic()
+        if share < self._share or not self._n_window:
+            self._n_before = max(self._n_out, self._n_before + self._n_window)
+        self._share, self._n_window = share, n_window
+        self._show(self._n_before + share * n_window)
+
+    def _show(self, n_done: float) -> None:
+        while len(self._marks) > 1 and self._marks[1][0] <= n_done:
+            self._marks.popleft()
+        # Between two marks, by the number of records.
+        (first, low), (last, high) = self._marks[0], self._marks[min(1, len(self._marks) - 1)]
+        done = low + (high - low) * min(1.0, (n_done - first) / max(1, last - first))
+        rate = n_done / max(time.monotonic() - (self._started or time.monotonic()), 1e-3)
+        text = f"{n_done:,.0f} proteins" + (f", {rate:,.0f}/s" if self._started else "")
+        if self._total is not None:
+            text += f", {done / 1e6:,.1f} of {self._total / 1e6:,.1f} MB"
+        self.bar.update(text, done if self._total else None, self._total)
 
 
 @contextmanager
-def progress(text: str, *, is_quiet: bool = False) -> Iterator[Bar]:
-    """Show a bar for a task while the block runs; see `Bar`."""
-    if is_quiet or not has_terminal():
+def progress(text: str, *, is_quiet: bool = False, console: "Console | None" = None) -> Iterator[Bar]:
+    """Show a bar for a task while the block runs; see `Bar`.
+
+    Parameters
+    ----------
+    console : Console, optional
+        Of what else is printed on the same terminal meanwhile; by default the bar is on stderr, if that is a terminal.
+    """
+    if is_quiet or (console is None and not has_terminal()):
         yield Bar()
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    console = console or Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    bar = BarColumn(bar_width=max(5, min(40, console.width - 65)))
+    columns = (TextColumn("{task.description}", markup=False), bar, TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as shown:
         shown.add_task(text, total=None)
         yield Bar(shown)

@@ -1,33 +1,16 @@
 """The surest wrong predictions, with what a reader needs to judge whether the model or the label is at fault."""
 
-import re
-
 import numpy as np
 from pydantic.dataclasses import dataclass
 
 from tfclass.data.table import LabelledProteins
 from tfclass.evaluation.homologues import Nearest, Neighbour
 from tfclass.evaluation.scored import Scored
+from tfclass.sequences.identifiers import entry_link
 
-# The form of accessions that UniProt documents, with the number of an isoform or without.
-_ACCESSION = r"([OPQ][0-9][A-Z0-9]{3}[0-9]|[A-NR-Z][0-9](?:[A-Z][A-Z0-9]{2}[0-9]){1,2})(?:-[0-9]+)?"
-_UNIPROT = re.compile(rf"(?:{_ACCESSION}|(?:sp|tr)\|{_ACCESSION}\|\S*)", re.ASCII)
 # Optional columns of a table that are shown.
 CONTEXT = ("kingdom", "family", "source")
 _MAX_SHOWN = 20
-
-
-def uniprot_link(record_id: str) -> str | None:
-    """Return the address of a protein's UniProt entry, where its id is an accession or one of UniProt's FASTA files.
-
-    Examples
-    --------
-    >>> uniprot_link("sp|P03069|GCN4_YEAST")
-    'https://www.uniprot.org/uniprotkb/P03069/entry'
-    >>> uniprot_link("AT5G15210.1")
-    """
-    match = _UNIPROT.fullmatch(record_id)
-    return f"https://www.uniprot.org/uniprotkb/{match[1] or match[2]}/entry" if match else None
 
 
 @dataclass(frozen=True)
@@ -95,7 +78,7 @@ def _mistake(test: LabelledProteins, closest: Nearest, row: int, call: str, prob
     record = test.frame.iloc[row]
     return Mistake(
         id=record["id"],
-        url=uniprot_link(record["id"]),
+        url=entry_link(record["id"]),
         label=record["label"],
         call=call,
         probability=probability,

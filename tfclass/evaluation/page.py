@@ -6,13 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 
 from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 
 from tfclass.data.split import FLATTERS
 from tfclass.evaluation.conclusions import DECISIVE
 from tfclass.evaluation.content import ReportContent, to_json
 from tfclass.evaluation.formats import Footnotes, display_name, interval, percent, shares, signed, three
 from tfclass.evaluation.metrics import METRICS
-from tfclass.evaluation.mistakes import CONTEXT, Mistake, uniprot_link
+from tfclass.evaluation.mistakes import CONTEXT, Mistake
+from tfclass.sequences.identifiers import entry_link
 
 _PICTURES = {
     "precision_recall": "Precision against recall at every threshold; dashed: the prevalence, which chance reaches",
@@ -44,6 +46,7 @@ def render_page(content: ReportContent, figures: Mapping[str, bytes]) -> str:
     corpus, several = content.corpus, not content.binary
     return environment.from_string(template).render(
         content=content,
+        style=Markup(resources.files("tfclass.io").joinpath("page.css").read_text(encoding="utf-8")),
         title=f"{content.bundle.name} on {corpus.name}, {corpus.split} split",
         sample=_sample(content),
         split_policy=FLATTERS if corpus.split_policy == "random" else corpus.split_policy,
@@ -57,7 +60,7 @@ def render_page(content: ReportContent, figures: Mapping[str, bytes]) -> str:
         titles=_titles,
         shown_context=_shown_context,
         Footnotes=Footnotes,
-        uniprot_link=uniprot_link,
+        entry_link=entry_link,
     )
 
 

@@ -27,7 +27,7 @@ from tfclass.environment import at_most_cores
 from tfclass.errors import BundleError, OutputError
 from tfclass.inference.predictor import Predictor
 from tfclass.inference.rows import Prediction
-from tfclass.inference.windows import SeenIds, windows
+from tfclass.inference.windows import OnWindow, SeenIds, windows
 from tfclass.inference.writers import write_parquet
 from tfclass.io.files import make_folder, try_lock, whole_file
 from tfclass.models.forward import Precision
@@ -112,13 +112,12 @@ def predict_in_parts(
     *,
     in_flight: int = 0,
     chunk_residues: int = CHUNK_RESIDUES,
+    on_progress: OnWindow = None,
 ) -> Iterator[Prediction]:
     """Score records part by part.
 
     Parameters
     ----------
-    records : iterable of Record
-        The input.
     job : Job
         Settings of every part.
     folder : Path
@@ -130,6 +129,8 @@ def predict_in_parts(
         Most chunks that wait in memory, with the executor or for their rows to be taken.
     chunk_residues : int
         Least residues of a chunk.
+    on_progress : callable, optional
+        As `Predictor.on_progress`; without an executor.
 
     Yields
     ------
@@ -156,7 +157,7 @@ def predict_in_parts(
                 raise OutputError(f"{path}: {found}; {expected}")
             if not is_finished(path, chunk.digest, job):
                 if executor is None:
-                    score_chunk(job, chunk, str(path))
+                    score_chunk(job, chunk, str(path), on_progress)
                 else:
                     future = executor.submit(score_chunk, job, chunk, str(path))
             waiting.append(_Part(path, chunk.digest, [record.id for record in chunk.records], future))
@@ -202,9 +203,10 @@ def is_finished(path: Path, digest: str, job: Job) -> bool:
         return False
 
 
-def score_chunk(job: Job, chunk: Chunk, path: str) -> None:
+def score_chunk(job: Job, chunk: Chunk, path: str, on_progress: OnWindow = None) -> None:
     """Make one part; runs in a worker."""
     predictor = _predictor(job)
+    predictor.on_progress = on_progress
 
     def rows() -> Iterator[Prediction]:
         start = 0

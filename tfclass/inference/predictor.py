@@ -18,7 +18,7 @@ from tfclass.channels.thresholds import depends_on_input
 from tfclass.environment import prepare_torch
 from tfclass.errors import ConfigError, MemoryLimitError
 from tfclass.inference.rows import DESCRIPTION, Prediction, with_details
-from tfclass.inference.windows import SeenIds, distinct_sequences, windows
+from tfclass.inference.windows import OnWindow, SeenIds, distinct_sequences, windows, without_long
 from tfclass.inference.writers import write_parquet
 from tfclass.models.forward import MAX_RESIDUES, Precision
 from tfclass.sequences.alphabet import CleanSequence, clean
@@ -69,6 +69,8 @@ class Predictor:
         Whether no row can be decided before the last record is scored (``fdr=X``, ``auto``).
     columns : dict of str to Column
         The columns of a row, in the order of the output.
+    on_progress : callable or None
+        See `OnWindow`; for a progress bar.
 
     Raises
     ------
@@ -113,6 +115,7 @@ class Predictor:
         self._rule = self.scorer.decision_rule.choose(threshold, prevalence, np.zeros(0))
         self.threshold = None if self.waits else self._rule.threshold
         self.prevalence = None if prevalence == "auto" else prevalence
+        self.on_progress: OnWindow = None
         bundle.model.to(device or torch.device("cpu"))
 
     @classmethod
@@ -277,23 +280,17 @@ class Predictor:
         cleaned = [clean(record.sequence, self.bundle.alphabet) for record in window]
         pairs = zip(window, cleaned, strict=True)
         cleaned = [each._replace(problem=record.problem) if record.problem else each for record, each in pairs]
+        shown = self.on_progress
+        on_progress = shown and (lambda share: shown(share, len(window)))
         while True:
             places, distinct = distinct_sequences(cleaned)
             try:
-                return cleaned, places, self.scorer.score(distinct)
+                return cleaned, places, self.scorer.score(distinct, on_progress)
             except MemoryLimitError as error:
                 # The longest are scored first, so the network has done little; what was searched is searched again.
-                cleaned = _without_long(cleaned, error.residues)
+                cleaned = without_long(cleaned, error.residues)
 
     def _choose_rule(self, probability_N: FloatArray) -> None:
         """Choose the decision rule by the whole input."""
         self._rule = self.scorer.decision_rule.choose(*self.asked, probability_N)
         self.threshold, self.prevalence = self._rule.threshold, self._rule.moved_to
-
-
-def _without_long(cleaned: list[CleanSequence], residues: int) -> list[CleanSequence]:
-    """Skip the sequences of `residues` or more."""
-    return [
-        sequence._replace(problem="too_long_for_memory") if len(sequence.tokens) >= residues else sequence
-        for sequence in cleaned
-    ]

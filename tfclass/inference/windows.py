@@ -1,6 +1,6 @@
 """Windows of an input, which are scored at once, and what repeats: ids, which get a note, and sequences."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
 
 import numpy as np
@@ -16,6 +16,8 @@ _WINDOW_RESIDUES = 2_000_000
 _WINDOW_RECORDS = 10_000
 # Digests in a run of `SeenIds` that grows no more: merging takes as much memory again for a moment.
 _LARGEST_RUN = 1 << 20
+# Takes the share of the present window that is scored, and the number of its records.
+OnWindow = Callable[[float, int], None] | None
 
 
 def windows(records: Iterable[Record]) -> Iterator[list[Record]]:
@@ -78,3 +80,11 @@ def distinct_sequences(cleaned: list[CleanSequence]) -> tuple[list[int | None], 
             distinct.append(sequence.tokens)
         places.append(place)
     return places, distinct
+
+
+def without_long(cleaned: list[CleanSequence], residues: int) -> list[CleanSequence]:
+    """Skip the sequences of `residues` or more."""
+    return [
+        sequence._replace(problem="too_long_for_memory") if len(sequence.tokens) >= residues else sequence
+        for sequence in cleaned
+    ]

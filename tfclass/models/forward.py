@@ -18,7 +18,7 @@ from tfclass.environment import is_out_of_memory
 from tfclass.errors import MemoryLimitError
 from tfclass.models.network import Classifier, HeadLogits
 from tfclass.sequences.alphabet import PAD
-from tfclass.typing import Float32Array, FloatArray, IntArray, TokenArray
+from tfclass.typing import Float32Array, FloatArray, IntArray, OnProgress, TokenArray
 
 # Sequences sorted together in training: enough that a batch's lengths are alike, few enough that batches differ
 # between epochs.
@@ -134,6 +134,7 @@ def scores_of(
     precision: Precision = "float32",
     *,
     cpu_fallback: bool = False,
+    on_progress: OnProgress = None,
 ) -> Scores:
     """Score sequences by all heads in evaluation mode, without gradients.
 
@@ -149,6 +150,8 @@ def scores_of(
         Of the arithmetic: ``float32``, or ``bf16`` for matrix products in bfloat16.
     cpu_fallback : bool
         Score on the CPU a protein that is too long for the memory of the model's device.
+    on_progress : callable, optional
+        Takes the share of the residues that are scored, after each batch, in any thread.
 
     Raises
     ------
@@ -160,6 +163,7 @@ def scores_of(
     logits_NC = np.empty((len(tokens), model.head.out_features))
     family_NK = np.empty((len(tokens), n_families)) if n_families else None
     domains = [np.empty(len(t), dtype=np.float32) for t in tokens] if model.domain_head else None
+    residues, scored = sum(map(len, tokens)), []
 
     def keep(rows: IntArray, logits: HeadLogits) -> None:
         logits_NC[rows] = logits.logits_BC.double().cpu().numpy()
@@ -169,6 +173,10 @@ def scores_of(
             domain_BL = logits.domain_BS.float().cpu().numpy().repeat(model.stem.pool, axis=1)
             for row, domain_L in zip(rows, domain_BL, strict=True):
                 domains[row][:] = domain_L[: len(domains[row])]
+        if on_progress is not None:
+            # A list, since threads may not add to one number.
+            scored.append(sum(len(tokens[row]) for row in rows))
+            on_progress(sum(scored) / residues)
 
     too_long = _in_batches(model, keep, tokens, max_residues, precision, cpu_fallback)
     if too_long:

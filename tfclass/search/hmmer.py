@@ -29,7 +29,7 @@ from tfclass.limits import MAX_UNPACKED_BYTES
 from tfclass.search.hmmer_format import ALPHABET, read_hmms
 from tfclass.search.hmmer_pieces import pieces
 from tfclass.sequences.alphabet import Alphabet
-from tfclass.typing import FloatArray, Text, TokenArray
+from tfclass.typing import FloatArray, OnProgress, Text, TokenArray
 
 T = TypeVar("T")
 
@@ -124,7 +124,9 @@ class Library:
         self.profiles = tuple(profiles)
         self.states = sum(profile.hmm.M for profile in self.profiles)
 
-    def search(self, tokens: Sequence[TokenArray], alphabet: Alphabet, threads: int = 1) -> list[BestHit]:
+    def search(
+        self, tokens: Sequence[TokenArray], alphabet: Alphabet, threads: int = 1, on_progress: OnProgress = None
+    ) -> list[BestHit]:
         """Find the best profile of each protein.
 
         Parameters
@@ -141,11 +143,13 @@ class Library:
         list of BestHit, length N
             In the order of the proteins; each depends on its protein alone.
         """
-        return self.best(self.hits(tokens, alphabet, threads), len(tokens))
+        return self.best(self.hits(tokens, alphabet, threads, on_progress), len(tokens))
 
-    def hits(self, tokens: Sequence[TokenArray], alphabet: Alphabet, threads: int = 1) -> list[Hit]:
+    def hits(
+        self, tokens: Sequence[TokenArray], alphabet: Alphabet, threads: int = 1, on_progress: OnProgress = None
+    ) -> list[Hit]:
         """Find all hits, by profile; see `search`."""
-        return search([profile.hmm for profile in self.profiles], tokens, alphabet, threads)
+        return search([profile.hmm for profile in self.profiles], tokens, alphabet, threads, on_progress)
 
     def best(self, hits: Sequence[Hit], n: int) -> list[BestHit]:
         """Select the hit of the greatest margin in each of `n` proteins."""
@@ -205,13 +209,19 @@ def margins(best: Sequence[BestHit]) -> FloatArray:
     return np.array([found.margin for found in best], dtype=np.float64)
 
 
-def search(hmms: Sequence[HMM], tokens: Sequence[TokenArray], alphabet: Alphabet, threads: int = 1) -> list[Hit]:
+def search(
+    hmms: Sequence[HMM],
+    tokens: Sequence[TokenArray],
+    alphabet: Alphabet,
+    threads: int = 1,
+    on_progress: OnProgress = None,
+) -> list[Hit]:
     """Find every hit of `MIN_BITS` or more; see `Library.search`.
 
     Returns
     -------
     list of Hit
-        By profile, then by score. The pieces of a long sequence (`tfclass.search.hmmer_pieces`) have hits of their own.
+        By profile, then by score. The pieces of a long sequence (`tfclass.search.hmmer_pieces`) have their own hits.
     """
     block, starts = sequence_block(tokens, alphabet)
     hits = []
@@ -225,6 +235,8 @@ def search(hmms: Sequence[HMM], tokens: Sequence[TokenArray], alphabet: Alphabet
             envelopes = tuple((offset + domain.env_from, offset + domain.env_to) for domain in kept)
             alignment = domains[0].alignment
             hits.append(Hit(profile, protein, hit.score, envelopes, (alignment.hmm_from, alignment.hmm_to)))
+        if on_progress is not None:
+            on_progress((profile + 1) / len(hmms))
     return hits
 
 

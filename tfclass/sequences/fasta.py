@@ -10,11 +10,12 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from tfclass.errors import FastaError
 from tfclass.io.files import is_address
@@ -32,7 +33,9 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 _MAX_HELD_BACK = 10_000
 
 
-def read_fasta(source: str | Path | BinaryIO, max_length: int = MAX_LENGTH) -> Iterator[Record]:
+def read_fasta(
+    source: str | Path | BinaryIO, max_length: int = MAX_LENGTH, on_read: Callable[[int], None] | None = None
+) -> Iterator[Record]:
     r"""Read records one by one, in constant memory.
 
     Parameters
@@ -42,6 +45,8 @@ def read_fasta(source: str | Path | BinaryIO, max_length: int = MAX_LENGTH) -> I
         an open binary stream, which is left open. Plain, gzip, bzip2, xz or zstd.
     max_length : int
         Most characters of a sequence. A longer one is not kept; see `Record`.
+    on_read : callable, optional
+        Takes how many bytes of a path's file are read, compressed as it is.
 
     Yields
     ------
@@ -59,19 +64,23 @@ def read_fasta(source: str | Path | BinaryIO, max_length: int = MAX_LENGTH) -> I
     ('sp|P1', 'sp|P1 first', 'MKVLA')
     """
     name = _name_of(source)
-    with _one_line_errors(name), _opened(source) as stream:
+    with _one_line_errors(name), _opened(source, on_read) as stream:
         content = decompressed(stream)
         start, line = _from_first_header(content, name)
         parser = FastaParser(name, max_length, line)
         yield from _refuse_all_empty(_parsed(parser, start, content), name)
 
 
-def read_inputs(sources: Sequence[str], max_length: int = MAX_LENGTH) -> Iterator[Record]:
+def read_inputs(
+    sources: Sequence[str], max_length: int = MAX_LENGTH, on_read: Callable[[int, int], None] | None = None
+) -> Iterator[Record]:
     """Read several inputs as one; see `begin_inputs`."""
-    return chain.from_iterable(begin_inputs(sources, max_length))
+    return chain.from_iterable(begin_inputs(sources, max_length, on_read))
 
 
-def begin_inputs(sources: Sequence[str], max_length: int = MAX_LENGTH) -> list[Iterator[Record]]:
+def begin_inputs(
+    sources: Sequence[str], max_length: int = MAX_LENGTH, on_read: Callable[[int, int], None] | None = None
+) -> list[Iterator[Record]]:
     """Read the first record of each input, so that a bad one is found before the first is read to its end.
 
     The first input, and every input that can be opened only once (standard input, pipes), stays open; a file or an
@@ -84,6 +93,8 @@ def begin_inputs(sources: Sequence[str], max_length: int = MAX_LENGTH) -> list[I
         Paths, addresses or ``"-"``; see `read_fasta`.
     max_length : int
         Most characters of a sequence.
+    on_read : callable, optional
+        Takes the place of an input in `sources`, and how many bytes of its file are read.
 
     Returns
     -------
@@ -98,12 +109,12 @@ def begin_inputs(sources: Sequence[str], max_length: int = MAX_LENGTH) -> list[I
     streams: set[object] = set()
     begun: list[Iterator[Record]] = []
     waits = False
-    for source in sources:
-        kind = _kind(source)
+    for place, source in enumerate(sources):
+        kind, reads = _kind(source), on_read and partial(on_read, place)
         if kind.stream is not None and kind.stream in streams:
             raise FastaError(f"{_name_of(source)}: found a stream that is named twice; expected each stream once")
         streams.add(kind.stream)
-        records = cast(Generator[Record, None, None], read_fasta(source, max_length))
+        records = cast(Generator[Record, None, None], read_fasta(source, max_length, reads))
         waits = waits or (kind.named_pipe and bool(begun))
         if waits and kind.stream is not None:
             if source != "-" and not os.access(source, os.R_OK):
@@ -115,7 +126,7 @@ def begin_inputs(sources: Sequence[str], max_length: int = MAX_LENGTH) -> list[I
         if begun and kind.stream is None:
             # There may be more inputs than the system lets a process open.
             records.close()
-            begun.append(read_fasta(source, max_length))
+            begun.append(read_fasta(source, max_length, reads))
         else:
             begun.append(chain([first], records))
     return begun
@@ -150,7 +161,7 @@ def _name_of(source: str | Path | BinaryIO) -> str:
 
 
 @contextmanager
-def _opened(source: str | Path | BinaryIO) -> Iterator[BinaryIO]:
+def _opened(source: str | Path | BinaryIO, on_read: Callable[[int], None] | None) -> Iterator[BinaryIO]:
     if not isinstance(source, str | Path):
         yield source
     elif source == "-":
@@ -161,8 +172,21 @@ def _opened(source: str | Path | BinaryIO) -> Iterator[BinaryIO]:
         with _remote(str(source)) as stream:
             yield stream
     else:
-        with Path(source).open("rb") as stream:
+        with Path(source).open("rb") if on_read is None else _watched(source, on_read) as stream:
             yield stream
+
+
+def _watched(path: str | Path, on_read: Callable[[int], None]) -> BinaryIO:
+    class Watched(io.FileIO):
+        n_read = 0
+
+        def readinto(self, buffer: Any, /) -> int:  # noqa: ANN401 - inherited
+            n = super().readinto(buffer)
+            self.n_read += n or 0
+            on_read(self.n_read)
+            return n
+
+    return io.BufferedReader(Watched(path))
 
 
 @contextmanager
