@@ -210,11 +210,7 @@ def margins(best: Sequence[BestHit]) -> FloatArray:
 
 
 def search(
-    hmms: Sequence[HMM],
-    tokens: Sequence[TokenArray],
-    alphabet: Alphabet,
-    threads: int = 1,
-    on_progress: OnProgress = None,
+    hmms: Sequence[HMM], tokens: Sequence[TokenArray], alphabet: Alphabet, threads: int, on_progress: OnProgress = None
 ) -> list[Hit]:
     """Find every hit of `MIN_BITS` or more; see `Library.search`.
 
