@@ -52,6 +52,7 @@ def profiles(table: Table, output: Output, domains: Domains = None, rules: Rules
         domains,
         families_of=given.families_of,
         alone=given.may_be_alone,
+        believed=given.is_believed,
         naming=given.naming,
         threads=available_cores(),
     )
@@ -154,7 +155,7 @@ def annotated(
     rules: Rules,
     negative: str,
 ) -> pd.DataFrame:
-    """Name families, place domains and leave out training proteins whose label the profiles contradict.
+    """Name families, place domains and leave out training proteins whose label is wrong or contradicted by profiles.
 
     Parameters
     ----------
@@ -178,7 +179,8 @@ def annotated(
     margin_N = margins(library.best(hits, len(frame)))
     doubtful = (frame["label"] == negative) & (frame["split"] == "train")
     contradicts = doubtful.to_numpy() & ~positive_N & (margin_N > rules.contradiction_margin)
-    return frame.loc[~contradicts]
+    is_wrong = ~rules.is_believed(frame) & (frame["split"] == "train").to_numpy()
+    return frame.loc[~contradicts & ~is_wrong]
 
 
 def names_of_profiles(names: Sequence[str], hits: Sequence[Hit], library: Library, rules: Rules) -> dict[int, str]:

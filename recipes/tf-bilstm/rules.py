@@ -35,6 +35,7 @@ class Rules:
     contradiction_margin: float = 20.0
     repeats: Mapping[str, Annotated[int, Field(ge=1)]] = field(default_factory=dict)
     single_clusters: tuple[str, ...] = ()
+    mislabelled: Mapping[str, str] = field(default_factory=dict)
     other_parts: tuple[str, ...] = ()
 
     def family_of(self, given: str, source: str = "") -> str:
@@ -72,6 +73,10 @@ class Rules:
             return Naming(key or f"relatives of {seed.removeprefix(OF_CLUSTER)}", "", sure)
         is_other = of_cluster and domain.name in self.other_parts
         return Naming(domain.name, "" if is_other else domain.pfam, sure)
+
+    def is_believed(self, frame: pd.DataFrame) -> BoolArray:
+        """Return which rows have a label that is not known to be wrong, by their column ``id``."""
+        return ~frame["id"].isin(list(self.mislabelled)).to_numpy()
 
     def may_be_alone(self, frame: pd.DataFrame) -> BoolArray:
         """Return whether the cluster of each row may have a profile of its own, from its column ``kingdom``."""

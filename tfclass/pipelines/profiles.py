@@ -28,6 +28,7 @@ def build_profiles(
     *,
     families_of: Callable[["pd.DataFrame"], Sequence[str]] | None = None,
     alone: Callable[["pd.DataFrame"], BoolArray] | None = None,
+    believed: Callable[["pd.DataFrame"], BoolArray] | None = None,
     naming: Callable[[str, str], Naming] = lambda seed, _: Naming(seed),
     threads: int = 1,
     on_progress: Progress = lambda *_: None,
@@ -44,6 +45,8 @@ def build_profiles(
         Table -> family of each protein; by default the column ``family``, where there is one.
     alone : callable, optional
         Table -> the proteins whose cluster may have a profile of its own; by default none.
+    believed : callable, optional
+        Table -> the proteins whose label is right; the others are left out.
     naming, on_progress : callable
         See `build_library`.
 
@@ -53,6 +56,8 @@ def build_profiles(
         An input cannot be used, or the output not be written.
     """
     proteins = select_split(read_clustered(table), "train", str(table))
+    if believed:
+        proteins = proteins.select(believed(proteins.frame))
     known = [region for found in (read_regions(regions) if regions else {}).values() for region in found]
     names = sorted({region.domain for region in known})
     domains = {name: [region.residues for region in known if region.domain == name] for name in names}
