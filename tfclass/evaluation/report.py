@@ -21,7 +21,7 @@ from tfclass.data.table import LabelledProteins
 from tfclass.evaluation.baselines import Baseline, Baselines
 from tfclass.evaluation.conclusions import compare_with_baseline, conclude
 from tfclass.evaluation.content import SCHEMA_VERSION, ReportContent, ScoredCorpus, ScoredModel, SplitSize, to_json
-from tfclass.evaluation.figures import png, report_figures, svg
+from tfclass.evaluation.figures import report_figures
 from tfclass.evaluation.homologues import Homologues, LeftOut, Nearest, leakage_audit
 from tfclass.evaluation.metrics import resampled_metrics, scores_by_class
 from tfclass.evaluation.mistakes import worst_mistakes
@@ -29,6 +29,7 @@ from tfclass.evaluation.page import render_page
 from tfclass.evaluation.scored import Scored
 from tfclass.evaluation.subgroups import score_subgroups
 from tfclass.evaluation.threshold_table import apply_rules
+from tfclass.io.drawing import png, svg
 from tfclass.io.folders import FolderKind, whole_folder
 
 CONTENT, PAGE, PREDICTIONS = "report.json", "report.html", "predictions.tsv"
