@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Declared here, not imported from tfclass.bundle: help and usage errors must not wait for torch.
 DEFAULT_MODEL = "tf-bilstm"
-_GENERATED = "note: this model was trained on generated proteins; its predictions for real proteins mean nothing"
+GENERATED = "note: this model was trained on generated proteins; its predictions for real proteins mean nothing"
 
 
 def _prevalence(text: str) -> float | str:
@@ -131,9 +131,9 @@ def predict(
     chosen = {"threshold": threshold, "prevalence": prevalence, "channel": channel, "precision": precision}
     with stop_at_once(goes_on=folder is not None):
         records = _sharded(fasta, shard, max_length)
-        predictor, bundle_folder = _predictor(model, device, threads, cpu_fallback=cpu_fallback, **chosen)
+        predictor, bundle_folder = load(model, device, threads, cpu_fallback=cpu_fallback, **chosen)
         if predictor.bundle.trained_on_generated and not quiet:
-            typer.echo(_GENERATED, err=True)
+            typer.echo(GENERATED, err=True)
         if folder is None:
             scored = predictor.scored(records)
         else:
@@ -158,7 +158,8 @@ def _conclude(tally: Tally, *, quiet: bool, strict: bool) -> None:
         raise typer.Exit(1)
 
 
-def _predictor(model: str, device: str, threads: int, **options: Any) -> "tuple[Predictor, Path]":  # noqa: ANN401
+def load(model: str, device: str, threads: int, **options: Any) -> "tuple[Predictor, Path]":  # noqa: ANN401
+    """Load a model with the options of `Predictor`; return the folder it lies in as well."""
     from tfclass import locate_model
     from tfclass.bundle.bundle import load_bundle
     from tfclass.config import RuntimeConfig

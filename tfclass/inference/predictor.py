@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,9 @@ from tfclass.models.forward import MAX_RESIDUES, Precision
 from tfclass.sequences.alphabet import CleanSequence, clean
 from tfclass.sequences.fasta import Record
 from tfclass.typing import TokenArray
+
+if TYPE_CHECKING:
+    from tfclass.interpretation.explanation import Explanation
 
 # Residues and records read before a window is scored. Large enough that sorting by length leaves little padding,
 # small enough that memory stays flat and rows appear while it runs.
@@ -113,6 +116,14 @@ class Predictor:
     def predict(self, records: Iterable[Record]) -> Iterator[Prediction]:
         """Predict records, any number of any length: one row per record, in the same order."""
         return self.settled(self.scored(records))
+
+    def explain(
+        self, records: Iterable[Record], methods: Sequence[str] = ("integrated_gradients",)
+    ) -> "Iterator[tuple[Prediction, Explanation | None]]":
+        """Predict and explain records; see `tfclass.inference.explanations.explanations`."""
+        from tfclass.inference.explanations import explanations
+
+        return explanations(self, records, methods)
 
     def is_positive(self, row: Prediction) -> bool:
         """Return whether a row is predicted positive; a model of several classes has no negative one."""
