@@ -10,9 +10,11 @@ from markupsafe import Markup
 
 from tfclass.errors import escaped
 from tfclass.interpretation.explanation import Explanation
-from tfclass.interpretation.page import ModelFacts, template, title_of
+from tfclass.interpretation.page import ModelFacts, signed, template, title_of
 from tfclass.typing import FloatArray
 
+# The start of the names of columns with what each channel adds to the log-odds.
+CONTRIBUTION = "contribution_"
 # Bars of the small picture of the attributions, and its size.
 _N_BARS, _WIDTH, _HEIGHT = 60, 120, 24
 
@@ -42,10 +44,12 @@ class Index:
         link = Markup('<a href="{}">{}</a>').format(page, title) if page else title
         cells = [Markup("<td>{}</td>").format(number), Markup('<td class="text">{}</td>').format(link)]
         for name, is_text in list(self.columns.items())[2:]:
-            cells.append(Markup('<td class="text">{}</td>' if is_text else "<td>{}</td>").format(_shown(row.get(name))))
+            cells.append(
+                Markup('<td class="text">{}</td>' if is_text else "<td>{}</td>").format(_shown(name, row.get(name)))
+            )
         picture = spark(next(iter(explanation.attributions.values())).value_L) if explanation else Markup()
-        notes = escaped(str(row["notes"])).replace("\n", " ")
-        cells.append(Markup('<td>{}</td><td class="text">{}</td>').format(picture, notes))
+        notes = escaped(str(row["notes"]))
+        cells.append(Markup('<td class="text">{}</td><td>{}</td>').format(notes, picture))
         self._rows.write(f"<tr>{Markup().join(cells)}</tr>\n")
 
     def write(self, path: Path, title: str, class_name: str, facts: ModelFacts) -> None:
@@ -58,7 +62,8 @@ class Index:
             n_skipped=self.n_skipped,
             class_name=class_name,
             facts=facts,
-            columns=[(name.replace("_", " "), is_text) for name, is_text in self.columns.items()],
+            columns=[(_heading(name), is_text) for name, is_text in self.columns.items()],
+            contributions=[_heading(name) for name in self.columns if name.startswith(CONTRIBUTION)],
             rows=self._rows,
         )
         with path.open("wb") as file:
@@ -82,9 +87,13 @@ def spark(value_L: FloatArray) -> Markup:
     return Markup('<svg class="spark" viewBox="{}" aria-hidden="true">{}</svg>').format(size, Markup().join(paths))
 
 
-def _shown(value: object) -> str:
+def _heading(name: str) -> str:
+    return name.removeprefix(CONTRIBUTION).replace("_", " ")
+
+
+def _shown(name: str, value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
-        return f"{value:.4f}".replace("-", "−")
+        return signed(value) if name.startswith(CONTRIBUTION) else f"{value:.4f}"
     return escaped(str(value))

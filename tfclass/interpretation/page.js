@@ -20,7 +20,7 @@ async function unpacked() {
 
 function readColors() {
   const style = getComputedStyle(document.documentElement);
-  for (const name of ["paper", "ink", "faint", "line", "wash", "for", "against", "domain", "gate", "other"])
+  for (const name of ["paper", "ink", "faint", "line", "wash", "for", "against", "domain", "gate", "other", "profile"])
     colors[name] = style.getPropertyValue("--" + name).trim();
 }
 const rgb = hex => [1, 3, 5].map(i => parseInt(hex.slice(i, i + 2), 16));
@@ -64,16 +64,7 @@ function bars(values) {
       for (let x = 0; x < low.length; x++) { if (high[x] > 0) draw(x, 1, high[x]); if (low[x] < 0) draw(x, 1, low[x]); }
     }
     ctx.fillStyle = colors.line; ctx.fillRect(0, zero - .5, w, 1);
-    scale(ctx, [[signed(top, 2), 10], ...(bottom < -.12 * reach ? [[signed(bottom, 2), h - 3]] : [])]);
   };
-}
-
-function scale(ctx, texts) {
-  ctx.font = "10px system-ui, sans-serif"; ctx.textAlign = "left";
-  for (const [text, y] of texts) {
-    ctx.fillStyle = colors.paper; ctx.globalAlpha = .75; ctx.fillRect(0, y - 9, ctx.measureText(text).width + 4, 12);
-    ctx.globalAlpha = 1; ctx.fillStyle = colors.faint; ctx.fillText(text, 2, y);
-  }
 }
 
 // Each of `series`: values and the name of a color.
@@ -94,13 +85,12 @@ function lines(series, low, high, filled) {
       ctx.strokeStyle = colors[color]; ctx.lineWidth = 1.3; ctx.stroke();
       if (filled) { ctx.lineTo(w, h); ctx.lineTo(0, h); ctx.globalAlpha = .25; ctx.fillStyle = colors[color]; ctx.fill(); ctx.globalAlpha = 1; }
     }
-    scale(ctx, [[high.toPrecision(2), 10], ...(filled ? [] : [[low.toPrecision(2), h - 3]])]);
   };
 }
 
 // `values` has `rows` numbers for each column of `pool` residues; where pixels are fewer, the strongest value is shown.
 function heat(values, rows, pool, most, isSigned) {
-  return (ctx, w, h, labels) => {
+  return (ctx, w, h) => {
     const n = values.length / rows, width = Math.floor(w), image = ctx.createImageData(width, rows);
     const up = ramp(isSigned ? "for" : "gate"), down = ramp("against"), shades = [];
     for (let k = -255; k <= 255; k++) shades.push((k < 0 ? down : up)(Math.abs(k) / 255));
@@ -117,12 +107,6 @@ function heat(values, rows, pool, most, isSigned) {
     small.getContext("2d").putImageData(image, 0, 0);
     ctx.imageSmoothingEnabled = false;
     ctx.drawImage(small, 0, 0, w, h);
-    if (labels) {
-      ctx.font = "9px system-ui, sans-serif"; ctx.textAlign = "left";
-      ctx.fillStyle = colors.paper; ctx.globalAlpha = .6; ctx.fillRect(0, 0, 11, h); ctx.globalAlpha = 1;
-      ctx.fillStyle = colors.faint;
-      for (let r = 0; r < rows; r++) ctx.fillText(labels[r], 2, (r + .8) * h / rows);
-    }
   };
 }
 
@@ -163,7 +147,7 @@ function domains(ctx, w, h) {
     ctx.fillStyle = colors[color]; ctx.globalAlpha = .85; ctx.fillRect(x, y, Math.max(2, end - x), height); ctx.globalAlpha = 1;
     const width = ctx.measureText(name).width;
     if (width < end - x - 6) { ctx.fillStyle = colors.paper; ctx.textAlign = "center"; ctx.fillText(name, (x + end) / 2, y + height / 2 + 3.5); }
-    else if (end + width + 8 < w) { ctx.fillStyle = colors.faint; ctx.textAlign = "left"; ctx.fillText(name, end + 4, y + height / 2 + 3.5); }
+    else if (end + width + 8 < w && data.segments.filter(s => s[0] === row).length === 1) { ctx.fillStyle = colors.faint; ctx.textAlign = "left"; ctx.fillText(name, end + 4, y + height / 2 + 3.5); }
   }
 }
 
@@ -190,6 +174,13 @@ function show(start, span) {
 }
 const zoom = (factor, at = view.start + view.span / 2) => show(at - (at - view.start) * factor, view.span * factor);
 
+// The lowest and highest value, for the head of a track.
+function range(values, digits) {
+  let low = Infinity, high = -Infinity;
+  for (const v of values) { if (v < low) low = v; if (v > high) high = v; }
+  return low < 0 ? ` ${signed(low, digits)} to ${signed(high, digits)}` : ` ${low.toFixed(digits)} to ${high.toFixed(digits)}`;
+}
+
 function track(title, height, draw, at) {
   const element = document.createElement("div"), head = document.createElement("div"), name = document.createElement("span");
   const output = document.createElement("output"), canvas = document.createElement("canvas");
@@ -201,32 +192,37 @@ function track(title, height, draw, at) {
 }
 const bold = text => { const b = document.createElement("b"); b.textContent = text; return b; };
 function key(color, text) {
-  const mark = document.createElement("span");
-  mark.className = "key"; mark.style.background = `var(--${color})`;
-  return [mark, text];
+  const both = document.createElement("span"), mark = document.createElement("i");
+  both.className = "key"; mark.style.background = `var(--${color})`;
+  both.append(mark, text);
+  return both;
 }
 
 function makeTracks(arrays) {
   const first = arrays[data.methods[0].key];
   tracks.whole = bars(first);
   track([bold("Sequence")], 36, rulerAndLetters(first), () => "");
-  if (data.segments.length) track([bold("Segments"), ...data.keys.flatMap(([color, text]) => key(color, text))], 18 * data.rows, domains, () => "");
+  if (data.segments.length) track([bold("Segments"), ...data.keys.map(([color, text]) => key(color, text))], 18 * data.rows, domains, () => "");
   for (const { key, title } of data.methods)
-    track([bold(title), " logits"], 76, bars(arrays[key]), i => signed(arrays[key][i], 3));
+    track([bold(title), range(arrays[key], 2) + " logits"], 76, bars(arrays[key]), i => signed(arrays[key][i], 3));
   for (const { key, title, color, high } of data.areas)
-    track([bold(title)], 44, lines([[arrays[key], color]], 0, high, true), i => arrays[key][i].toPrecision(2));
+    track([bold(title), range(arrays[key], 3)], 44, lines([[arrays[key], color]], 0, high, true), i => arrays[key][i].toPrecision(2));
   if (data.mutations) {
     const letters = data.mutations.letters, most = data.mutations.most, drawn = heat(arrays.mutations, 20, 1, most, true);
     const value = (i, row) => arrays.mutations[i * 20 + row];
-    track([bold("Mutagenesis"), " change of logits", ...key("against", `down to −${most.toFixed(1)}`), ...key("for", "up")], 220, (ctx, w, h) => drawn(ctx, w, h, letters), (i, y) => {
+    const made = track([bold("Mutagenesis"), range(arrays.mutations, 1) + " logits", key("against", "lower"), key("for", "higher")], 240, drawn, (i, y) => {
       if (y === null) { const all = [...letters].map((_, r) => value(i, r)); return "mean " + signed(all.reduce((a, b) => a + b) / [...letters].filter(l => l !== data.residues[i]).length, 2); }
       const row = Math.min(19, Math.floor(y * 20));
       return `${data.residues[i]}${position(i)}${letters[row]} ${signed(value(i, row), 2)}`;
     });
+    const names = document.createElement("div");
+    names.className = "names";
+    names.append(...[...letters].map(letter => { const name = document.createElement("span"); name.textContent = letter; return name; }));
+    made.canvas.after(names);
   }
   for (const { title, series, low, high } of data.gates) {
     const drawn = series.map(([key, color]) => [arrays[key], color]);
-    track([bold(title), " mean over units", ...series.flatMap(([, color, text]) => key(color, text))], 40, lines(drawn, low, high, false), i => drawn.map(([v]) => v[i].toFixed(3)).join("  "));
+    track([bold(title), ` mean over units,${range(series.flatMap(([key]) => [...arrays[key]]), 2)}`, ...series.map(([, color, text]) => key(color, text))], 40, lines(drawn, low, high, false), i => drawn.map(([v]) => v[i].toFixed(3)).join("  "));
   }
   if (data.units) unitTrack(arrays);
 }
@@ -236,7 +232,8 @@ function unitTrack(arrays) {
   for (const [n, map] of maps.entries()) select.append(new Option(map.title, n));
   select.setAttribute("aria-label", "gate of each unit");
   const note = bin > 1 ? ` each column is the mean of ${bin} steps;` : "";
-  const made = track([bold("Units of "), select, `${note} rows: units, ordered by where their forward cell is largest`], 200, null, null);
+  const made = track([bold("Units of "), select, `${note} a row is a unit`], Math.min(320, 2 * rows), null, null);
+  select.value = maps.findIndex(map => map.signed && map.key.endsWith("cell"));
   const choose = () => {
     const map = maps[select.value], values = arrays[map.key];
     made.draw = heat(values, rows, pool, map.most, map.signed);

@@ -18,7 +18,7 @@ from tfclass.search.hmmer_alignment import Alignment
 from tfclass.typing import IntArray
 
 _COLUMNS = 60
-_LONGEST_SHOWN = 40
+_LONGEST_SHOWN = 30
 MEANINGS = {
     "integrated_gradients": "The gradient of the log-odds, summed along the line from a baseline without information "
     "to the protein, times the difference: how much each residue moved them.",
@@ -74,13 +74,18 @@ def template(name: str) -> Template:
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"escaped": escaped, "words": words}
+    environment.filters |= {"escaped": escaped, "words": words, "signed": signed}
     return environment.get_template(name)
 
 
 def words(name: str) -> str:
     """Write the name of a part as words."""
     return name.replace("_", " ").capitalize()
+
+
+def signed(value: float, decimals: int = 2) -> str:
+    """Write a number with its sign, a minus as long as a plus."""
+    return f"{value:+.{decimals}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def title_of(number: int, row: Mapping[str, Any]) -> str:
@@ -216,7 +221,7 @@ def _layer_suffixes(explanation: Explanation) -> list[str]:
 
 
 def _gate_track(gates: Mapping[str, Any], layer: str, name: str) -> dict[str, Any]:
-    colors = dict(zip(DIRECTIONS, ("gate", "against"), strict=True))
+    colors = dict(zip(DIRECTIONS, ("gate", "profile"), strict=True))
     series = {key: d for d in DIRECTIONS if (key := f"{name}_{d}{layer}") in gates}
     return {
         "title": words(name) + (f" of layer {layer[1:]}" if layer else ""),
@@ -229,7 +234,7 @@ def _gate_track(gates: Mapping[str, Any], layer: str, name: str) -> dict[str, An
 def _segment_rows(explanation: Explanation) -> tuple[list[list[str]], list[list[Any]]]:
     """Return a color and a text for each row of segments, and the segments: row, first and last residue, names."""
     first = next(iter(explanation.attributions))
-    colors = {"network": "domain", "profile": "against", first: "for"}
+    colors = {"network": "domain", "profile": "profile", first: "for"}
     texts = {"network": "predicted domain", "profile": "profile", first: "high attribution"}
     shown: list[Segment] = [
         each for each in [*domains_of(explanation), *segments_of(explanation)] if each.kind in colors

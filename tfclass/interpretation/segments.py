@@ -19,8 +19,8 @@ from tfclass.interpretation.explanation import Explanation
 from tfclass.sequences.alphabet import merged
 from tfclass.typing import FloatArray
 
-# Residues of the moving mean, and the share of its maximum from which a residue is in a segment.
-WINDOW, SHARE = 9, 1 / 3
+# Residues of the moving mean, the share of its maximum from which a residue is in a segment, the shortest segment.
+WINDOW, SHARE, SHORTEST = 9, 1 / 3, 5
 # What stands for itself in the first column; `quote` keeps letters, digits and the four characters "_.-~".
 _SEQUENCE_SAFE = ":^*$@!+?|"
 _ATTRIBUTE_UNSAFE = re.compile(f"[%;=&,]|{UNSAFE.pattern}")
@@ -38,7 +38,8 @@ class Segment(NamedTuple):
     name : str
         Of the domain; empty where it has none.
     value : float or None
-        Sum of the attributions in logits, score of a profile in bits, or None.
+        Sum of the attributions in logits, or for occlusion, whose windows overlap, their mean; score of a profile in
+        bits; or None.
     """
 
     start: int
@@ -50,6 +51,8 @@ class Segment(NamedTuple):
 
 def high_segments(value_L: FloatArray) -> list[tuple[int, int]]:
     """Find segments of high attribution: maximal runs in which the moving mean is at least a third of its maximum.
+
+    Runs of fewer than 5 residues are left out.
 
     Parameters
     ----------
@@ -75,16 +78,18 @@ def high_segments(value_L: FloatArray) -> list[tuple[int, int]]:
     if most <= 0:
         return []
     edges = np.flatnonzero(np.diff(mean_L >= SHARE * most, prepend=False, append=False))
-    return [(start + 1, end) for start, end in edges.reshape(-1, 2).tolist()]
+    return [(start + 1, end) for start, end in edges.reshape(-1, 2).tolist() if end - start >= SHORTEST]
 
 
 def segments_of(explanation: Explanation) -> list[Segment]:
     """Collect the segments of high attribution of every method."""
-    return [
-        Segment(start, end, method, "", float(attribution.value_L[start - 1 : end].sum()))
-        for method, attribution in explanation.attributions.items()
-        for start, end in high_segments(attribution.value_L)
-    ]
+    found = []
+    for method, attribution in explanation.attributions.items():
+        for start, end in high_segments(attribution.value_L):
+            values = attribution.value_L[start - 1 : end]
+            value = values.mean() if method == "occlusion" else values.sum()
+            found.append(Segment(start, end, method, "", float(value)))
+    return found
 
 
 def domains_of(explanation: Explanation) -> list[Segment]:

@@ -11,6 +11,7 @@ from tfclass.inference.predictor import Predictor
 from tfclass.inference.rows import WRITERS, Prediction, with_details
 from tfclass.interpretation.explanation import MUTAGENESIS, Explanation
 from tfclass.interpretation.folder import Outputs, explanation_writer
+from tfclass.interpretation.index import CONTRIBUTION
 from tfclass.interpretation.page import ModelFacts, parts_of
 from tfclass.sequences.fasta import Record
 
@@ -70,11 +71,12 @@ def explain_records(
     methods = [name for name in request.methods if name != MUTAGENESIS]
     contributions = _contribution_names(predictor)
     known = {name: Column("category") for name in request.known}
-    added = {f"contribution_{name}": Column("number", 6) for name in contributions}
+    added = {f"{CONTRIBUTION}{name}": Column("number", 6) for name in contributions}
     added |= {f"gap_{name}": Column("number", 6) for name in methods}
     columns = with_details({**predictor.scorer.columns, **known, **added, "page": Column("text")})
-    shown = [name for name in _SHOWN if name in columns] + list(known) + list(added)[: len(contributions)]
-    in_index = {name: columns[name].kind not in ("number", "integer") for name in shown}
+    # The intercept is the same for all.
+    shown = [*_SHOWN, *known, *(f"{CONTRIBUTION}{name}" for name in contributions if name != "intercept")]
+    in_index = {name: columns[name].kind not in ("number", "integer") for name in shown if name in columns}
     facts = ModelFacts(__version__, bundle.name, bundle.digest, bundle.network, channel)
     outputs = Outputs(request.format, MUTAGENESIS in request.methods, request.figures)
     class_name = bundle.classes[1] if predictor.binary else "any class"
@@ -108,5 +110,5 @@ def _contribution_names(predictor: Predictor) -> list[str]:
 
 
 def _numbers(explanation: Explanation) -> dict[str, Any]:
-    numbers = {f"contribution_{name}": value for name, value in explanation.contributions.items()}
+    numbers = {f"{CONTRIBUTION}{name}": value for name, value in explanation.contributions.items()}
     return numbers | {f"gap_{name}": each.gap for name, each in explanation.attributions.items()}
