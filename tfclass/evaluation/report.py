@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -32,15 +33,24 @@ from tfclass.evaluation.threshold_table import apply_rules
 from tfclass.io.drawing import png, svg
 from tfclass.io.folders import FolderKind, whole_folder
 
-CONTENT, PAGE, PREDICTIONS = "report.json", "report.html", "predictions.tsv"
+CONTENT, PAGE, PREDICTIONS, EXPLANATIONS = "report.json", "report.html", "predictions.tsv", "explain"
 _FIGURES = ("precision_recall", "roc", "calibration", "confusion", "scores")
 
 
 def _written(content: dict[str, Any]) -> list[str]:
     groupings = content["subgroups"] if isinstance(content["subgroups"], dict) else ()
     figures = [*_FIGURES, *(f"by_{key}" for key in groupings)]
+    configuration = content.get("configuration")
+    evaluation = configuration.get("evaluation") if isinstance(configuration, dict) else None
+    explained = isinstance(evaluation, dict) and evaluation.get("explain")
     # The record for MLflow is of the report that it lies in.
-    return [PAGE, PREDICTIONS, "tracking.json", *(f"figures/{name}.png" for name in figures)]
+    return [
+        PAGE,
+        PREDICTIONS,
+        *[EXPLANATIONS] * bool(explained),
+        "tracking.json",
+        *(f"figures/{name}.png" for name in figures),
+    ]
 
 
 REPORT_FOLDER = FolderKind(CONTENT, ("schema_version", "bundle", "metrics", "subgroups"), _written)
@@ -124,8 +134,14 @@ def make_report(
     return Report(content, _predictions(test, scored, closest), figures)
 
 
-def write_report(report: Report, folder: Path) -> None:
-    """Write the folder whole or not at all; a report already there is replaced."""
+def write_report(report: Report, folder: Path, explain: Callable[[Path], None] | None = None) -> None:
+    """Write the folder whole or not at all; a report already there is replaced.
+
+    Parameters
+    ----------
+    explain : callable, optional
+        Fills the folder of explanations.
+    """
     with whole_folder(folder, REPORT_FOLDER) as building:
         text = json.dumps(to_json(report.content), indent=1, allow_nan=False)
         (building / CONTENT).write_text(text + "\n", encoding="utf-8")
@@ -136,6 +152,9 @@ def write_report(report: Report, folder: Path) -> None:
             (building / "figures" / f"{name}.png").write_bytes(png(figure))
         page = render_page(report.content, {name: svg(figure) for name, figure in report.figures.items()})
         (building / PAGE).write_text(page, encoding="utf-8", errors="replace")
+        if explain is not None:
+            (building / EXPLANATIONS).mkdir()
+            explain(building / EXPLANATIONS)
 
 
 def _model(evaluation: Evaluation) -> ScoredModel:

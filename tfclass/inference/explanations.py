@@ -66,19 +66,18 @@ def _in_order(
     n_threads = torch.get_num_threads()
     own = threading.local()
 
-    def begin() -> None:
-        torch.set_num_threads(1)
-        # Gates are recorded by hooks on the network, which must see one protein alone.
-        own.scorer = Scorer(replace(predictor.bundle, model=copy.deepcopy(predictor.bundle.model)), predictor.channel)
-
     def work(number: int, tokens: TokenArray) -> Explanation:
+        if not hasattr(own, "scorer"):
+            # Gates are recorded by hooks on the network, which must see one protein alone.
+            model = copy.deepcopy(predictor.bundle.model)
+            own.scorer = Scorer(replace(predictor.bundle, model=model), predictor.channel)
         return explain(own.scorer, tokens, methods, lambda fraction: on_progress(number, fraction))
 
     waiting: deque[tuple[Record, Prediction, AsyncResult[Explanation] | None]] = deque()
     first, second = tee(records)
     # Its threads end with the process, so that an interruption need not wait for them.
     try:
-        with ThreadPool(n_threads, begin) as pool:
+        with ThreadPool(n_threads, torch.set_num_threads, (1,)) as pool:
             for number, (record, row) in enumerate(zip(first, predictor.scored(second), strict=True), start=1):
                 found = None
                 if row.status == "ok":

@@ -222,7 +222,7 @@ function makeTracks(arrays) {
   }
   for (const { title, series, low, high } of data.gates) {
     const drawn = series.map(([key, color]) => [arrays[key], color]);
-    track([bold(title), ` mean over units,${range(series.flatMap(([key]) => [...arrays[key]]), 2)}`, ...series.map(([, color, text]) => key(color, text))], 40, lines(drawn, low, high, false), i => drawn.map(([v]) => v[i].toFixed(3)).join("  "));
+    track([bold(title), ` mean over units,${range(series.flatMap(([key]) => [...arrays[key]]), 2)}`, ...series.map(([, color, text]) => key(color, text))], 40, lines(drawn, low, high, false), i => drawn.map(([v]) => v[i].toFixed(3).replace("-", "−")).join("  "));
   }
   if (data.units) unitTrack(arrays);
 }
@@ -262,7 +262,8 @@ function point(event) {
     if (over) own = text;
   }
   const tip = byId("tip"), inside = data.segments.filter(([, a, b]) => a <= i + 1 && i + 1 <= b).map(s => s[5]);
-  tip.textContent = [`${data.residues[i]}${position(i)}${own ? "  " + own : ""}`, ...new Set(inside)].join("\n");
+  const name = `${data.residues[i]}${position(i)}`;
+  tip.textContent = [own.startsWith(name) ? own : `${name} ${own}`, ...new Set(inside)].join("\n");
   tip.style.display = "block";
   const left = event.clientX + 14 + tip.offsetWidth > document.documentElement.clientWidth ? event.clientX - tip.offsetWidth - 14 : event.clientX + 14;
   tip.style.left = Math.max(4, left) + "px"; tip.style.top = Math.max(4, event.clientY - tip.offsetHeight - 12) + "px";

@@ -104,12 +104,13 @@ def render_page(number: int, row: Mapping[str, Any], explanation: Explanation, f
         The columns of the prediction.
     """
     safe = {name: escaped(value) if isinstance(value, str) else value for name, value in row.items()}
+    explanation = explanation._replace(class_name=escaped(explanation.class_name))
     steps, zero, threshold = contribution_steps(safe, explanation)
     methods, parts = list(explanation.attributions), parts_of(explanation)
     return template("page.html").render(
         title=title_of(number, row),
         row={"family": None, "family_probability": None, "domain": None} | safe,
-        positive=row["label"] == explanation.class_name,
+        positive=safe["label"] == explanation.class_name,
         explained=explanation,
         steps=steps,
         zero=zero,
@@ -124,7 +125,7 @@ def render_page(number: int, row: Mapping[str, Any], explanation: Explanation, f
         first_method=methods[0].replace("_", " "),
         meanings=MEANINGS,
         alignments=_alignment_texts(explanation),
-        facts=facts,
+        facts=ModelFacts(*map(escaped, facts)),
         data=_data(explanation),
     )
 
