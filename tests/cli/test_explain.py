@@ -150,9 +150,9 @@ def test_a_network_without_gates_is_explained_and_says_so(tfclass, odd, tmp_path
     [
         (["--threshold", "fdr=0.05"], "threshold fdr=0.05: this needs all proteins before the first is explained"),
         (["--channel", "profile"], "channel: found 'profile'; expected one with the network, which is explained"),
-        (["--method", "lime"], "Invalid value for '--method': 'lime' is not one of 'integrated_gradients', "),
-        (["--max-proteins", "0"], "Invalid value for '--max-proteins': 0 is not in the range x>=1"),
-        (["--prevalence", "2"], "prevalence"),
+        (["--method", "lime"], "'lime' is not one of 'integrated_gradients', 'gradient_x_input', 'occlusion'"),
+        (["--max-proteins", "0"], "Invalid value for '--max-proteins'"),
+        (["--prevalence", "2"], "prevalence: found 2.0; expected a share between 0 and 1"),
     ],
 )
 def test_a_wrong_option_is_one_line_and_leaves_nothing(tfclass, odd, with_profiles_folder, tmp_path, options, message):

@@ -172,16 +172,9 @@ def test_an_alignment_is_written_as_hmmer_does(library, demo_proteins, alphabet)
 def test_a_browser_draws_the_tracks(explanation, row, facts, tmp_path):
     path = tmp_path / "page.html"
     path.write_text(render_page(1, {**row, "id": EVIL}, explanation, facts))
-    options = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--virtual-time-budget=5000",
-        f"--user-data-dir={tmp_path}",
-    ]
-    made = subprocess.run(
-        ["chromium", *options, "--dump-dom", path.as_uri()], capture_output=True, text=True, timeout=120
-    )
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000", "--dump-dom"]
+    command = ["chromium", *options, f"--user-data-dir={tmp_path}", path.as_uri()]
+    made = subprocess.run(command, capture_output=True, text=True, timeout=120)
     sequence = re.search(r'<div id="sequence">(.*?)</div>', made.stdout, re.S)
     assert sequence is not None
     assert re.sub(r"<[^>]*>|\s", "", html.unescape(sequence[1])) == explanation.residues

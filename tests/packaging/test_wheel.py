@@ -35,6 +35,8 @@ def test_every_module_configuration_and_shipped_model_is_in_the_wheel(wheel):
         *ROOT.glob("tfclass/**/*.py"),
         *ROOT.glob("tfclass/bundle/pretrained/[!_]*/*"),
         *ROOT.glob("tfclass/**/*.html"),
+        *ROOT.glob("tfclass/**/*.css"),
+        *ROOT.glob("tfclass/**/*.js"),
         ROOT / "tfclass/py.typed",
     ]:
         assert (wheel / path.relative_to(ROOT)).read_bytes() == path.read_bytes(), path

@@ -39,18 +39,13 @@ _FIGURES = ("precision_recall", "roc", "calibration", "confusion", "scores")
 
 def _written(content: dict[str, Any]) -> list[str]:
     groupings = content["subgroups"] if isinstance(content["subgroups"], dict) else ()
-    figures = [*_FIGURES, *(f"by_{key}" for key in groupings)]
+    written = [PAGE, PREDICTIONS, *(f"figures/{name}.png" for name in [*_FIGURES, *(f"by_{key}" for key in groupings)])]
     configuration = content.get("configuration")
     evaluation = configuration.get("evaluation") if isinstance(configuration, dict) else None
-    explained = isinstance(evaluation, dict) and evaluation.get("explain")
+    if isinstance(evaluation, dict) and evaluation.get("explain"):
+        written.append(EXPLANATIONS)
     # The record for MLflow is of the report that it lies in.
-    return [
-        PAGE,
-        PREDICTIONS,
-        *[EXPLANATIONS] * bool(explained),
-        "tracking.json",
-        *(f"figures/{name}.png" for name in figures),
-    ]
+    return [*written, "tracking.json"]
 
 
 REPORT_FOLDER = FolderKind(CONTENT, ("schema_version", "bundle", "metrics", "subgroups"), _written)
