@@ -61,7 +61,7 @@ def test_the_small_picture_has_the_strongest_of_each_stretch():
 
 
 def test_a_figure_is_a_picture_of_every_part(explanation):
-    figure = explanation_figure(r"$\alpha$ _^{ <b>", explanation)
+    figure = explanation_figure(r"$\alpha$ _^{ <b> 蛋" + 300 * "x", explanation)
     # Two methods, attention with domains, segments, gates, mutations, and the bar of their colors.
     assert len(figure.axes) == 7
     pixels = matplotlib.image.imread(BytesIO(png(figure)))

@@ -17,7 +17,8 @@ from tfclass.typing import FloatArray
 
 _GREEN = "#2f8f6b"
 _DIVERGING = LinearSegmentedColormap.from_list("", ["#7a3f06", ORANGE, "#ffffff", BLUE, "#0c2c50"])
-_WIDTH = 7.2
+# In inches, the width of a page; characters that fit on it.
+_WIDTH, _LONGEST_TITLE = 7.2, 90
 
 Panel = tuple[float, Callable[[Axes], None]]
 
@@ -38,7 +39,7 @@ def explanation_figure(title: str, explanation: Explanation) -> Figure:
         panels.append((1.9, lambda axes: _mutations(axes, explanation.mutations_LA)))
     heights = [height for height, _ in panels]
     figure = Figure(figsize=(_WIDTH, 0.8 + 1.15 * sum(heights)), dpi=200, layout="constrained")
-    figure.suptitle(verbatim(title), fontsize=9)
+    figure.suptitle(verbatim(title if len(title) <= _LONGEST_TITLE else f"{title[:_LONGEST_TITLE]}…"), fontsize=9)
     every_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     for axes, (_, draw) in zip(every_axes, panels, strict=True):
         axes.tick_params(labelsize=7)

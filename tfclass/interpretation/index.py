@@ -49,7 +49,7 @@ class Index:
             )
         picture = spark(next(iter(explanation.attributions.values())).value_L) if explanation else Markup()
         notes = escaped(str(row["notes"]))
-        cells.append(Markup('<td class="text">{}</td><td>{}</td>').format(notes, picture))
+        cells.append(Markup('<td>{}</td><td class="text notes">{}</td>').format(picture, notes))
         self._rows.write(f"<tr>{Markup().join(cells)}</tr>\n")
 
     def write(self, path: Path, title: str, class_name: str, facts: ModelFacts) -> None:

@@ -222,7 +222,7 @@ def _layer_suffixes(explanation: Explanation) -> list[str]:
 
 
 def _gate_track(gates: Mapping[str, Any], layer: str, name: str) -> dict[str, Any]:
-    colors = dict(zip(DIRECTIONS, ("gate", "profile"), strict=True))
+    colors: dict[str, str] = dict(zip(DIRECTIONS, ("gate", "profile"), strict=True))
     series = {key: d for d in DIRECTIONS if (key := f"{name}_{d}{layer}") in gates}
     return {
         "title": words(name) + (f" of layer {layer[1:]}" if layer else ""),

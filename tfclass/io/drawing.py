@@ -1,7 +1,8 @@
 """Figures as files, and the colors that they share."""
 
 import io
-from typing import TYPE_CHECKING
+import warnings
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -11,18 +12,22 @@ BLUE, ORANGE, GREY = "#1f5fa8", "#d9822b", "#7a7a7a"
 
 def png(figure: "Figure") -> bytes:
     """Draw a figure as PNG, on white."""
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png")
-    return stream.getvalue()
+    return _drawn(figure, format="png")
 
 
 def svg(figure: "Figure") -> bytes:
     """Draw a figure as SVG without a background; letters are outlines, so that it looks the same everywhere."""
+    return _drawn(figure, format="svg", transparent=True, metadata={"Date": None})
+
+
+def _drawn(figure: "Figure", **options: Any) -> bytes:  # noqa: ANN401
     import matplotlib
 
     stream = io.BytesIO()
-    with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "tfclass"}):
-        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
+    with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "tfclass"}), warnings.catch_warnings():
+        # A name may have characters that the font lacks: they are boxes.
+        warnings.filterwarnings("ignore", r"Glyph \d+")
+        figure.savefig(stream, **options)
     return stream.getvalue()
 
 
