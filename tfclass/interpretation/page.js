@@ -222,7 +222,7 @@ function makeTracks(arrays) {
   }
   for (const { title, series, low, high } of data.gates) {
     const drawn = series.map(([key, color]) => [arrays[key], color]);
-    track([bold(title), ` mean over units,${range(series.flatMap(([key]) => [...arrays[key]]), 2)}`, ...series.map(([, color, text]) => key(color, text))], 40, lines(drawn, low, high, false), i => drawn.map(([v]) => v[i].toFixed(3).replace("-", "−")).join("  "));
+    track([bold(title), ` mean${range(series.flatMap(([key]) => [...arrays[key]]), 2)}`, ...series.map(([, color, text]) => key(color, text))], 40, lines(drawn, low, high, false), i => drawn.map(([v]) => v[i].toFixed(3).replace("-", "−")).join("  "));
   }
   if (data.units) unitTrack(arrays);
 }
