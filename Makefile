@@ -5,7 +5,7 @@
 #   EVIDENCE=experimental    of a TF: codes such as exp,ida; empty takes any, with CORPUS=swissprot
 #   MEMBERS=8                of a cluster and class, so many are kept, with CORPUS=swissprot
 #   MODEL=bilstm             a file of conf/model; for eval and predict also the folder of a model, or a shipped one's name
-#   FASTA=FILE               what `make predict` reads: one file, or several as a shell writes them ("a.fa 'b c.fa'")
+#   FASTA=FILE               what `make predict` and `make explain` read: one file, or several as a shell writes them ("a.fa 'b c.fa'")
 #   RUNS="A B ..."           report folders or MLflow runs of evaluations, for `make compare`
 #
 # More for one step, written as in a shell; `make eval` that trains first uses two of them:
@@ -13,6 +13,7 @@
 #   TRAIN_ARGS="training.epochs=12"     Hydra overrides of every training (train, eval, predict, demo, pretrained)
 #   EVAL_ARGS="evaluation.split=valid"  Hydra overrides of the evaluation (eval, demo)
 #   PREDICT_ARGS="--only-tf"            options of predict
+#   EXPLAIN_ARGS="--mutagenesis"        options of explain
 #   COMPARE_ARGS= SWEEP_ARGS=           Hydra overrides of the comparison (compare, zoo), and of sweep
 #   ZOO_ARGS="training.minutes=10"      Hydra overrides of the trainings of zoo; its evaluations take EVAL_ARGS
 #   TEST_ARGS="-k fasta"                options of pytest
@@ -21,10 +22,10 @@
 .DELETE_ON_ERROR:
 
 ifeq ($(origin ARGS),command line)
-$(error ARGS would go to every step: use TRAIN_ARGS, EVAL_ARGS, PREDICT_ARGS, COMPARE_ARGS, ZOO_ARGS, SWEEP_ARGS or TEST_ARGS)
+$(error ARGS would go to every step: use TRAIN_ARGS, EVAL_ARGS, PREDICT_ARGS, EXPLAIN_ARGS, COMPARE_ARGS, ZOO_ARGS, SWEEP_ARGS or TEST_ARGS)
 endif
 
-# `make predict` takes the shipped model, unless one of them says otherwise.
+# `make predict` and `make explain` take the shipped model, unless one of these says otherwise.
 CHOSEN := $(filter-out undefined,$(origin MODEL) $(origin CORPUS))
 
 PYTHON ?= python3
@@ -40,6 +41,7 @@ MEMBERS ?= 8
 TRAIN_ARGS ?=
 EVAL_ARGS ?=
 PREDICT_ARGS ?=
+EXPLAIN_ARGS ?= --mutagenesis --figures
 COMPARE_ARGS ?=
 ZOO_ARGS ?= training.minutes=10
 SWEEP_ARGS ?=
@@ -109,13 +111,13 @@ TRAIN = $(BIN)/tfclass train $(or $(EXPERIMENT),$(CORPUS_ARGS)) $(call override_
 EVALUATE = $(BIN)/tfclass evaluate $(CORPUS_ARGS) $(call override_of,bundle,$(BUNDLE)) \
     $(call override_of,report,$(REPORT)) $(EVAL_ARGS)
 
-.PHONY: help setup data train eval compare predict zoo sweep long-range ui demo test lint bench docs clean
+.PHONY: help setup data train eval compare predict explain zoo sweep long-range ui demo test lint bench docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  Options: CORPUS=demo|swissprot|FILE  MODEL=bilstm  FASTA=FILE, and for one step each"
-	@echo "  TRAIN_ARGS= EVAL_ARGS= PREDICT_ARGS= COMPARE_ARGS= ZOO_ARGS= SWEEP_ARGS= TEST_ARGS= (see the top of the Makefile)"
+	@echo "  TRAIN_ARGS= EVAL_ARGS= PREDICT_ARGS= EXPLAIN_ARGS= COMPARE_ARGS= ZOO_ARGS= SWEEP_ARGS= TEST_ARGS= (see the top of the Makefile)"
 
 setup: $(VENV)/.installed ## Make the environment (.venv) with tfclass in it
 
@@ -133,6 +135,9 @@ compare: $(VENV)/.installed ## Compare reports with the first of them (RUNS="rep
 
 predict: $(if $(CHOSEN),$(MADE)) | $(VENV)/.installed ## Predict FASTA=FILE with the shipped model, or that of MODEL= and CORPUS=
 	$(BIN)/tfclass predict $(READ) $(if $(CHOSEN),--model $(call quoted,$(BUNDLE))) $(PREDICT_ARGS)
+
+explain: $(if $(CHOSEN),$(MADE)) | $(VENV)/.installed ## Show what the predictions for FASTA=FILE rest on: pages and tables in reports/explain
+	$(BIN)/tfclass explain $(READ) $(if $(CHOSEN),--model $(call quoted,$(BUNDLE))) -o reports/explain $(EXPLAIN_ARGS)
 
 zoo: $(VENV)/.installed $(TABLE) ## Train every network for the same time and compare them; goes on where it was interrupted
 	$(BIN)/tfclass train -m $(CORPUS_ARGS) model=$(call joined,$(NETWORKS)) hydra.sweep.dir=$(ZOO) \

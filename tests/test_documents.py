@@ -83,10 +83,19 @@ def test_predict_takes_the_shipped_model_unless_another_is_asked_for():
     assert trained[2][-3:] == ["--model", "models/demo-gru", "--only-tf"]
 
 
+def test_explain_takes_what_predict_takes():
+    words = ["none/bin/tfclass", "explain", "data/examples/proteins.fasta", "-o", "reports/explain"]
+    assert planned("explain") == [[*words, "--mutagenesis", "--figures"]]
+    assert planned("explain", "MODEL=my models/ü", "FASTA=a.fa", "EXPLAIN_ARGS=")[-1][2:5] == [
+        *("a.fa", "--model", "my models/ü")
+    ]
+
+
 def test_a_fasta_file_of_any_name_is_read(tmp_path):
     for name in ("my proteins.fa", "it's.fa", "a$b;c.fa", "ü.fa"):
         (tmp_path / name).touch()
-        assert planned("predict", f"FASTA={tmp_path / name}")[0][2:] == [str(tmp_path / name)]
+        for target in ("predict", "explain"):
+            assert planned(target, f"FASTA={tmp_path / name}")[0][2] == str(tmp_path / name)
 
 
 def test_the_demo_shows_generated_proteins_first_and_real_ones_by_the_shipped_model():

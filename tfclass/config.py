@@ -180,6 +180,7 @@ class EvaluationConfig(Config, file="evaluation/default"):
     confidence: Annotated[float, Field(gt=0.0, lt=1.0)]
     n_calibration_bins: Annotated[int, Field(ge=1, le=10_000)]
     baselines: bool
+    explain: Natural
     length_edges: CountEdges
     identity_edges: ShareEdges
     min_members: Positive

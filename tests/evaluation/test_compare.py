@@ -20,9 +20,10 @@ from tfclass.config import CorpusConfig, EvaluateConfig, EvaluationConfig
 from tfclass.errors import ReportError
 from tfclass.evaluation.bootstrap import Estimate
 from tfclass.evaluation.compare import Kappa, McNemar, compare, kappa, mcnemar
-from tfclass.evaluation.figures import differences_figure, png
+from tfclass.evaluation.figures import differences_figure
 from tfclass.evaluation.report import write_report
 from tfclass.evaluation.report_reader import read_run
+from tfclass.io.drawing import png
 
 QUICK = EvaluationConfig.default(n_bootstrap=50)
 LABELS = np.arange(240) % 3 == 0

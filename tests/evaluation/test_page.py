@@ -11,9 +11,9 @@ import pytest
 
 from tests.evaluation.test_report import FIVE, NOT_SEARCHED, baseline, found, proteins, report_of, scored
 from tfclass.config import CorpusConfig, EvaluateConfig, EvaluationConfig
-from tfclass.evaluation.figures import svg
 from tfclass.evaluation.homologues import LeftOut
 from tfclass.evaluation.page import render_page
+from tfclass.io.drawing import svg
 
 VOID = {"meta", "img", "br", "link", "hr"}
 EVIL = '<script>alert("1")</script>'

@@ -318,7 +318,8 @@ def expected_scores(report, trained):
 def test_mlflow_shows_a_training_with_its_evaluation_below_it(demo_table, folder):
     tracking = TrackingConfig.default(experiment="tested")
     trained = train_and_package(train_config(demo_table, folder, tracking=tracking))
-    report = evaluate_bundle(evaluate_config(demo_table, trained.bundle, folder, tracking=tracking))
+    options = {"tracking": tracking, "evaluation": EvaluationConfig.default(n_bootstrap=20, explain=1)}
+    report = evaluate_bundle(evaluate_config(demo_table, trained.bundle, folder, **options))
     mlflow.set_tracking_uri(f"sqlite:///{folder.resolve()}/mlflow.db")
     runs = mlflow.search_runs(experiment_names=["tested"], output_format="list")
     evaluation, training = sorted(runs, key=lambda run: run.data.tags["job"])
@@ -339,7 +340,11 @@ def test_mlflow_shows_a_training_with_its_evaluation_below_it(demo_table, folder
         assert f"* {conclusion.text}" in evaluation.data.tags["mlflow.note.content"]
     assert training.data.tags["mlflow.note.content"].startswith("**Validation: average precision ")
     logged = {artifact.path for artifact in client.list_artifacts(evaluation.info.run_id, "report")}
-    assert logged == {f"report/{name}" for name in ("report.html", "report.json", "predictions.tsv", "figures")}
+    assert logged == {
+        f"report/{name}" for name in ("report.html", "report.json", "predictions.tsv", "figures", "explain")
+    }
+    figures = [artifact.path for artifact in client.list_artifacts(evaluation.info.run_id, "report/explain/figures")]
+    assert {path.rpartition(".")[2] for path in figures} == {"png", "svg"}
     assert load_bundle(trained.bundle).provenance["mlflow_run_id"] == training.info.run_id
     model = mlflow.search_logged_models([training.info.experiment_id], output_format="list")[0]
     assert model.name == "demo-bilstm"

@@ -15,7 +15,7 @@ from tfclass.environment import check_address_space, memory_error
 from tfclass.errors import TfclassError, escaped
 
 # Each has a module of its name, with a function of that name or an `app` of more verbs.
-_VERBS = ("predict", "train", "evaluate", "sweep", "track", "ui", "data", "model", "profiles")
+_VERBS = ("predict", "explain", "train", "evaluate", "sweep", "track", "ui", "data", "model", "profiles")
 # Everything behind these, --help included, is for Hydra.
 _HYDRA_VERBS = ("train", "evaluate", "sweep")
 _HYDRA = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 # Declared here, not imported from tfclass.bundle: help and usage errors must not wait for torch.
 DEFAULT_MODEL = "tf-bilstm"
-_GENERATED = "note: this model was trained on generated proteins; its predictions for real proteins mean nothing"
+GENERATED = "note: this model was trained on generated proteins; its predictions for real proteins mean nothing"
 
 
 def _prevalence(text: str) -> float | str:
@@ -171,20 +171,15 @@ def predict(
     chosen |= {"cpu_fallback": cpu_fallback, "description": description}
     console = _terminal() if output is None and not header and output_format is None else None
     waiting = progress("loading the model", is_quiet=quiet, console=console)
-    with (
-        stop_at_once(goes_on=folder is not None),
-        _summaries(pages, output, inputs, parts) as written,
-        waiting as bar,
-    ):
+    with stop_at_once(goes_on=folder is not None), _summaries(pages, output, inputs, parts) as written, waiting as bar:
         genome = None if genome_gff is None else _genome(genome_gff)
         meter = InputBar(bar, fasta)
         records = meter.read(_sharded(fasta, shard, max_length, meter))
-        predictor, bundle_folder = _predictor(model, device, threads, meter, chosen, quiet=quiet)
+        predictor, bundle_folder = _loaded(meter, quiet, model, device, threads, **chosen)
         tally = _tally(predictor, taxon, is_summary=bool(pages))
         scored = _scored(predictor, records, bundle_folder, folder, engine, workers or 2, threads)
         rows = tally.count(predictor.settled(meter.scored(scored)))
-        rows = filter(predictor.is_positive, rows) if only_tf or name == "txt" else rows
-        _write(rows, name, output, predictor, console or bar, header=header, taxon=taxon, genome=genome)
+        _write(rows, only_tf, name, output, predictor, console or bar, header=header, taxon=taxon, genome=genome)
         written(tally, {**chosen, "shard": shard, "only_tf": only_tf}, time.monotonic() - started)
     lines = last_lines(tally, [output, *pages], genome, time.monotonic() - started)
     _conclude(tally, lines, None if parts else folder, quiet=quiet, strict=strict)
@@ -238,28 +233,33 @@ def _conclude(tally: "Tally", lines: Iterable[str], finished: Path | None, *, qu
         raise typer.Exit(1)
 
 
-def _predictor(
-    model: str, device: str, threads: int, meter: InputBar, options: dict[str, Any], *, quiet: bool
-) -> "tuple[Predictor, Path]":
+def load(model: str, device: str, threads: int, **options: Any) -> "tuple[Predictor, Path]":  # noqa: ANN401
+    """Load a model with the options of `Predictor`; return the folder it lies in as well."""
     from tfclass import locate_model
     from tfclass.inference.predictor import Predictor
 
     folder = locate_model(model)
-    predictor = Predictor.load(folder, device=device, threads=threads, **options)
+    return Predictor.load(folder, device=device, threads=threads, **options), folder
+
+
+def _loaded(meter: InputBar, quiet: bool, *where: Any, **options: Any) -> "tuple[Predictor, Path]":  # noqa: ANN401
+    predictor, folder = load(*where, **options)
     predictor.on_progress = meter.on_window
     if predictor.bundle.trained_on_generated and not quiet:
-        meter.bar.note(_GENERATED)
+        meter.bar.note(GENERATED)
     return predictor, folder
 
 
 def _write(
     rows: "Iterator[Prediction]",
+    only_tf: bool,
     name: str,
     output: str | None,
     predictor: "Predictor",
     shown: "Bar | Console",
     **options: Any,  # noqa: ANN401 - of write_rows
 ) -> None:
+    rows = filter(predictor.is_positive, rows) if only_tf or name == "txt" else rows
     if isinstance(shown, Bar):
         write_rows(rows, name, output, predictor, shown, **options)
         return

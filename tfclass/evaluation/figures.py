@@ -1,10 +1,8 @@
 """The figures of an evaluation, with titles and axes that say what is shown."""
 
-import io
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,9 +15,9 @@ from tfclass.evaluation.homologues import LeftOut
 from tfclass.evaluation.metrics import METRICS
 from tfclass.evaluation.scored import Scored, calibration_bins
 from tfclass.evaluation.subgroups import ScoredGrouping, Subgroup
+from tfclass.io.drawing import BLUE, GREY, ORANGE, verbatim
 from tfclass.typing import FloatArray
 
-_BLUE, _ORANGE, _GREY = "#1f5fa8", "#d9822b", "#7a7a7a"
 _BASELINES = ("#d9822b", "#4a9b76", "#a06cb5", "#b58b2a")
 # Drawn by subgroup: one of the ranking, and one of the predictions.
 _BY_SUBGROUP = ("average_precision", "mcc")
@@ -34,7 +32,7 @@ def report_figures(
     subgroups: Mapping[str, ScoredGrouping | LeftOut],
 ) -> dict[str, Figure]:
     """Draw every figure of a report that has a meaning for these proteins, by file name without suffix."""
-    names = [_verbatim(name) for name in classes]
+    names = [verbatim(name) for name in classes]
     figures: dict[str, Figure] = {}
     # With one class alone there is no trade-off to draw.
     if len(classes) == 2 and len(np.unique(scored.labels_N)) == 2:
@@ -56,38 +54,18 @@ def differences_figure(differences: Mapping[str, Mapping[str, Estimate]], refere
     metrics, places = list(next(iter(differences.values()))), np.arange(len(differences), dtype=float)
     size = (3.1 * len(metrics) + 1.6, 1.5 + 0.45 * len(differences))
     figure = Figure(figsize=size, dpi=120, layout="constrained")
-    figure.suptitle(f"Difference to {_verbatim(reference)} on {n_proteins:,} proteins", fontsize=10)
+    figure.suptitle(f"Difference to {verbatim(reference)} on {n_proteins:,} proteins", fontsize=10)
     panels = figure.subplots(1, len(metrics), sharex=True, sharey=True, squeeze=False)[0]
     for axes, name in zip(panels, metrics, strict=True):
         axes.spines[["top", "right"]].set_visible(False)
-        axes.axvline(0, color=_GREY, linestyle="--", linewidth=1)
+        axes.axvline(0, color=GREY, linestyle="--", linewidth=1)
         rows, values, bars = _defined(places, [difference[name] for difference in differences.values()])
-        axes.errorbar(values, rows, xerr=bars, color=_BLUE, fmt="o", markersize=5)
+        axes.errorbar(values, rows, xerr=bars, color=BLUE, fmt="o", markersize=5)
         axes.set(xlabel=METRICS[name].title, ylim=(len(places) - 0.5, -0.5))
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.tick_params(labelsize="small")
-    panels[0].set_yticks(places, [_verbatim(run[-32:]) for run in differences], fontsize="small")
+    panels[0].set_yticks(places, [verbatim(run[-32:]) for run in differences], fontsize="small")
     return figure
-
-
-def png(figure: Figure) -> bytes:
-    """Draw a figure as PNG, on white."""
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png")
-    return stream.getvalue()
-
-
-def svg(figure: Figure) -> bytes:
-    """Draw a figure as SVG without a background; letters are outlines, so that it looks the same everywhere."""
-    stream = io.BytesIO()
-    with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "tfclass"}):
-        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
-    return stream.getvalue()
-
-
-def _verbatim(text: str) -> str:
-    # Between dollar signs matplotlib expects a formula.
-    return text.replace("$", r"\$")
 
 
 def _axes(title: str, x: str, y: str, *, square: bool = True) -> tuple[Figure, Axes]:
@@ -114,11 +92,11 @@ def _precision_recall(
     figure, axes = _axes(f"Precision and recall of {classes[1]}", "recall", "precision")
     _draw_curves(axes, curve, scored, _legend_entry("model, AP", estimate), baselines, drawstyle="steps-post")
     prevalence = float((scored.labels_N == 1).mean())
-    axes.axhline(prevalence, color=_GREY, linestyle="--", label=f"chance (prevalence {prevalence:.3f})")
+    axes.axhline(prevalence, color=GREY, linestyle="--", label=f"chance (prevalence {prevalence:.3f})")
     (_, fp), (fn, tp) = scored.confusion_CC
     if tp + fp:
         label = f"model at its threshold, {scored.threshold:.3f}"
-        axes.plot(tp / (tp + fn), tp / (tp + fp), "o", color=_BLUE, label=label)
+        axes.plot(tp / (tp + fn), tp / (tp + fp), "o", color=BLUE, label=label)
     axes.set(xlim=(0, 1.01), ylim=(0, 1.03))
     axes.legend(loc="lower left", frameon=False, fontsize="small")
     return figure
@@ -130,7 +108,7 @@ def _roc(scored: Scored, classes: Sequence[str], estimate: Estimate, baselines: 
 
     figure, axes = _axes(f"ROC of {classes[1]}", "false positive rate", "true positive rate")
     _draw_curves(axes, curve, scored, _legend_entry("model, AUROC", estimate), baselines)
-    axes.plot([0, 1], [0, 1], color=_GREY, linestyle="--", label="chance")
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="chance")
     axes.set(xlim=(-0.01, 1), ylim=(0, 1.02))
     axes.legend(loc="lower right", frameon=False, fontsize="small")
     return figure
@@ -146,7 +124,7 @@ def _draw_curves(
 ) -> None:
     for (name, baseline), color in zip(baselines.items(), _BASELINES, strict=False):
         axes.plot(*curve(baseline), color=color, linewidth=1, label=display_name(name), drawstyle=drawstyle)
-    axes.plot(*curve(scored), color=_BLUE, linewidth=1.8, label=label, drawstyle=drawstyle)
+    axes.plot(*curve(scored), color=BLUE, linewidth=1.8, label=label, drawstyle=drawstyle)
 
 
 def _calibration(scored: Scored, estimate: Estimate, n_bins: int) -> Figure:
@@ -158,10 +136,10 @@ def _calibration(scored: Scored, estimate: Estimate, n_bins: int) -> Figure:
     stated, observed = (
         np.bincount(bins_N, values_N, n_bins)[filled] / count[filled] for values_N in (confidence_N, outcome_N)
     )
-    axes.plot([0, 1], [0, 1], color=_GREY, linestyle="--", label="perfect")
-    axes.plot(stated, observed, color=_BLUE, label=_legend_entry("ECE", estimate))
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="perfect")
+    axes.plot(stated, observed, color=BLUE, label=_legend_entry("ECE", estimate))
     area = 20 + 180 * count[filled] / count.max()
-    axes.scatter(stated, observed, s=area, color=_BLUE, alpha=0.55, linewidth=0, label="bin (area: proteins)")
+    axes.scatter(stated, observed, s=area, color=BLUE, alpha=0.55, linewidth=0, label="bin (area: proteins)")
     axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
     axes.legend(loc="upper left", frameon=False)
     return figure
@@ -187,11 +165,11 @@ def _confusion(scored: Scored, classes: Sequence[str]) -> Figure:
 def _scores(scored: Scored, classes: Sequence[str]) -> Figure:
     figure, axes = _axes("Probability by true class", f"probability of {classes[1]}", "proteins", square=False)
     edges = np.linspace(0, 1, 41).tolist()
-    for label, color in ((0, _GREY), (1, _BLUE)):
+    for label, color in ((0, GREY), (1, BLUE)):
         own_N = scored.probability_NC[scored.labels_N == label, 1]
         axes.hist(own_N, bins=edges, color=color, alpha=0.6, label=f"{classes[label]} ({len(own_N):,})")
     if scored.threshold is not None:
-        axes.axvline(scored.threshold, color=_ORANGE, label=f"threshold {scored.threshold:.3f}")
+        axes.axvline(scored.threshold, color=ORANGE, label=f"threshold {scored.threshold:.3f}")
     axes.set_yscale("log")
     # On white, for a threshold may run behind it.
     axes.legend(loc="upper center", framealpha=1, edgecolor="none")
@@ -205,11 +183,11 @@ def _is_drawable(part: Subgroup) -> bool:
 def _by_subgroup(title: str, parts: Sequence[Subgroup], *, joined: bool) -> Figure:
     figure = Figure(figsize=(6.4, 5.6), dpi=120, layout="constrained")
     both = figure.subplots(2, 1, sharex=True)
-    figure.suptitle(f"By {_verbatim(title)}")
+    figure.suptitle(f"By {verbatim(title)}")
     places = np.arange(len(parts), dtype=np.float64)
-    series = [("model", _BLUE, [part.metrics or {} for part in parts])]
+    series = [("model", BLUE, [part.metrics or {} for part in parts])]
     if any(part.top_hit for part in parts):
-        series.append(("homology search, top hit", _ORANGE, [part.top_hit or {} for part in parts]))
+        series.append(("homology search, top hit", ORANGE, [part.top_hit or {} for part in parts]))
     shares = [part.prevalence for part in parts]
     for axes, metric in zip(both, _BY_SUBGROUP, strict=True):
         axes.spines[["top", "right"]].set_visible(False)
@@ -220,12 +198,12 @@ def _by_subgroup(title: str, parts: Sequence[Subgroup], *, joined: bool) -> Figu
                 x, values, bars, color=color, marker="o", markersize=4, capsize=3, linestyle=line, label=label
             )
         if metric == "average_precision" and None not in shares:
-            axes.plot(places, shares, "_", color=_GREY, markersize=22, label="prevalence (chance)")
+            axes.plot(places, shares, "_", color=GREY, markersize=22, label="prevalence (chance)")
         axes.set(ylabel=METRICS[metric].title, ylim=(min(0, axes.get_ylim()[0]), 1.03))
-        axes.grid(axis="y", color=_GREY, alpha=0.25, linewidth=0.6)
+        axes.grid(axis="y", color=GREY, alpha=0.25, linewidth=0.6)
     # Above the axes, where no value can lie.
     both[0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize="small")
-    both[1].set_xlabel(_verbatim(title))
+    both[1].set_xlabel(verbatim(title))
     both[1].set_xticks(places, [f"{_wrapped(part.label)}\nn {part.n:,}" for part in parts], fontsize="small")
     return figure
 
@@ -244,4 +222,4 @@ def _defined(places: FloatArray, estimates: Sequence[Estimate]) -> tuple[FloatAr
 
 def _wrapped(label: str) -> str:
     short = label if len(label) <= 24 else f"{label[:23]}…"
-    return _verbatim("\n".join(textwrap.wrap(short, 14)))
+    return verbatim("\n".join(textwrap.wrap(short, 14)))

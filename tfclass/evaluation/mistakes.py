@@ -74,6 +74,19 @@ def worst_mistakes(test: LabelledProteins, scored: Scored, closest: Nearest) -> 
     return found
 
 
+def most_confident(scored: Scored, n: int) -> list[int]:
+    """Choose proteins to explain: the `n` surest right predictions and the `n` surest wrong ones, by their rows.
+
+    Of two classes, the right ones are true positives: of a true negative there is little to see.
+    """
+    predicted_N = scored.predicted_N
+    confidence_N = scored.probability_NC[np.arange(len(predicted_N)), predicted_N]
+    right_N = predicted_N == scored.labels_N
+    shown_N = right_N & (predicted_N == 1) if scored.n_classes == 2 else right_N
+    order = np.argsort(-confidence_N, kind="stable")
+    return [*order[shown_N[order]][:n].tolist(), *order[~right_N[order]][:n].tolist()]
+
+
 def _mistake(test: LabelledProteins, closest: Nearest, row: int, call: str, probability: float) -> Mistake:
     record = test.frame.iloc[row]
     return Mistake(

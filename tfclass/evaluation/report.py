@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -21,7 +22,7 @@ from tfclass.data.table import LabelledProteins
 from tfclass.evaluation.baselines import Baseline, Baselines
 from tfclass.evaluation.conclusions import compare_with_baseline, conclude
 from tfclass.evaluation.content import SCHEMA_VERSION, ReportContent, ScoredCorpus, ScoredModel, SplitSize, to_json
-from tfclass.evaluation.figures import png, report_figures, svg
+from tfclass.evaluation.figures import report_figures
 from tfclass.evaluation.homologues import Homologues, LeftOut, Nearest, leakage_audit
 from tfclass.evaluation.metrics import resampled_metrics, scores_by_class
 from tfclass.evaluation.mistakes import worst_mistakes
@@ -29,17 +30,22 @@ from tfclass.evaluation.page import render_page
 from tfclass.evaluation.scored import Scored
 from tfclass.evaluation.subgroups import score_subgroups
 from tfclass.evaluation.threshold_table import apply_rules
+from tfclass.io.drawing import png, svg
 from tfclass.io.folders import FolderKind, whole_folder
 
-CONTENT, PAGE, PREDICTIONS = "report.json", "report.html", "predictions.tsv"
+CONTENT, PAGE, PREDICTIONS, EXPLANATIONS = "report.json", "report.html", "predictions.tsv", "explain"
 _FIGURES = ("precision_recall", "roc", "calibration", "confusion", "scores")
 
 
 def _written(content: dict[str, Any]) -> list[str]:
     groupings = content["subgroups"] if isinstance(content["subgroups"], dict) else ()
-    figures = [*_FIGURES, *(f"by_{key}" for key in groupings)]
+    written = [PAGE, PREDICTIONS, *(f"figures/{name}.png" for name in [*_FIGURES, *(f"by_{key}" for key in groupings)])]
+    configuration = content.get("configuration")
+    evaluation = configuration.get("evaluation") if isinstance(configuration, dict) else None
+    if isinstance(evaluation, dict) and evaluation.get("explain"):
+        written.append(EXPLANATIONS)
     # The record for MLflow is of the report that it lies in.
-    return [PAGE, PREDICTIONS, "tracking.json", *(f"figures/{name}.png" for name in figures)]
+    return [*written, "tracking.json"]
 
 
 REPORT_FOLDER = FolderKind(CONTENT, ("schema_version", "bundle", "metrics", "subgroups"), _written)
@@ -123,8 +129,14 @@ def make_report(
     return Report(content, _predictions(test, scored, closest), figures)
 
 
-def write_report(report: Report, folder: Path) -> None:
-    """Write the folder whole or not at all; a report already there is replaced."""
+def write_report(report: Report, folder: Path, explain: Callable[[Path], None] | None = None) -> None:
+    """Write the folder whole or not at all; a report already there is replaced.
+
+    Parameters
+    ----------
+    explain : callable, optional
+        Fills the folder of explanations.
+    """
     with whole_folder(folder, REPORT_FOLDER) as building:
         text = json.dumps(to_json(report.content), indent=1, allow_nan=False)
         (building / CONTENT).write_text(text + "\n", encoding="utf-8")
@@ -135,6 +147,9 @@ def write_report(report: Report, folder: Path) -> None:
             (building / "figures" / f"{name}.png").write_bytes(png(figure))
         page = render_page(report.content, {name: svg(figure) for name, figure in report.figures.items()})
         (building / PAGE).write_text(page, encoding="utf-8", errors="replace")
+        if explain is not None:
+            (building / EXPLANATIONS).mkdir()
+            explain(building / EXPLANATIONS)
 
 
 def _model(evaluation: Evaluation) -> ScoredModel:

@@ -1,11 +1,10 @@
 """Proteins in, one row for each out, in order, in constant memory."""
 
-import io
 import json
 import os
 import tempfile
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -19,7 +18,6 @@ from tfclass.environment import prepare_torch
 from tfclass.errors import ConfigError, MemoryLimitError
 from tfclass.inference.rows import DESCRIPTION, Prediction, with_details
 from tfclass.inference.windows import OnWindow, SeenIds, distinct_sequences, windows, without_long
-from tfclass.inference.writers import write_parquet
 from tfclass.models.forward import MAX_RESIDUES, Precision
 from tfclass.sequences.alphabet import CleanSequence, clean
 from tfclass.sequences.fasta import MAX_LENGTH, Record
@@ -27,6 +25,8 @@ from tfclass.typing import FloatArray
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from tfclass.interpretation.explanation import Explanation
 
 
 class Predictor:
@@ -172,14 +172,9 @@ class Predictor:
         Columns, values and types are those that pandas reads from a Parquet file of ``tfclass predict``. The index is
         that of the Series or DataFrame that was given; else it counts from 0.
         """
-        import pandas as pd
-        import pyarrow.parquet as pq
+        from tfclass.inference.frames import frame_of
 
-        index = proteins.index if isinstance(proteins, pd.DataFrame | pd.Series) else None
-        stream = io.BytesIO()
-        write_parquet(self.predict(proteins), stream, columns=self.columns)
-        frame = pq.read_table(stream).to_pandas()
-        return frame if index is None else frame.set_axis(index)
+        return frame_of(self, proteins)
 
     def predict_proba(self, proteins: Any) -> FloatArray:  # noqa: ANN401
         """Return the probability of each class for proteins in whatever `as_records` takes.
@@ -202,6 +197,17 @@ class Predictor:
         if self.waits:
             self._choose_rule(probability_NC[~np.isnan(probability_NC[:, 1]), 1])
         return self._rule.shown(probability_NC)
+
+    def explain(
+        self,
+        proteins: Any,
+        methods: Sequence[str] = ("integrated_gradients",),  # noqa: ANN401
+    ) -> "Iterator[tuple[Prediction, Explanation | None]]":
+        """Predict and explain proteins; see `tfclass.inference.explanations.explanations`."""
+        from tfclass.inference.explanations import explanations
+        from tfclass.inference.inputs import as_records
+
+        return explanations(self, as_records(proteins, self.max_length), methods)
 
     def is_positive(self, row: Prediction) -> bool:
         """Return whether a row is predicted positive; a model of several classes has no negative one."""

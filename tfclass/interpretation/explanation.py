@@ -17,7 +17,7 @@ from tfclass.models.encoders import Recurrent, length_mask
 from tfclass.models.lstm import Gates
 from tfclass.models.network import AttentionPooling
 from tfclass.search.hmmer_alignment import Alignment, alignments
-from tfclass.typing import FloatArray, TokenArray
+from tfclass.typing import FloatArray, IntArray, TokenArray
 
 MUTAGENESIS = "mutagenesis"
 DIRECTIONS = ("forward", "backward")
@@ -51,6 +51,8 @@ class Explanation(NamedTuple):
     ----------
     residues : str
         As scored, without gaps and a final stop; shape (L,).
+    position_L : ndarray of int64, shape (L,)
+        Of each residue in the sequence as it was given, counted from 1.
     class_name : str
         The class that is explained: the positive one, or the one that is predicted where there are more than two.
     attributions : dict of str to Attribution
@@ -67,12 +69,14 @@ class Explanation(NamedTuple):
     pool : int
         Residues of a step.
     contributions : dict of str to float
-        What each channel adds to the log-odds of the class before any change of the prevalence; they sum to it.
+        What each channel adds to the log-odds of the class, and ``prevalence`` where another one is expected; they sum
+        to them.
     profile : ProfileMatch or None
         None without a hit, or where the channel of profiles is not used.
     """
 
     residues: str
+    position_L: IntArray
     class_name: str
     attributions: dict[str, Attribution]
     mutations_LA: FloatArray | None
@@ -84,8 +88,10 @@ class Explanation(NamedTuple):
     profile: ProfileMatch | None
 
 
-def check_methods(methods: Sequence[str]) -> None:
-    """Raise `ConfigError` for a method that does not exist."""
+def check(scorer: Scorer, methods: Sequence[str]) -> None:
+    """Raise `ConfigError` where the network is not used, or a method does not exist."""
+    if "network" not in scorer.channels:
+        raise ConfigError(f"channel: found {scorer.channel!r}; expected one with the network, which is explained")
     for method in methods:
         if method not in (*METHODS, MUTAGENESIS):
             raise ConfigError(f"method: found {method!r}; expected {', '.join((*METHODS, MUTAGENESIS))}")
@@ -113,13 +119,11 @@ def explain(
     Raises
     ------
     ConfigError
-        A method does not exist, or the network is not used.
+        As `check`.
     TfclassError
         As `Scorer.score`.
     """
-    check_methods(methods)
-    if "network" not in scorer.channels:
-        raise ConfigError(f"channel: found {scorer.channel!r}; expected one with the network, which is explained")
+    check(scorer, methods)
     bundle, scored = scorer.bundle, scorer.score([tokens])
     positive = 1 if len(bundle.classes) == 2 else int(scored.probability_NC[0].argmax())
     explained = Explained(bundle.model, bundle.alphabet, positive)
@@ -136,6 +140,7 @@ def explain(
     domains = scored.scores["network"].domains
     return Explanation(
         residues=bundle.alphabet.decode(tokens),
+        position_L=np.arange(1, len(tokens) + 1),
         class_name=bundle.classes[positive],
         attributions=attributions,
         mutations_LA=mutations_LA,

@@ -9,8 +9,9 @@ from pathlib import Path
 from tfclass.config import CompareConfig, to_mapping
 from tfclass.errors import ReportError
 from tfclass.evaluation.compare import Comparison, compare
-from tfclass.evaluation.figures import differences_figure, png
+from tfclass.evaluation.figures import differences_figure
 from tfclass.evaluation.report_reader import Run, read_run
+from tfclass.io.drawing import png
 from tfclass.io.folders import FolderKind, check_replaceable, whole_folder
 from tfclass.tracking.connection import download
 from tfclass.tracking.log import tracked

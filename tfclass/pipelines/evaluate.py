@@ -3,6 +3,7 @@
 import logging
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,17 +17,24 @@ from tfclass.environment import describe, prepare
 from tfclass.evaluation.baselines import Baselines, all_baselines
 from tfclass.evaluation.content import ReportContent
 from tfclass.evaluation.homologues import Homologues, LeftOut, find_homologues
+from tfclass.evaluation.mistakes import most_confident
 from tfclass.evaluation.report import REPORT_FOLDER, Evaluation, Report, make_report, write_report
 from tfclass.evaluation.scored import Scored
+from tfclass.inference.predictor import Predictor
+from tfclass.interpretation.explanation import check
 from tfclass.io.folders import check_replaceable
 from tfclass.pipelines.descriptions import command_of, describe_evaluation
+from tfclass.pipelines.explain import Request, explain_records
 from tfclass.pipelines.provenance import check_unseen, remembered_split
+from tfclass.sequences.fasta import Record
 from tfclass.tracking.experiment import SCORES, VALIDATION, group_of
 from tfclass.tracking.log import tracked
 from tfclass.tracking.record import RECORD, Facts, Scores, dataset, keep_untracked
 
 _log = logging.getLogger(__name__)
 _TRAINED_ON = "the proteins scored are those that are trained on"
+# By which predictions are explained.
+_METHODS = ("integrated_gradients",)
 _SWITCHED_OFF = "evaluation.baselines is false; set it to true"
 
 
@@ -44,6 +52,8 @@ def evaluate_bundle(config: EvaluateConfig) -> Report:
     check_replaceable(folder, REPORT_FOLDER)
     bundle = load_bundle(find_bundle(config.bundle))
     scorer = Scorer(bundle, config.channel)
+    if config.evaluation.explain:
+        check(scorer, _METHODS)
     channel, decision_rule = scorer.channel, scorer.decision_rule
     # The logits are in the bundle's order, whatever order a configuration names the classes in.
     corpus = CorpusConfig.default(**{**to_mapping(config.corpus), "classes": bundle.classes})
@@ -63,7 +73,7 @@ def evaluate_bundle(config: EvaluateConfig) -> Report:
         evaluation, describe(device), command=command_of(config), residues_per_second=speed, started=started
     )
     keep_untracked(folder)
-    write_report(report, folder)
+    write_report(report, folder, partial(_explain, evaluation) if config.evaluation.explain else None)
     _log_evaluation(evaluation, report.content)
     return report
 
@@ -87,6 +97,21 @@ def _baselines(
         return train, homologues, {"all": LeftOut(_SWITCHED_OFF, "any baseline")}
     homologues = find_homologues(train, test, threads=torch.get_num_threads())
     return train, homologues, all_baselines(train, valid, test, homologues)
+
+
+def _explain(evaluation: Evaluation, folder: Path) -> None:
+    """Explain the surest right and wrong predictions, on the CPU."""
+    test, bundle, config = evaluation.test, evaluation.bundle, evaluation.config
+    rows = most_confident(evaluation.scored, config.evaluation.explain)
+    ids = test.frame["id"].iloc[rows].tolist()
+    records = [Record(i, i, bundle.alphabet.decode(test.tokens[row])) for i, row in zip(ids, rows, strict=True)]
+    request = Request(
+        _METHODS,
+        figures=True,
+        title=f"Surest predictions on {config.corpus.name}, {config.evaluation.split} split",
+        known={"true_label": [test.classes[test.labels[row]] for row in rows]},
+    )
+    explain_records(Predictor(bundle, channel=evaluation.channel), records, folder, request)
 
 
 def _log_evaluation(evaluation: Evaluation, content: ReportContent) -> None:

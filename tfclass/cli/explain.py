@@ -1,0 +1,126 @@
+"""``tfclass explain``: FASTA in, a folder of pages, tables and figures out that show what predictions rest on."""
+
+import itertools
+import time
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from tfclass.cli.predict import DEFAULT_MODEL, GENERATED, Channel, Inputs, MaxLength, Model, Quiet, Threads, load
+from tfclass.cli.predict_output import last_lines
+from tfclass.cli.terminal import Bar, progress, stop_at_once
+from tfclass.errors import escaped
+from tfclass.inference.rows import Tally
+from tfclass.sequences.parsing import MAX_LENGTH
+
+if TYPE_CHECKING:
+    from tfclass.inference.predictor import Predictor
+    from tfclass.inference.rows import Prediction
+    from tfclass.sequences.fasta import Record
+
+Output = Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where the folder goes, whole.")]
+
+
+class Attribution(str, Enum):
+    """A method of attribution; typer takes no list of literals."""
+
+    integrated_gradients = "integrated_gradients"
+    gradient_x_input = "gradient_x_input"
+    occlusion = "occlusion"
+
+
+Method = Annotated[
+    list[Attribution] | None,
+    typer.Option(help="Of attribution, integrated_gradients by default; may be given several times."),
+]
+Mutagenesis = Annotated[bool, typer.Option("--mutagenesis", help="Every substitution of every residue; slow.")]
+Figures = Annotated[bool, typer.Option("--figures/--no-figures", help="A figure of each protein, PNG and SVG.")]
+Format = Annotated[Literal["tsv", "parquet"], typer.Option("--format", help="Format of the tables.")]
+MaxProteins = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Explain the first N records; the others are counted.")
+]
+Threshold = Annotated[str | None, typer.Option(help="Least probability of a predicted TF; or max-mcc, recall=X.")]
+Prevalence = Annotated[
+    float | None, typer.Option(metavar="X", help="Share of TFs to expect, such as 0.06. Probabilities move.")
+]
+
+
+def explain(
+    fasta: Inputs,
+    output: Output,
+    method: Method = None,
+    mutagenesis: Mutagenesis = False,
+    figures: Figures = False,
+    output_format: Format = "tsv",
+    max_proteins: MaxProteins = None,
+    model: Model = DEFAULT_MODEL,
+    channel: Channel = None,
+    threshold: Threshold = None,
+    prevalence: Prevalence = None,
+    max_length: MaxLength = MAX_LENGTH,
+    threads: Threads = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Show which residues, states and channels a prediction rests on.
+
+    index.html in the folder leads to a page for each protein; tables, segments and figures lie
+    beside it. It runs on the CPU, one protein on each core.
+    """
+    started = time.monotonic()
+    methods = list(dict.fromkeys(each.value for each in method or [Attribution.integrated_gradients]))
+    methods += ["mutagenesis"] * mutagenesis
+    chosen = {"threshold": threshold, "prevalence": prevalence, "channel": channel}
+    with stop_at_once(goes_on=False):
+        from tfclass.sequences.fasta import read_inputs
+
+        records = read_inputs(fasta, max_length)
+        predictor, _ = load(model, "cpu", threads, **chosen)
+        if predictor.bundle.trained_on_generated and not quiet:
+            typer.echo(GENERATED, err=True)
+        tally = Tally(predictor)
+        with progress("explaining", is_quiet=quiet) as bar:
+            some = itertools.islice(records, max_proteins)
+            parts = _explain(predictor, some, output, methods, output_format, figures, tally, bar)
+            n_left = sum(1 for _ in records)
+    if not quiet:
+        for line in last_lines(tally, [], None, time.monotonic() - started):
+            typer.echo(escaped(line), err=True)
+        for line in _conclusion(predictor.bundle.network, parts, n_left, max_proteins):
+            typer.echo(line, err=True)
+        typer.echo(escaped(f"explanation: {output / 'index.html'}"), err=True)
+
+
+def _explain(
+    predictor: "Predictor",
+    records: "Iterator[Record]",
+    output: Path,
+    methods: list[str],
+    table_format: str,
+    figures: bool,
+    tally: Tally,
+    bar: Bar,
+) -> list[str]:
+    from tfclass.interpretation.folder import EXPLANATION_FOLDER
+    from tfclass.io.folders import whole_folder
+    from tfclass.pipelines.explain import Request, explain_records
+
+    def watch(rows: "Iterator[Prediction]") -> "Iterator[Prediction]":
+        return tally.count(rows)
+
+    def show(number: int, fraction: float) -> None:
+        # Of the proteins in work, the one that is written next.
+        if number == tally.n_records + 1:
+            bar.update(f"protein {number:,}", fraction, 1.0)
+
+    with whole_folder(output, EXPLANATION_FOLDER) as folder:
+        return explain_records(predictor, records, folder, Request(methods, table_format, figures), watch, show)
+
+
+def _conclusion(network: str, parts: list[str], n_left: int, max_proteins: int | None) -> Iterator[str]:
+    if n_left:
+        yield f"{n_left:,} more record{'s' * (n_left != 1)} left out (--max-proteins {max_proteins})"
+    if parts and "gates" not in parts:
+        yield f"the network ({network}) has no gates; shown: {', '.join(parts).replace('_', ' ')}"
