@@ -6,7 +6,7 @@ import tempfile
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tfclass.interpretation.explanation import Explanation
+
+# Whatever `tfclass.inference.inputs.as_records` takes.
+Proteins: TypeAlias = Any
 
 
 class Predictor:
@@ -160,13 +163,13 @@ class Predictor:
         facts |= {name: value if getattr(self, name) is None else getattr(self, name) for name, value in asked.items()}
         return {name: value for name, value in facts.items() if value is not None}
 
-    def predict(self, proteins: Any) -> Iterator[Prediction]:  # noqa: ANN401
+    def predict(self, proteins: Proteins) -> Iterator[Prediction]:
         """Predict proteins in whatever `as_records` takes, any number of any length: one row for each, in order."""
         from tfclass.inference.inputs import as_records
 
         return self.settled(self.scored(as_records(proteins, self.max_length)))
 
-    def predict_frame(self, proteins: Any) -> "pd.DataFrame":  # noqa: ANN401
+    def predict_frame(self, proteins: Proteins) -> "pd.DataFrame":
         """Predict proteins as `predict`; return the rows as a DataFrame.
 
         Columns, values and types are those that pandas reads from a Parquet file of ``tfclass predict``. The index is
@@ -176,7 +179,7 @@ class Predictor:
 
         return frame_of(self, proteins)
 
-    def predict_proba(self, proteins: Any) -> FloatArray:  # noqa: ANN401
+    def predict_proba(self, proteins: Proteins) -> FloatArray:
         """Return the probability of each class for proteins in whatever `as_records` takes.
 
         Returns
@@ -199,9 +202,7 @@ class Predictor:
         return self._rule.shown(probability_NC)
 
     def explain(
-        self,
-        proteins: Any,
-        methods: Sequence[str] = ("integrated_gradients",),  # noqa: ANN401
+        self, proteins: Proteins, methods: Sequence[str] = ("integrated_gradients",)
     ) -> "Iterator[tuple[Prediction, Explanation | None]]":
         """Predict and explain proteins; see `tfclass.inference.explanations.explanations`."""
         from tfclass.inference.explanations import explanations
@@ -220,10 +221,9 @@ class Predictor:
             yield from self.predict_window(window, seen.add([record.id for record in window]))
 
     def settled(self, rows: Iterable[Prediction]) -> Iterator[Prediction]:
-        """Decide the rows of `predict_window` where they wait for the last one; else pass them on.
+        """Decide the rows of `predict_window` where they wait for the last one, in a temporary file; else pass them on.
 
-        Rows that wait hold calibrated probabilities and what a predicted positive shows. They wait in a temporary file;
-        memory holds eight bytes for each.
+        Rows that wait hold calibrated probabilities and what a predicted positive shows.
         """
         if not self.waits:
             yield from rows
@@ -235,8 +235,7 @@ class Predictor:
                     probabilities.append(row.probability)
                 # JSON keeps every float, and ids that are no UTF-8.
                 waiting.write(json.dumps(row) + "\n")
-            probability_N = np.frombuffer(probabilities)
-            self._choose_rule(probability_N)
+            self._choose_rule(probability_N := np.frombuffer(probabilities))
             shown_NC = self._rule.shown(np.stack([1 - probability_N, probability_N], axis=1))
             decided = zip(shown_NC[:, 1].tolist(), self._rule.predict(shown_NC).tolist(), strict=True)
             hidden = dict.fromkeys(name for name, column in self.columns.items() if column.of_positives)
@@ -286,8 +285,7 @@ class Predictor:
         cleaned = [clean(record.sequence, self.bundle.alphabet) for record in window]
         pairs = zip(window, cleaned, strict=True)
         cleaned = [each._replace(problem=record.problem) if record.problem else each for record, each in pairs]
-        shown = self.on_progress
-        on_progress = shown and (lambda share: shown(share, len(window)))
+        on_progress = (shown := self.on_progress) and (lambda share: shown(share, len(window)))
         while True:
             places, distinct = distinct_sequences(cleaned)
             try:
