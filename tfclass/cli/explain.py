@@ -2,24 +2,18 @@
 
 import itertools
 import time
-from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from tfclass.cli.predict import DEFAULT_MODEL, GENERATED, Channel, Inputs, MaxLength, Model, Quiet, Threads, load
 from tfclass.cli.predict_output import last_lines
-from tfclass.cli.terminal import Bar, progress, stop_at_once
+from tfclass.cli.terminal import progress, stop_at_once
 from tfclass.errors import escaped
 from tfclass.inference.rows import Tally
 from tfclass.sequences.parsing import MAX_LENGTH
-
-if TYPE_CHECKING:
-    from tfclass.inference.predictor import Predictor
-    from tfclass.inference.rows import Prediction
-    from tfclass.sequences.fasta import Record
 
 Output = Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where the folder goes, whole.")]
 
@@ -66,61 +60,46 @@ def explain(
 ) -> None:
     """Show which residues, states and channels a prediction rests on.
 
-    index.html in the folder leads to a page for each protein; tables, segments and figures lie
-    beside it. It runs on the CPU, one protein on each core.
+    index.html in the folder leads to a page for each protein; tables, segments
+    and figures lie beside it. It runs on the CPU, one protein on each core.
     """
     started = time.monotonic()
     methods = list(dict.fromkeys(each.value for each in method or [Attribution.integrated_gradients]))
     methods += ["mutagenesis"] * mutagenesis
     chosen = {"threshold": threshold, "prevalence": prevalence, "channel": channel}
     with stop_at_once(goes_on=False):
+        from tfclass.interpretation.folder import EXPLANATION_FOLDER
+        from tfclass.io.folders import whole_folder
+        from tfclass.pipelines.explain import Request, explain_records
         from tfclass.sequences.fasta import read_inputs
 
         records = read_inputs(fasta, max_length)
         predictor, _ = load(model, "cpu", threads, **chosen)
         if predictor.bundle.trained_on_generated and not quiet:
             typer.echo(GENERATED, err=True)
-        tally = Tally(predictor)
-        with progress("explaining", is_quiet=quiet) as bar:
+        tally, request = Tally(predictor), Request(methods, output_format, figures)
+        with progress("explaining", is_quiet=quiet) as bar, whole_folder(output, EXPLANATION_FOLDER) as folder:
+
+            def show(number: int, fraction: float) -> None:
+                # Of the proteins in work, the one that is written next.
+                if number == tally.n_records + 1:
+                    bar.update(f"protein {number:,}", fraction, 1.0)
+
             some = itertools.islice(records, max_proteins)
-            parts = _explain(predictor, some, output, methods, output_format, figures, tally, bar)
+            parts = explain_records(predictor, some, folder, request, tally.count, show)
             n_left = sum(1 for _ in records)
     if not quiet:
-        for line in last_lines(tally, [], None, time.monotonic() - started):
-            typer.echo(escaped(line), err=True)
-        for line in _conclusion(predictor.bundle.network, parts, n_left, max_proteins):
-            typer.echo(line, err=True)
+        _conclude(tally, predictor.bundle.network, parts, n_left, max_proteins, time.monotonic() - started)
         typer.echo(escaped(f"explanation: {output / 'index.html'}"), err=True)
 
 
-def _explain(
-    predictor: "Predictor",
-    records: "Iterator[Record]",
-    output: Path,
-    methods: list[str],
-    table_format: str,
-    figures: bool,
-    tally: Tally,
-    bar: Bar,
-) -> list[str]:
-    from tfclass.interpretation.folder import EXPLANATION_FOLDER
-    from tfclass.io.folders import whole_folder
-    from tfclass.pipelines.explain import Request, explain_records
-
-    def watch(rows: "Iterator[Prediction]") -> "Iterator[Prediction]":
-        return tally.count(rows)
-
-    def show(number: int, fraction: float) -> None:
-        # Of the proteins in work, the one that is written next.
-        if number == tally.n_records + 1:
-            bar.update(f"protein {number:,}", fraction, 1.0)
-
-    with whole_folder(output, EXPLANATION_FOLDER) as folder:
-        return explain_records(predictor, records, folder, Request(methods, table_format, figures), watch, show)
-
-
-def _conclusion(network: str, parts: list[str], n_left: int, max_proteins: int | None) -> Iterator[str]:
+def _conclude(
+    tally: Tally, network: str, parts: list[str], n_left: int, max_proteins: int | None, seconds: float
+) -> None:
+    lines = list(last_lines(tally, [], None, seconds))
     if n_left:
-        yield f"{n_left:,} more record{'s' * (n_left != 1)} left out (--max-proteins {max_proteins})"
+        lines.append(f"{n_left:,} more record{'s' * (n_left != 1)} left out (--max-proteins {max_proteins})")
     if parts and "gates" not in parts:
-        yield f"the network ({network}) has no gates; shown: {', '.join(parts).replace('_', ' ')}"
+        lines.append(f"the network ({network}) has no gates; shown: {', '.join(parts).replace('_', ' ')}")
+    for line in lines:
+        typer.echo(escaped(line), err=True)
