@@ -80,7 +80,7 @@ def test_what_cannot_be_explained_is_refused_before_a_record_is_read(with_profil
 
 
 def test_few_proteins_are_read_ahead(with_profiles, monkeypatch):
-    monkeypatch.setattr("tfclass.inference.predictor._WINDOW_RECORDS", 1)
+    monkeypatch.setattr("tfclass.inference.windows._WINDOW_RECORDS", 1)
     read = []
     records = (read.append(n) or Record(str(n), "", "MKVLAGHW") for n in range(100))
     for number, _ in enumerate(explanations(Predictor(with_profiles), records, ["gradient_x_input"]), start=1):
