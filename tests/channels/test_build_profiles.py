@@ -247,7 +247,7 @@ def test_of_a_long_profile_the_part_stays_that_the_other_class_lacks():
     states = np.array([[1, hmm.M]] * 10 + [[1, 300]] * 10)
     part = shortened("long", hmm, members, states, np.repeat([1.0, -1.0], 10))
     assert 100 <= part.M <= 150
-    (of_ours,) = search([part], encoded(shared, ours), ALPHABET)
+    (of_ours,) = search([part], encoded(shared, ours), ALPHABET, 1)
     assert of_ours.protein == 1
 
 
@@ -328,7 +328,7 @@ def test_hits_are_hmmers_own(library, training):
         for profile, top in enumerate(pyhmmer.hmmsearch(hmms, block, cpus=1, T=MIN_BITS))
         for hit in top
     }
-    found = {(hit.profile, hit.protein): (hit.bits, hit.envelopes[0]) for hit in search(hmms, tokens, ALPHABET)}
+    found = {(hit.profile, hit.protein): (hit.bits, hit.envelopes[0]) for hit in search(hmms, tokens, ALPHABET, 1)}
     assert found == expected
     assert found
 
@@ -341,8 +341,8 @@ def test_of_a_protein_the_evidence_depends_on_that_protein_alone(library, traini
 
 def test_a_profile_that_fits_nowhere_says_so():
     hmm = build_profile("finger", ZINC_FINGERS)
-    assert search([hmm], encoded("GGGGSSSSGGGG", "M"), ALPHABET) == []
-    assert search([hmm], [], ALPHABET) == []
+    assert search([hmm], encoded("GGGGSSSSGGGG", "M"), ALPHABET, 1) == []
+    assert search([hmm], [], ALPHABET, 1) == []
     empty = Library.from_bytes(_with_threshold(hmm), "there").search(encoded("M"), ALPHABET)
     assert empty == [BestHit(-np.inf, -1, 0.0)]
 
@@ -355,7 +355,7 @@ def test_a_sequence_too_long_for_hmmer_is_searched_to_its_end():
     places = [50, 99_950, 195_000, 229_800]
     for place in places:
         tokens[place : place + len(fingers)] = fingers
-    hits = search([hmm], [tokens], ALPHABET)
+    hits = search([hmm], [tokens], ALPHABET, 1)
     starts = np.array([start for hit in hits for start, _ in hit.envelopes])
     assert all(np.abs(starts - place).min() < len(fingers) for place in places)
     assert {hit.protein for hit in hits} == {0}

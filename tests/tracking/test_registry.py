@@ -169,7 +169,7 @@ def test_a_database_in_use_and_another_kind_of_store_are_left_to_mlflow(empty_st
     "code",
     [
         "import tfclass; tfclass.Predictor.load('tf-bilstm')",
-        "from tfclass.cli.predict import _predictor; _predictor('tf-bilstm', 'cpu', 1)",
+        "from tfclass.cli.predict import load; load('tf-bilstm', 'cpu', 1)",
     ],
     ids=["Python", "command line"],
 )

@@ -67,7 +67,7 @@ def high_segments(value_L: FloatArray) -> list[tuple[int, int]]:
     Examples
     --------
     >>> high_segments(np.repeat([0.0, 9.0, 0.0], [20, 5, 20]))
-    [(19, 27)]
+    [(18, 28)]
     """
     window = np.ones(WINDOW)
     # The outermost residues are in windows that reach beyond the ends.
