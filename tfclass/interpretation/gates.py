@@ -26,6 +26,7 @@ def gate_traces(encoder: Recurrent, x_BLE: Tensor, lengths_B: Tensor) -> list[li
     x_BLE : float tensor, shape (B, L, E)
         What the encoder reads.
     lengths_B : int64 tensor, shape (B,)
+        Steps of each sequence.
 
     Returns
     -------
