@@ -30,7 +30,7 @@ from tfclass.sequences.alphabet import AMINO_ACIDS, Alphabet
 from tfclass.typing import FloatArray, TokenArray
 
 # Largest completeness gap of integrated gradients: relative to the difference from the baseline, and in logits.
-_RELATIVE_GAP, _SMALL_GAP = 0.008, 0.02
+_RELATIVE_GAP, _SMALL_GAP = 0.009, 0.03
 # Nodes of the quadrature on a part of the line, number of parts at the start, and most gradients in all.
 _N_NODES, _N_PARTS, _MAX_GRADIENTS = 4, 8, 1000
 # Residues of a window of occlusion: about the shortest DNA-binding helix with its turn.
@@ -103,8 +103,8 @@ def integrated_gradients(explained: Explained, tokens: TokenArray) -> Attributio
     .. math:: a_t = (x_t - x'_t) \cdot \int_0^1 \nabla_{x_t} F(x' + \alpha (x - x'))\, d\alpha
 
     The sum over residues is the change of F on every part of the line as on the whole, so the error of a quadrature on
-    each part is known. The parts of the largest errors are halved until the errors sum to at most 0.8 % of the change
-    of F (F has steep steps on this line), or 1,000 gradients are computed.
+    each part is known. The parts of the largest errors are halved until the errors sum to at most 0.9 % of the change
+    of F, or 0.03 (F has steep steps on this line), or 1,000 gradients are computed.
 
     Parameters
     ----------
