@@ -10,15 +10,15 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, NamedTuple
-from urllib.parse import quote
 
 from tfclass.channels.domains import Domain, domain_of_accession, domain_of_family
 from tfclass.channels.profile import ProfileChannel
-from tfclass.errors import UNSAFE, escaped
+from tfclass.errors import escaped
 from tfclass.inference.genome import Genome, Part, lifted
 from tfclass.inference.predictor import Predictor
 from tfclass.inference.rows import Prediction
 from tfclass.inference.writers import Facts, probability_text, text_of
+from tfclass.io.gff3 import attribute, sequence_name
 from tfclass.io.tsv import unbroken
 
 # "DNA-binding transcription factor activity", and its kind that is specific to RNA polymerase II.
@@ -30,9 +30,6 @@ TERM_OF_TAXON = {
     "plants": _POLYMERASE_II,
     "animals": _POLYMERASE_II,
 }
-# What stands for itself in the first column; `quote` keeps letters, digits and the four characters "_.-~".
-_SEQUENCE_SAFE = ":^*$@!+?|"
-_ATTRIBUTE_UNSAFE = re.compile(f"[%;=&,]|{UNSAFE.pattern}")
 _GAPS = re.compile(r"(?:^|;)gaps_removed=(\d+)")
 _UNNAMED = "DNA-binding domain"
 
@@ -145,7 +142,7 @@ def write_bed(predictions: Iterable[Prediction], stream: BinaryIO, features: Fea
 
 
 def _on_protein(row: Prediction, number: int, source: str, features: Features) -> Iterator[str]:
-    sequence = _sequence_name(row, number)
+    sequence = sequence_name(row.id, number, row.notes)
     # Places count gaps, too.
     gaps = _GAPS.search(row.notes)
     length = row.length + (int(gaps[1]) if gaps else 0)
@@ -239,32 +236,18 @@ def _line(
     attributes: Mapping[str, Any],
 ) -> str:
     written = ";".join(
-        f"{key}={','.join(map(_attribute, value if isinstance(value, list) else [value]))}"
+        f"{key}={','.join(map(attribute, value if isinstance(value, list) else [value]))}"
         for key, value in attributes.items()
         if value
     )
     return "\t".join(map(str, (sequence, source, kind, start, end, score, strand, phase, written))) + "\n"
 
 
-def _attribute(value: str) -> str:
-    return _ATTRIBUTE_UNSAFE.sub(lambda match: quote(match[0], safe="", errors="backslashreplace"), value)
-
-
-def _sequence_name(row: Prediction, number: int) -> str:
-    """Return the first column; no two records have the same, for no id of a FASTA file has a blank."""
-    name = row.id
-    if not name or "duplicate_id" in row.notes.split(";"):
-        name = f"{name} record {number}".lstrip()
-    if name == ".":
-        return "%2E"
-    return quote(name, safe=_SEQUENCE_SAFE, errors="backslashreplace").replace("~", "%7E")
-
-
 def _bed_name(row: Prediction, number: int) -> str:
     """Return the first column as in the FASTA file, where it is neither empty nor taken for another kind of line."""
     name = escaped(unbroken(row.id))
     if not name or "duplicate_id" in row.notes.split(";"):
-        return _sequence_name(row, number)
+        return sequence_name(row.id, number, row.notes)
     is_other = name.startswith("#") or name in ("track", "browser")
     return f"%{ord(name[0]):02X}{name[1:]}" if is_other else name.replace(" ", "%20")
 

@@ -5,25 +5,20 @@ References
 .. [1] L. Stein, "Generic Feature Format Version 3 (GFF3)", version 1.26, Sequence Ontology Project (2020).
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 import numpy as np
 
 from tfclass.channels.calibration import logit
 from tfclass.channels.network import domain_ranges
-from tfclass.errors import UNSAFE
 from tfclass.interpretation.explanation import Explanation
+from tfclass.io.gff3 import attribute, sequence_name
 from tfclass.sequences.alphabet import merged
 from tfclass.typing import FloatArray
 
 # Residues of the moving mean, the share of its maximum from which a residue is in a segment, the shortest segment.
 WINDOW, SHARE, SHORTEST = 9, 1 / 3, 5
-# What stands for itself in the first column; `quote` keeps letters, digits and the four characters "_.-~".
-_SEQUENCE_SAFE = ":^*$@!+?|"
-_ATTRIBUTE_UNSAFE = re.compile(f"[%;=&,]|{UNSAFE.pattern}")
 
 
 class Segment(NamedTuple):
@@ -117,7 +112,7 @@ def gff3_lines(number: int, row: Mapping[str, Any], explanation: Explanation, so
         The second column.
     """
     position_L = explanation.position_L
-    sequence = _sequence_name(number, str(row["id"]), str(row["notes"]))
+    sequence = sequence_name(str(row["id"]), number, str(row["notes"]))
     yield f"##sequence-region {sequence} 1 {position_L[-1]}\n"
     for count, each in enumerate([*domains_of(explanation), *segments_of(explanation)], start=1):
         is_domain = each.kind in ("network", "profile")
@@ -126,17 +121,6 @@ def gff3_lines(number: int, row: Mapping[str, Any], explanation: Explanation, so
         score = "." if each.value is None else f"{each.value:.4g}"
         attributes = {"ID": f"record{number}.{count}", "Name": each.name or "high attribution"}
         attributes["domain_source" if is_domain else "method"] = each.kind
-        written = ";".join(f"{key}={_ATTRIBUTE_UNSAFE.sub(_percent, value)}" for key, value in attributes.items())
+        written = ";".join(f"{key}={attribute(value)}" for key, value in attributes.items())
         yield f"{sequence}\t{source}\t{kind}\t{start}\t{end}\t{score}\t.\t.\t{written}\n"
     yield "###\n"
-
-
-def _percent(match: re.Match[str]) -> str:
-    return quote(match[0], safe="", errors="backslashreplace")
-
-
-def _sequence_name(number: int, name: str, notes: str) -> str:
-    """Return the first column; no two records have the same, for no id of a FASTA file has a blank."""
-    if not name or "duplicate_id" in notes.split(";"):
-        name = f"{name} record {number}".lstrip()
-    return "%2E" if name == "." else quote(name, safe=_SEQUENCE_SAFE, errors="backslashreplace").replace("~", "%7E")
