@@ -95,7 +95,7 @@ def assert_one_line(finished, message, status=2):
 
 
 def without_time(error):
-    """What was said, but for the last line, which tells the seconds and the files."""
+    """Return the lines on stderr without the last, which has the seconds and the files."""
     *lines, last = error.splitlines(keepends=True)
     assert re.fullmatch(r"[0-9]+\.[0-9] s(; written to [^\n]+)?\n", last)
     return "".join(lines)
@@ -835,6 +835,10 @@ class TestSummary:
         content = json.loads((tmp_path / "out.json").read_text())
         (tmp_path / "out.json").unlink()
         return finished, content
+
+    def test_a_taxon_marks_what_to_compare_with(self, tfclass, odd, model, tmp_path):
+        _, content = self.numbers(tfclass, tmp_path, odd, *model, "--taxon", "plants")
+        assert [each["taxon"] for each in content["usual"] if each["is_chosen"]] == ["plants"]
 
     @pytest.mark.parametrize(
         "more",

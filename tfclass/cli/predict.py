@@ -64,7 +64,7 @@ Description = Annotated[
 ]
 Taxon = Annotated[
     Literal["bacteria", "archaea", "fungi", "plants", "animals"] | None,
-    typer.Option(help="GFF3: whose proteins these are; eukaryotes get the GO term for RNA polymerase II."),
+    typer.Option(help="Whose proteins these are, for the GO term in GFF3, and to compare with in --summary."),
 ]
 GenomeGff = Annotated[
     Path | None,
