@@ -42,7 +42,7 @@ FORWARD, BACKWARD, GREY = "#1f5fa8", "#d9822b", "#7a7a7a"
 
 
 class Reading(NamedTuple):
-    """What a network does while it reads a protein, step by step.
+    """Gates, states and evidence of a network at each step of a protein.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What the summary of an input costs, and whether its range holds the true number of TFs.
+"""Measure the cost of a summary, and compare its range with the true number of TFs.
 
 The costs are those of 100,000 proteins, 6,000 of them predicted TF, without their prediction. The range is that of the
 proteomes in the folder that TFCLASS_REAL_DATA names, whose TFs are known.

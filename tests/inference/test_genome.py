@@ -1,4 +1,4 @@
-"""Places in a genome, held against translation by Biopython of what lies there."""
+"""Places in a genome, compared with the translation of their bases by Biopython."""
 
 import gzip
 import random

@@ -14,7 +14,7 @@ from tfclass.sequences.alphabet import AMINO_ACIDS
 
 @pytest.fixture(scope="session")
 def explanation(with_profiles, demo_proteins):
-    """What a small untrained network with profiles says of a protein of the demo corpus."""
+    """Explanation of a protein of the demo corpus by a small untrained network with profiles."""
     tokens = demo_proteins.tokens[int(np.flatnonzero(demo_proteins.is_positive)[0])]
     return explain(Scorer(with_profiles), tokens, ["integrated_gradients", "occlusion", "mutagenesis"])
 
@@ -28,7 +28,7 @@ def row():
 
 @pytest.fixture(scope="session")
 def facts():
-    """What a page says of a model."""
+    """Facts about a model, for a page."""
     return ModelFacts("0.1.0", "small", "ab" * 32, "bilstm", "combined")
 
 

@@ -1,4 +1,4 @@
-"""``tfclass predict --summary``: where the summary of the whole input goes, and what it is told of the run."""
+"""``tfclass predict --summary``: the files of a summary of the whole input, and the facts about the run in it."""
 
 import contextlib
 import os

@@ -30,7 +30,7 @@ class Range(NamedTuple):
 
 
 class Assumption(NamedTuple):
-    """What follows from a share of positives in the input.
+    """Numbers to expect under an assumed share of positives in the input.
 
     Attributes
     ----------

@@ -58,7 +58,7 @@ class PlacedDomain(NamedTuple):
 
 @dataclass(frozen=True)
 class Features:
-    """What a file of features needs to know besides the rows.
+    """Facts that a file of features needs besides the rows.
 
     Attributes
     ----------

@@ -40,7 +40,7 @@ _SEARCHES = {
 
 
 class Run(NamedTuple):
-    """What the numbers do not tell of a prediction.
+    """Facts about a run of a prediction, besides the numbers.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How many transcription factors genomes have, as published."""
+"""Published numbers of transcription factors in genomes."""
 
 from typing import NamedTuple
 

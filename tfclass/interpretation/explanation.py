@@ -1,4 +1,4 @@
-"""What a prediction rests on: residues, mutations, attention, gates, the profile, and what each channel adds."""
+"""Explanation of a prediction: residues, mutations, attention, gates, the profile, contributions of channels."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -45,7 +45,7 @@ class ProfileMatch(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """What the prediction of a protein of L residues rests on.
+    """Explanation of the prediction of a protein of L residues.
 
     Attributes
     ----------

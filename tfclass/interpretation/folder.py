@@ -29,7 +29,7 @@ EXPLANATION_FOLDER = FolderKind("explain.json", ("tfclass", "model", "files"), _
 
 
 class Outputs(NamedTuple):
-    """What to write besides pages and segments: the format of the tables, mutations, figures."""
+    """Outputs besides pages and segments: the format of the tables, and whether there are mutations and figures."""
 
     format: str = "tsv"
     mutations: bool = False

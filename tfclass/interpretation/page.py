@@ -46,7 +46,7 @@ _SEGMENT_KINDS = {
 
 
 class ModelFacts(NamedTuple):
-    """What pages say of the model: the version of tfclass, the name, digest and network of the model, the channel."""
+    """Facts about the model on every page: version of tfclass; name, digest and network of the model; channel."""
 
     version: str
     model: str
