@@ -49,7 +49,9 @@ def written(rows, write=write_gff3, **options):
 
 def features_of(text):
     """The features that gffutils reads, by their ID."""
-    database = gffutils.create_db(text, ":memory:", from_string=True, merge_strategy="error", keep_order=True)
+    # Left to guess, gffutils takes a name that is a quotation mark for the quotes of GFF2.
+    options = {"merge_strategy": "error", "keep_order": True, "dialect": gffutils.constants.dialect}
+    database = gffutils.create_db(text, ":memory:", from_string=True, **options)
     return {feature.id: feature for feature in database.all_features()}
 
 
