@@ -6,9 +6,10 @@ Reads ``dbd_regions.tsv.gz`` from the folder that TFCLASS_REAL_DATA names; with 
 of a table with the columns domain_start and domain_end. The first table has, as means over proteins with their standard
 errors, the share of the positive attribution that lies in known domains, and how often the residue of the greatest
 value does (the pointing game). ``uniform`` is the share of residues in domains; ``shuffled weights`` is the same
-network with the values of every weight in random order. The second table asks whether the substitutions that cost most
-log-odds are those of residues known to bind DNA or zinc, or to hold the fold: the area under the ROC curve among the
-residues of a domain. The last one, and a figure, are of the gates.
+network with the values of every weight in random order. The second table has the log-odds of proteins whose residues
+in or out of domains are shuffled: what the network knows from each part alone. The third table asks whether the
+substitutions that cost most log-odds are those of residues known to bind DNA or zinc, or to hold the fold: the area
+under the ROC curve among the residues of a domain. The last one, and a figure, are of the gates.
 """
 
 import argparse
@@ -37,6 +38,8 @@ from tfclass.typing import BoolArray, FloatArray, TokenArray
 
 # Residues over which values are averaged for a row of their own: about the span of a short motif.
 SMOOTHED = 9
+# Permutations of the residues of a part, whose log-odds are averaged.
+N_PERMUTATIONS = 8
 # Longer proteins take much time by occlusion, and tell no more.
 MAX_LENGTH = 1000
 # Of residues that bind zinc or DNA, or hold the fold, in the names of `dbd_regions.tsv.gz`: each group of the pattern.
@@ -83,6 +86,7 @@ def main() -> None:
     counted = f"{len(proteins)} transcription factors of {np.mean(lengths):.0f} residues"
     print(f"{bundle.name}, split {arguments.split}: {counted}")
     attribution_table(scorer, proteins)
+    parts_table(scorer, proteins)
     if not arguments.table:
         essential_table(scorer, proteins)
     gate_table(scorer, proteins, arguments.figures)
@@ -128,6 +132,28 @@ def attribution_table(scorer: Scorer, proteins: list[Known]) -> None:
     for name, share_N, pointed_N in zip(names, np.transpose(share_RN), np.transpose(pointed_RN), strict=True):
         print(f"| {name.replace('_', ' ')} | {with_error(share_N)} | {with_error(pointed_N)} |")
     print(f"completeness gap of integrated gradients: mean {np.mean(gaps):.2%}, greatest {np.max(gaps):.2%}\n")
+
+
+def parts_table(scorer: Scorer, proteins: list[Known]) -> None:
+    explained = Explained(scorer.bundle.model, scorer.bundle.alphabet)
+    generator = np.random.default_rng(0)
+    odds_RN = []
+    for protein in proteins:
+        inside_L = protein.inside_L
+        odds = [float(explained.log_odds([protein.tokens])[0])]
+        for shuffled_L in (~inside_L, inside_L, np.ones_like(inside_L)):
+            permuted = [protein.tokens.copy() for _ in range(N_PERMUTATIONS)]
+            for tokens in permuted:
+                tokens[shuffled_L] = generator.permutation(tokens[shuffled_L])
+            odds.append(float(explained.log_odds(permuted).mean()))
+        odds_RN.append(odds)
+    odds_NR = np.transpose(odds_RN)
+    share_NR = (odds_NR - odds_NR[3]) / (odds_NR[0] - odds_NR[3])
+    print("| residues in their order | mean log-odds | median share of the difference | above 0 |\n|---|---|---|---|")
+    names = ("all", "in domains", "out of domains", "none")
+    for name, odds_R, share_R in zip(names, odds_NR, share_NR, strict=True):
+        print(f"| {name} | {odds_R.mean():.1f} | {np.median(share_R):.0%} | {(odds_R > 0).mean():.0%} |")
+    print()
 
 
 def with_error(value_N: FloatArray) -> str:
