@@ -118,6 +118,7 @@ def make(folder, *arguments):
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=500)
 
 
+@pytest.mark.slow
 def test_make_data_builds_the_swissprot_corpus_once(tmp_path):
     with UniProtServer(300) as server:
         made = make(tmp_path, "data", "CORPUS=swissprot", f"FETCH=--url {server.url} --rate 10000")

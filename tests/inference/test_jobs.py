@@ -437,7 +437,13 @@ def test_killed_at_random_moments_it_goes_on_and_ends_with_the_same_file(command
     assert not (tmp_path / "out.tsv.parts").exists()
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "Ctrl-C"])
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [
+        pytest.param(signal.SIGTERM, 143, id="SIGTERM", marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, 130, id="Ctrl-C"),
+    ],
+)
 def test_stopped_it_leaves_no_worker_and_nothing_half_written(command, tmp_path, number, status):
     import psutil
 
@@ -471,6 +477,7 @@ def test_dask_gives_the_same_rows(command, tmp_path):
     assert out == (tmp_path / "whole.tsv").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_dask_worker_that_is_killed_is_replaced(command, tmp_path):
     pytest.importorskip("distributed", reason="the extra hpc is not installed")
     import psutil
@@ -556,7 +563,13 @@ def test_a_scheduler_that_dies_is_one_line_and_the_parts_stay(command, scheduler
     assert (tmp_path / "out.tsv").read_bytes() == (tmp_path / "whole.tsv").read_bytes()
 
 
-@pytest.mark.parametrize("engine", [["none"], ["dask", "--workers", "1"]], ids=["none", "dask"])
+@pytest.mark.parametrize(
+    "engine",
+    [
+        pytest.param(["none"], id="none"),
+        pytest.param(["dask", "--workers", "1"], id="dask", marks=pytest.mark.slow),
+    ],
+)
 def test_on_a_full_disk_it_is_one_line_and_goes_on_once_there_is_room(command, tmp_path, engine):
     assert finish(command("-o", "whole.tsv"))[0] == 0
     arguments = ("-o", "out.tsv", "--parts", "parts", "--engine", *engine)

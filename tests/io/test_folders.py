@@ -139,7 +139,7 @@ def test_two_writers_and_a_reader_of_one_bundle_never_fail(small_bundle, tmp_pat
     path = tmp_path / "bundle"
     save_bundle(small_bundle, path, card="first")
     (path / "notes.md").write_text("mine")
-    writers = [context.Process(target=repeat, args=(save, 6, small_bundle, path, [f"w{n}"])) for n in range(2)]
+    writers = [context.Process(target=repeat, args=(save, 3, small_bundle, path, [f"w{n}"])) for n in range(2)]
     for writer in writers:
         writer.start()
     n_read = 0
@@ -147,7 +147,7 @@ def test_two_writers_and_a_reader_of_one_bundle_never_fail(small_bundle, tmp_pat
         assert load_bundle(path).name == "small"
         n_read += 1
     assert [writer.exitcode for writer in writers] == [0, 0]
-    assert n_read > 5
+    assert n_read > 2
     assert (path / "notes.md").read_text() == "mine"
     assert os.listdir(tmp_path) == ["bundle"]
 
@@ -158,7 +158,7 @@ def test_killed_at_any_moment_there_is_a_bundle_of_that_name_and_nothing_is_left
     save_bundle(small_bundle, path, card="first")
     (path / "notes.md").write_text("mine")
     dice = random.Random(5)
-    for _ in range(25):
+    for _ in range(12):
         writer = context.Process(target=repeat, args=(save, 60, small_bundle, path, ["again"]))
         writer.start()
         time.sleep(dice.uniform(0.02, 0.3))

@@ -45,6 +45,7 @@ from tfclass.training.trainer import Callbacks, Interrupted
 QUICK = TrainingConfig.default(epochs=4, max_residues=2048, learning_rate=0.01)
 OFF = TrackingConfig.default(enabled=False)
 ONE_THREAD = RuntimeConfig.default(device="cpu", threads=1)
+NO_BASELINES = EvaluationConfig.default(n_bootstrap=20, baselines=False)
 
 
 def train_config(table, folder, **changes):
@@ -71,8 +72,13 @@ def evaluate_config(table, bundle, folder, **changes):
     return EvaluateConfig.default(**(options | changes))
 
 
-def test_training_and_evaluation_agree_with_prediction_and_scikit_learn(demo_table, folder):
-    trained = train_and_package(train_config(demo_table, folder))
+@pytest.fixture(scope="module")
+def trained(demo_table, tmp_path_factory):
+    """A training as most tests have it, for those that only look at what it left."""
+    return train_and_package(train_config(demo_table, tmp_path_factory.mktemp("trained")))
+
+
+def test_training_and_evaluation_agree_with_prediction_and_scikit_learn(trained, demo_table, folder):
     report = evaluate_bundle(evaluate_config(demo_table, trained.bundle, folder))
     frame = pd.read_csv(demo_table, sep="\t")
     test = frame[frame["split"] == "test"]
@@ -100,8 +106,8 @@ def test_training_and_evaluation_agree_with_prediction_and_scikit_learn(demo_tab
     assert audit["shared_clusters"] == test["cluster"].isin(trained_clusters).sum()
 
 
-def test_threshold_and_operating_points_are_those_of_calibrated_validation_probabilities(demo_table, folder):
-    bundle = load_bundle(train_and_package(train_config(demo_table, folder)).bundle)
+def test_threshold_and_operating_points_are_those_of_calibrated_validation_probabilities(trained, demo_table):
+    bundle = load_bundle(trained.bundle)
     frame = pd.read_csv(demo_table, sep="\t")
     valid = frame[frame["split"] == "valid"]
     tokens = [bundle.alphabet.encode(sequence) for sequence in valid["sequence"]]
@@ -160,26 +166,23 @@ def test_kmer_vectors_are_learned_from_the_training_split_alone(demo_table, fold
     assert weights[0] == weights[1]
 
 
-def test_test_proteins_have_no_part_in_training(demo_table, folder):
+def test_test_proteins_have_no_part_in_training(trained, demo_table, folder):
     frame = pd.read_csv(demo_table, sep="\t")
-    train_and_package(train_config(demo_table, folder, bundle=str(folder / "a"), run_dir=str(folder / "run_a")))
     test = frame["split"] == "test"
     frame.loc[test, "sequence"] = "MKV"
     frame.loc[test, "label"] = np.where(frame.loc[test, "label"] == "TF", "nonTF", "TF")
     frame.to_csv(folder / "other.tsv", sep="\t", index=False)
-    train_and_package(
-        train_config(folder / "other.tsv", folder, bundle=str(folder / "b"), run_dir=str(folder / "run_b"))
-    )
-    left, right = load_bundle(folder / "a"), load_bundle(folder / "b")
+    other = train_and_package(train_config(folder / "other.tsv", folder))
+    left, right = load_bundle(trained.bundle), load_bundle(other.bundle)
     assert (left.calibration, left.threshold) == (right.calibration, right.threshold)
-    assert (folder / "a" / "model.safetensors").read_bytes() == (folder / "b" / "model.safetensors").read_bytes()
+    assert (trained.bundle / "model.safetensors").read_bytes() == (other.bundle / "model.safetensors").read_bytes()
 
 
 def test_a_random_split_is_named_in_card_and_report(demo_table, folder, caplog):
     split, quick = SplitConfig.default(policy="random"), TrainingConfig.default(epochs=1, max_residues=2048)
     trained = train_and_package(train_config(demo_table, folder, split=split, training=quick))
-    evaluation = EvaluationConfig.default(n_bootstrap=20, baselines=False)
-    report = evaluate_bundle(evaluate_config(demo_table, trained.bundle, folder, split=split, evaluation=evaluation))
+    options = {"split": split, "evaluation": NO_BASELINES}
+    report = evaluate_bundle(evaluate_config(demo_table, trained.bundle, folder, **options))
     assert [FLATTERS in message for message in caplog.messages] == [True, True]
     assert "| split | by random |" in (trained.bundle / "MODEL_CARD.md").read_text()
     assert to_json(report.content)["corpus"]["split_policy"] == "random"
@@ -194,14 +197,13 @@ def test_a_model_is_not_judged_by_what_it_learned_from_under_another_split(demo_
     other = SplitConfig.default(policy="folds", fold=0)
     judged = assign_splits(read_table(CorpusConfig.default(path=str(demo_table)), Alphabet()), other, "").frame
     n = judged.loc[judged["split"] == "test", "id"].isin(learned).sum()
-    evaluation = EvaluationConfig.default(n_bootstrap=20, baselines=False)
     with pytest.raises(TableError) as caught:
-        evaluate_bundle(evaluate_config(demo_table, trained.bundle, folder, split=other, evaluation=evaluation))
+        evaluate_bundle(evaluate_config(demo_table, trained.bundle, folder, split=other, evaluation=NO_BASELINES))
     assert f"found {n} of {n} proteins that demo-bilstm was trained or validated on; expected none" in str(caught.value)
     assert "deal them out as its training did: split=folds split.fold=1" in str(caught.value)
     with pytest.raises(TableError, match="split 'valid': found .* trained or validated on"):
         attach(str(trained.bundle), demo_table, folder / "attached", {"homology": None})
-    evaluate_bundle(evaluate_config(demo_table, trained.bundle, folder, split=split, evaluation=evaluation))
+    evaluate_bundle(evaluate_config(demo_table, trained.bundle, folder, split=split, evaluation=NO_BASELINES))
 
 
 def test_a_score_on_training_proteins_says_so(demo_table, folder, small_bundle_folder, caplog):
@@ -366,9 +368,8 @@ def test_an_evaluation_is_of_the_channel_that_prediction_uses(demo_table, folder
     client = mlflow.MlflowClient("sqlite:///mlflow.db")
     for channel in ("network", "profile", "combined"):
         asked = None if channel == "combined" else channel
-        config = evaluate_config(
-            demo_table, with_profiles_folder, folder, channel=asked, tracking=TrackingConfig.default(), report=channel
-        )
+        options = {"channel": asked, "tracking": TrackingConfig.default(), "evaluation": NO_BASELINES}
+        config = evaluate_config(demo_table, with_profiles_folder, folder, report=channel, **options)
         report = evaluate_bundle(config)
         records = (Record(i, i, s) for i, s in zip(test.id, test.sequence, strict=True))
         rows = list(Predictor(with_profiles, channel=channel).predict(records))
@@ -382,12 +383,11 @@ def test_an_evaluation_is_of_the_channel_that_prediction_uses(demo_table, folder
         assert run.data.metrics["test/mcc"] == pytest.approx(mcc)
 
 
-def test_evaluations_are_compared_by_their_mlflow_runs_or_their_folders(demo_table, folder):
+def test_evaluations_are_compared_by_their_mlflow_runs_or_their_folders(trained, demo_table, folder):
     tracking = TrackingConfig.default(experiment="tested")
-    trained = train_and_package(train_config(demo_table, folder))
     for name in ("a", "b"):
-        config = evaluate_config(demo_table, trained.bundle, folder, tracking=tracking, report=str(folder / name))
-        evaluate_bundle(config)
+        options = {"tracking": tracking, "evaluation": NO_BASELINES}
+        evaluate_bundle(evaluate_config(demo_table, trained.bundle, folder, report=str(folder / name), **options))
     mlflow.set_tracking_uri(f"sqlite:///{folder.resolve()}/mlflow.db")
     first, _ = (run.info.run_id for run in mlflow.search_runs(experiment_names=["tested"], output_format="list"))
     config = CompareConfig.default(
@@ -404,10 +404,9 @@ def test_evaluations_are_compared_by_their_mlflow_runs_or_their_folders(demo_tab
         compare_runs(config, [run.info.run_id, str(folder / "b")])
 
 
-def test_a_run_folder_is_not_used_twice(demo_table, folder):
-    train_and_package(train_config(demo_table, folder))
+def test_a_run_folder_is_not_used_twice(trained, demo_table):
     with pytest.raises(CheckpointError, match="found a training that was here before; expected an empty folder"):
-        train_and_package(train_config(demo_table, folder))
+        train_and_package(train_config(demo_table, trained.bundle.parents[1]))
 
 
 @pytest.mark.parametrize(
@@ -434,10 +433,11 @@ def test_clusters_can_be_dealt_out_instead_of_a_split_column(demo_table, folder)
     pd.read_csv(demo_table, sep="\t").drop(columns="split").to_csv(folder / "t.tsv", sep="\t", index=False)
     split = SplitConfig.default(policy="cluster", valid=0.2, test=0.2)
     trained = train_and_package(train_config(folder / "t.tsv", folder, split=split))
-    report = evaluate_bundle(evaluate_config(folder / "t.tsv", trained.bundle, folder, split=split))
+    options = {"evaluation": NO_BASELINES}
+    report = evaluate_bundle(evaluate_config(folder / "t.tsv", trained.bundle, folder, split=split, **options))
     assert to_json(report.content)["corpus"]["split_policy"] == "cluster"
     # Without a split of its own, an evaluation takes that of the training, on this table alone.
-    again = evaluate_bundle(evaluate_config(folder / "t.tsv", trained.bundle, folder))
+    again = evaluate_bundle(evaluate_config(folder / "t.tsv", trained.bundle, folder, **options))
     assert again.predictions["id"].tolist() == report.predictions["id"].tolist()
     assert to_json(again.content)["configuration"] == to_json(report.content)["configuration"]
     assert "split=cluster split.valid=0.2 split.test=0.2" in to_json(again.content)["command"]
@@ -467,11 +467,9 @@ def test_a_version_is_compared_by_its_validation_proteins_alone(demo_table):
     assert validation_digest(valid.select(np.arange(len(valid.labels)) > 0)) != validation_digest(valid)
 
 
-def test_weights_are_the_same_on_every_run(demo_table, folder):
-    digests = []
-    for name in ("a", "b"):
-        torch.manual_seed(hash(name) % 1000)
-        trained = train_and_package(train_config(demo_table, folder, run_dir=str(folder / name)))
-        weights = safetensors.torch.load_file(trained.bundle / "model.safetensors")
-        digests.append({key: value.sum().item() for key, value in weights.items()})
-    assert digests[0] == digests[1]
+def test_weights_are_the_same_on_every_run(trained, demo_table, folder):
+    torch.manual_seed(17)
+    again = train_and_package(train_config(demo_table, folder))
+    first, second = (safetensors.torch.load_file(each.bundle / "model.safetensors") for each in (trained, again))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
