@@ -38,9 +38,11 @@ MAX_E_VALUE = 1e-3
 # 300 hits in place of 100.
 SENSITIVITY, MAX_HITS = 6.5, 100
 
-# Up to so many pairs of residues it is quicker to compare every query with every target than to build an index.
+# Up to so many pairs of residues it is quicker to compare every query with every target than to build an index, and to
+# cluster in one step than in three, each with an index of its own.
 _FEW_PAIRS = 2e10
 _EVERY_PAIR = ("--prefilter-mode", "1")
+_ONE_STEP = ("--single-step-clustering", "1")
 
 _COLUMNS = ("query", "target", "fident", "qstart", "qend", "qlen", "tstart", "tend", "tlen", "evalue", "bits")
 # Amino acids even where a peptide of A, C, G and T looks like DNA; of its progress, errors only.
@@ -192,6 +194,7 @@ def cluster(
     """
     options = ["--min-seq-id", f"{min_identity}", "-c", f"{coverage}", "--cov-mode", f"{coverage_mode}"]
     options += [] if sensitivity is None else ["-s", f"{sensitivity}"]
+    options += _ONE_STEP if sum(map(len, tokens)) ** 2 <= _FEW_PAIRS else ()
     representatives_N = np.arange(len(tokens))
     with _workplace() as folder:
         if _write(folder / "proteins", tokens):
