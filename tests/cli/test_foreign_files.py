@@ -72,7 +72,13 @@ def fasta(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options", [["--parts", "parts"], ["--resume"], ["--parts", ".", "--engine", "dask", "--workers", "1"], []]
+    "options",
+    [
+        ["--parts", "parts"],
+        ["--resume"],
+        pytest.param(["--parts", ".", "--engine", "dask", "--workers", "1"], marks=pytest.mark.slow),
+        [],
+    ],
 )
 def test_predict(check, fasta, small_bundle_folder, options):
     times = 1 if "dask" in options else 2
@@ -210,8 +216,17 @@ def test_a_database_of_another_program_is_no_study(tfclass, demo_table, tmp_path
     assert state([path]) == before
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "kill -9"])
-@pytest.mark.parametrize("verb", ["multirun", "sweep", "fetch"])
+@pytest.mark.parametrize(
+    ("verb", "number"),
+    [
+        pytest.param("multirun", signal.SIGKILL, id="multirun-kill -9"),
+        pytest.param("multirun", signal.SIGTERM, id="multirun-SIGTERM", marks=pytest.mark.slow),
+        pytest.param("sweep", signal.SIGKILL, id="sweep-kill -9", marks=pytest.mark.slow),
+        pytest.param("sweep", signal.SIGTERM, id="sweep-SIGTERM"),
+        pytest.param("fetch", signal.SIGKILL, id="fetch-kill -9"),
+        pytest.param("fetch", signal.SIGTERM, id="fetch-SIGTERM"),
+    ],
+)
 def test_an_interrupted_command_leaves_them(verb, number, tfclass, start_tfclass, demo_table, tmp_path):
     with UniProtServer(1200) as server:
         server.hold = 2

@@ -99,7 +99,13 @@ def test_a_description_with_bytes_of_another_encoding_is_escaped(tfclass, small_
         assert tsv_rows(finished.out)[0]["description"] == r"caf\xe9\x1b[2J\x09b"
 
 
-@pytest.mark.parametrize("engine", [[], ["--engine", "dask", "--workers", 1]], ids=["here", "dask"])
+@pytest.mark.parametrize(
+    "engine",
+    [
+        pytest.param([], id="here"),
+        pytest.param(["--engine", "dask", "--workers", 1], id="dask", marks=pytest.mark.slow),
+    ],
+)
 def test_parts_keep_descriptions_and_are_not_taken_for_others(predict, engine, tmp_path):
     if engine:
         pytest.importorskip("distributed", reason="the extra hpc is not installed")

@@ -53,7 +53,10 @@ def test_train_then_evaluate_then_resume_nothing(tfclass, corpus, tmp_path):
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["demo-bilstm"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "kill -9"])
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(signal.SIGINT, id="Ctrl-C", marks=pytest.mark.slow), pytest.param(signal.SIGKILL, id="kill -9")],
+)
 def test_an_interrupted_training_resumes_to_the_same_weights(tfclass, start_tfclass, corpus, tmp_path, number):
     options = [corpus, *QUICK, "training.epochs=12", "training.checkpoint_minutes=0"]
     assert tfclass("train", *options, "bundle=whole").status == 0
@@ -213,6 +216,7 @@ def test_a_sweep_trains_every_combination_under_one_parent_in_mlflow(tfclass, co
     assert [m.value for m in scores] == [by_name[f"pooling={p}"].data.metrics["best_valid_ap"] for p in ("max", "mean")]
 
 
+@pytest.mark.slow
 def test_an_interrupted_multirun_goes_on_and_what_is_finished_stays(
     tfclass, start_tfclass, corpus, tmp_path, empty_store
 ):
@@ -243,8 +247,8 @@ def test_an_interrupted_multirun_goes_on_and_what_is_finished_stays(
     ("options", "network"),
     [
         (["model=cnn", "model.stem.stacks=[[4]]", "model.head_hidden=0"], "cnn"),
-        (["model=bilstm_residues"], "bilstm_residues"),
-        (["model.encoder=gru"], "gru"),
+        pytest.param(["model=bilstm_residues"], "bilstm_residues", marks=pytest.mark.slow),
+        pytest.param(["model.encoder=gru"], "gru", marks=pytest.mark.slow),
         (["model.encoder=gru", "network=mine"], "mine"),
     ],
 )

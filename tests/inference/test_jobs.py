@@ -420,7 +420,7 @@ def wait_for_parts(process, folder):
 def test_killed_at_random_moments_it_goes_on_and_ends_with_the_same_file(command, tmp_path):
     assert finish(command("-o", "whole.tsv"))[0] == 0
     dice = random.Random(3)
-    for _ in range(20):
+    for _ in range(8):
         process = command("-o", "out.tsv", "--resume")
         time.sleep(dice.uniform(0.05, 0.6))
         process.send_signal(signal.SIGKILL)

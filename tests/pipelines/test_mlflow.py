@@ -457,6 +457,7 @@ def test_the_model_answers_the_command_lines_numbers_from_python_and_over_http(
     assert [row["probability"] for row in rows] == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_served_model_answers_in_strict_json_whatever_the_request(with_profiles_folder, folder, config, tfclass):
     with tracked(config, folder / "run", "training", Facts(bundle=str(with_profiles_folder))):
         pass

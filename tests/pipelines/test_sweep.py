@@ -51,6 +51,7 @@ def test_every_study_that_ships_can_be_composed(study):
     assert "learning_rate" in shipped.study.space["training"]
 
 
+@pytest.mark.slow
 def test_a_sweep_that_was_interrupted_makes_the_trials_of_one_that_was_not(demo_table, folder):
     whole = run_sweep(config(demo_table, folder, run_dir=str(folder / "whole")))
     assert whole.trials["state"].isin(["complete", "pruned"]).all()

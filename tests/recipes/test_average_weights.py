@@ -78,6 +78,7 @@ def test_networks_of_other_classes_have_no_mean(small_bundle, other, demo_table)
         average(replace(small_bundle, classes=("a", "b")), other, 0.5, demo_table)
 
 
+@pytest.mark.slow
 def test_the_script_writes_a_bundle_and_refuses_in_one_line(small_bundle_folder, other, demo_table, tmp_path):
     save_bundle(replace(other, provenance=TRAINED), tmp_path / "other", card="")
     command = [sys.executable, RECIPE / "average_weights.py", small_bundle_folder, tmp_path / "other", demo_table]

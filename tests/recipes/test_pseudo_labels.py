@@ -335,6 +335,7 @@ def run(*arguments, cwd):
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_the_script_labels_a_table(table, teacher, tmp_path):
     done = run("label", table, "--teacher", teacher, "-o", "training.tsv", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -153,8 +153,15 @@ main()
 """
 
 
-@pytest.mark.parametrize("hangs", [False, True], ids=["HMMER", "a step without end"])
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "Ctrl-C"])
+@pytest.mark.parametrize(
+    ("number", "status", "hangs"),
+    [
+        pytest.param(signal.SIGTERM, 143, False, id="SIGTERM-HMMER", marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, 143, True, id="SIGTERM-a step without end"),
+        pytest.param(signal.SIGINT, 130, False, id="Ctrl-C-HMMER"),
+        pytest.param(signal.SIGINT, 130, True, id="Ctrl-C-a step without end", marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_ends_the_command_and_not_what_is_searched(number, status, hangs, tmp_path):
     (tmp_path / "in.fasta").write_text(f">worn\n{worn_fingers()}\n")
     (tmp_path / "temporary").mkdir()

@@ -251,7 +251,7 @@ def log(folder, name, steps):
             run.log_step({"loss": step + float(name)}, step)
 
 
-@pytest.mark.parametrize(("writers", "steps"), [(3, 1), (6, 20)])
+@pytest.mark.parametrize(("writers", "steps"), [(3, 1), pytest.param(6, 20, marks=pytest.mark.slow)])
 def test_processes_that_meet_an_empty_folder_and_write_at_once_lose_nothing(
     writers, steps, tmp_path, monkeypatch, processes
 ):
