@@ -4,6 +4,7 @@ import csv
 import shutil
 
 import pandas as pd
+import pytest
 
 from tfclass.channels.domains import known_domains
 
@@ -135,3 +136,20 @@ def test_version_and_usage(tfclass):
         bare = tfclass(*group)
         assert bare.status == 2
         assert "Usage:" in bare.err + bare.out
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("pre", {"predict"}),
+        ("predict --cpu", {"--cpu-fallback"}),
+        ("predict --precision ", {"float32", "bf16"}),
+        ("data ", {"demo", "check", "fetch", "label", "import", "cluster", "split", "audit"}),
+        ("predict pro", set()),
+    ],
+    ids=["a verb", "an option", "its values", "the verbs of a verb", "a file is for the shell to find"],
+)
+def test_a_shell_is_told_how_words_may_end(tfclass, words, offered):
+    typed = {"COMP_WORDS": f"tfclass {words}", "COMP_CWORD": str(words.count(" ") + 1)}
+    finished = tfclass(_TFCLASS_COMPLETE="complete_bash", **typed)
+    assert (finished.status, set(finished.out.split())) == (0, offered)
