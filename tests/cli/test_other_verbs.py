@@ -55,6 +55,7 @@ def test_export_copies_a_model_under_another_name_and_with_another_card(tfclass,
     done = tfclass("model", "export", small_bundle_folder, "copy", "--name", "copied", "--card", "card.md")
     assert done.status == 0
     assert tfclass("model", "show", "copy").out.startswith("# Another card")
+    assert (tmp_path / "copy" / "MODEL_CARD.md").read_text().startswith("---\nlibrary_name: tfclass\n")
     weights = "model.safetensors"
     assert (tmp_path / "copy" / weights).read_bytes() == (small_bundle_folder / weights).read_bytes()
     assert '"name": "copied"' in (tmp_path / "copy" / "bundle.json").read_text()
