@@ -21,7 +21,7 @@ CONFINED = {
     "pickle": ("training/checkpoint.py",),
     "requests": ("data/uniprot.py", "io/http.py"),
     "urllib3": ("data/uniprot.py", "io/http.py"),
-    "yaml": ("data/curation.py", "config.py"),
+    "yaml": ("bundle/card.py", "config.py", "data/curation.py"),
 }
 
 

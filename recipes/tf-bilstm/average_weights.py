@@ -19,7 +19,8 @@ import torch
 import typer
 
 from tfclass.bundle.bundle import Bundle, find_bundle, load_bundle
-from tfclass.bundle.save import model_card, save_bundle
+from tfclass.bundle.card import model_card
+from tfclass.bundle.save import save_bundle
 from tfclass.config import EvaluationConfig, SplitConfig, TrainingConfig
 from tfclass.data.split import select_split
 from tfclass.errors import BundleError, TfclassError

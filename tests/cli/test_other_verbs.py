@@ -4,6 +4,7 @@ import csv
 import shutil
 
 import pandas as pd
+import pytest
 
 from tfclass.channels.domains import known_domains
 
@@ -54,6 +55,7 @@ def test_export_copies_a_model_under_another_name_and_with_another_card(tfclass,
     done = tfclass("model", "export", small_bundle_folder, "copy", "--name", "copied", "--card", "card.md")
     assert done.status == 0
     assert tfclass("model", "show", "copy").out.startswith("# Another card")
+    assert (tmp_path / "copy" / "MODEL_CARD.md").read_text().startswith("---\nlibrary_name: tfclass\n")
     weights = "model.safetensors"
     assert (tmp_path / "copy" / weights).read_bytes() == (small_bundle_folder / weights).read_bytes()
     assert '"name": "copied"' in (tmp_path / "copy" / "bundle.json").read_text()
@@ -135,3 +137,20 @@ def test_version_and_usage(tfclass):
         bare = tfclass(*group)
         assert bare.status == 2
         assert "Usage:" in bare.err + bare.out
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("pre", {"predict"}),
+        ("predict --cpu", {"--cpu-fallback"}),
+        ("predict --precision ", {"float32", "bf16"}),
+        ("data ", {"demo", "check", "fetch", "label", "import", "cluster", "split", "audit"}),
+        ("predict pro", set()),
+    ],
+    ids=["a verb", "an option", "its values", "the verbs of a verb", "a file is for the shell to find"],
+)
+def test_a_shell_is_told_how_words_may_end(tfclass, words, offered):
+    typed = {"COMP_WORDS": f"tfclass {words}", "COMP_CWORD": str(words.count(" ") + 1)}
+    finished = tfclass(_TFCLASS_COMPLETE="complete_bash", **typed)
+    assert (finished.status, set(finished.out.split())) == (0, offered)

@@ -150,6 +150,13 @@ class TestRows:
             for o in objects
         ] == cells(as_tsv.out)
 
+    def test_the_examples_are_predicted_without_a_file(self, tfclass, small_bundle_folder):
+        examples = read_fasta(Path(__file__).parents[2] / "data" / "examples" / "proteins.fasta")
+        finished = tfclass("predict", "--example", "--model", small_bundle_folder, "-q")
+        assert (finished.status, finished.err) == (0, "")
+        rows = [line.split("\t")[:2] for line in finished.out.splitlines()[1:]]
+        assert rows == [[record.id, str(len(record.sequence))] for record in examples]
+
     def test_several_inputs_and_standard_input_follow_each_other(self, tfclass, tmp_path, small_bundle_folder):
         braces = "odd {0} {name} %s  name.fasta"
         (tmp_path / braces).write_bytes(b">a\nMKV\n")
@@ -657,7 +664,7 @@ class TestUsage:
         [
             (["--nonesuch", "in.fasta"], "No such option: --nonesuch"),
             (["--format", "xml", "in.fasta"], "Invalid value for '--format'"),
-            ([], "Missing argument"),
+            ([], "Invalid value for FASTA: name at least one file, - for standard input, or give --example"),
             (["in.fasta", "--shard", "0/4"], "Invalid value for --shard: '0/4' is not I/N with I from 1 to N"),
             (["in.fasta", "--shard", "half"], "Invalid value for --shard: 'half' is not I/N with I from 1 to N"),
             (
@@ -691,6 +698,7 @@ class TestUsage:
                 "Invalid value for '--taxon': Value error, 'fish' is not one of "
                 "'bacteria', 'archaea', 'fungi', 'plants', 'animals'",
             ),
+            (["in.fasta", "--example"], "Invalid value for --example: stands in place of files; name files, or give"),
         ],
         ids=["an unknown option", "an unknown format", "no input", "a shard of none", "a shard in words"]
         + [
@@ -706,6 +714,7 @@ class TestUsage:
             "a taxon in TSV",
             "a genome for TSV",
             "an unknown taxon",
+            "a file and the examples",
         ],
     )
     def test_wrong_usage_is_one_line(self, tfclass, arguments, expected):

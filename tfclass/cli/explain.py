@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from tfclass.cli.predict import DEFAULT_MODEL, GENERATED, Channel, Inputs, MaxLength, Model, Quiet, Threads, load
+from tfclass.cli.options import Example, Inputs, chosen_inputs
+from tfclass.cli.predict import DEFAULT_MODEL, GENERATED, Channel, MaxLength, Model, Quiet, Threads, load
 from tfclass.cli.predict_output import last_lines
 from tfclass.cli.terminal import progress, stop_at_once
 from tfclass.errors import escaped
@@ -43,8 +44,9 @@ Prevalence = Annotated[
 
 
 def explain(
-    fasta: Inputs,
     output: Output,
+    fasta: Inputs = None,
+    example: Example = False,
     method: Method = None,
     mutagenesis: Mutagenesis = False,
     figures: Figures = False,
@@ -73,7 +75,7 @@ def explain(
         from tfclass.pipelines.explain import Request, explain_records
         from tfclass.sequences.fasta import read_inputs
 
-        records = read_inputs(fasta, max_length)
+        records = read_inputs(chosen_inputs(fasta, example), max_length)
         predictor, _ = load(model, "cpu", threads, **chosen)
         if predictor.bundle.trained_on_generated and not quiet:
             typer.echo(GENERATED, err=True)

@@ -34,6 +34,7 @@ def show(
 ) -> None:
     """Print a model's card, and what it can tell."""
     from tfclass.bundle.bundle import find_bundle, load_bundle, read_card
+    from tfclass.bundle.card import without_head
     from tfclass.errors import escaped
 
     folder = find_bundle(model)
@@ -41,7 +42,7 @@ def show(
     if profiles:
         _list_profiles(bundle)
         return
-    typer.echo(escaped(read_card(folder), keep="\n\t"))
+    typer.echo(escaped(without_head(read_card(folder)), keep="\n\t"))
     typer.echo("## What it tells\n\n| | |\n|---|---|")
     for name, value in _abilities(bundle).items():
         typer.echo(f"| {name} | {value} |")
@@ -97,14 +98,16 @@ def export(
     from dataclasses import replace
 
     from tfclass.bundle.bundle import find_bundle, load_bundle, read_card
+    from tfclass.bundle.card import with_head
     from tfclass.bundle.save import save_bundle
 
     if name and not re.fullmatch(r"[\w.-]+", name):
         raise typer.BadParameter("a name has letters, digits, '.', '_' and '-'", param_hint="--name")
     source = find_bundle(model)
     bundle = load_bundle(source)
+    bundle = replace(bundle, name=name or bundle.name)
     text = _given_card(card) if card else read_card(source)
-    digest = save_bundle(replace(bundle, name=name or bundle.name), folder, text)
+    digest = save_bundle(bundle, folder, with_head(bundle, text) if name or card else text)
     typer.echo(f"{folder}: written (sha256 {digest})", err=True)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from tfclass.cli.options import Example, Inputs, chosen_inputs
 from tfclass.cli.predict_output import (
     check_options,
     format_of,
@@ -46,7 +47,6 @@ def _prevalence(text: str) -> float | str:
         raise typer.BadParameter(f"{text!r} is neither a number between 0 and 1 nor auto") from None
 
 
-Inputs = Annotated[list[str], typer.Argument(metavar="FASTA...", help="Plain or compressed; - is standard input.")]
 Output = Annotated[
     str | None,
     typer.Option("-o", "--output", help="Where rows go, instead of standard output; .gz packs them; s3://... too."),
@@ -130,7 +130,8 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr bu
 
 
 def predict(
-    fasta: Inputs,
+    fasta: Inputs = None,
+    example: Example = False,
     output: Output = None,
     output_format: Format = None,
     description: Description = False,
@@ -161,7 +162,7 @@ def predict(
     Every record gives one row, in input order. Rows go to standard output, all else to standard
     error.
     """
-    started, output, pages = time.monotonic(), place_of(output), summary or []
+    started, fasta, output, pages = time.monotonic(), chosen_inputs(fasta, example), place_of(output), summary or []
     inputs = [*fasta, *([] if genome_gff is None else [str(genome_gff)])]
     keep_apart(output, inputs, parts)
     name = format_of(output_format, output)
@@ -172,8 +173,7 @@ def predict(
     console = _terminal() if output is None and not header and output_format is None else None
     waiting = progress("loading the model", is_quiet=quiet, console=console)
     with stop_at_once(goes_on=folder is not None), _summaries(pages, output, inputs, parts) as written, waiting as bar:
-        genome = None if genome_gff is None else _genome(genome_gff)
-        meter = InputBar(bar, fasta)
+        genome, meter = _genome(genome_gff), InputBar(bar, fasta)
         records = meter.read(_sharded(fasta, shard, max_length, meter))
         predictor, bundle_folder = _loaded(meter, quiet, model, device, threads, **chosen)
         tally = _tally(predictor, taxon, is_summary=bool(pages))
@@ -194,7 +194,9 @@ def _terminal() -> "Console | None":
     return Console(highlight=False, markup=False, soft_wrap=True)
 
 
-def _genome(path: Path) -> "Genome":
+def _genome(path: Path | None) -> "Genome | None":
+    if path is None:
+        return None
     from tfclass.inference.genome import read_genome
 
     return read_genome(path)

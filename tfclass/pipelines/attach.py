@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from tfclass.bundle.bundle import Bundle, find_bundle, load_bundle, read_card
-from tfclass.bundle.save import BUNDLE_FOLDER, CHANNELS_SECTION, channels_section, save_bundle
+from tfclass.bundle.card import CHANNELS_SECTION, channels_section
+from tfclass.bundle.save import BUNDLE_FOLDER, save_bundle
 from tfclass.bundle.scorer import Scorer
 from tfclass.channels.registry import CHANNELS
 from tfclass.channels.stacking import fit_stackings

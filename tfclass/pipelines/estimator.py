@@ -14,7 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from tfclass import locate_model
 from tfclass.bundle.bundle import load_bundle
-from tfclass.bundle.save import channels_section, model_card, save_bundle
+from tfclass.bundle.card import channels_section, model_card
+from tfclass.bundle.save import save_bundle
 from tfclass.channels.calibration_fit import check_calibration
 from tfclass.config import CorpusConfig, SplitConfig, TrainConfig, TrainingConfig, from_mapping, to_mapping
 from tfclass.data.split import select_split

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import torch
 
 from tfclass.bundle.bundle import Bundle
+from tfclass.bundle.card import model_card
 from tfclass.bundle.description import read_description
-from tfclass.bundle.save import BUNDLE_FOLDER, model_card, save_bundle
+from tfclass.bundle.save import BUNDLE_FOLDER, save_bundle
 from tfclass.channels.calibration_fit import Choice, check_calibration, choose_calibration
 from tfclass.channels.threshold_fit import max_mcc_threshold, operating_points
 from tfclass.channels.thresholds import OperatingPoint

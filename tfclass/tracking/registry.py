@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from tfclass.bundle.bundle import CARD, DESCRIPTION, Bundle, load_bundle
+from tfclass.bundle.bundle import DESCRIPTION, Bundle, load_bundle, read_card
+from tfclass.bundle.card import without_head
 from tfclass.config import TrackingConfig
 from tfclass.errors import BundleError, TrackingError
 from tfclass.inference.predictor import Predictor
@@ -145,7 +146,7 @@ def log_model(uri: str, folder: Path, record: Record) -> str:
         if record.registered or not (record.config.register and facts.validation_sha256):
             return record.registered
         with held(uri, record.config.timeout):
-            return _register(client, record, model, bundle, (place / CARD).read_text(encoding="utf-8"))
+            return _register(client, record, model, bundle, without_head(read_card(place)))
 
 
 def _log_pyfunc(client: "mlflow.MlflowClient", place: Path, bundle: Bundle, run_id: str) -> "LoggedModel":

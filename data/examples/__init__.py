@@ -1,0 +1,1 @@
+"""Eight well-known proteins, which `tfclass predict --example` reads."""
