@@ -1,7 +1,6 @@
 """Options of ``tfclass data``; their values are in ``conf/curation/swissprot.yaml`` and nowhere else."""
 
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -9,7 +8,7 @@ import yaml
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from tfclass.config import NonNegative, Positive, Rate, from_mapping
+from tfclass.config import NonNegative, Positive, Rate, file_values, from_mapping
 from tfclass.errors import ConfigError
 
 _STRICT = ConfigDict(extra="forbid")
@@ -102,7 +101,7 @@ def curation_config(kind: type[T], part: str, given: Mapping[str, Any] | None = 
     ConfigError
         The file cannot be used; or a key is unknown, or a value is not allowed.
     """
-    values = yaml.safe_load((files("tfclass.conf") / "curation" / "swissprot.yaml").read_bytes())[part]
+    values = dict(file_values("curation/swissprot", part))
     if file is not None:
         values |= _part_of(file, part)
     values |= {key: value for key, value in (given or {}).items() if value is not None}
