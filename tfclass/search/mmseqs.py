@@ -277,7 +277,7 @@ def _run(arguments: list[str], folder: Path) -> list[str]:
 
 
 def _start(started: list[subprocess.Popen[bytes]], command: Sequence[str], **options: Any) -> None:  # noqa: ANN401
-    """Start a program and add it to `started`; Ctrl-C, which interrupts the main thread, never comes between the two."""
+    """Start a program and add it to `started`; Ctrl-C, which interrupts the main thread alone, never comes between."""
     with ThreadPoolExecutor(1) as starter:
         # The program starts others, which must not outlive it: all of them are one group.
         starter.submit(lambda: started.append(subprocess.Popen(command, start_new_session=True, **options))).result()
