@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.fuzz.targets import TARGETS
 
 # Examples of a search, by what one takes: a bundle is read in 0.1 s, overrides are composed in 0.3 s.
-EXAMPLES = {"fasta": 100, "table": 100, "bundle": 12, "config": 50, "overrides": 4}
+EXAMPLES = {"fasta": 60, "table": 60, "bundle": 8, "config": 30, "overrides": 2}
 
 
 @pytest.fixture(scope="module")
