@@ -17,6 +17,7 @@
 #   COMPARE_ARGS= SWEEP_ARGS=           Hydra overrides of the comparison (compare, zoo), and of sweep
 #   ZOO_ARGS="training.minutes=10"      Hydra overrides of the trainings of zoo; its evaluations take EVAL_ARGS
 #   TEST_ARGS="-k fasta"                options of pytest
+#   SECONDS=60 READERS="fasta table"    how long, and of which readers, `make fuzz` looks for faults
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -46,6 +47,8 @@ COMPARE_ARGS ?=
 ZOO_ARGS ?= training.minutes=10
 SWEEP_ARGS ?=
 TEST_ARGS ?=
+SECONDS ?= 60
+READERS ?= fasta table bundle config overrides
 
 BIN := $(VENV)/bin
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -111,7 +114,7 @@ TRAIN = $(BIN)/tfclass train $(or $(EXPERIMENT),$(CORPUS_ARGS)) $(call override_
 EVALUATE = $(BIN)/tfclass evaluate $(CORPUS_ARGS) $(call override_of,bundle,$(BUNDLE)) \
     $(call override_of,report,$(REPORT)) $(EVAL_ARGS)
 
-.PHONY: help setup data train eval compare predict explain zoo sweep long-range ui demo test lint bench docs clean
+.PHONY: help setup data train eval compare predict explain zoo sweep long-range ui demo test lint fuzz audit bench docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -173,6 +176,14 @@ lint: $(VENV)/.installed-test ## Check style, types and imports between packages
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m numpydoc lint $$(find tfclass -name '*.py')
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+fuzz: $(VENV)/.installed-test ## Search for bytes that break a reader, SECONDS=60 for each (Linux); goes on where it stopped
+	$(BIN)/python -m pip install -q -c constraints.txt atheris
+	@for reader in $(READERS); do echo "== $$reader"; $(BIN)/python -m tests.fuzz $$reader $(SECONDS) || exit 1; done
+
+audit: $(VENV)/.installed ## Look up known vulnerabilities of the pinned versions (asks the package index)
+	$(BIN)/python -m pip install -q -c constraints.txt pip-audit
+	$(BIN)/python -m pip_audit --strict --disable-pip --no-deps -r constraints.txt
 
 bench: $(VENV)/.installed ## Run every benchmark of speed and memory
 	@for script in $(filter-out benchmarks/long_range.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done

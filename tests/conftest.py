@@ -39,9 +39,10 @@ from tfclass.sequences.alphabet import Alphabet
 from tfclass.tracking.log import tracked
 from tfclass.tracking.record import Facts
 
-# A busy machine is no failure.
-settings.register_profile("no deadline", deadline=None)
-settings.load_profile("no deadline")
+# A busy machine is no failure. Every run tries the same examples; `--hypothesis-profile random` searches for others.
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.register_profile("random", deadline=None, max_examples=2000, print_blob=True)
+settings.load_profile("repeatable")
 
 # A search by k-mers takes four seconds, however few the proteins are. tests/channels/test_homology.py has such.
 homology._EVERY_PAIR = True
@@ -145,6 +146,10 @@ def small_bundle_folder(small_bundle, tmp_path_factory):
 @pytest.fixture(scope="session")
 def library(demo_table):
     """A profile of each family of the demo corpus, from where its training proteins have the family's domain."""
+    return library_of(demo_table)
+
+
+def library_of(demo_table):
     frame = pd.read_csv(demo_table, sep="\t", keep_default_na=False)
     known = frame[(frame["split"] == "train") & (frame["label"] == "TF")]
     profiles = []
@@ -156,8 +161,13 @@ def library(demo_table):
 
 
 @pytest.fixture(scope="session")
-def with_profiles(demo_proteins, library, alphabet):
+def with_profiles(demo_proteins, library):
     """An untrained bundle with heads and profiles, stacked on the demo corpus; not saved."""
+    return profiled(demo_proteins, library)
+
+
+def profiled(demo_proteins, library):
+    alphabet = Alphabet()
     tokens, positive_N = demo_proteins.tokens, demo_proteins.is_positive
     config = replace(SMALL, families=("bHLH", "bZIP", "Zinc cluster/other"), domains=True)
     torch.manual_seed(0)
@@ -192,11 +202,15 @@ def with_profiles_folder(with_profiles, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def with_homology(with_profiles, demo_proteins, alphabet):
+def with_homology(with_profiles, demo_proteins):
     """The same with a reference, the training split of the demo corpus, stacked on valid; not saved."""
+    return referenced(with_profiles, demo_proteins)
+
+
+def referenced(with_profiles, demo_proteins):
     split = demo_proteins.frame["split"].to_numpy()
     train, valid = (demo_proteins.select(split == name) for name in ("train", "valid"))
-    channels = {**with_profiles.channels, "homology": HomologyChannel.from_training(train, alphabet, None, "demo")}
+    channels = {**with_profiles.channels, "homology": HomologyChannel.from_training(train, Alphabet(), None, "demo")}
     return stacked(replace(with_profiles, name="with_homology"), channels, valid, valid)
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+# Of a value that is not allowed.
+_SHOWN_CHARACTERS = 200
 _UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
 
 
@@ -41,7 +43,15 @@ def first_problem(kind: type, error: ValidationError, where: str) -> str:
     if problem["type"].startswith("missing"):
         return f"{key}: found no value; expected one to be given; add {key}=VALUE"
     expected = re.sub(r"^\w+ should (be|have) |, not \d+$| after validation", "", problem["msg"])
-    return f"{key}: found {problem['input']!r}; expected {expected}"
+    return f"{key}: found {_shown(problem['input'])}; expected {expected}"
+
+
+def _shown(value: object) -> str:
+    try:
+        text = repr(value)
+    except ValueError:
+        return "a number with more digits than Python writes"
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
 
 
 def type_of_key(kind: type, path: str) -> tuple[Any, bool]:

@@ -1,4 +1,4 @@
-"""The largest sizes that tfclass accepts in a model or a report; anything larger is refused before it is read.
+"""The largest sizes that tfclass accepts in a model, a report or rules; anything larger is refused before it is read.
 
 They are far above what real ones need, and keep a file from outside from filling the memory.
 """
@@ -28,7 +28,9 @@ MAX_PROFILES = 20_000
 # States of one profile: HMMER's own limit is higher, but no domain comes near this one.
 MAX_STATES = 20_000
 MAX_REFERENCE_PROTEINS = 300_000
-# Depth of nested objects in a description.
+# A file of rules for labels.
+MAX_YAML_BYTES = 1 * _MEBIBYTE
+# Depth of nested objects in a description or in rules.
 MAX_DEPTH = 50
 
 

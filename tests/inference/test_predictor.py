@@ -1,12 +1,15 @@
 """One row per record, in order, whatever the record, its neighbours and the batch they fall into."""
 
 import copy
+import gc
 import io
 import itertools
 import re
+import threading
 from dataclasses import replace
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from hypothesis import given, settings
@@ -423,3 +426,22 @@ class TestLaziness:
         endless = (Record(str(next(read)), "", "MKVLAGHWMK") for _ in itertools.repeat(None))
         next(Predictor(bundle).predict(endless))
         assert next(read) == 3
+
+
+def test_calls_leave_no_objects_threads_or_open_files_behind(with_profiles):
+    def left():
+        gc.collect()
+        return len(gc.get_objects()), threading.active_count(), len(psutil.Process().open_files())
+
+    def call():
+        list(Predictor(with_profiles).predict({"a": "MKRKYCPECGKSFSRSDHLARHIRTHTGEKPYKC", "b": "", "c": "MKV" * 30}))
+
+    call()
+    call()
+    objects, *others = left()
+    for _ in range(10):
+        call()
+    after, *others_after = left()
+    # One object lost in each call would be 10.
+    assert after - objects < 10
+    assert others_after == others

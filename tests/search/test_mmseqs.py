@@ -388,13 +388,25 @@ def test_no_folder_for_temporary_files_is_one_line(tmp_path, monkeypatch):
         search(PAIR, PAIR, sensitivity=4)
 
 
-def test_an_interrupted_search_leaves_neither_files_nor_processes(tmp_path, temporary):
+# What widens the moment between the start of a program and the return of the call that starts it.
+SLOW_START = """
+import subprocess, time
+class Popen(subprocess.Popen):
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        time.sleep(1)
+subprocess.Popen = Popen
+"""
+
+
+@pytest.mark.parametrize("first", ["", SLOW_START], ids=["while it runs", "while it starts"])
+def test_an_interrupted_search_leaves_neither_files_nor_processes(tmp_path, temporary, first):
     path = fake(
         tmp_path / "bin",
         f"sleep 600 &\necho $! $$ > '{tmp_path}/pids.part'\nmv '{tmp_path}/pids.part' '{tmp_path}/pids'\nwait\n",
     )
     code = (
-        "import numpy as np; from tfclass.search.mmseqs import search\n"
+        f"{first}\nimport numpy as np; from tfclass.search.mmseqs import search\n"
         "tokens = [np.ones(9, np.uint8)]\nsearch(tokens, tokens, sensitivity=4)"
     )
     environment = {**os.environ, "PATH": path + os.pathsep + os.environ["PATH"], "TMPDIR": str(temporary)}

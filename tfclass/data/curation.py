@@ -1,7 +1,6 @@
 """Options of ``tfclass data``; their values are in ``conf/curation/swissprot.yaml`` and nowhere else."""
 
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -9,8 +8,9 @@ import yaml
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from tfclass.config import NonNegative, Positive, Rate, from_mapping
+from tfclass.config import NonNegative, Positive, Rate, file_values, from_mapping
 from tfclass.errors import ConfigError
+from tfclass.limits import MAX_DEPTH, MAX_YAML_BYTES, in_words
 
 _STRICT = ConfigDict(extra="forbid")
 
@@ -102,7 +102,7 @@ def curation_config(kind: type[T], part: str, given: Mapping[str, Any] | None = 
     ConfigError
         The file cannot be used; or a key is unknown, or a value is not allowed.
     """
-    values = yaml.safe_load((files("tfclass.conf") / "curation" / "swissprot.yaml").read_bytes())[part]
+    values = dict(file_values("curation/swissprot", part))
     if file is not None:
         values |= _part_of(file, part)
     values |= {key: value for key, value in (given or {}).items() if value is not None}
@@ -125,8 +125,24 @@ def with_evidence(query: str, term: str, codes: Sequence[str]) -> str:
 
 def _part_of(file: Path, part: str) -> dict[str, Any]:
     try:
-        return dict(yaml.safe_load(file.read_bytes())[part])
+        with file.open("rb") as stream:
+            content = stream.read(MAX_YAML_BYTES + 1)
+        _check_plain(content)
+        return dict(yaml.safe_load(content)[part])
     except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
         text = " ".join(str(error).split())
         expected = f"a YAML file with {part!r}, as in conf/curation/swissprot.yaml"
         raise ConfigError(f"{file}: found something that cannot be used ({text}); expected {expected}") from error
+
+
+def _check_plain(content: bytes) -> None:
+    """Refuse what may make a small file a large value, a deep one, or another type: ValueError or YAMLError."""
+    if len(content) > MAX_YAML_BYTES:
+        raise ValueError(f"more than {in_words(MAX_YAML_BYTES)}")
+    depth = 0
+    for event in yaml.parse(content, yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise ValueError(f"nested more than {MAX_DEPTH} deep")
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None):
+            raise ValueError(f"an alias or a tag in line {event.start_mark.line + 1}")

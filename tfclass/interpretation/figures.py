@@ -89,7 +89,7 @@ def _gates(axes: Axes, gates: dict[str, FloatArray]) -> None:
 
 
 def _mutations(axes: Axes, change_LA: FloatArray | None) -> None:
-    assert change_LA is not None
+    assert change_LA is not None  # noqa: S101 - for the type checker: the panel is drawn only where there are some
     rows = change_LA[:, [AMINO_ACIDS.index(letter) for letter in BY_CHEMISTRY]].T
     most = max(float(np.abs(rows).max()), 1e-9)
     image = axes.imshow(

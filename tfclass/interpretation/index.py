@@ -44,9 +44,8 @@ class Index:
         link = Markup('<a href="{}">{}</a>').format(page, title) if page else title
         cells = [Markup("<td>{}</td>").format(number), Markup('<td class="text">{}</td>').format(link)]
         for name, is_text in list(self.columns.items())[2:]:
-            cells.append(
-                Markup('<td class="text">{}</td>' if is_text else "<td>{}</td>").format(_shown(name, row.get(name)))
-            )
+            cell = Markup('<td class="text">{}</td>') if is_text else Markup("<td>{}</td>")
+            cells.append(cell.format(_shown(name, row.get(name))))
         picture = spark(next(iter(explanation.attributions.values())).value_L) if explanation else Markup()
         notes = escaped(str(row["notes"]))
         cells.append(Markup('<td>{}</td><td class="text notes">{}</td>').format(picture, notes))

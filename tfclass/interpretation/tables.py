@@ -59,7 +59,7 @@ def residue_columns(explanation: Explanation) -> Columns:
 
 def mutation_columns(explanation: Explanation) -> Columns:
     """Return the columns of ``mutations``; a row for each amino acid but the one that is there."""
-    assert explanation.mutations_LA is not None
+    assert explanation.mutations_LA is not None  # noqa: S101 - for the type checker: the table is asked for with them
     residues_L1, letters_A = np.array(list(explanation.residues))[:, None], np.array(list(AMINO_ACIDS))
     places, letters = np.nonzero(residues_L1 != letters_A)
     return {

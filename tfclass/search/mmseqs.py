@@ -16,9 +16,10 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -254,26 +255,20 @@ def _program() -> str:
 def _run(arguments: list[str], folder: Path) -> list[str]:
     """Run MMseqs2 in a folder and return the lines it wrote."""
     command = [_program(), *arguments]
+    started: list[subprocess.Popen[bytes]] = []
     try:
-        # It starts programs of its own, which must not outlive it: all of them are one group.
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        _start(started, command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        [process] = started
+        with _ends_with_parent(process.pid):
+            output = process.communicate()[0]
     except OSError as error:
         found = f"found a program that does not start ({error.strerror})"
         raise ProgramError(f"{command[0]}: {found}; expected MMseqs2") from error
-    try:
-        with _ends_with_parent(process.pid):
-            output = process.communicate()[0]
-    except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        raise
+    finally:
+        for process in started:
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
     lines = [line.strip() for line in output.decode("utf-8", "replace").splitlines() if line.strip()]
     if process.returncode:
         # Each program in turn says that the one below it died; the reason stands before.
@@ -284,18 +279,25 @@ def _run(arguments: list[str], folder: Path) -> list[str]:
     return lines
 
 
+def _start(started: list[subprocess.Popen[bytes]], command: Sequence[str], **options: Any) -> None:  # noqa: ANN401
+    """Start a program and add it to `started`; Ctrl-C, which interrupts the main thread alone, never comes between."""
+    with ThreadPoolExecutor(1) as starter:
+        # The program starts others, which must not outlive it: all of them are one group.
+        starter.submit(lambda: started.append(subprocess.Popen(command, start_new_session=True, **options))).result()
+
+
 @contextmanager
 def _ends_with_parent(group: int) -> Iterator[None]:
     """Kill a group of processes if this process dies within the block, however it dies."""
     reading, writing = os.pipe()
+    watchers: list[subprocess.Popen[bytes]] = []
     try:
-        watcher = subprocess.Popen([*_WATCHER, str(group)], stdin=reading, start_new_session=True)
-    finally:
-        os.close(reading)
-    try:
+        _start(watchers, [*_WATCHER, str(group)], stdin=reading)
         yield
     finally:
         # Before the pipe is closed: the group is no longer there, and another may get its number.
-        watcher.kill()
-        watcher.wait()
+        for watcher in watchers:
+            watcher.kill()
+            watcher.wait()
+        os.close(reading)
         os.close(writing)

@@ -268,7 +268,9 @@ def _git(*arguments: str) -> str:
     if not (root / ".git").exists():
         return ""
     try:
-        asked = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10)
+        command = ["git", "-C", str(root), *arguments]
+        # The git of the user's PATH is meant.
+        asked = subprocess.run(command, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return asked.stdout.strip() if asked.returncode == 0 else ""
