@@ -245,6 +245,11 @@ def test_bed_counts_from_zero_and_keeps_ids_that_are_no_other_line():
     assert names == [changed.get(name, name) for name in HOSTILE] + [f"record%20{len(HOSTILE) + 1}"]
 
 
+def test_the_score_of_bed_is_the_probability_in_thousandths():
+    rows = [bhlh(domain="5-60")._replace(probability=p) for p in (0.0, 0.0019, 0.5, 1.0)]
+    assert [line.split("\t")[4] for line in written(rows, write_bed).splitlines()] == ["0", "1", "500", "1000"]
+
+
 @pytest.mark.parametrize(
     ("second", "block"), [((34, 42), (9, 42)), ((37, 45), (9, 45)), ((20, 28), (9, 36)), ((38, 46), None)]
 )
