@@ -381,6 +381,12 @@ def test_a_record_without_end_takes_no_more_memory_than_the_longest_that_is_kept
     assert peak < 2_000_000
 
 
+def test_a_sequence_of_the_greatest_length_is_kept():
+    kept, left_out = read_fasta(io.BytesIO(b">a\nMKV\n>b\nMKVL\n"), max_length=3)
+    assert kept == Record("a", "a", "MKV")
+    assert left_out == Record("b", "b", "", (), "longer_than=3", 4)
+
+
 def test_a_record_that_never_ends_is_given_up(monkeypatch):
     monkeypatch.setattr("tfclass.sequences.parsing._ENDLESS", 1_000_000)
 
