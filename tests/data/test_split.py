@@ -271,8 +271,8 @@ def test_a_class_with_fewer_clusters_or_proteins_than_splits_is_refused(tmp_path
         f"{table}, column 'label': found 1 of 2 classes with fewer clusters than splits: TF (2); expected at least 3; "
         "leave them out, or join them (tfclass data import --rename)"
     )
+    table = written(tmp_path / "t.tsv", "abcd", ["TF"] * 2 + ["nonTF"] * 2)
     with pytest.raises(TableError, match=r"2 of 2 classes with fewer proteins than splits: TF \(2\), nonTF \(2\)"):
-        table = written(tmp_path / "t.tsv", "abcd", ["TF"] * 2 + ["nonTF"] * 2)
         split_corpus(table, tmp_path / "o.tsv", SplitConfig.default(policy="random"))
     assert not (tmp_path / "o.tsv").exists()
 
