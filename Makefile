@@ -18,12 +18,13 @@
 #   ZOO_ARGS="training.minutes=10"      Hydra overrides of the trainings of zoo; its evaluations take EVAL_ARGS
 #   TEST_ARGS="-k fasta"                options of pytest
 #   SECONDS=60 READERS="fasta table"    how long, and of which readers, `make fuzz` looks for faults
+#   MUTANTS_ARGS="tfclass/io/*.py"      options of tests/mutants.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
 ifeq ($(origin ARGS),command line)
-$(error ARGS would go to every step: use TRAIN_ARGS, EVAL_ARGS, PREDICT_ARGS, EXPLAIN_ARGS, COMPARE_ARGS, ZOO_ARGS, SWEEP_ARGS or TEST_ARGS)
+$(error ARGS would go to every step: use TRAIN_ARGS, EVAL_ARGS, PREDICT_ARGS, EXPLAIN_ARGS, COMPARE_ARGS, ZOO_ARGS, SWEEP_ARGS, TEST_ARGS or MUTANTS_ARGS)
 endif
 
 # `make predict` and `make explain` take the shipped model, unless one of these says otherwise.
@@ -49,6 +50,7 @@ SWEEP_ARGS ?=
 TEST_ARGS ?=
 SECONDS ?= 60
 READERS ?= fasta table bundle config overrides
+MUTANTS_ARGS ?=
 
 BIN := $(VENV)/bin
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -114,13 +116,13 @@ TRAIN = $(BIN)/tfclass train $(or $(EXPERIMENT),$(CORPUS_ARGS)) $(call override_
 EVALUATE = $(BIN)/tfclass evaluate $(CORPUS_ARGS) $(call override_of,bundle,$(BUNDLE)) \
     $(call override_of,report,$(REPORT)) $(EVAL_ARGS)
 
-.PHONY: help setup data train eval compare predict explain zoo sweep long-range ui demo test lint fuzz audit bench docs clean
+.PHONY: help setup data train eval compare predict explain zoo sweep long-range ui demo test lint fuzz mutants audit bench docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  Options: CORPUS=demo|swissprot|FILE  MODEL=bilstm  FASTA=FILE, and for one step each"
-	@echo "  TRAIN_ARGS= EVAL_ARGS= PREDICT_ARGS= EXPLAIN_ARGS= COMPARE_ARGS= ZOO_ARGS= SWEEP_ARGS= TEST_ARGS= (see the top of the Makefile)"
+	@echo "  TRAIN_ARGS= EVAL_ARGS= PREDICT_ARGS= EXPLAIN_ARGS= COMPARE_ARGS= ZOO_ARGS= SWEEP_ARGS= TEST_ARGS= MUTANTS_ARGS= (see the top of the Makefile)"
 
 setup: $(VENV)/.installed ## Make the environment (.venv) with tfclass in it
 
@@ -169,6 +171,10 @@ demo: $(REPORT)/report.json data/demo/demo.fasta ## Everything once: set up, gen
 # What one process has compiled, those that the tests start need not compile again.
 test: $(VENV)/.installed-test ## Run the tests, on up to four cores
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(TEST_ARGS)
+
+mutants: $(VENV)/.installed ## Change the code here and there, and count what the tests find: hours
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[mutation]'
+	nice $(BIN)/python tests/mutants.py $(MUTANTS_ARGS)
 
 lint: $(VENV)/.installed-test ## Check style, types and imports between packages
 	$(BIN)/ruff check .

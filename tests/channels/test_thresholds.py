@@ -75,6 +75,12 @@ def test_at_the_own_prevalence_nothing_changes():
     assert own.at_prevalence(0.3).choose("recall=0.8").threshold == 0.3
 
 
+def test_probabilities_have_at_most_fifteen_decimals_or_are_shown_in_full():
+    p_NC = np.array([[2 / 3, 1 / 3]])
+    assert DecisionRule(3e-11).shown(p_NC)[0, 1] == 0.333333333333333
+    assert DecisionRule(3e-12).shown(p_NC)[0, 1] == 1 / 3
+
+
 @given(st.integers(1, 500), st.integers(1, 500), st.floats(0.01, 0.99))
 def test_an_unchanged_prevalence_raises_no_rate_of_false_discoveries(false, true, prevalence):
     point = OperatingPoint(0.5, false / (false + true), 0.9)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfclass.config import SplitConfig
-from tfclass.data.split import FLATTERS, assign_splits, select_split, split_policy
+from tfclass.data.split import FLATTERS, assign_splits, check_classes, select_split, split_corpus, split_policy
 from tfclass.data.table import LabelledProteins
 from tfclass.errors import ConfigError, TableError
 
@@ -124,14 +124,17 @@ def test_kingdoms_with_one_cluster_still_fill_all_splits():
 
 def test_folds_test_every_protein_once_and_divide_no_cluster():
     table = many()
-    tested = []
+    tested, validated = [], []
     for fold in range(5):
         split = assign_splits(table, SplitConfig.default(policy="folds", folds=5, fold=fold), "t.tsv").frame
         assert split.groupby("cluster")["split"].nunique().max() == 1
         assert set(split["split"]) == {"train", "valid", "test"}
-        tested += split.loc[split["split"] == "test", "id"].tolist()
+        tested.append(split.loc[split["split"] == "test", "id"].tolist())
+        validated.append(split.loc[split["split"] == "valid", "id"].tolist())
         assert (split["split"] == "test").mean() == pytest.approx(0.2, abs=0.01)
-    assert sorted(tested) == sorted(table.frame["id"])
+    assert sorted(sum(tested, [])) == sorted(table.frame["id"])
+    # The fold after the one that is tested is validation.
+    assert validated == tested[1:] + tested[:1]
 
 
 def test_a_fold_number_above_the_last_is_refused():
@@ -182,6 +185,8 @@ def test_a_random_split_is_reported_as_random_from_the_manifest_too(caplog):
         assert split_policy(table, column) == policy
         assign_splits(table, column, "t.tsv")
         assert [FLATTERS in message for message in caplog.messages] == [True] * (policy == "random")
+    made_at_random = brought._replace(manifest={"split": {"policy": "random"}})
+    assert split_policy(made_at_random, SplitConfig.default(policy="cluster")) == "cluster"
     assert split_policy(brought, SplitConfig.default(policy="random")) == "random"
     assert split_policy(brought, column) == "column"
 
@@ -219,4 +224,66 @@ def test_a_missing_split_is_refused_with_the_existing_ones():
         select_split(table, "test", "t.tsv")
     assert (
         str(caught.value) == "t.tsv, column 'split': found no row with 'test'; expected some (there are: train, valid)"
+    )
+
+
+def test_a_split_of_one_class_is_refused_and_one_of_two_is_not():
+    table = proteins("abcd", [0, 1, 1, 1])
+    check_classes(table, "train", "t.tsv")
+    with pytest.raises(TableError) as caught:
+        check_classes(table.select(table.labels == 1), "train", "t.tsv")
+    assert str(caught.value) == (
+        "t.tsv, column 'label', split 'train': found one class only ('TF'); expected at least two"
+    )
+
+
+def written(path, clusters, labels):
+    rows = (f"p{i}\tMKV{'A' * i}\t{label}\t{c}\n" for i, (c, label) in enumerate(zip(clusters, labels, strict=True)))
+    path.write_text("id\tsequence\tlabel\tcluster\n" + "".join(rows))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "recorded"),
+    [
+        ({"policy": "cluster"}, {"valid": 0.1, "test": 0.1}),
+        ({"policy": "cluster", "max_members": 1}, {"valid": 0.1, "test": 0.1, "max_members": 1}),
+        ({"policy": "random"}, {"valid": 0.1, "test": 0.1, "warning": FLATTERS}),
+        ({"policy": "folds", "folds": 3, "fold": 1}, {"folds": 3, "fold": 1}),
+    ],
+)
+def test_the_manifest_records_how_a_table_was_split(tmp_path, options, recorded):
+    table = written(tmp_path / "t.tsv", [f"c{i // 2}" for i in range(80)], ["TF", "TF", "nonTF", "nonTF"] * 20)
+    manifest = split_corpus(table, tmp_path / "o.tsv", SplitConfig.default(seed=3, **options))
+    assert manifest["split"] == {"policy": options["policy"], "seed": 3, **recorded}
+    kept = pd.read_csv(tmp_path / "o.tsv", sep="\t")
+    assert manifest["funnel"]["rows_out"] == len(kept) == (40 if "max_members" in options else 80)
+    if "max_members" in options:
+        step = {"step": "further cluster members", "why": "of a cluster and class, more than 1", "lost": 40, "left": 40}
+        assert manifest["funnel"]["steps"][-1] == step
+
+
+def test_a_class_with_fewer_clusters_or_proteins_than_splits_is_refused(tmp_path):
+    table = written(tmp_path / "t.tsv", "aabbcdef", ["TF"] * 4 + ["nonTF"] * 4)
+    with pytest.raises(TableError) as caught:
+        split_corpus(table, tmp_path / "o.tsv", SplitConfig.default(policy="cluster"))
+    assert str(caught.value) == (
+        f"{table}, column 'label': found 1 of 2 classes with fewer clusters than splits: TF (2); expected at least 3; "
+        "leave them out, or join them (tfclass data import --rename)"
+    )
+    table = written(tmp_path / "t.tsv", "abcd", ["TF"] * 2 + ["nonTF"] * 2)
+    with pytest.raises(TableError, match=r"2 of 2 classes with fewer proteins than splits: TF \(2\), nonTF \(2\)"):
+        split_corpus(table, tmp_path / "o.tsv", SplitConfig.default(policy="random"))
+    assert not (tmp_path / "o.tsv").exists()
+
+
+def test_a_class_that_would_be_missing_in_a_split_is_refused(tmp_path):
+    # Of three clusters with a TF the large one counts as nonTF and goes to training; the other two fill two splits.
+    clusters = ["a"] * 21 + ["b"] * 5 + ["c"] + [f"d{i}" for i in range(20)]
+    table = written(tmp_path / "t.tsv", clusters, ["TF"] + ["nonTF"] * 20 + ["TF"] * 6 + ["nonTF"] * 20)
+    with pytest.raises(TableError) as caught:
+        split_corpus(table, tmp_path / "o.tsv", SplitConfig.default(policy="cluster"))
+    assert str(caught.value) == (
+        f"{table}, column 'split': found no 'TF' in test (1 of 6 combinations); expected each class in each split; "
+        "another seed, other shares or fewer classes may do"
     )

@@ -193,6 +193,10 @@ def test_a_file_may_be_compressed_and_end_in_sequences(tmp_path):
     assert len(read_genome(tmp_path / "x")) == 2
 
 
+def test_a_line_of_nearly_a_megabyte_is_read(tmp_path):
+    assert len(read(tmp_path, "#" * ((1 << 20) - 2), *rows_of(EXONS, "ID=P1"))) == 2
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

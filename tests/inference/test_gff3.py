@@ -245,6 +245,26 @@ def test_bed_counts_from_zero_and_keeps_ids_that_are_no_other_line():
     assert names == [changed.get(name, name) for name in HOSTILE] + [f"record%20{len(HOSTILE) + 1}"]
 
 
+def test_the_score_of_bed_is_the_probability_in_thousandths():
+    rows = [bhlh(domain="5-60")._replace(probability=p) for p in (0.0, 0.0019, 0.5, 1.0)]
+    assert [line.split("\t")[4] for line in written(rows, write_bed).splitlines()] == ["0", "1", "500", "1000"]
+
+
+@pytest.mark.parametrize(
+    ("second", "block"), [((34, 42), (9, 42)), ((37, 45), (9, 45)), ((20, 28), (9, 36)), ((38, 46), None)]
+)
+def test_parts_that_touch_or_overlap_are_one_block_of_bed(tmp_path, second, block):
+    exons = [Part("chr1", 10, 36, "+", 0), Part("chr1", *second, "+", 0)]
+    (tmp_path / "g.gff3").write_text("\n".join(rows_of(exons, "ID=cds-P1")))
+    [line] = written([bhlh(length=12, domain="1-12")], write_bed, genome=read_genome(tmp_path / "g.gff3")).splitlines()
+    cells = line.split("\t")
+    if block:
+        start, end = block
+        assert (cells[1:3], cells[9:]) == ([str(start), str(end)], ["1", str(end - start), "0"])
+    else:
+        assert (cells[1:3], cells[9:]) == (["9", "46"], ["2", "27,9", "0,28"])
+
+
 def test_the_table_of_domains_is_whole():
     domains = known_domains()
     families = [family for domain in domains for family in domain.families]

@@ -140,12 +140,13 @@ class TestNumbers:
         rng = np.random.default_rng(1)
         p = np.round(rng.random(9000), 6)
         rows = [row(f"p{n}", float(value), family=["", "bZIP", "MYB"][n % 3] or None) for n, value in enumerate(p)]
-        rows += [row("s", None, notes="no_id;illegal '1' at 3"), row("e", None, length=0, notes="empty")]
+        rows += [row("e", None, length=0, notes="empty")]
+        rows += [row("s", None, notes="no_id;illegal '1' at 3"), row("t", None, notes="illegal '?' at 2")]
         content = summary_of(predictor, rows).content(RUN)
         positive = p >= 0.5
         assert content["counts"] == {
-            "records": 9002,
-            "skipped": 2,
+            "records": 9003,
+            "skipped": 3,
             "scored": 9000,
             "residues": 9000 * 200,
             "predicted": positive.sum(),
@@ -167,7 +168,7 @@ class TestNumbers:
             shown = [odds[each["number"] - 1] for each in found["proteins"]]
             np.testing.assert_allclose(shown, nearest, atol=1e-4)
         assert [(each["name"], each["n"], each["examples"]) for each in content["skipped"]] == [
-            ("illegal", 1, ["s"]),
+            ("illegal", 2, ["s", "t"]),
             ("empty", 1, ["e"]),
         ]
         assert [(each["name"], each["n"]) for each in content["notes"]] == [("no_id", 1)]
@@ -263,6 +264,47 @@ class TestPage:
         text = page_of(summary.content(RUN))
         assert len(text.encode()) < 3_000_000
         assert f"The {MAX_LISTED:,} likeliest of 100,000; all are in rows.tsv." in text
+
+    @pytest.mark.parametrize(("n_families", "n_others"), [(20, 0), (21, 0), (22, 2), (30, 10)])
+    def test_twenty_families_have_a_bar_of_their_own_and_the_others_share_one(self, predictor, n_families, n_others):
+        rows = [row("p", 0.9, family=f"f{n:02}") for n in range(n_families) for _ in range(31 - n)]
+        rows += [row("p", 0.9, family=None)] * 50
+        page = Parsed(page_of(summary_of(predictor, rows).content(RUN)))
+        names = [f"f{n:02}" for n in range(n_families - n_others)] + [f"{n_others} others"] * (n_others > 0)
+        shown = page.texts[page.texts.index("f00") :]
+        assert shown[: 2 * len(names) + 2 : 2] == [*names, "not known"]
+        counts = [31 - n for n in range(n_families)]
+        expected = counts[: n_families - n_others] + [sum(counts[n_families - n_others :])] * (n_others > 0) + [50]
+        assert shown[1 : 2 * len(names) + 2 : 2] == [str(n) for n in expected]
+        rest = sum(tag == "div" and each.get("class") == "rest" for tag, each in page.tags)
+        assert rest == 1 + (n_others > 0)
+
+    @pytest.mark.parametrize(
+        ("inputs", "title"),
+        [
+            (["a b.fasta"], "a b.fasta"),
+            (["/x/y/z.fa", "b.fa", "-"], "z.fa and 2 more"),
+            (["folder/"], "folder/"),
+            (["y" * 90], "y" * 79 + "…"),
+        ],
+    )
+    def test_the_title_names_the_first_input_without_its_folder(self, predictor, inputs, title):
+        content = summary_of(predictor, [row("a", 0.9)]).content(RUN._replace(inputs=inputs))
+        assert any(title in text.split(" in ")[-1] for text in Parsed(page_of(content)).texts[:3])
+
+    def test_shares_are_percentages_and_bars_logarithms(self, predictor):
+        rows = [row("a", 0.99)] + [row("b", 0.01)] * 7 + [row("c", 0.31)] * 99
+        page = Parsed(page_of(summary_of(predictor, rows).content(RUN)))
+        assert any("0.9\u00a0%" in text for text in page.texts)
+        bars = [each for tag, each in page.tags if "title" in each]
+        heights = {each["title"]: each["style"] for each in bars if "height:0.0%" not in each["style"]}
+        assert heights == {
+            "0.00 to 0.02: 7 proteins": "height:45.2%",
+            "0.30 to 0.32: 99 proteins": "height:100.0%",
+            "0.98 to 1.00: 1 proteins": "height:15.1%",
+        }
+        ticks = [each["style"] for _, each in page.tags if each.get("class") == "tick"]
+        assert ticks == ["bottom:15.1%", "bottom:52.1%"]
 
     def test_a_taxon_is_marked(self, predictor):
         content = summary_of(predictor, [row("a", 0.9)], taxon="plants").content(RUN)

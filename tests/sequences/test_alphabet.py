@@ -107,6 +107,9 @@ MENDED = {
     "DNA": (DNA, DNA, ("looks_like_nucleotide",)),
     "DNA in lower case with some N": (DNA.lower() + "n" * 9, DNA + "N" * 9, ("looks_like_nucleotide",)),
     "RNA": (DNA.replace("T", "U"), DNA.replace("T", "U"), ("nonstandard=6", "looks_like_nucleotide")),
+    "a word for a missing value": ("NaN", "NAN", ("looks_like_empty_value",)),
+    "the longest such word": ("null", "NULL", ("nonstandard=1", "looks_like_empty_value")),
+    "such a word and more": ("nullM", "NULLM", ("nonstandard=1",)),
     "a piece of DNA too short to tell": (DNA[:29], DNA[:29], ()),
 }
 SKIPPED = {

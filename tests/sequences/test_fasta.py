@@ -91,6 +91,20 @@ class TestSources:
     def test_a_pipe_that_gives_one_byte_at_a_time_is_still_recognised(self, compress):
         assert list(read_fasta(Dripping(compress(TEXT)))) == RECORDS
 
+    def test_a_record_of_a_slow_pipe_comes_as_soon_as_the_next_one_begins(self):
+        class Slow(io.RawIOBase):
+            parts = iter([TEXT])
+
+            def readable(self):
+                return True
+
+            def readinto(self, buffer):
+                part = next(self.parts)
+                buffer[: len(part)] = part
+                return len(part)
+
+        assert next(read_fasta(Slow())) == RECORDS[0]
+
     def test_records_come_before_the_end_of_the_input_is_reached(self):
         def endless():
             yield from itertools.repeat(b">a\nMKV\n" * 10_000)
@@ -218,6 +232,10 @@ BAD_CONTENT = {
     "text before the first header": (
         b"\nMKVLA\n>a\nMKV\n",
         f", line 2: found text before the first '>' ('MKVLA'); {HEADER}",
+    ),
+    "much text before the first header": (
+        b"MKVLA" * 9 + b"\n",
+        f", line 1: found text before the first '>' ({'MKVLA' * 8!r}); {HEADER}",
     ),
     "one header without a sequence": (
         b">a\n",
@@ -361,6 +379,12 @@ def test_a_record_without_end_takes_no_more_memory_than_the_longest_that_is_kept
         ("b", 2, "", 0),
     ]
     assert peak < 2_000_000
+
+
+def test_a_sequence_of_the_greatest_length_is_kept():
+    kept, left_out = read_fasta(io.BytesIO(b">a\nMKV\n>b\nMKVL\n"), max_length=3)
+    assert kept == Record("a", "a", "MKV")
+    assert left_out == Record("b", "b", "", (), "longer_than=3", 4)
 
 
 def test_a_record_that_never_ends_is_given_up(monkeypatch):

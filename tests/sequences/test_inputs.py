@@ -66,6 +66,12 @@ def test_bad_standard_input_after_a_file_is_refused_at_once(good, monkeypatch, c
         read_inputs([str(good), "-"])
 
 
+def test_a_missing_file_after_a_stream_of_python_is_not_taken_for_that_stream(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(GOOD.encode())))
+    with pytest.raises(FastaError, match="^none.fa: found no such file"):
+        read_inputs(["-", "none.fa"])
+
+
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_a_stream_loses_no_byte_in_any_place(good, monkeypatch, place):
     content = "".join(f">s{number} x\nMKV{'LA' * number}\n" for number in range(2_000)).encode()

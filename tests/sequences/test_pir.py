@@ -69,6 +69,15 @@ def test_pir_is_refused_with_the_line_of_its_header(text, size, behind):
         parsed(f">a\nMKV\n{text}{behind}", size)
 
 
+def test_a_long_header_of_pir_is_quoted_in_part():
+    with pytest.raises(FastaError) as caught:
+        parsed(f">P1;{'x' * 60}\nHelix lid factor\nMKV*\n", 10_000)
+    assert str(caught.value) == (
+        f"input, line 1: found what looks like a PIR record ('>P1;{'x' * 37}'), whose second line is a title; expected "
+        "FASTA; convert it, or take the part up to ';' from the ids"
+    )
+
+
 def test_a_long_fasta_record_with_a_header_as_in_pir_is_read():
     lines = "\n".join([RESIDUES] * 2000)
     assert parsed(f">P1;X\n{lines}*\n", 4000) == [("P1;X", RESIDUES * 2000 + "*")]
