@@ -13,7 +13,7 @@ EXAMPLE = re.compile(r"^```python\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?", re.
 
 
 def test_the_examples_of_the_page_run_and_print_what_it_says(tmp_path, monkeypatch, capsys):
-    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "how-to" / "python.md").read_text(encoding="utf-8")
     shutil.copy(ROOT / "data" / "examples" / "proteins.fasta", tmp_path)
     monkeypatch.chdir(tmp_path)
     names = {}
@@ -24,7 +24,7 @@ def test_the_examples_of_the_page_run_and_print_what_it_says(tmp_path, monkeypat
 
 @pytest.fixture
 def cells():
-    notebook = json.loads((ROOT / "docs" / "tutorial.ipynb").read_text(encoding="utf-8"))
+    notebook = json.loads((ROOT / "docs" / "tutorials" / "notebook.ipynb").read_text(encoding="utf-8"))
     return notebook["cells"]
 
 
@@ -39,10 +39,10 @@ def test_the_tutorial_runs(cells, monkeypatch, capsys):
         # It is trained in full when the documentation is built.
         assert whole in code
         code = code.replace(whole, less)
-    monkeypatch.chdir(ROOT / "docs")
+    monkeypatch.chdir(ROOT / "docs" / "tutorials")
     matplotlib.use("agg")
     names = {}
-    exec(compile(code, "tutorial.ipynb", "exec"), names)
+    exec(compile(code, "notebook.ipynb", "exec"), names)
     said = capsys.readouterr().out
     assert re.match(r"accuracy on \d+ test proteins: 0\.\d\d\nTrue\nPredictor\(model='python-bilstm'", said)
     # What the text says of the figures.
