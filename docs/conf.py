@@ -12,7 +12,7 @@ version = release = installed_version("tfclass")
 
 extensions = [
     *("myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"),
-    *("generated",),
+    *("generated", "questions"),
 ]
 html_theme = "furo"
 html_title = "tfclass"
