@@ -23,8 +23,8 @@ QUICK = {
     "train": ("training.epochs=1", "training.minutes=null", "model.hidden=4", "tracking=off", "runtime.device=cpu"),
     "evaluate": ("evaluation.n_bootstrap=10", "tracking=off", "runtime.device=cpu"),
 }
-# tests/packaging installs it, .ci/run runs `make test`, below is `make demo`, tests/tracking has the UI; a corpus of 3,000
-# clusters would take long.
+# tests/packaging installs it, .ci/run runs `make test`, tests/tracking the UI; `make demo` is below, and a smaller
+# corpus takes the place of the generated one.
 ELSEWHERE = ("pip install", "make ", "tfclass ui", "tfclass data demo")
 BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.M | re.S)
 KINDS = {"train": TrainConfig, "evaluate": EvaluateConfig, "sweep": SweepConfig}
@@ -125,6 +125,17 @@ def test_the_first_prediction_of_the_readme_prints_what_it_says(run):
     assert [line.split("\t") for line in run(then).splitlines()] == [
         [*words, *[""] * (6 - len(words))] for words in map(str.split, said.splitlines())
     ]
+
+
+def test_the_gene_of_the_example_is_where_the_page_about_formats_says(run, here):
+    page = (ROOT / "docs" / "reference" / "formats.md").read_text(encoding="utf-8")
+    section = page[page.index("## On the genome") :]
+    command = re.search(BLOCK, section)[1]
+    run(command.replace("proteins.fasta", "proteome.fasta"))
+    written = (here / "tf.gff3").read_text()
+    for line in re.search(r"```text\n(.*?)```", section, re.S)[1].splitlines():
+        start = line if line.startswith("##") else "\t".join(line.removesuffix("...").split())
+        assert f"\n{start}" in written
 
 
 @pytest.mark.slow

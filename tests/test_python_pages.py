@@ -3,10 +3,20 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 import pytest
+import torch
+from sklearn.metrics import balanced_accuracy_score
+
+from tests.conftest import SMALL
+from tfclass.evaluation import metrics
+from tfclass.evaluation.scored import Scored
+from tfclass.models import factory
+from tfclass.models.forward import logits_of
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = re.compile(r"^```python\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?", re.M | re.S)
@@ -51,3 +61,28 @@ def test_the_tutorial_runs(cells, monkeypatch, capsys):
     false = (names["proteome"]["label"] == "nonTF") & (names["found"]["label"] == "TF")
     assert not false.any()
     names["plt"].close("all")
+
+
+def page_code(name):
+    page = (ROOT / "docs" / "how-to" / f"{name}.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S)
+    return code
+
+
+def test_the_network_that_the_page_adds_is_built_and_scores(monkeypatch, alphabet):
+    monkeypatch.setattr(factory, "ENCODERS", dict(factory.ENCODERS))
+    exec(page_code("add-a-network"), {"ENCODERS": factory.ENCODERS, "nn": torch.nn})
+    network = factory.build(replace(SMALL, encoder="rnn_relu", layers=2), alphabet, 2).eval()
+    scores = logits_of(network, [alphabet.encode("MKV"), alphabet.encode("MKVLAAGIVG")], 64)
+    assert scores.shape == (2, 2)
+    assert isinstance(next(m for m in network.encoder.modules() if isinstance(m, torch.nn.RNN)), torch.nn.RNN)
+
+
+def test_the_metric_that_the_page_adds_is_that_of_scikit_learn(monkeypatch):
+    monkeypatch.setattr(metrics, "METRICS", dict(metrics.METRICS))
+    exec(page_code("add-a-metric"), vars(metrics))
+    rng = np.random.default_rng(0)
+    labels_N, probability_N = rng.integers(0, 2, 60), rng.random(60)
+    scored = Scored(np.stack([1 - probability_N, probability_N], axis=1), labels_N, 0.4)
+    found = metrics.metrics_at(scored, 10, np.ones((60, 1)))["informedness"][0]
+    assert found == pytest.approx(balanced_accuracy_score(labels_N, probability_N >= 0.4, adjusted=True))
