@@ -43,10 +43,11 @@ def commands_of(page):
     """The arguments of every tfclass command in a page, but for those that are cut short."""
     for line in lines_of(page):
         for part in re.split(r"\s[|;]\s|&&", line):
-            words = shlex.split(part)
-            if "tfclass" in words and "..." not in part:
-                after = words[words.index("tfclass") + 1 :]
-                yield after[: after.index(">")] if ">" in after else after
+            # Variables may be set ahead of the command.
+            if (
+                command := re.fullmatch(r"(?:\w+=\S* |time )*tfclass (.+?)(?: > .*)?", part.strip())
+            ) and "..." not in part:
+                yield shlex.split(command[1])
 
 
 COMMANDS = {" ".join(words): words for page in PAGES for words in commands_of(page)}
