@@ -194,9 +194,10 @@ audit: $(VENV)/.installed ## Look up known vulnerabilities of the pinned version
 bench: $(VENV)/.installed ## Run every benchmark of speed and memory
 	@for script in $(filter-out benchmarks/long_range.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
-docs: $(VENV)/.installed ## Build the documentation into docs/_build/html; runs the tutorial
+docs: $(VENV)/.installed ## Build the documentation, with a search; runs the notebook, and says where the pages are
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[docs]'
 	$(BIN)/python -m sphinx -q -W -b html docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
 
 clean: ## Remove what was built; keeps data, models and MLflow's records
 	rm -rf build dist docs/_build .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -1,4 +1,4 @@
-"""Draw how recurrent networks read a protein: the figures of docs/how-an-lstm-reads-a-protein.md.
+"""Draw how recurrent networks read a protein: the figures of docs/background/how-an-lstm-reads-a-protein.md.
 
     make train MODEL=rnn; make train MODEL=peephole_lstm
     python benchmarks/reading.py [--models models/demo-rnn models/demo-peephole_lstm]

@@ -1,16 +1,25 @@
 # The documentation: Markdown through MyST, API pages from the docstrings.
+import sys
 from importlib.metadata import version as installed_version
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 project = "tfclass"
 author = "The tfclass authors"
 copyright = "2026, The tfclass authors"
 version = release = installed_version("tfclass")
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+extensions = [
+    *("myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"),
+    *("generated", "questions"),
+]
 html_theme = "furo"
 html_title = "tfclass"
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
+# Quotes alone: options begin with two dashes.
+smartquotes_action = "q"
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 napoleon_google_docstring = False

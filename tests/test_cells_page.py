@@ -11,7 +11,7 @@ import pytest
 from docs.derivations import lstm_backward
 
 ROOT = Path(__file__).parents[1]
-PAGE = (ROOT / "docs" / "cells.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "background" / "cells.md").read_text(encoding="utf-8")
 # A quotation is headed by the file it is from; what begins with ```python is an example.
 QUOTATIONS = re.findall(r"^```\{code-block\} python\n:caption: (\S+)\n(.*?)^```$", PAGE, re.M | re.S)
 EXAMPLE = re.compile(r"^```python\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?", re.M | re.S)

@@ -6,8 +6,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
+
+from tfclass.bundle import description
+from tfclass.data import manifest
+from tfclass.evaluation import compare, content
+from tfclass.inference import summary
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
@@ -15,7 +21,7 @@ DOCUMENTS = [
     ROOT / "CONTRIBUTING.md",
     ROOT / "SECURITY.md",
     ROOT / "data" / "README.md",
-    *sorted(ROOT.glob("docs/*.md")),
+    *sorted(ROOT.glob("docs/**/*.md")),
 ]
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 
@@ -148,3 +154,31 @@ def test_make_refuses_in_one_line(arguments, words):
     assert refused.returncode == 2
     assert words in refused.stderr
     assert refused.stderr.count("\n") == 1
+
+
+def test_errors_that_are_quoted_are_those_of_the_program():
+    page = (ROOT / "docs" / "reference" / "errors.md").read_text(encoding="utf-8")
+    quoted = [
+        part for row in re.findall(r"^\| (?!you see|---)(.*?) \|", page, re.M) for part in re.findall("`(.+?)`", row)
+    ]
+    assert len(quoted) > 25
+    source = "\n".join(path.read_text(encoding="utf-8") for path in ROOT.glob("tfclass/**/*.py"))
+    assert [part for part in quoted if part not in source and part != "skipped"] == []
+
+
+def test_schema_numbers_in_the_promise_are_those_of_the_program():
+    page = (ROOT / "docs" / "reference" / "compatibility.md").read_text(encoding="utf-8")
+    numbers = dict(re.findall(r"^\| ([^|]*?)(?: \([^|]*\))? \| (\d+) \|", page, re.M))
+    promised = {"bundle": description.SCHEMA_VERSION, "manifest of a table": manifest.SCHEMA}
+    promised |= {"`report.json`": content.SCHEMA_VERSION, "`compare.json`": compare.SCHEMA_VERSION}
+    assert numbers == {name: str(number) for name, number in {**promised, "summary": summary._SCHEMA}.items()}
+
+
+def test_hooks_before_a_commit_are_the_checks_of_make_lint():
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"][0]["hooks"]
+    entries = {hook["entry"].replace(".venv/", "").replace(" --fix", "") for hook in hooks}
+    checks = re.findall(
+        r"^none/(bin/(?!python -m pip).+?)(?: --check)?(?: \.| \$\(find .*)?$", make("-n", "lint", "VENV=none"), re.M
+    )
+    wanted = {check.replace("none/", "") for check in checks}
+    assert entries == wanted

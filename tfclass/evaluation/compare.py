@@ -72,7 +72,7 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """The content of ``compare.json``; ``docs/report.md`` describes the schema."""
+    """The content of ``compare.json``; ``docs/reference/report.md`` describes the schema."""
 
     schema_version: int
     tfclass_version: str

@@ -1,4 +1,4 @@
-"""The content of ``report.json``; ``docs/report.md`` describes the schema."""
+"""The content of ``report.json``; ``docs/reference/report.md`` describes the schema."""
 
 from typing import Annotated, Any, Literal
 

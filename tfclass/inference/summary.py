@@ -135,7 +135,7 @@ class Summary(Tally):
             (self._above if positive else self._below).add(-distance, self.n_records, row)
 
     def content(self, run: Run) -> dict[str, Any]:
-        """Return all numbers as JSON values; the documentation describes them (``docs/summary.md``)."""
+        """Return all numbers as JSON values; the documentation describes them (``docs/reference/formats.md``)."""
         predictor, n_scored = self.predictor, self.n_records - self.n_skipped
         bundle, near = predictor.bundle, {"above": self._above, "below": self._below}
         return {

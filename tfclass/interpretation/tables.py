@@ -43,7 +43,7 @@ def mean_gates(explanation: Explanation) -> dict[str, FloatArray]:
 
 
 def tracks_of(explanation: Explanation) -> dict[str, FloatArray]:
-    """Return everything that has one number for each residue, by name; see ``docs/explain.md``."""
+    """Return everything that has one number for each residue, by name; see ``docs/reference/columns.md``."""
     tracks = {name: each.value_L for name, each in explanation.attributions.items()}
     if explanation.attention_L is not None:
         tracks["attention"] = explanation.attention_L
