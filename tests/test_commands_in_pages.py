@@ -107,7 +107,7 @@ def run(tfclass, here):
     """Run a line of a page, with less training; return what it prints."""
 
     def run_line(line):
-        words = shlex.split(line)
+        words = shlex.split(line, comments=True)
         if words[0] != "tfclass":
             return subprocess.run(line, shell=True, cwd=here, check=True, capture_output=True, text=True).stdout
         done = tfclass(*words[1:], *QUICK.get(words[1], ()))
