@@ -1,7 +1,4 @@
-"""What the reference takes from the program itself with each build: its commands and its configuration.
-
-A page asks for a part by a comment, such as ``<!-- commands -->``.
-"""
+"""What two pages of the reference take from the program with each build: its commands and its configuration."""
 
 import re
 from collections.abc import Iterator
@@ -108,14 +105,16 @@ def meanings(file: str, section: str = "") -> dict[str, str]:
     return found
 
 
-def _fill(_app: "Sphinx", _page: str, source: list[str]) -> None:
-    for part in (commands, configuration):
-        marker = f"<!-- {part.__name__} -->"
-        if marker in source[0]:
-            source[0] = source[0].replace(marker, part())
+PARTS = {"reference/cli": commands, "reference/configuration": configuration}
 
 
 def setup(app: "Sphinx") -> dict[str, bool]:
-    """Fill the pages in as Sphinx reads them."""
-    app.connect("source-read", _fill)
+    """Add the parts to their pages, which are read anew with each build."""
+
+    def add(_app: "Sphinx", page: str, source: list[str]) -> None:
+        if part := PARTS.get(page):
+            source[0] += "\n" + part()
+
+    app.connect("source-read", add)
+    app.connect("env-get-outdated", lambda *_: list(PARTS))
     return {"parallel_read_safe": True}

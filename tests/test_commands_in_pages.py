@@ -20,7 +20,7 @@ PAGES = [ROOT / "README.md", *sorted(path for path in ROOT.glob("docs/**/*.md") 
 EXAMPLES = ROOT / "data" / "examples"
 # Few clusters, one epoch, no store: the commands are tried here, and not what they learn.
 QUICK = {
-    "train": ("training.epochs=1", "training.minutes=null", "model.hidden=4", "tracking=off", "runtime.device=cpu"),
+    "train": ("training.epochs=1", "model.hidden=4", "tracking=off", "runtime.device=cpu"),
     "evaluate": ("evaluation.n_bootstrap=10", "tracking=off", "runtime.device=cpu"),
 }
 # tests/packaging installs it, .ci/run runs `make test`, tests/tracking the UI; `make demo` is below, and a smaller

@@ -1,12 +1,13 @@
 """What the reference takes from the program has every command, option and key, and says something of each."""
 
 import re
+from operator import attrgetter
 
 import pytest
 import typer
-import yaml
 
 from docs import generated
+from tests.test_config import composed
 from tfclass.cli.app import app
 from tfclass.config import TrainConfig, fields
 
@@ -48,15 +49,10 @@ def test_every_key_of_a_training_has_its_values_its_default_and_a_meaning(rows):
     assert [key for key, cells in rows.items() if not all(cells)] == []
 
 
-def test_defaults_are_those_that_a_user_gets(rows, tfclass):
-    printed = tfclass("train", "corpus=table", "corpus.path=x.tsv", "--cfg", "job")
-    config = yaml.safe_load(printed.out)
+def test_defaults_are_those_that_a_user_gets(rows):
+    config = composed("train", TrainConfig, "corpus=table", "corpus.path=x.tsv")
     for key, value in (("training.epochs", 20), ("model.stem.pool", 3), ("training.calibration.method", "auto")):
-        group, *rest = key.split(".")
-        at = config[group]
-        for part in rest:
-            at = at[part]
-        assert at == value
+        assert attrgetter(key)(config) == value
         assert rows[key][1] == f"`{value}`"
     assert rows["runtime.seed"][1] == "`0`"
     assert rows["split.valid"][0] == "number > 0 < 0.5"

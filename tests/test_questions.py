@@ -16,10 +16,8 @@ def text_of(path):
     if path.suffix == ".ipynb":
         cells = json.loads(path.read_text("utf-8"))["cells"]
         return "\n".join("".join(cell["source"]) for cell in cells)
-    text = path.read_text("utf-8")
-    for part in (generated.commands, generated.configuration):
-        text = text.replace(f"<!-- {part.__name__} -->", part())
-    return text
+    part = generated.PARTS.get(path.relative_to(DOCS).with_suffix("").as_posix(), str)
+    return path.read_text("utf-8") + part()
 
 
 @pytest.fixture(scope="module")
