@@ -116,12 +116,12 @@ def test_three_trainings_and_four_predictions_in_one_folder_do_not_disturb_each_
 
 @pytest.fixture
 def disk(tmp_path):
-    """A disk of four MiB, in memory."""
+    """A small disk, in memory."""
     if os.geteuid() != 0:
         pytest.skip("only root may mount a disk")
     folder = tmp_path / "disk"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], capture_output=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", folder], capture_output=True)
     if mounted.returncode != 0:
         pytest.skip(f"no disk can be mounted: {mounted.stderr.decode()}")
     yield folder
