@@ -1,5 +1,8 @@
 """Explanations of records: as of one protein alone, in order, each beside its row."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -103,3 +106,21 @@ def test_an_error_in_a_protein_reaches_the_caller(with_profiles):
     broken = bundle_of("broken", model.eval(), SMALL, Calibration(1.0, (0.0, 0.0)))
     with pytest.raises(Exception, match="not a number"):
         list(Predictor(broken).explain([ODD[0]]))
+
+
+LEAVES_EARLY = """
+import sys, threading, torch
+from tfclass import Predictor
+torch.set_num_threads(2)
+predictor = Predictor.load(sys.argv[1])
+proteins = {str(n): "MKRKYCPECGKSFSRSDHLARHIRTHTGEKPYKC" * 100 for n in range(20)}
+for row, _ in predictor.explain(proteins, ["integrated_gradients"]):
+    break
+print(row.id, threading.active_count(), torch.get_num_threads())
+"""
+
+
+def test_a_program_may_leave_early_and_end_at_once(small_bundle_folder):
+    command = [sys.executable, "-c", LEAVES_EARLY, str(small_bundle_folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "0 1 2\n")

@@ -4,6 +4,7 @@ import copy
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import replace
 from itertools import tee
 from multiprocessing.pool import AsyncResult, ThreadPool
@@ -64,31 +65,39 @@ def _in_order(
 ) -> Iterator[Explained]:
     """Explain a protein on each core: its recurrent steps are too small to be shared well among cores."""
     n_threads = torch.get_num_threads()
-    own = threading.local()
+    own, stopped = threading.local(), threading.Event()
+
+    def stop_if_asked(*_: object) -> None:
+        if stopped.is_set():
+            raise CancelledError
 
     def work(number: int, tokens: TokenArray) -> Explanation:
         if not hasattr(own, "scorer"):
             # Gates are recorded by hooks on the network, which must see one protein alone.
             model = copy.deepcopy(predictor.bundle.model)
+            model.stem.register_forward_pre_hook(stop_if_asked)
             own.scorer = Scorer(replace(predictor.bundle, model=model), predictor.channel)
         return explain(own.scorer, tokens, methods, lambda fraction: on_progress(number, fraction))
 
     waiting: deque[tuple[Record, Prediction, AsyncResult[Explanation] | None]] = deque()
     first, second = tee(records)
-    # Its threads end with the process, so that an interruption need not wait for them.
+    pool = ThreadPool(n_threads, torch.set_num_threads, (1,))
     try:
-        with ThreadPool(n_threads, torch.set_num_threads, (1,)) as pool:
-            for number, (record, row) in enumerate(zip(first, predictor.scored(second), strict=True), start=1):
-                found = None
-                if row.status == "ok":
-                    tokens = clean(record.sequence, predictor.bundle.alphabet).tokens
-                    found = pool.apply_async(work, (number, tokens))
-                waiting.append((record, row, found))
-                if len(waiting) > _IN_FLIGHT * n_threads:
-                    yield _finished(predictor, *waiting.popleft())
-            while waiting:
+        for number, (record, row) in enumerate(zip(first, predictor.scored(second), strict=True), start=1):
+            found = None
+            if row.status == "ok":
+                tokens = clean(record.sequence, predictor.bundle.alphabet).tokens
+                found = pool.apply_async(work, (number, tokens))
+            waiting.append((record, row, found))
+            if len(waiting) > _IN_FLIGHT * n_threads:
                 yield _finished(predictor, *waiting.popleft())
+        while waiting:
+            yield _finished(predictor, *waiting.popleft())
     finally:
+        # Python aborts where it ends while a thread is inside PyTorch. A batch later none is, whatever is left to do.
+        stopped.set()
+        pool.terminate()
+        pool.join()
         # The number belongs to a thread, but later threads begin with the last one set.
         torch.set_num_threads(n_threads)
 
