@@ -61,6 +61,10 @@ def test_a_model_of_several_classes_has_no_threshold(rule):
         DecisionRule(None).choose(rule, probability_N=np.zeros(0))
 
 
+def test_a_model_of_several_classes_predicts_the_likeliest():
+    assert DecisionRule(None).predict(np.array([[0.2, 0.3, 0.5], [0.4, 0.35, 0.25]])).tolist() == [2, 0]
+
+
 def test_a_rule_that_depends_on_the_input_needs_its_probabilities():
     assert depends_on_input("fdr=0.1", 0.1)
     assert depends_on_input(None, "auto")
