@@ -245,6 +245,12 @@ def test_only_parts_are_removed(records, job, tmp_path):
 FOREIGN = ["part-mythesis.parquet", "part-00000-1a2b.snappy.parquet", "part-99999.parquet", ".lock", "part-00000.tsv"]
 
 
+def test_a_folder_without_a_lock_is_removed_too(tmp_path):
+    (tmp_path / "parts").mkdir()
+    remove_folder(tmp_path / "parts")
+    assert not (tmp_path / "parts").exists()
+
+
 def test_parquet_of_other_programs_is_never_touched(records, job, tmp_path):
     folder = tmp_path / "parts"
     folder.mkdir()
