@@ -54,9 +54,10 @@ TESTS = {
     "tfclass/inference/jobs.py": "inference/test_jobs.py inference/test_channels.py",
     "tfclass/inference/page.py": "inference/test_summary.py",
     **dict.fromkeys(
-        (f"tfclass/inference/{name}.py" for name in ("predictor", "rows", "windows")),
+        ("tfclass/inference/predictor.py", "tfclass/inference/rows.py"),
         "inference/test_predictor.py inference/test_channels.py inference/test_odd_inputs.py inference/test_summary.py",
     ),
+    "tfclass/inference/windows.py": "inference/test_windows.py inference/test_predictor.py inference/test_channels.py",
     "tfclass/inference/writers.py": "inference/test_writers.py inference/test_odd_inputs.py",
 }
 # Most of the time of an import, spent once.

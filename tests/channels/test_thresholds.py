@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 from scipy.special import expit
 from sklearn.metrics import matthews_corrcoef
 
@@ -13,7 +14,14 @@ from tests.channels.test_calibration import drawn, expected_fdr
 from tfclass.bundle.scorer import Scored as ScoredByBundle
 from tfclass.channels.calibration import at_prevalence, estimate_prevalence
 from tfclass.channels.threshold_fit import max_mcc_threshold, operating_points
-from tfclass.channels.thresholds import DecisionRule, OperatingPoint, decimals_for, depends_on_input, parse_rule
+from tfclass.channels.thresholds import (
+    DecisionRule,
+    OperatingPoint,
+    OperatingPoints,
+    decimals_for,
+    depends_on_input,
+    parse_rule,
+)
 from tfclass.errors import ConfigError
 from tfclass.evaluation.scored import Scored
 from tfclass.inference.predictor import Predictor
@@ -59,6 +67,10 @@ def test_what_does_not_know_its_prevalence_or_has_several_classes_says_so():
 def test_a_model_of_several_classes_has_no_threshold(rule):
     with pytest.raises(ConfigError, match=f"threshold {rule}: a model of several classes predicts the likeliest"):
         DecisionRule(None).choose(rule, probability_N=np.zeros(0))
+
+
+def test_a_model_of_several_classes_predicts_the_likeliest():
+    assert DecisionRule(None).predict(np.array([[0.2, 0.3, 0.5], [0.4, 0.35, 0.25]])).tolist() == [2, 0]
 
 
 def test_a_rule_that_depends_on_the_input_needs_its_probabilities():
@@ -201,6 +213,14 @@ def test_what_is_no_rule_is_refused(rule, found):
         parse_rule(rule)
     expected = "a probability between 0 and 1, max-mcc, fdr=X or recall=X, such as fdr=0.05"
     assert str(caught.value) == f"threshold: found {found}; expected {expected}"
+
+
+def test_rates_of_a_model_are_between_0_and_1():
+    read = TypeAdapter(OperatingPoints).validate_python
+    assert read([[0.0, 1.0, 0.0], [1.0, 0.0, 1.0]]) == (OperatingPoint(0.0, 1.0, 0.0), OperatingPoint(1.0, 0.0, 1.0))
+    for wrong in ([-0.01, 0.5, 0.5], [0.5, 1.01, 0.5], [0.5, 0.5, float("nan")]):
+        with pytest.raises(ValidationError):
+            read([wrong])
 
 
 def test_a_recall_that_validation_did_not_reach_is_refused():

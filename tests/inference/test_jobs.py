@@ -26,7 +26,6 @@ from tfclass.inference.dask_engine import dask_executor
 from tfclass.inference.jobs import Job, chunks, is_finished, predict_in_parts, remove_folder
 from tfclass.inference.predictor import Predictor
 from tfclass.inference.rows import COLUMNS
-from tfclass.inference.windows import SeenIds
 from tfclass.sequences.fasta import Record
 
 
@@ -246,6 +245,12 @@ def test_only_parts_are_removed(records, job, tmp_path):
 FOREIGN = ["part-mythesis.parquet", "part-00000-1a2b.snappy.parquet", "part-99999.parquet", ".lock", "part-00000.tsv"]
 
 
+def test_a_folder_without_a_lock_is_removed_too(tmp_path):
+    (tmp_path / "parts").mkdir()
+    remove_folder(tmp_path / "parts")
+    assert not (tmp_path / "parts").exists()
+
+
 def test_parquet_of_other_programs_is_never_touched(records, job, tmp_path):
     folder = tmp_path / "parts"
     folder.mkdir()
@@ -347,22 +352,6 @@ def test_a_folder_that_cannot_be_made_is_one_line(records, job, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
         in_parts(records, job, tmp_path / "file" / "parts")
-
-
-@pytest.mark.parametrize("largest", [1 << 20, 64], ids=["runs that merge", "runs that are full"])
-def test_seen_ids_agree_with_a_set(monkeypatch, largest):
-    monkeypatch.setattr("tfclass.inference.windows._LARGEST_RUN", largest)
-    rng = np.random.default_rng(1)
-    seen, known = SeenIds(), set()
-    for _ in range(60):
-        ids = [str(n) for n in rng.integers(0, 2000, rng.integers(0, 90))]
-        expected = []
-        for one in ids:
-            expected.append(one in known)
-            known.add(one)
-        assert seen.add(ids) == expected
-    assert sum(map(len, seen._runs)) == len(known)
-    assert len(seen._runs) < (12 if largest > 64 else 60)
 
 
 def test_dask_that_is_not_installed_says_what_to_install(monkeypatch):

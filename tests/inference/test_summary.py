@@ -130,6 +130,14 @@ class TestNumbers:
         for prevalence, number in by_plain.items():
             assert by_shifted[prevalence] == pytest.approx(number, rel=0.01)
 
+    def test_probabilities_near_0_and_near_1_are_told_apart(self):
+        counts, p = ProbabilityCounts(DecisionRule(0.5, (), 0.3)), np.array([1e-6, 1e-3, 0.1, 0.9, 0.999, 0.999999])
+        for value in p:
+            counts.add(value, value >= 0.5)
+        for shown_at in (0.01, 0.9):
+            [number] = [each.number for each in counts.expected(shown_at).assumptions if each.prevalence == 0.3]
+            assert number == pytest.approx(at_prevalence(p, shown_at, 0.3).sum(), rel=1e-9)
+
     def test_a_model_without_a_prevalence_has_one_assumption(self):
         counts = ProbabilityCounts(DecisionRule(0.5))
         counts.add(0.25, False)

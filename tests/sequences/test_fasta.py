@@ -381,6 +381,12 @@ def test_a_record_without_end_takes_no_more_memory_than_the_longest_that_is_kept
     assert peak < 2_000_000
 
 
+def test_of_many_records_without_a_sequence_ten_thousand_are_looked_at():
+    with pytest.raises(FastaError, match="found 9999 headers without a sequence"):
+        read(b">a\n" * 9_999)
+    assert len(read(b">a\n" * 10_000)) == 10_000
+
+
 def test_a_sequence_of_the_greatest_length_is_kept():
     kept, left_out = read_fasta(io.BytesIO(b">a\nMKV\n>b\nMKVL\n"), max_length=3)
     assert kept == Record("a", "a", "MKV")
