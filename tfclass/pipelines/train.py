@@ -9,26 +9,20 @@ from typing import Any, NamedTuple
 
 import torch
 
-from tfclass.bundle.bundle import Bundle
 from tfclass.bundle.description import read_description
 from tfclass.bundle.save import BUNDLE_FOLDER, model_card, save_bundle
-from tfclass.channels.calibration_fit import Choice, check_calibration, choose_calibration
-from tfclass.channels.threshold_fit import max_mcc_threshold, operating_points
-from tfclass.channels.thresholds import OperatingPoint
-from tfclass.config import EvaluationConfig, TrainConfig, TrainingConfig, to_mapping
+from tfclass.channels.calibration_fit import check_calibration
+from tfclass.config import TrainConfig, to_mapping
 from tfclass.data.cells import columns_digest
 from tfclass.data.split import assign_splits, check_classes, select_split, split_policy
 from tfclass.data.table import LabelledProteins, read_table
 from tfclass.environment import describe, prepare
-from tfclass.evaluation.metrics import all_metrics
-from tfclass.evaluation.scored import Scored
 from tfclass.io.folders import check_replaceable
 from tfclass.models.factory import build
-from tfclass.models.forward import logits_of
 from tfclass.models.front import KmerEmbedding
 from tfclass.models.network import Classifier
-from tfclass.pipelines.descriptions import command_of, describe_training
-from tfclass.pipelines.provenance import training_provenance
+from tfclass.pipelines.calibrate import as_bundle
+from tfclass.pipelines.descriptions import command_of, describe_training, model_name
 from tfclass.pipelines.run_folder import (
     alone_in,
     bundle_folder,
@@ -43,11 +37,10 @@ from tfclass.tracking.log import Run, tracked
 from tfclass.tracking.record import Facts, Scores, dataset
 from tfclass.training.checkpoint import Progress
 from tfclass.training.init_from import WarmStart, load_matching_weights
-from tfclass.training.losses import check_annotations, class_weights
+from tfclass.training.losses import check_annotations
 from tfclass.training.memory import check_batches, memory_limit_named
 from tfclass.training.skipgram import pretrain_kmers
 from tfclass.training.trainer import Callbacks, Trainer
-from tfclass.typing import FloatArray
 
 
 class Trained(NamedTuple):
@@ -119,7 +112,7 @@ def _train_and_package(config: TrainConfig, callbacks: Callbacks, parent: str) -
             write_record(config, start)
         initial = read_record(run_dir).get("init_from", {})
         facts = _facts(config, proteins, parts, model, device, initial)
-        resumed, title = bool(config.resume), f"{_name(config)} {datetime.now():%H:%M:%S}"
+        resumed, title = bool(config.resume), f"{model_name(config)} {datetime.now():%H:%M:%S}"
         run = stack.enter_context(
             tracked(config.tracking, run_dir, title, facts, parent=parent, resume=resumed, watch=True)
         )
@@ -158,12 +151,8 @@ def pretrain(
 
 def _tags(config: TrainConfig, proteins: LabelledProteins, device: torch.device) -> dict[str, str]:
     names = {"job": "train", "corpus": config.corpus.name, "network": config.network or config.model.encoder}
-    names["model"] = _name(config)
+    names["model"] = model_name(config)
     return names | {"split": split_policy(proteins, config.split), "device": device.type}
-
-
-def _name(config: TrainConfig) -> str:
-    return config.name or f"{config.corpus.name}-{config.network or config.model.encoder}"
 
 
 def _fingerprint(config: TrainConfig, proteins: LabelledProteins) -> str:
@@ -231,64 +220,3 @@ def _logging(callbacks: Callbacks, run: Run) -> Callbacks:
         callbacks.on_epoch(entry)
 
     return callbacks._replace(on_epoch=on_epoch)
-
-
-class Calibrated(NamedTuple):
-    """Calibration, threshold and operating points of a network, and its scores, all on the validation split."""
-
-    choice: Choice
-    threshold: float | None
-    operating_points: tuple[OperatingPoint, ...]
-    scores: dict[str, float]
-
-
-def calibrate(
-    model: Classifier,
-    validation: LabelledProteins,
-    weight_C: FloatArray,
-    training: TrainingConfig,
-    evaluation: EvaluationConfig,
-) -> Calibrated:
-    """Calibrate a network on the validation split, and choose its threshold.
-
-    Parameters
-    ----------
-    weight_C : ndarray of float64, shape (C,)
-        Class weights of the training.
-    """
-    logits_NC = logits_of(model, validation.tokens, training.max_residues)
-    clusters_N = validation.frame["cluster"].to_numpy(dtype=str)
-    choice = choose_calibration(logits_NC, validation.labels, clusters_N, weight_C, training.calibration)
-    probability_NC = choice.calibration.probability(logits_NC)
-    threshold, points = None, ()
-    if len(validation.classes) == 2:
-        threshold = max_mcc_threshold(probability_NC[:, 1], validation.is_positive)
-        points = operating_points(probability_NC[:, 1], validation.is_positive)
-    scored = Scored(probability_NC, validation.labels, threshold)
-    return Calibrated(choice, threshold, points, all_metrics(scored, evaluation.n_calibration_bins))
-
-
-def as_bundle(
-    config: TrainConfig, trainer: Trainer, progress: Progress, proteins: LabelledProteins, origin: dict[str, Any]
-) -> tuple[Bundle, dict[str, float]]:
-    """Calibrate a trained network; return it as a bundle, not saved, and its scores on validation."""
-    weight_C = class_weights(trainer.training, config.training).numpy().astype(float)
-    fitted = calibrate(trainer.model, trainer.validation, weight_C, config.training, config.evaluation)
-    scores = fitted.scores
-    best = progress.history[progress.best_epoch]
-    heads = ("family_accuracy", "domain_f1")
-    scores |= {name: best[f"valid_{name}"] for name in heads if f"valid_{name}" in best}
-    provenance = training_provenance(config, trainer, progress, proteins, scores)
-    provenance |= {"calibration": fitted.choice.as_json(), **origin}
-    bundle = Bundle(
-        name=_name(config),
-        classes=proteins.classes,
-        letters=trainer.alphabet.letters,
-        config=config.model,
-        calibration=fitted.choice.calibration,
-        threshold=fitted.threshold,
-        operating_points=fitted.operating_points,
-        provenance=provenance,
-        model=trainer.model,
-    )
-    return bundle, scores
