@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from tfclass.data.cells import columns_digest
 from tfclass.data.split import assign_splits, check_classes, select_split, split_policy
 from tfclass.data.table import LabelledProteins, read_table
 from tfclass.environment import describe, prepare
+from tfclass.errors import ConfigError
 from tfclass.io.folders import check_replaceable
 from tfclass.models.factory import build
 from tfclass.models.front import KmerEmbedding
@@ -27,8 +29,9 @@ from tfclass.pipelines.run_folder import (
     alone_in,
     bundle_folder,
     has_checkpoint,
+    initial_model,
     make_run_folder,
-    read_record,
+    run_folder,
     write_record,
 )
 from tfclass.sequences.alphabet import Alphabet
@@ -36,6 +39,7 @@ from tfclass.tracking.experiment import group_of
 from tfclass.tracking.log import Run, tracked
 from tfclass.tracking.record import Facts, Scores, dataset
 from tfclass.training.checkpoint import Progress
+from tfclass.training.distributed import Processes
 from tfclass.training.init_from import WarmStart, load_matching_weights
 from tfclass.training.losses import check_annotations
 from tfclass.training.memory import check_batches, memory_limit_named
@@ -62,7 +66,12 @@ class Trained(NamedTuple):
     registered: str = ""
 
 
-def train_and_package(config: TrainConfig, callbacks: Callbacks | None = None, parent: str = "") -> Trained:
+def train_and_package(
+    config: TrainConfig,
+    callbacks: Callbacks | None = None,
+    parent: str = "",
+    processes: Processes | None = None,
+) -> Trained:
     """Train a network on a labelled table and save it as a bundle.
 
     The test split is not looked at. Everything is logged to MLflow unless tracking is off.
@@ -74,6 +83,9 @@ def train_and_package(config: TrainConfig, callbacks: Callbacks | None = None, p
         starts at the beginning.
     parent : str, optional
         Id of the MLflow run to show this one under.
+    processes : Processes, optional
+        That train together: each calls this. The first one makes the folder, the bundle and the MLflow run; in the
+        others the result has no `validation`.
 
     Raises
     ------
@@ -83,40 +95,27 @@ def train_and_package(config: TrainConfig, callbacks: Callbacks | None = None, p
         Training was stopped; it can be resumed from ``run_dir``.
     """
     with memory_limit_named(config.training.max_residues):
-        return _train_and_package(config, callbacks or Callbacks(), parent)
+        return _train_and_package(config, callbacks or Callbacks(), parent, processes or Processes())
 
 
-def _train_and_package(config: TrainConfig, callbacks: Callbacks, parent: str) -> Trained:
-    device = prepare(config.runtime)
+def _train_and_package(config: TrainConfig, callbacks: Callbacks, parent: str, processes: Processes) -> Trained:
+    device = processes.device(prepare(config.runtime))
     alphabet = Alphabet()
-    proteins = read_table(config.corpus, alphabet, config.model.families, domains=config.model.domains)
-    proteins = assign_splits(proteins, config.split, config.corpus.path)
-    parts = {name: select_split(proteins, name, config.corpus.path) for name in ("train", "valid")}
-    for name, part in parts.items():
-        check_classes(part, name, config.corpus.path)
-    check_annotations(parts["train"], config.model, config.corpus.path)
-    residues = len(parts["train"].labels) * int(parts["train"].lengths.max())
-    check_batches(config.model, config.training.max_residues, residues, device)
+    proteins, parts = _read(config, alphabet, device, processes)
     model = build(config.model, alphabet, len(proteins.classes)).to(device)
     resume = has_checkpoint(config)
     name = config.training.init_from
     start = load_matching_weights(name, model, alphabet) if name and not resume else None
-    # What can be refused is refused now, not after hours of training.
-    check_calibration(config.training.calibration, len(proteins.classes))
-    check_replaceable(bundle_folder(config), BUNDLE_FOLDER)
-    run_dir = make_run_folder(config)
+    fingerprint = _fingerprint(config, proteins)
+    if len(set(processes.gather(fingerprint))) > 1:
+        found = f"{config.corpus.path}: found another table or other options in another process"
+        raise ConfigError(f"{found}; expected the same in all of them")
     with ExitStack() as stack:
-        stack.enter_context(alone_in(run_dir))
-        if not config.resume:
-            # MLflow may take its time to answer; an interruption from here on can be resumed.
-            write_record(config, start)
-        initial = read_record(run_dir).get("init_from", {})
-        facts = _facts(config, proteins, parts, model, device, initial)
-        resumed, title = bool(config.resume), f"{model_name(config)} {datetime.now():%H:%M:%S}"
-        run = stack.enter_context(
-            tracked(config.tracking, run_dir, title, facts, parent=parent, resume=resumed, watch=True)
-        )
-        seconds = 0.0 if resume else pretrain(model, config, parts["train"], start, callbacks)
+        run, seconds = None, 0.0
+        if processes.is_first:
+            facts = _facts(config, proteins, parts, model, device, processes)
+            run = stack.enter_context(_recorded(config, start, facts, parent))
+            seconds = 0.0 if resume else pretrain(model, config, parts["train"], start, callbacks)
         trainer = Trainer(
             model,
             parts["train"],
@@ -124,17 +123,60 @@ def _train_and_package(config: TrainConfig, callbacks: Callbacks, parent: str) -
             config.training,
             alphabet=alphabet,
             seed=config.runtime.seed,
-            folder=run_dir,
-            fingerprint=_fingerprint(config, proteins),
-            callbacks=_logging(callbacks, run),
-            pretraining_seconds=seconds,
+            folder=run_folder(config),
+            fingerprint=fingerprint,
+            callbacks=_logging(callbacks, run) if run else callbacks,
+            pretraining_seconds=processes.gather(seconds)[0],
+            processes=processes,
         )
         progress = trainer.run(resume=resume)
-        origin = {"mlflow_run_id": run.run_id, **({"init_from": initial} if initial else {})}
-        bundle, scores = as_bundle(config, trainer, progress, proteins, origin)
-        save_bundle(bundle, bundle_folder(config), model_card(bundle))
-        trained = Trained(bundle_folder(config), progress.history, scores)
-        _log_end(config, run, trained, progress, validation_digest(parts["valid"]))
+        processes.end()
+        trained = Trained(bundle_folder(config), progress.history, {})
+        return trained if run is None else _package(config, run, trainer, progress, proteins, trained)
+
+
+def _read(
+    config: TrainConfig, alphabet: Alphabet, device: torch.device, processes: Processes
+) -> tuple[LabelledProteins, dict[str, LabelledProteins]]:
+    """Read the table and its splits; what can be refused is refused now, not after hours of training."""
+    path, max_residues = config.corpus.path, config.training.max_residues
+    proteins = read_table(config.corpus, alphabet, config.model.families, domains=config.model.domains)
+    proteins = assign_splits(proteins, config.split, path)
+    parts = {name: select_split(proteins, name, path) for name in ("train", "valid")}
+    for name, part in parts.items():
+        check_classes(part, name, path)
+    check_annotations(parts["train"], config.model, path)
+    check_calibration(config.training.calibration, len(proteins.classes))
+    lengths = parts["train"].lengths
+    check_batches(config.model, max_residues, len(lengths) * int(lengths.max()), device, processes.size)
+    processes.check_batches(lengths, max_residues)
+    return proteins, parts
+
+
+@contextmanager
+def _recorded(config: TrainConfig, start: WarmStart | None, facts: Facts, parent: str) -> Iterator[Run]:
+    """Keep the run folder, its record and the MLflow run while the block trains."""
+    check_replaceable(bundle_folder(config), BUNDLE_FOLDER)
+    folder, resumed = make_run_folder(config), bool(config.resume)
+    with alone_in(folder):
+        if not resumed:
+            # MLflow may take its time to answer; an interruption from here on can be resumed.
+            write_record(config, start)
+        facts.params |= {f"init_from_{key}": value for key, value in initial_model(folder).items()}
+        title = f"{model_name(config)} {datetime.now():%H:%M:%S}"
+        with tracked(config.tracking, folder, title, facts, parent=parent, resume=resumed, watch=True) as run:
+            yield run
+
+
+def _package(
+    config: TrainConfig, run: Run, trainer: Trainer, progress: Progress, proteins: LabelledProteins, trained: Trained
+) -> Trained:
+    initial = initial_model(trainer.folder)
+    origin = {"mlflow_run_id": run.run_id, **({"init_from": initial} if initial else {})}
+    bundle, scores = as_bundle(config, trainer, progress, proteins, origin)
+    save_bundle(bundle, trained.bundle, model_card(bundle))
+    trained = trained._replace(validation=scores)
+    _log_end(config, run, trained, progress, validation_digest(trainer.validation))
     return trained._replace(registered=run.record.registered)
 
 
@@ -175,13 +217,12 @@ def _facts(
     parts: dict[str, LabelledProteins],
     model: Classifier,
     device: torch.device,
-    initial: dict[str, Any],
+    processes: Processes,
 ) -> Facts:
     """Return what MLflow shows of a training from its start on."""
     # Places are no properties of the training, and an address may hold a password.
     places = ("tracking", "run_dir", "bundle", "resume")
-    params: dict[str, Any] = {f"init_from_{key}": value for key, value in initial.items()}
-    params["n_weights"] = sum(p.numel() for p in model.parameters())
+    params: dict[str, Any] = {"n_weights": sum(p.numel() for p in model.parameters()), "n_processes": processes.size}
     datasets, contexts = [], {"train": "training", "valid": "validation"}
     for name, part in parts.items():
         params |= {f"n_{name}": len(part.labels), f"residues_{name}": int(part.lengths.sum())}
