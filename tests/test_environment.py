@@ -10,7 +10,7 @@ import torch
 
 from tfclass.cli.options import thread_count
 from tfclass.config import RuntimeConfig
-from tfclass.environment import at_most_cores, available_cores, prepare
+from tfclass.environment import at_most_cores, available_cores, describe, prepare
 
 PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
@@ -25,6 +25,11 @@ def test_no_more_threads_than_cores(asked):
     finally:
         torch.set_num_threads(1)
     assert thread_count(0) == available_cores() <= os.cpu_count()
+
+
+def test_a_package_that_is_not_there_is_left_out_of_the_description(monkeypatch):
+    monkeypatch.setattr("tfclass.environment._REPORTED", ("torch", "no-such-package"))
+    assert describe(torch.device("cpu"))["packages"] == {"torch": torch.__version__}
 
 
 LARGE_TENSOR = """

@@ -82,6 +82,7 @@ def describe(device: "torch.device") -> dict[str, Any]:
     """List versions and hardware, as JSON values."""
     import torch
 
+    packages = {name: each.version for name in _REPORTED for each in metadata.distributions(name=name)}
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -89,7 +90,8 @@ def describe(device: "torch.device") -> dict[str, Any]:
         "cpu_count": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        "packages": {name: metadata.version(name) for name in _REPORTED},
+        # A training needs neither MLflow nor Hydra, if it is started from Python and tracked nowhere.
+        "packages": packages,
     }
 
 

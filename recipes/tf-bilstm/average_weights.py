@@ -24,9 +24,9 @@ from tfclass.bundle.save import save_bundle
 from tfclass.config import EvaluationConfig, SplitConfig, TrainingConfig
 from tfclass.data.split import select_split
 from tfclass.errors import BundleError, TfclassError
+from tfclass.pipelines.calibrate import calibrate
 from tfclass.pipelines.profiles import read_clustered
 from tfclass.pipelines.provenance import check_unseen
-from tfclass.pipelines.train import calibrate
 
 
 def average(first: Bundle, second: Bundle, share: float, table: Path) -> Bundle:

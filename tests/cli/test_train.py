@@ -29,8 +29,8 @@ def weights(bundle):
     return safetensors.torch.load_file(bundle / "model.safetensors")
 
 
-def wait_for(condition, process):
-    for _ in range(1200):
+def wait_for(condition, process, seconds=60):
+    for _ in range(20 * seconds):
         if condition() or process.poll() is not None:
             return
         time.sleep(0.05)

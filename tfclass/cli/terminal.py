@@ -31,6 +31,9 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
 
     def ask(number: int, _: object) -> None:
         asked.append(number)
+        if "TORCHELASTIC_RUN_ID" in os.environ:
+            # torchrun passes on what a terminal or a batch system may have sent already, and kills what does not end.
+            return
         signal.signal(number, signal.default_int_handler)
         if number != getattr(signal, "SIGHUP", None):
             # After a hang-up there is no terminal to write to.

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,25 +14,32 @@ if TYPE_CHECKING:
 
     from tfclass.config import TrainConfig
     from tfclass.tracking.log import Run
+    from tfclass.training.distributed import Processes
 
 
 def train(context: typer.Context) -> None:
     """Train a network; configured by Hydra overrides (`tfclass train --help` lists them)."""
     from tfclass.cli.composition import run_with_hydra
     from tfclass.config import TrainConfig
+    from tfclass.errors import WorkerError
+    from tfclass.training.distributed import process_group
     from tfclass.training.trainer import Interrupted
 
     jobs = _Jobs()
     try:
-        with jobs.parent_run:
+        with process_group() as jobs.processes, jobs.parent_run:
             run_with_hydra("train", TrainConfig, jobs.run, context.args)
     except Interrupted:
         typer.echo(f"tfclass: interrupted; go on with: {jobs.continuation}", err=True)
         raise typer.Exit(130) from None
+    except WorkerError as error:
+        raise WorkerError(f"{error}; go on with: {jobs.continuation}" if jobs.continuation else str(error)) from error
 
 
 class _Jobs:
     """One training, or those of a multirun, which share a parent run in MLflow until `parent_run` closes."""
+
+    processes: "Processes"
 
     def __init__(self) -> None:
         self.parent_run = ExitStack()
@@ -46,18 +53,27 @@ class _Jobs:
         from tfclass.cli.console import training_display
         from tfclass.cli.terminal import stop_on_signal
         from tfclass.config import TrainConfig, from_mapping
+        from tfclass.errors import ConfigError
         from tfclass.overrides import override
         from tfclass.pipelines.train import train_and_package
+        from tfclass.training.trainer import Callbacks
 
-        hydra = HydraConfig.get()
+        hydra, processes = HydraConfig.get(), self.processes
         config = _resumed(values) if values.get("resume") else from_mapping(TrainConfig, values)
+        # Each process would name a folder by its own clock.
+        config = processes.gather(config)[0]
         self.continuation = f"tfclass train {override('resume', config.resume or config.run_dir)}"
+        if hydra.mode == RunMode.MULTIRUN and processes.size > 1:
+            raise ConfigError(f"-m: found {processes.size} processes; expected one training at a time; leave -m out")
         if hydra.mode == RunMode.MULTIRUN:
             self.continuation = f"the same command and {override('hydra.sweep.dir', hydra.sweep.dir)}"
             config = self._member(config, hydra)
-        with stop_on_signal() as should_stop, training_display(config.training.epochs) as callbacks:
+        display = training_display(config.training.epochs) if processes.is_first else nullcontext(Callbacks())
+        with stop_on_signal() as should_stop, display as callbacks:
             parent = self.parent.run_id if self.parent else ""
-            trained = train_and_package(config, callbacks._replace(should_stop=should_stop), parent=parent)
+            trained = train_and_package(config, callbacks._replace(should_stop=should_stop), parent, processes)
+        if not processes.is_first:
+            return
         if self.parent:
             best = max(entry["valid_ap"] for entry in trained.history)
             self.parent.log_step({"valid_ap": best}, step=hydra.job.num)

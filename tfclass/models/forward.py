@@ -42,6 +42,11 @@ class Batch(NamedTuple):
         """Copy the batch to a device."""
         return Batch(self.tokens_BL.to(device, non_blocking=True), self.lengths_B.to(device, non_blocking=True))
 
+    def part(self, rows: slice) -> "Batch":
+        """Return some of the sequences, without padding that only others need."""
+        lengths_B = self.lengths_B[rows]
+        return Batch(self.tokens_BL[rows, : int(lengths_B.max())], lengths_B)
+
 
 def collate(tokens: Sequence[TokenArray]) -> Batch:
     """Pad sequences, none of them empty and each of shape (length,), to a batch."""

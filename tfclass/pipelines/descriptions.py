@@ -12,6 +12,11 @@ from tfclass.overrides import for_hydra
 from tfclass.tracking.record import flatten
 
 
+def model_name(config: TrainConfig) -> str:
+    """Return what a model is called."""
+    return config.name or f"{config.corpus.name}-{config.network or config.model.encoder}"
+
+
 def command_of(config: EvaluateConfig | TrainConfig) -> str:
     """Write the command that evaluates or trains with this configuration, whatever it came from; for a shell.
 

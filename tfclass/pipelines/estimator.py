@@ -25,8 +25,9 @@ from tfclass.errors import ConfigError
 from tfclass.inference.predictor import Predictor
 from tfclass.io.files import temporary_folder
 from tfclass.models.factory import build, network_config
+from tfclass.pipelines.calibrate import as_bundle
 from tfclass.pipelines.labelled import Labels, labelled_proteins, usable, with_validation
-from tfclass.pipelines.train import as_bundle, pretrain
+from tfclass.pipelines.train import pretrain
 from tfclass.sequences.alphabet import Alphabet
 from tfclass.training.init_from import load_matching_weights
 from tfclass.training.memory import check_batches, memory_limit_named

@@ -22,7 +22,7 @@ _MOST_BYTES = 1 << 24
 
 def make_run_folder(config: TrainConfig) -> Path:
     """Make the folder of a training; `CheckpointError` where another one, or something else, was there before."""
-    folder = Path(config.resume or config.run_dir)
+    folder = run_folder(config)
     make_folder(folder)
     read_record(folder)
     if not config.resume and (folder / CHECKPOINT).exists():
@@ -62,9 +62,19 @@ def has_checkpoint(config: TrainConfig) -> bool:
     return False
 
 
+def run_folder(config: TrainConfig) -> Path:
+    """Return the folder of a training, which may be an interrupted one's."""
+    return Path(config.resume or config.run_dir)
+
+
 def bundle_folder(config: TrainConfig) -> Path:
     """Return where the bundle goes."""
-    return Path(config.bundle or Path(config.resume or config.run_dir) / "bundle")
+    return Path(config.bundle or run_folder(config) / "bundle")
+
+
+def initial_model(folder: Path) -> dict[str, Any]:
+    """Return what a training wrote down of the model that it began from; nothing where it began from none."""
+    return read_record(folder).get("init_from", {})
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -151,7 +161,7 @@ def write_record(config: TrainConfig, start: WarmStart | None) -> None:
     """Write down what is trained, and from what start."""
     # Resuming may happen from another folder.
     saved = to_mapping(config)
-    folder = Path(config.resume or config.run_dir)
+    folder = run_folder(config)
     saved |= {"resume": "", "run_dir": str(folder.resolve()), "bundle": str(bundle_folder(config).resolve())}
     saved |= {"corpus": saved["corpus"] | {"path": str(Path(config.corpus.path).resolve())}}
     content: dict[str, Any] = {"config": saved}

@@ -2,40 +2,37 @@
 
 import hashlib
 import json
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
-from tfclass.bundle.bundle import Bundle
 from tfclass.bundle.card import model_card
 from tfclass.bundle.description import read_description
 from tfclass.bundle.save import BUNDLE_FOLDER, save_bundle
-from tfclass.channels.calibration_fit import Choice, check_calibration, choose_calibration
-from tfclass.channels.threshold_fit import max_mcc_threshold, operating_points
-from tfclass.channels.thresholds import OperatingPoint
-from tfclass.config import EvaluationConfig, TrainConfig, TrainingConfig, to_mapping
+from tfclass.channels.calibration_fit import check_calibration
+from tfclass.config import TrainConfig, to_mapping
 from tfclass.data.cells import columns_digest
 from tfclass.data.split import assign_splits, check_classes, select_split, split_policy
 from tfclass.data.table import LabelledProteins, read_table
 from tfclass.environment import describe, prepare
-from tfclass.evaluation.metrics import all_metrics
-from tfclass.evaluation.scored import Scored
+from tfclass.errors import ConfigError
 from tfclass.io.folders import check_replaceable
 from tfclass.models.factory import build
-from tfclass.models.forward import logits_of
 from tfclass.models.front import KmerEmbedding
 from tfclass.models.network import Classifier
-from tfclass.pipelines.descriptions import command_of, describe_training
-from tfclass.pipelines.provenance import training_provenance
+from tfclass.pipelines.calibrate import as_bundle
+from tfclass.pipelines.descriptions import command_of, describe_training, model_name
 from tfclass.pipelines.run_folder import (
     alone_in,
     bundle_folder,
     has_checkpoint,
+    initial_model,
     make_run_folder,
-    read_record,
+    run_folder,
     write_record,
 )
 from tfclass.sequences.alphabet import Alphabet
@@ -43,12 +40,12 @@ from tfclass.tracking.experiment import group_of
 from tfclass.tracking.log import Run, tracked
 from tfclass.tracking.record import Facts, Scores, dataset
 from tfclass.training.checkpoint import Progress
+from tfclass.training.distributed import Processes
 from tfclass.training.init_from import WarmStart, load_matching_weights
-from tfclass.training.losses import check_annotations, class_weights
+from tfclass.training.losses import check_annotations
 from tfclass.training.memory import check_batches, memory_limit_named
 from tfclass.training.skipgram import pretrain_kmers
 from tfclass.training.trainer import Callbacks, Trainer
-from tfclass.typing import FloatArray
 
 
 class Trained(NamedTuple):
@@ -70,7 +67,12 @@ class Trained(NamedTuple):
     registered: str = ""
 
 
-def train_and_package(config: TrainConfig, callbacks: Callbacks | None = None, parent: str = "") -> Trained:
+def train_and_package(
+    config: TrainConfig,
+    callbacks: Callbacks | None = None,
+    parent: str = "",
+    processes: Processes | None = None,
+) -> Trained:
     """Train a network on a labelled table and save it as a bundle.
 
     The test split is not looked at. Everything is logged to MLflow unless tracking is off.
@@ -82,6 +84,9 @@ def train_and_package(config: TrainConfig, callbacks: Callbacks | None = None, p
         starts at the beginning.
     parent : str, optional
         Id of the MLflow run to show this one under.
+    processes : Processes, optional
+        That train together: each calls this. The first one makes the folder, the bundle and the MLflow run; in the
+        others the result has no `validation`.
 
     Raises
     ------
@@ -91,40 +96,27 @@ def train_and_package(config: TrainConfig, callbacks: Callbacks | None = None, p
         Training was stopped; it can be resumed from ``run_dir``.
     """
     with memory_limit_named(config.training.max_residues):
-        return _train_and_package(config, callbacks or Callbacks(), parent)
+        return _train_and_package(config, callbacks or Callbacks(), parent, processes or Processes())
 
 
-def _train_and_package(config: TrainConfig, callbacks: Callbacks, parent: str) -> Trained:
-    device = prepare(config.runtime)
+def _train_and_package(config: TrainConfig, callbacks: Callbacks, parent: str, processes: Processes) -> Trained:
+    device = processes.device(prepare(config.runtime))
     alphabet = Alphabet()
-    proteins = read_table(config.corpus, alphabet, config.model.families, domains=config.model.domains)
-    proteins = assign_splits(proteins, config.split, config.corpus.path)
-    parts = {name: select_split(proteins, name, config.corpus.path) for name in ("train", "valid")}
-    for name, part in parts.items():
-        check_classes(part, name, config.corpus.path)
-    check_annotations(parts["train"], config.model, config.corpus.path)
-    residues = len(parts["train"].labels) * int(parts["train"].lengths.max())
-    check_batches(config.model, config.training.max_residues, residues, device)
+    proteins, parts = _read(config, alphabet, device, processes)
     model = build(config.model, alphabet, len(proteins.classes)).to(device)
     resume = has_checkpoint(config)
     name = config.training.init_from
     start = load_matching_weights(name, model, alphabet) if name and not resume else None
-    # What can be refused is refused now, not after hours of training.
-    check_calibration(config.training.calibration, len(proteins.classes))
-    check_replaceable(bundle_folder(config), BUNDLE_FOLDER)
-    run_dir = make_run_folder(config)
+    fingerprint = _fingerprint(config, proteins)
+    if len(set(processes.gather(fingerprint))) > 1:
+        found = f"{config.corpus.path}: found another table or other options in another process"
+        raise ConfigError(f"{found}; expected the same in all of them")
     with ExitStack() as stack:
-        stack.enter_context(alone_in(run_dir))
-        if not config.resume:
-            # MLflow may take its time to answer; an interruption from here on can be resumed.
-            write_record(config, start)
-        initial = read_record(run_dir).get("init_from", {})
-        facts = _facts(config, proteins, parts, model, device, initial)
-        resumed, title = bool(config.resume), f"{_name(config)} {datetime.now():%H:%M:%S}"
-        run = stack.enter_context(
-            tracked(config.tracking, run_dir, title, facts, parent=parent, resume=resumed, watch=True)
-        )
-        seconds = 0.0 if resume else pretrain(model, config, parts["train"], start, callbacks)
+        run, seconds = None, 0.0
+        if processes.is_first:
+            facts = _facts(config, proteins, parts, model, device, processes)
+            run = stack.enter_context(_recorded(config, start, facts, parent))
+            seconds = 0.0 if resume else pretrain(model, config, parts["train"], start, callbacks)
         trainer = Trainer(
             model,
             parts["train"],
@@ -132,17 +124,60 @@ def _train_and_package(config: TrainConfig, callbacks: Callbacks, parent: str) -
             config.training,
             alphabet=alphabet,
             seed=config.runtime.seed,
-            folder=run_dir,
-            fingerprint=_fingerprint(config, proteins),
-            callbacks=_logging(callbacks, run),
-            pretraining_seconds=seconds,
+            folder=run_folder(config),
+            fingerprint=fingerprint,
+            callbacks=_logging(callbacks, run) if run else callbacks,
+            pretraining_seconds=processes.gather(seconds)[0],
+            processes=processes,
         )
         progress = trainer.run(resume=resume)
-        origin = {"mlflow_run_id": run.run_id, **({"init_from": initial} if initial else {})}
-        bundle, scores = as_bundle(config, trainer, progress, proteins, origin)
-        save_bundle(bundle, bundle_folder(config), model_card(bundle))
-        trained = Trained(bundle_folder(config), progress.history, scores)
-        _log_end(config, run, trained, progress, validation_digest(parts["valid"]))
+        processes.end()
+        trained = Trained(bundle_folder(config), progress.history, {})
+        return trained if run is None else _package(config, run, trainer, progress, proteins, trained)
+
+
+def _read(
+    config: TrainConfig, alphabet: Alphabet, device: torch.device, processes: Processes
+) -> tuple[LabelledProteins, dict[str, LabelledProteins]]:
+    """Read the table and its splits; what can be refused is refused now, not after hours of training."""
+    path, max_residues = config.corpus.path, config.training.max_residues
+    proteins = read_table(config.corpus, alphabet, config.model.families, domains=config.model.domains)
+    proteins = assign_splits(proteins, config.split, path)
+    parts = {name: select_split(proteins, name, path) for name in ("train", "valid")}
+    for name, part in parts.items():
+        check_classes(part, name, path)
+    check_annotations(parts["train"], config.model, path)
+    check_calibration(config.training.calibration, len(proteins.classes))
+    lengths = parts["train"].lengths
+    check_batches(config.model, max_residues, len(lengths) * int(lengths.max()), device, processes.size)
+    processes.check_batches(lengths, max_residues)
+    return proteins, parts
+
+
+@contextmanager
+def _recorded(config: TrainConfig, start: WarmStart | None, facts: Facts, parent: str) -> Iterator[Run]:
+    """Keep the run folder, its record and the MLflow run while the block trains."""
+    check_replaceable(bundle_folder(config), BUNDLE_FOLDER)
+    folder, resumed = make_run_folder(config), bool(config.resume)
+    with alone_in(folder):
+        if not resumed:
+            # MLflow may take its time to answer; an interruption from here on can be resumed.
+            write_record(config, start)
+        facts.params |= {f"init_from_{key}": value for key, value in initial_model(folder).items()}
+        title = f"{model_name(config)} {datetime.now():%H:%M:%S}"
+        with tracked(config.tracking, folder, title, facts, parent=parent, resume=resumed, watch=True) as run:
+            yield run
+
+
+def _package(
+    config: TrainConfig, run: Run, trainer: Trainer, progress: Progress, proteins: LabelledProteins, trained: Trained
+) -> Trained:
+    initial = initial_model(trainer.folder)
+    origin = {"mlflow_run_id": run.run_id, **({"init_from": initial} if initial else {})}
+    bundle, scores = as_bundle(config, trainer, progress, proteins, origin)
+    save_bundle(bundle, trained.bundle, model_card(bundle))
+    trained = trained._replace(validation=scores)
+    _log_end(config, run, trained, progress, validation_digest(trainer.validation))
     return trained._replace(registered=run.record.registered)
 
 
@@ -159,12 +194,8 @@ def pretrain(
 
 def _tags(config: TrainConfig, proteins: LabelledProteins, device: torch.device) -> dict[str, str]:
     names = {"job": "train", "corpus": config.corpus.name, "network": config.network or config.model.encoder}
-    names["model"] = _name(config)
+    names["model"] = model_name(config)
     return names | {"split": split_policy(proteins, config.split), "device": device.type}
-
-
-def _name(config: TrainConfig) -> str:
-    return config.name or f"{config.corpus.name}-{config.network or config.model.encoder}"
 
 
 def _fingerprint(config: TrainConfig, proteins: LabelledProteins) -> str:
@@ -187,13 +218,12 @@ def _facts(
     parts: dict[str, LabelledProteins],
     model: Classifier,
     device: torch.device,
-    initial: dict[str, Any],
+    processes: Processes,
 ) -> Facts:
     """Return what MLflow shows of a training from its start on."""
     # Places are no properties of the training, and an address may hold a password.
     places = ("tracking", "run_dir", "bundle", "resume")
-    params: dict[str, Any] = {f"init_from_{key}": value for key, value in initial.items()}
-    params["n_weights"] = sum(p.numel() for p in model.parameters())
+    params: dict[str, Any] = {"n_weights": sum(p.numel() for p in model.parameters()), "n_processes": processes.size}
     datasets, contexts = [], {"train": "training", "valid": "validation"}
     for name, part in parts.items():
         params |= {f"n_{name}": len(part.labels), f"residues_{name}": int(part.lengths.sum())}
@@ -232,64 +262,3 @@ def _logging(callbacks: Callbacks, run: Run) -> Callbacks:
         callbacks.on_epoch(entry)
 
     return callbacks._replace(on_epoch=on_epoch)
-
-
-class Calibrated(NamedTuple):
-    """Calibration, threshold and operating points of a network, and its scores, all on the validation split."""
-
-    choice: Choice
-    threshold: float | None
-    operating_points: tuple[OperatingPoint, ...]
-    scores: dict[str, float]
-
-
-def calibrate(
-    model: Classifier,
-    validation: LabelledProteins,
-    weight_C: FloatArray,
-    training: TrainingConfig,
-    evaluation: EvaluationConfig,
-) -> Calibrated:
-    """Calibrate a network on the validation split, and choose its threshold.
-
-    Parameters
-    ----------
-    weight_C : ndarray of float64, shape (C,)
-        Class weights of the training.
-    """
-    logits_NC = logits_of(model, validation.tokens, training.max_residues)
-    clusters_N = validation.frame["cluster"].to_numpy(dtype=str)
-    choice = choose_calibration(logits_NC, validation.labels, clusters_N, weight_C, training.calibration)
-    probability_NC = choice.calibration.probability(logits_NC)
-    threshold, points = None, ()
-    if len(validation.classes) == 2:
-        threshold = max_mcc_threshold(probability_NC[:, 1], validation.is_positive)
-        points = operating_points(probability_NC[:, 1], validation.is_positive)
-    scored = Scored(probability_NC, validation.labels, threshold)
-    return Calibrated(choice, threshold, points, all_metrics(scored, evaluation.n_calibration_bins))
-
-
-def as_bundle(
-    config: TrainConfig, trainer: Trainer, progress: Progress, proteins: LabelledProteins, origin: dict[str, Any]
-) -> tuple[Bundle, dict[str, float]]:
-    """Calibrate a trained network; return it as a bundle, not saved, and its scores on validation."""
-    weight_C = class_weights(trainer.training, config.training).numpy().astype(float)
-    fitted = calibrate(trainer.model, trainer.validation, weight_C, config.training, config.evaluation)
-    scores = fitted.scores
-    best = progress.history[progress.best_epoch]
-    heads = ("family_accuracy", "domain_f1")
-    scores |= {name: best[f"valid_{name}"] for name in heads if f"valid_{name}" in best}
-    provenance = training_provenance(config, trainer, progress, proteins, scores)
-    provenance |= {"calibration": fitted.choice.as_json(), **origin}
-    bundle = Bundle(
-        name=_name(config),
-        classes=proteins.classes,
-        letters=trainer.alphabet.letters,
-        config=config.model,
-        calibration=fitted.choice.calibration,
-        threshold=fitted.threshold,
-        operating_points=fitted.operating_points,
-        provenance=provenance,
-        model=trainer.model,
-    )
-    return bundle, scores

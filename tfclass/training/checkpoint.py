@@ -182,7 +182,8 @@ def load_checkpoint(folder: Path, fingerprint: str, model: nn.Module, optimizer:
         optimizer.load_state_dict(content["optimizer"])
         torch.set_rng_state(content["rng"])
         if content["cuda_rng"] and torch.cuda.is_available():
-            torch.cuda.set_rng_state_all(content["cuda_rng"])
+            # One for each GPU that the machine had.
+            torch.cuda.set_rng_state_all(content["cuda_rng"][: torch.cuda.device_count()])
     except FileNotFoundError:
         raise CheckpointError(f"{path}: found no checkpoint; name the folder of an interrupted run") from None
     except _DAMAGED as error:

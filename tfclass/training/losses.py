@@ -24,9 +24,15 @@ from tfclass.models.forward import Scores
 from tfclass.models.network import HeadLogits
 from tfclass.typing import BoolArray, Float32Array, IntArray
 
+# Of a batch, where it is not divided among processes.
+ALL = slice(None)
+
 
 class HeadLoss(NamedTuple):
-    """The loss of a head in a batch: a mean over proteins (0 if there is none), and the sum of their weights."""
+    """The loss of a head in a batch: a mean over proteins (0 if there is none), and the sum of their weights.
+
+    Of a part of a batch it is that part's share: the losses of all parts add up to the loss of the batch.
+    """
 
     value: Tensor
     weight: float
@@ -37,27 +43,31 @@ class TrainingLoss:
 
     def __init__(self, training: LabelledProteins, config: TrainingConfig, pool: int, device: torch.device) -> None:
         self.labels_N = training.labels
-        self.weight_C = class_weights(training, config).to(device)
+        weight_C = class_weights(training, config)
+        self.weight_C, self.weight_N = weight_C.to(device), weight_C.numpy()[training.labels]
         self.heads = HeadTargets(training.annotations, pool) if training.annotations else None
         self.head_weights = {"family": config.family_weight, "domain": config.domain_weight}
 
     def __call__(
-        self, logits: HeadLogits, lengths_B: Tensor, rows: IntArray
+        self, logits: HeadLogits, lengths_B: Tensor, rows: IntArray, part: slice = ALL
     ) -> tuple[Tensor, Tensor, dict[str, HeadLoss]]:
         """Return the loss to minimise, that of the classes alone, and those of the heads.
 
         Parameters
         ----------
         logits : HeadLogits
-            Of the proteins `rows` of the split.
+            Of the proteins ``rows[part]`` of the split.
         lengths_B : int64 tensor, shape (B,)
-            In residues.
-        rows : ndarray of int64, shape (B,)
-            Indices in the split.
+            Of the same, in residues.
+        rows : ndarray of int64
+            Indices in the split, of a batch.
+        part : slice
+            Of the batch.
         """
-        labels_B = torch.from_numpy(self.labels_N[rows]).to(self.weight_C.device)
-        of_classes = F.cross_entropy(logits.logits_BC.float(), labels_B, weight=self.weight_C)
-        of_heads = self.heads.losses(logits, lengths_B, rows) if self.heads else {}
+        labels_B = torch.from_numpy(self.labels_N[rows[part]]).to(self.weight_C.device)
+        total = F.cross_entropy(logits.logits_BC.float(), labels_B, weight=self.weight_C, reduction="sum")
+        of_classes = total / float(self.weight_N[rows].sum())
+        of_heads = self.heads.losses(logits, lengths_B, rows, part) if self.heads else {}
         total = of_classes + sum(self.head_weights[name] * head.value for name, head in of_heads.items())
         return total, of_classes, of_heads
 
@@ -71,29 +81,29 @@ class HeadTargets:
         self.fractions = [None if inside is None else step_fractions(inside, pool) for inside in annotations.domains]
         self.weight_N = domain_weights(annotations)
 
-    def losses(self, logits: HeadLogits, lengths_B: Tensor, rows: IntArray) -> dict[str, HeadLoss]:
+    def losses(self, logits: HeadLogits, lengths_B: Tensor, rows: IntArray, part: slice = ALL) -> dict[str, HeadLoss]:
         """Compute the losses of the heads that the network has; see `TrainingLoss.__call__`."""
         losses = {}
         if logits.family_BK is not None:
-            losses["family"] = self._family_loss(logits.family_BK, rows)
+            losses["family"] = self._family_loss(logits.family_BK, rows, part)
         if logits.domain_BS is not None:
-            losses["domain"] = self._domain_loss(logits.domain_BS, lengths_B, rows)
+            losses["domain"] = self._domain_loss(logits.domain_BS, lengths_B, rows, part)
         return losses
 
-    def _family_loss(self, family_BK: Tensor, rows: IntArray) -> HeadLoss:
-        family_B = torch.from_numpy(self.families_N[rows])
-        n_known = int((family_B != UNKNOWN).sum())
+    def _family_loss(self, family_BK: Tensor, rows: IntArray, part: slice) -> HeadLoss:
+        family_B = torch.from_numpy(self.families_N[rows[part]])
+        n_known = int((self.families_N[rows] != UNKNOWN).sum())
         total = F.cross_entropy(family_BK.float(), family_B.to(family_BK.device), ignore_index=UNKNOWN, reduction="sum")
         return HeadLoss(total / max(n_known, 1), n_known)
 
-    def _domain_loss(self, domain_BS: Tensor, lengths_B: Tensor, rows: IntArray) -> HeadLoss:
+    def _domain_loss(self, domain_BS: Tensor, lengths_B: Tensor, rows: IntArray, part: slice) -> HeadLoss:
         fraction_BS = np.zeros(tuple(domain_BS.shape), dtype=np.float32)
-        for fraction_S, row in zip(fraction_BS, rows, strict=True):
+        for fraction_S, row in zip(fraction_BS, rows[part], strict=True):
             known_S = self.fractions[row]
             if known_S is not None:
                 fraction_S[: len(known_S)] = known_S
-        weight_B = torch.from_numpy(self.weight_N[rows])
-        weight = float(weight_B.sum())
+        weight_B = torch.from_numpy(self.weight_N[rows[part]])
+        weight = float(self.weight_N[rows].sum())
         step_S = torch.arange(domain_BS.shape[1], device=domain_BS.device)
         # The last step may have fewer residues, and padding has none.
         residues_BS = (lengths_B[:, None] - self.pool * step_S).clamp(0, self.pool)

@@ -34,7 +34,9 @@ def memory_of(device: torch.device) -> int:
     return min(limits)
 
 
-def check_batches(model: ModelConfig, max_residues: int, n_residues: int, device: torch.device) -> None:
+def check_batches(
+    model: ModelConfig, max_residues: int, n_residues: int, device: torch.device, n_processes: int = 1
+) -> None:
     """Refuse a batch that certainly needs more memory than there is.
 
     Parameters
@@ -43,13 +45,15 @@ def check_batches(model: ModelConfig, max_residues: int, n_residues: int, device
         Padded residues (sequences x longest) in a batch, as configured.
     n_residues : int
         Those of the whole training split, which a batch cannot exceed.
+    n_processes : int
+        That share a batch.
 
     Raises
     ------
     ConfigError
         The batch needs more.
     """
-    limit, residues = memory_of(device), min(max_residues, n_residues)
+    limit, residues = memory_of(device), min(max_residues, n_residues) // n_processes
     needed = _BYTES * values_per_residue(model) * residues
     if needed > limit:
         raise ConfigError(

@@ -23,11 +23,12 @@ from tfclass.config import TrainingConfig
 from tfclass.data.table import LabelledProteins
 from tfclass.errors import NonFiniteLossError
 from tfclass.evaluation.metrics import average_precision
-from tfclass.models.forward import collate, scores_of, shuffled_batches
+from tfclass.models.forward import Batch, collate, shuffled_batches
 from tfclass.models.network import Classifier
 from tfclass.sequences.alphabet import Alphabet
 from tfclass.training.augmentation import drop_residues, substitute_residues
 from tfclass.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from tfclass.training.distributed import Processes
 from tfclass.training.losses import TrainingLoss, head_metrics
 from tfclass.training.schedule import Schedule, learning_rate
 from tfclass.typing import IntArray
@@ -75,6 +76,8 @@ class Trainer:
         Ties the checkpoint to configuration and corpus.
     pretraining_seconds : float
         Of `config.minutes`, already used up.
+    processes : Processes, optional
+        That train together, this one among them; each has all other arguments, and calls `run`.
     """
 
     def __init__(
@@ -90,10 +93,12 @@ class Trainer:
         fingerprint: str = "",
         callbacks: Callbacks | None = None,
         pretraining_seconds: float = 0.0,
+        processes: Processes | None = None,
     ) -> None:
         self.model, self.training, self.validation, self.config = model, training, validation, config
         self.alphabet, self.seed = alphabet, seed
         self.folder, self.fingerprint, self.callbacks = folder, fingerprint, callbacks or Callbacks()
+        self.processes = processes or Processes()
         self.device = next(model.parameters()).device
         self.loss = TrainingLoss(training, config, model.stem.pool, self.device)
         self.optimizer = torch.optim.AdamW(
@@ -129,6 +134,7 @@ class Trainer:
         elif self.progress.pretraining_seconds:
             # An interruption must not repeat the pretraining.
             self._save()
+        self.network = self.processes.begin(self.model)
         while not self.schedule.is_finished(self.progress):
             self._train_epoch()
             self._validate()
@@ -151,10 +157,12 @@ class Trainer:
             rows = batches[step]
             loss, gradient_norm = self._train_step(rows, step, len(batches))
             residues = sum(len(self.training.tokens[i]) for i in rows)
-            progress.count(loss, gradient_norm, len(rows), residues, time.monotonic() - started)
+            # All processes agree on time and end, so that they take the same steps.
+            seconds = self.processes.largest(time.monotonic() - started)
+            progress.count(loss, gradient_norm, len(rows), residues, seconds)
             done = self.schedule.fraction_done(progress, len(batches))
             self.callbacks.on_step(progress.epoch, done, progress.mean_loss)
-            stop = self.callbacks.should_stop()
+            stop = bool(self.processes.largest(self.callbacks.should_stop()))
             if stop or time.monotonic() - saved_at > 60 * self.config.checkpoint_minutes:
                 self._save()
                 saved_at = time.monotonic()
@@ -162,30 +170,36 @@ class Trainer:
                 raise Interrupted
 
     def _train_step(self, rows: IntArray, step: int, n_steps: int) -> tuple[float, float]:
-        batch = collate([self.training.tokens[i] for i in rows])
-        rng = np.random.default_rng([self.seed, self.progress.epoch, step])
-        tokens_BL = substitute_residues(batch.tokens_BL, self.config.residue_substitution, rng)
-        tokens_BL = drop_residues(tokens_BL, self.config.residue_dropout, self.alphabet, rng)
-        batch = batch._replace(tokens_BL=tokens_BL).to(self.device)
+        part = self.processes.part(len(rows))
+        batch = self._augmented_batch(rows, step).part(part.rows).to(self.device)
+        self.processes.seed_dropout(self.seed, self.progress.epoch, step)
         amp = self.config.amp == "always" or (self.config.amp == "gpu" and self.device.type == "cuda")
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=amp):
-            logits = self.model.all_heads(batch.tokens_BL, batch.lengths_B)
-        loss, class_loss, head_losses = self.loss(logits, batch.lengths_B, rows)
-        self._check_finite("loss", loss.item(), step, rows)
+            logits = self.network(batch.tokens_BL, batch.lengths_B)
+        loss, class_loss, head_losses = self.loss(logits, batch.lengths_B, rows, part.rows)
         epochs_done = self.schedule.fraction_done(self.progress, n_steps) * self.config.epochs
         self.optimizer.param_groups[0]["lr"] = learning_rate(self.config, epochs_done)
         self.optimizer.zero_grad()
-        loss.backward()
+        (part.factor * loss).backward()
         gradient_norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm))
+        values_K = torch.stack([loss, class_loss, *(head.value for head in head_losses.values())])
+        of_all, of_classes, *of_heads = self.processes.means(part.factor * values_K)
+        self._check_finite("loss", of_all, step, rows)
         self._check_finite("gradient norm", gradient_norm, step, rows)
         self.optimizer.step()
-        for name, head in head_losses.items():
-            self.progress.count_head(name, head.value.item(), head.weight)
-        return class_loss.item(), gradient_norm
+        for (name, head), value in zip(head_losses.items(), of_heads, strict=True):
+            self.progress.count_head(name, value, head.weight)
+        return of_classes, gradient_norm
+
+    def _augmented_batch(self, rows: IntArray, step: int) -> Batch:
+        batch = collate([self.training.tokens[i] for i in rows])
+        rng = np.random.default_rng([self.seed, self.progress.epoch, step])
+        tokens_BL = substitute_residues(batch.tokens_BL, self.config.residue_substitution, rng)
+        return batch._replace(tokens_BL=drop_residues(tokens_BL, self.config.residue_dropout, self.alphabet, rng))
 
     def _validate(self) -> None:
         labels_N, annotations = self.validation.labels, self.validation.annotations
-        scores = scores_of(self.model, self.validation.tokens, self.config.max_residues)
+        scores = self.processes.scores(self.model, self.validation.tokens, self.config.max_residues)
         log_probability_NC = torch.log_softmax(torch.from_numpy(scores.logits_NC), dim=1)
         score = average_precision(log_probability_NC.numpy(), labels_N)
         if score > self.progress.best_score:
@@ -200,7 +214,8 @@ class Trainer:
         )
 
     def _save(self) -> None:
-        save_checkpoint(self.folder, self.fingerprint, self.progress, self.model, self.optimizer)
+        if self.processes.is_first:
+            save_checkpoint(self.folder, self.fingerprint, self.progress, self.model, self.optimizer)
 
     def _check_finite(self, what: str, value: float, step: int, rows: IntArray) -> None:
         if not math.isfinite(value):
