@@ -39,11 +39,9 @@ MAX_E_VALUE = 1e-3
 # 300 hits in place of 100.
 SENSITIVITY, MAX_HITS = 6.5, 100
 
-# Up to so many pairs of residues it is quicker to compare every query with every target than to build an index, and to
-# cluster in one step than in three, each with an index of its own.
+# Up to so many pairs of residues it is quicker to compare every query with every target, and to cluster in one step.
 _FEW_PAIRS = 2e10
 _EVERY_PAIR = ("--prefilter-mode", "1")
-_ONE_STEP = ("--single-step-clustering", "1")
 
 _COLUMNS = ("query", "target", "fident", "qstart", "qend", "qlen", "tstart", "tend", "tlen", "evalue", "bits")
 # Amino acids even where a peptide of A, C, G and T looks like DNA; of its progress, errors only.
@@ -55,9 +53,9 @@ _WATCHER = ("/bin/sh", "-c", 'read -r line; kill -s KILL -- "-$0"')
 def mmseqs_version() -> str:
     """Return the version of MMseqs2, a release number or the hash of a commit; errors as in `search`."""
     lines = _run(["version"], Path.cwd())
-    if not lines:
-        raise ProgramError("mmseqs version: found no word; expected a version")
-    return lines[-1]
+    if lines:
+        return lines[-1]
+    raise ProgramError("mmseqs version: found no word; expected a version")
 
 
 def search(
@@ -193,9 +191,9 @@ def cluster(
     MissingExtraError, ProgramError
         As in `search`.
     """
+    one_step = int(sum(map(len, tokens)) ** 2 <= _FEW_PAIRS)
     options = ["--min-seq-id", f"{min_identity}", "-c", f"{coverage}", "--cov-mode", f"{coverage_mode}"]
-    options += [] if sensitivity is None else ["-s", f"{sensitivity}"]
-    options += _ONE_STEP if sum(map(len, tokens)) ** 2 <= _FEW_PAIRS else ()
+    options += ["--single-step-clustering", f"{one_step}", *([] if sensitivity is None else ["-s", f"{sensitivity}"])]
     representatives_N = np.arange(len(tokens))
     with _workplace() as folder:
         if _write(folder / "proteins", tokens):
@@ -233,8 +231,7 @@ def _read(path: Path, n_rows: tuple[int, int], n_columns: int) -> FloatArray:
         table_KC = np.loadtxt(path, delimiter="\t", comments=None, ndmin=2)
     except ValueError as error:
         raise ProgramError(f"MMseqs2: found a result that is no table of numbers ({error})") from error
-    rows_K2 = table_KC[:, :2]
-    if table_KC.shape[1] != n_columns or not ((rows_K2 >= 0) & (rows_K2 < n_rows)).all():
+    if table_KC.shape[1] != n_columns or not ((table_KC[:, :2] >= 0) & (table_KC[:, :2] < n_rows)).all():
         raise ProgramError("MMseqs2: found a result with other columns or rows than were asked for")
     return table_KC.T
 
