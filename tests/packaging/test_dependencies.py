@@ -2,7 +2,9 @@
 
 import sys
 from importlib.metadata import packages_distributions
+from itertools import chain
 
+import pytest
 from packaging.utils import canonicalize_name
 
 from tests.packaging.test_recipes import PROJECT, Requirement
@@ -18,11 +20,11 @@ def names(requirements):
     return {canonicalize_name(Requirement(each).name) for each in requirements}
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="this Python does not know what modules a distribution has")
 def test_imports_and_requirements_are_the_same():
     extras = PROJECT["optional-dependencies"]
-    declared = names(
-        PROJECT["dependencies"] + [each for name in ("homology", "hpc", "profiles", "sweep") for each in extras[name]]
-    )
+    parts = (extras[name] for name in ("homology", "hpc", "profiles", "sweep"))
+    declared = names(chain(PROJECT["dependencies"], *parts))
     modules = {name.split(".")[0] for path in MODULES for name in imports(path)} - {"tfclass"}
     found = packages_distributions()
     imported = set()
