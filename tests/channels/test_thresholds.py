@@ -88,9 +88,9 @@ def test_at_the_own_prevalence_nothing_changes():
 
 
 def test_probabilities_have_at_most_fifteen_decimals_or_are_shown_in_full():
-    p_NC = np.array([[2 / 3, 1 / 3]])
-    assert DecisionRule(3e-11).shown(p_NC)[0, 1] == 0.333333333333333
-    assert DecisionRule(3e-12).shown(p_NC)[0, 1] == 1 / 3
+    p_NC = np.array([[29 / 30, 1 / 30]])
+    assert DecisionRule(3e-11).shown(p_NC)[0, 1] == 0.033333333333333
+    assert DecisionRule(3e-12).shown(p_NC)[0, 1] == 1 / 30
 
 
 @given(st.integers(1, 500), st.integers(1, 500), st.floats(0.01, 0.99))
@@ -153,6 +153,20 @@ def test_near_the_prevalence_of_the_fit_the_threshold_has_the_greatest_matthews_
 
     best = max(mcc(threshold) for threshold in np.linspace(0.02, 0.98, 33))
     assert mcc(own.at_prevalence(share).threshold) > best - 0.003
+
+
+@pytest.mark.parametrize(("share", "best"), [(0.29, 0), (0.25, 0), (0.2, 1), (0.1, 1), (0.01, 1)])
+def test_the_operating_point_is_the_one_with_the_greatest_matthews_correlation_at_the_prevalence(share, best):
+    points = (OperatingPoint(0.4, 0.3, 0.9), OperatingPoint(0.42, 0.1, 0.6))
+
+    def mcc(point):
+        false = point.recall * point.fdr / (1 - point.fdr) * KNOWN / (1 - KNOWN)
+        rates = [share * point.recall, share * (1 - point.recall), (1 - share) * false, (1 - share) * (1 - false)]
+        return matthews_corrcoef([1, 1, 0, 0], [1, 0, 1, 0], sample_weight=rates)
+
+    assert max(points, key=mcc) == points[best]
+    moved = points[best].at_prevalence(KNOWN, share).threshold
+    assert DecisionRule(0.4, points, KNOWN).at_prevalence(share).threshold == pytest.approx(moved, abs=1e-6)
 
 
 def test_of_equally_good_operating_points_the_lowest_is_taken():
