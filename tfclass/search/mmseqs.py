@@ -252,7 +252,7 @@ def _program() -> str:
 def _run(arguments: list[str], folder: Path) -> list[str]:
     """Run MMseqs2 in a folder and return the lines it wrote."""
     command = [_program(), *arguments]
-    started: list[subprocess.Popen[bytes]] = []
+    started: list[subprocess.Popen[Any]] = []
     try:
         _start(started, command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         [process] = started
@@ -276,7 +276,7 @@ def _run(arguments: list[str], folder: Path) -> list[str]:
     return lines
 
 
-def _start(started: list[subprocess.Popen[bytes]], command: Sequence[str], **options: Any) -> None:  # noqa: ANN401
+def _start(started: list[subprocess.Popen[Any]], command: Sequence[str], **options: Any) -> None:  # noqa: ANN401
     """Start a program and add it to `started`; Ctrl-C, which interrupts the main thread alone, never comes between."""
     with ThreadPoolExecutor(1) as starter:
         # The program starts others, which must not outlive it: all of them are one group.
@@ -287,7 +287,7 @@ def _start(started: list[subprocess.Popen[bytes]], command: Sequence[str], **opt
 def _ends_with_parent(group: int) -> Iterator[None]:
     """Kill a group of processes if this process dies within the block, however it dies."""
     reading, writing = os.pipe()
-    watchers: list[subprocess.Popen[bytes]] = []
+    watchers: list[subprocess.Popen[Any]] = []
     try:
         _start(watchers, [*_WATCHER, str(group)], stdin=reading)
         yield
