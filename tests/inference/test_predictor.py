@@ -279,6 +279,17 @@ class TestPrevalence:
         bundle = replace(validated[0], threshold=0.5, operating_points=())
         assert Predictor(bundle, prevalence=0.1).threshold == pytest.approx((1 / 9) / (1 / 9 + 3 / 7), abs=1e-6)
 
+    def test_it_is_known_at_once_where_it_is_stated_and_else_after_the_last_record(self, bundle):
+        bundle = replace(bundle, calibration=replace(bundle.calibration, prevalence=0.3))
+        assert Predictor(bundle, prevalence=0.1).prevalence == 0.1
+        predictor = Predictor(bundle, prevalence="auto")
+        assert (predictor.prevalence, predictor.threshold) == (None, None)
+        assert "prevalence='auto'" in repr(predictor)
+        rows = list(predictor.predict(["MKV", "MKVLAGHW"]))
+        assert 0 < predictor.prevalence < 1
+        assert predictor.threshold == rows[0].threshold
+        assert f"prevalence={predictor.prevalence}" in repr(predictor)
+
     @pytest.mark.parametrize("share", [0.0, 1.0, -1.0, 2.0, float("nan")])
     def test_a_share_that_is_none_is_refused(self, validated, share):
         with pytest.raises(

@@ -301,15 +301,15 @@ class TestPage:
         assert any(title in text.split(" in ")[-1] for text in Parsed(page_of(content)).texts[:3])
 
     def test_shares_are_percentages_and_bars_logarithms(self, predictor):
-        rows = [row("a", 0.99)] + [row("b", 0.01)] * 7 + [row("c", 0.31)] * 99
+        rows = [row("a", 0.99)] * 99 + [row("b", 0.01)] * 7 + [row("c", 0.31)]
         page = Parsed(page_of(summary_of(predictor, rows).content(RUN)))
-        assert any("0.9\u00a0%" in text for text in page.texts)
+        assert any("92.5\u00a0%" in text for text in page.texts)
         bars = [each for tag, each in page.tags if "title" in each]
         heights = {each["title"]: each["style"] for each in bars if "height:0.0%" not in each["style"]}
         assert heights == {
             "0.00 to 0.02: 7 proteins": "height:45.2%",
-            "0.30 to 0.32: 99 proteins": "height:100.0%",
-            "0.98 to 1.00: 1 proteins": "height:15.1%",
+            "0.30 to 0.32: 1 proteins": "height:15.1%",
+            "0.98 to 1.00: 99 proteins": "height:100.0%",
         }
         ticks = [each["style"] for _, each in page.tags if each.get("class") == "tick"]
         assert ticks == ["bottom:15.1%", "bottom:52.1%"]
