@@ -96,18 +96,30 @@ def test_the_metadata_name_authors_and_places(wheel):
     assert all(url.startswith(urls["Homepage"]) for url in urls.values())
 
 
-def test_the_installed_package_predicts_its_examples_from_any_folder(wheel, tmp_path):
+def run(wheel, folder, *words):
+    """Run Python in a folder, with the wheel's content ahead of what is installed here."""
     environment = {**os.environ, "PYTHONPATH": str(wheel), "OMP_NUM_THREADS": "1"}
-    code = "import runpy, tfclass; print(tfclass.__file__); runpy.run_module('tfclass', run_name='__main__')"
-    command = [sys.executable, "-c", code, "predict", "--example", "-q"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.startswith(str(wheel))
-    assert done.stdout.count("\tok\t") == 8
+    done = subprocess.run(
+        [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def test_the_installed_package_finds_its_configuration_and_examples_from_any_folder(wheel, tmp_path):
+    code = (
+        "import tfclass\nfrom tfclass.cli.options import chosen_inputs\nfrom tfclass.config import ModelConfig\n"
+        "print(tfclass.__file__, *chosen_inputs(None, True), ModelConfig.default().embedding_dim, sep='\\n')"
+    )
+    module, example, width = run(wheel, tmp_path, "-c", code).splitlines()
+    assert (module, example) == (str(wheel / "tfclass/__init__.py"), str(wheel / "tfclass/examples/proteins.fasta"))
+    assert int(width) > 0
+
+
+@pytest.mark.slow  # a new interpreter that imports torch
+def test_the_installed_package_predicts_its_examples_from_any_folder(wheel, tmp_path):
+    assert run(wheel, tmp_path, "-m", "tfclass", "predict", "--example", "-q").count("\tok\t") == 8
 
 
 @pytest.mark.slow  # a new interpreter that imports Hydra and torch
 def test_the_installed_package_composes_its_configuration_from_any_folder(wheel, tmp_path):
-    environment = {**os.environ, "PYTHONPATH": str(wheel)}
-    command = [sys.executable, "-m", "tfclass", "train", "--cfg", "job"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
-    assert "max_residues: 16384" in done.stdout
+    assert "max_residues: 16384" in run(wheel, tmp_path, "-m", "tfclass", "train", "--cfg", "job")
