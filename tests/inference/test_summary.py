@@ -160,6 +160,8 @@ class TestNumbers:
             "predicted": positive.sum(),
             "share": positive.mean(),
         }
+        assert content["expected"]["number"] == pytest.approx(p.sum())
+        assert content["expected"]["level"] == 0.95
         counts, _ = np.histogram(p, np.linspace(0, 1, 51))
         assert [bar["n"] for bar in content["histogram"]] == counts.tolist()
         assert sum(bar["predicted"] for bar in content["histogram"]) == positive.sum()
