@@ -183,6 +183,12 @@ class TestNumbers:
         ]
         assert [(each["name"], each["n"]) for each in content["notes"]] == [("no_id", 1)]
 
+    def test_a_note_has_the_ids_of_its_first_five_rows_and_long_ones_are_cut(self, predictor):
+        names = ["x" * 300, "x" * 301, "c", "d", "e", "f", "g"]
+        content = summary_of(predictor, [row(name, 0.9, notes="duplicate_id") for name in names]).content(RUN)
+        [note] = content["notes"]
+        assert (note["n"], note["examples"]) == (7, ["x" * 300, "x" * 299 + "…", "c", "d", "e"])
+
     def test_json_holds_the_content(self, predictor):
         content = summary_of(predictor, [row(name, 0.9) for name in HOSTILE]).content(RUN)
         stream = io.BytesIO()
