@@ -14,6 +14,7 @@ from tests.inference.test_genome import EXONS, gene, rows_of
 from tfclass.channels.domains import known_domains
 from tfclass.inference.genome import Part, read_genome
 from tfclass.inference.gff3 import TERM_OF_TAXON, Features, write_bed, write_gff3
+from tfclass.inference.predictor import Predictor
 from tfclass.inference.rows import Prediction
 
 FACTS = {"tfclass": "9.8.7", "model": "m", "threshold": 0.5}
@@ -243,6 +244,13 @@ def test_bed_counts_from_zero_and_keeps_ids_that_are_no_other_line():
     names = [line[0] for line in lines[::2]]
     changed = {"#a": "%23a", "track": "%74rack", "browser": "%62rowser", "a\u202eb": "a\\u202eb"}
     assert names == [changed.get(name, name) for name in HOSTILE] + [f"record%20{len(HOSTILE) + 1}"]
+
+
+def test_a_predictor_knows_its_profiles_and_positives(with_profiles, library):
+    predictor = Predictor(with_profiles)
+    features = Features.of(predictor, "plants")
+    assert features.accessions == {profile.name: profile.accession for profile in library.profiles}
+    assert (features.is_positive, features.taxon, features.genome) == (predictor.is_positive, "plants", None)
 
 
 def test_the_score_of_bed_is_the_probability_in_thousandths():

@@ -160,6 +160,8 @@ class TestNumbers:
             "predicted": positive.sum(),
             "share": positive.mean(),
         }
+        assert content["expected"]["number"] == pytest.approx(p.sum())
+        assert content["expected"]["level"] == 0.95
         counts, _ = np.histogram(p, np.linspace(0, 1, 51))
         assert [bar["n"] for bar in content["histogram"]] == counts.tolist()
         assert sum(bar["predicted"] for bar in content["histogram"]) == positive.sum()
@@ -180,6 +182,12 @@ class TestNumbers:
             ("empty", 1, ["e"]),
         ]
         assert [(each["name"], each["n"]) for each in content["notes"]] == [("no_id", 1)]
+
+    def test_a_note_has_the_ids_of_its_first_five_rows_and_long_ones_are_cut(self, predictor):
+        names = ["x" * 300, "x" * 301, "c", "d", "e", "f", "g"]
+        content = summary_of(predictor, [row(name, 0.9, notes="duplicate_id") for name in names]).content(RUN)
+        [note] = content["notes"]
+        assert (note["n"], note["examples"]) == (7, ["x" * 300, "x" * 299 + "…", "c", "d", "e"])
 
     def test_json_holds_the_content(self, predictor):
         content = summary_of(predictor, [row(name, 0.9) for name in HOSTILE]).content(RUN)

@@ -92,6 +92,14 @@ def test_a_file_given_twice_is_read_twice_and_a_stream_is_refused(good, monkeypa
             read_inputs(sources)
 
 
+@pytest.mark.parametrize("name", ["+.fa", "--.fa", "~.fa", "-"])
+def test_a_file_of_any_name_may_be_given_twice(tmp_path, monkeypatch, name):
+    (tmp_path / name).write_text(GOOD)
+    monkeypatch.chdir(tmp_path)
+    path = f"./{name}" if name == "-" else name
+    assert len(list(read_inputs([path, path]))) == 4
+
+
 def test_named_pipes_that_are_filled_one_after_another_do_not_wait_for_each_other(good, tmp_path):
     pipes = [str(tmp_path / name) for name in ("first", "second", "third")]
     for pipe in pipes:
