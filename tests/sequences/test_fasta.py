@@ -8,7 +8,6 @@ import lzma
 import os
 import random
 import sys
-import time
 import tracemalloc
 from pathlib import Path
 
@@ -188,12 +187,10 @@ class TestWhiteSpaceAheadOfTheFirstHeader:
 
     @pytest.mark.parametrize("blank", [b"\n", b"\r", b" "])
     def test_is_read_in_large_blocks(self, blank):
-        size = 1 << 28
+        size = 1 << 26
         stream = Endless(blank, size, TEXT)
-        began = time.process_time()
         assert list(read_fasta(io.BufferedReader(stream, 1 << 16))) == RECORDS
         assert stream.reads <= size // 65536 + 100
-        assert time.process_time() - began < 20
 
 
 headers = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n"), max_size=20)
