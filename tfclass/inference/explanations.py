@@ -75,7 +75,8 @@ def _in_order(
         if not hasattr(own, "scorer"):
             # Gates are recorded by hooks on the network, which must see one protein alone.
             model = copy.deepcopy(predictor.bundle.model)
-            model.stem.register_forward_pre_hook(stop_if_asked)
+            # Everything that an explanation computes passes the encoder; the stem may be read from tables.
+            model.encoder.register_forward_pre_hook(stop_if_asked)
             own.scorer = Scorer(replace(predictor.bundle, model=model), predictor.channel)
         return explain(own.scorer, tokens, methods, lambda fraction: on_progress(number, fraction))
 
