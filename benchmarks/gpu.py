@@ -61,7 +61,7 @@ TOLERATED = {"float32": 0.005, "bf16": 0.05, "loss": 0.005}
 
 @dataclass
 class Machine:
-    """Where and on what everything runs, and for how long each part does."""
+    """The device, working folder, proteins and duration in seconds that all measurements share."""
 
     device: torch.device
     folder: Path

@@ -1,4 +1,4 @@
-"""What two pages of the reference take from the program with each build: its commands and its configuration."""
+"""Generate the reference of commands and configuration from the typer app and the config classes."""
 
 import re
 from collections.abc import Iterator
@@ -64,7 +64,7 @@ def _rows(kind: type[Config], path: str) -> Iterator[str]:
 
 
 def allowed(schema: dict[str, Any]) -> str:
-    """Say in words what values a JSON schema allows."""
+    """Describe the values that a JSON schema allows."""
     if "anyOf" in schema:
         return " or ".join(map(allowed, schema["anyOf"]))
     if "enum" in schema:

@@ -1,4 +1,4 @@
-"""What the reference takes from the program has every command, option and key, and says something of each."""
+"""The generated reference lists and describes every command, option and configuration key."""
 
 import re
 from operator import attrgetter

@@ -1,4 +1,4 @@
-"""What SECURITY.md promises and no other test keeps; and that it names tests that there are."""
+"""Promises of SECURITY.md that no other test covers; the tests that it names exist."""
 
 import ast
 import json

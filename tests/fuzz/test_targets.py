@@ -36,6 +36,7 @@ def test_bytes_near_good_ones_are_read_or_refused_in_one_line(name, folder):
         for share, length, put in edits:
             place = int(share * len(seed))
             seed = seed[:place] + put + seed[place + length :]
+        # Raises whatever is not an error of tfclass in one line.
         TARGETS[name](seed, folder)
 
     search()

@@ -1,4 +1,4 @@
-"""What repeats in an input: ids against a set of them, in few sorted runs."""
+"""Detection of duplicate ids, compared with a Python set, and the number of sorted runs that it keeps."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What the package imports is declared, and what is declared is imported."""
+"""The declared dependencies are the distributions that the package imports."""
 
 import sys
 from importlib.metadata import packages_distributions

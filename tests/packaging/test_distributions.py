@@ -1,4 +1,4 @@
-"""What a release is: a source distribution with all that git tracks, and a wheel that works from any folder."""
+"""The source distribution contains every tracked file; the installed wheel works from any folder."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ FORGE = (".ci", ".github")
 
 
 def sources():
-    """What git tracks; in an unpacked source distribution, what that has."""
+    """Return the tracked files, or in an unpacked source distribution the files listed in its metadata."""
     if (ROOT / ".git").exists():
         listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode()
         names = listed.split("\0")

@@ -83,7 +83,7 @@ class Processes:
             raise ConfigError(f"{found}; {expected}; raise it, or start fewer processes")
 
     def begin(self, model: Classifier) -> Callable[[Tensor, Tensor], HeadLogits]:
-        """Give all processes the weights of the first; return ``all_heads``, whose gradients are means over processes.
+        """Broadcast the weights of the first process; return ``all_heads``, whose gradients are means over processes.
 
         Raises
         ------
@@ -97,7 +97,7 @@ class Processes:
         return nn.parallel.DistributedDataParallel(_AllHeads(model))
 
     def end(self) -> None:
-        """Part, all at the same time."""
+        """Destroy the process group; every process calls this."""
         if self.size > 1:
             dist.destroy_process_group()
 
@@ -150,7 +150,7 @@ class Processes:
         return [value] if self.size == 1 else self._exchange(0, value)
 
     def fail(self, status: int) -> None:
-        """Tell the others, who `gather`, that this process ends; it returns in the first that does, to say why."""
+        """Report an error of this process to those that `gather`; return only in the failed one of the lowest rank."""
         self._exchange(status, None)
 
     def _exchange(self, status: int, value: Any) -> list[Any]:  # noqa: ANN401
