@@ -166,10 +166,11 @@ def _open_study(config: StudyConfig, folder: Path) -> optuna.Study:
         "none": optuna.pruners.NopPruner(),
     }[config.pruner]
     url = config.storage or f"sqlite:///{(folder / 'study.db').resolve()}"
-    if not config.storage:
-        check_neighbour(folder / "study.db", _is_study, "run_dir")
     try:
         with FileLock(folder / "study.lock"):
+            # Under the lock: a database that another process is creating has only some of its tables.
+            if not config.storage:
+                check_neighbour(folder / "study.db", _is_study, "run_dir")
             storage = RDBStorage(
                 url,
                 # Others may be writing to the file.
