@@ -69,6 +69,14 @@ def _ctrl_c_and_hang_up_work():
 
 
 @pytest.fixture(autouse=True)
+def _working_folder_stays():
+    # In another one a forked command would not find what it is to import, and import it anew: four times as slow.
+    before = os.getcwd()
+    yield
+    assert os.getcwd() == before
+
+
+@pytest.fixture(autouse=True)
 def _mlflow_forgets():
     # What a test tells MLflow is its process's, and would be there for the next test.
     yield

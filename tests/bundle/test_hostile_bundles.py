@@ -98,9 +98,9 @@ def sparse(size):
 
 
 def listening(path):
-    with socket.socket(socket.AF_UNIX) as listener:
+    with socket.socket(socket.AF_UNIX) as listener, pytest.MonkeyPatch.context() as patch:
         # The path may be longer than the name of a socket can be.
-        os.chdir(path.parent)
+        patch.chdir(path.parent)
         listener.bind(path.name)
 
 

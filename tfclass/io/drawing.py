@@ -28,6 +28,8 @@ def _drawn(figure: "Figure", **options: Any) -> bytes:  # noqa: ANN401
         # A name may have characters that the font lacks: they are boxes.
         warnings.filterwarnings("ignore", r"Glyph \d+")
         figure.savefig(stream, **options)
+    # The places stay for the next format: to find them takes as long as to draw.
+    figure.set_layout_engine("none")
     return stream.getvalue()
 
 
