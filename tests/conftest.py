@@ -299,7 +299,7 @@ class Running:
 def start_tfclass(tmp_path, processes, tmp_path_factory):
     """Start ``tfclass`` in a process of its own, in an empty folder, and do not wait for its end.
 
-    It is forked, so it is at work at once, where a new interpreter would import for seconds. Standard input and output
+    It is forked, so it is at work at once, where a new interpreter would import for seconds. The standard streams
     may be descriptors of files; without, nothing comes in, and what goes out can be read at the end. A function of a
     module may be called in the process first.
     """
@@ -309,6 +309,7 @@ def start_tfclass(tmp_path, processes, tmp_path_factory):
         *arguments: object,
         stdin: int | None = None,
         stdout: int | None = None,
+        stderr: int | None = None,
         first: Callable[[], object] | None = None,
         cwd: Path = tmp_path,
         **environment: str,
@@ -319,9 +320,10 @@ def start_tfclass(tmp_path, processes, tmp_path_factory):
         for path in paths:
             path.touch()
         with given.open("rb") as no_input, out.open("wb") as output, err.open("wb") as errors:
-            descriptors = [no_input.fileno() if stdin is None else stdin, output.fileno() if stdout is None else stdout]
+            files, asked = (no_input, output, errors), (stdin, stdout, stderr)
+            chosen = [file.fileno() if each is None else each for file, each in zip(files, asked, strict=True)]
             # A connection hands its descriptor on to another process.
-            streams = [Connection(os.dup(descriptor)) for descriptor in (*descriptors, errors.fileno())]
+            streams = [Connection(os.dup(descriptor)) for descriptor in chosen]
         process = processes.Process(target=_command, args=([*map(str, arguments)], streams, cwd, variables, first))
         process.start()
         for stream in streams:
@@ -344,7 +346,9 @@ def _command(
     for number, stream in enumerate(streams):
         os.dup2(stream.fileno(), number)
         stream.close()
-    sys.stdin = open(0)  # noqa: SIM115 (multiprocessing has put another in its place)
+    # As an interpreter makes them: those of the process that this one was forked from are of other kinds of files.
+    sys.stdin, sys.stdout = open(0), open(1, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = open(2, "w", 1, encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(variables)

@@ -6,8 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -262,17 +260,6 @@ def test_other_weights_with_recomputed_checksums_are_refused(weights, folder):
     with pytest.raises(BundleError, match="parts that do not fit together") as caught:
         load_bundle(folder)
     assert str(folder) in str(caught.value)
-
-
-def test_loading_needs_neither_hydra_nor_mlflow(small_bundle_folder):
-    code = (
-        "import sys; from pathlib import Path; from tfclass.bundle.bundle import load_bundle; "
-        f"load_bundle(Path({str(small_bundle_folder)!r})); "
-        "print(sorted({m.split('.')[0] for m in sys.modules} & {'hydra', 'omegaconf', 'mlflow', 'typer', 'rich'}))"
-    )
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=120)
-    assert done.stdout == "[]\n", done.stderr
 
 
 def unsafe_uses(path: Path) -> list[str]:

@@ -1,7 +1,5 @@
 """Scores of a bundle by each channel, equal to HMMER asked directly and to the equation in NumPy."""
 
-import os
-import subprocess
 import sys
 from dataclasses import replace
 
@@ -388,21 +386,3 @@ class TestChoice:
             stacking = with_profiles.stacked[channel]
             expected = DecisionRule(stacking.threshold, stacking.operating_points, stacking.prevalence)
             assert Scorer(with_profiles, channel).decision_rule == expected
-
-
-@pytest.mark.parametrize(
-    "code",
-    [
-        "import tfclass; from tfclass import Predictor",
-        "from tfclass.cli.app import app; from typer.testing import CliRunner; CliRunner().invoke(app, ['--help'])",
-        "from tfclass import Predictor; Predictor.load({small!r})",
-    ],
-    ids=["importing", "help", "a model without profiles"],
-)
-def test_hmmer_is_not_waited_for_by(code, small_bundle_folder):
-    code = code.format(small=str(small_bundle_folder))
-    asks = "; import sys; print(sorted({m.split('.')[0] for m in sys.modules} & {'pyhmmer', 'pyfamsa'}))"
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", code + asks]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
-    assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr

@@ -3,10 +3,8 @@
 import hashlib
 import itertools
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +78,7 @@ def test_the_best_hits_are_those_of_mmseqs_itself(queries, found, with_homology,
     assert len({(h.other_bits > 0, h.positive_bits > 0) for h in found}) == 4
 
 
+@pytest.mark.slow
 def test_of_a_protein_it_depends_on_nothing_but_that_protein(with_homology, queries, found, monkeypatch):
     rng = np.random.default_rng(0)
     for rows in ([0], rng.permutation(len(queries))):
@@ -89,6 +88,7 @@ def test_of_a_protein_it_depends_on_nothing_but_that_protein(with_homology, quer
     assert with_homology.channels["homology"].score(queries, threads=2) == found
 
 
+@pytest.mark.slow
 def test_what_a_long_protein_begins_with_is_found_and_one_that_is_too_long_has_an_answer_too(with_homology, queries):
     residues = np.concatenate(with_homology.channels["homology"].tokens)
     unlike = np.random.default_rng(1).choice(residues, 66_000)
@@ -154,13 +154,3 @@ def test_it_is_refused_in_one_line_with(content, message, with_homology_folder, 
     assert said.endswith("expected labelled proteins of the classes nonTF and TF; restore the bundle")
     with pytest.raises(BundleError):
         HomologyChannel.from_bytes(packed, ALPHABET, CLASSES, "there")
-
-
-def test_a_bundle_with_one_is_loaded_without_waiting_for_pandas(with_homology_folder):
-    code = (
-        "import sys; from pathlib import Path; from tfclass.bundle.bundle import load_bundle\n"
-        f"load_bundle(Path({str(with_homology_folder)!r})); print('pandas' in sys.modules)"
-    )
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=120)
-    assert done.stdout == "False\n", done.stderr

@@ -28,6 +28,8 @@ def test_a_report_is_written_and_its_words_are_printed(tfclass, small_bundle_fol
     assert (done.status, done.err) == (0, "report: rep/report.html\n")
     written = {path.name for path in (tmp_path / "rep").iterdir()}
     assert written == {"report.html", "report.json", "predictions.tsv", "figures", "tracking.json"}
+    figures = {path.stem for path in (tmp_path / "rep" / "figures").iterdir()}
+    assert {"calibration", "confusion", "precision_recall", "roc", "scores", "by_length"} <= figures
     content = json.loads((tmp_path / "rep" / "report.json").read_text())
     assert content["schema_version"] == 3
     # An untrained network loses to whatever has learned something.
@@ -139,8 +141,8 @@ def test_the_command_in_a_report_gives_the_same_configuration(changes):
 
 def test_a_report_is_of_the_channel_that_it_names(tfclass, with_profiles_folder, with_profiles, table, tmp_path):
     words = ("evaluate", "corpus=table", table, f"bundle={with_profiles_folder}", "evaluation.baselines=false", *QUICK)
-    thresholds = {"network": 0.5} | {name: c.threshold for name, c in with_profiles.stacked.items()}
-    for channel, asked in (("network", ["channel=network"]), ("profile", ["channel=profile"]), ("combined", [])):
+    thresholds = {"network": 0.5, "combined": with_profiles.stacked["combined"].threshold}
+    for channel, asked in (("network", ["channel=network"]), ("combined", [])):
         done = tfclass(*words, *asked, f"report={channel}")
         assert done.status == 0, done.err
         content = json.loads((tmp_path / channel / "report.json").read_text())
@@ -152,7 +154,7 @@ def test_a_report_is_of_the_channel_that_it_names(tfclass, with_profiles_folder,
         page = (tmp_path / channel / "report.html").read_text()
         assert f'>channel</th><td class="text">{channel}</td>' in page.replace(' scope="row" class="text"', "")
     mcc = {name: json.loads((tmp_path / name / "report.json").read_text())["metrics"]["mcc"] for name in thresholds}
-    assert mcc["profile"]["value"] > 0.5 > mcc["network"]["value"]
+    assert mcc["combined"]["value"] > 0.5 > mcc["network"]["value"]
     compared = tfclass("evaluate", "compare", "network", "combined", "tracking=off", "report=cmp")
     assert compared.status == 0
 

@@ -4,8 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -92,9 +90,10 @@ def test_every_record_is_in_the_folder(tfclass, odd, with_profiles_folder, tmp_p
 
 def test_what_a_folder_had_of_others_is_kept_and_its_own_is_replaced(tfclass, odd, small_bundle_folder, tmp_path):
     options = ["--model", small_bundle_folder, "-o", "out"]
-    assert tfclass("explain", odd, *options, "--figures", "--mutagenesis", "--format", "parquet").status == 0
+    more = ["--figures", "--mutagenesis", "--format", "parquet", "--max-proteins", 3]
+    assert tfclass("explain", odd, *options, *more).status == 0
     out = tmp_path / "out"
-    assert len(list((out / "figures").iterdir())) == 2 * 9
+    assert len(list((out / "figures").iterdir())) == 2 * 3
     (out / "pages" / "mine.txt").write_text("mine")
     (tmp_path / "one.fasta").write_text(">b\nMKV\n")
     assert tfclass("explain", "one.fasta", *options).status == 0
@@ -175,18 +174,17 @@ def test_an_input_that_breaks_off_leaves_no_folder(tfclass, small_bundle_folder,
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
-def test_an_interrupted_command_leaves_no_folder(number, small_bundle_folder, tmp_path):
+def test_an_interrupted_command_leaves_no_folder(number, start_tfclass, small_bundle_folder, tmp_path):
     (tmp_path / "long.fasta").write_text(">a\n" + "MKVLAGHW" * 1500 + "\n")
-    command = [sys.executable, "-c", "from tfclass.cli.app import main; main()", "explain", "long.fasta"]
-    command += ["--mutagenesis", "--model", str(small_bundle_folder), "-o", "out"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    options = ("--mutagenesis", "--model", small_bundle_folder, "-o", "out")
+    process = start_tfclass("explain", "long.fasta", *options)
     for _ in range(600):
         if list(tmp_path.glob(".out.*/pages")):
             break
         time.sleep(0.1)
     time.sleep(1)
     process.send_signal(number)
-    out, error = process.communicate(timeout=60)
+    out, error = process.communicate()
     assert (process.returncode, out, error) == (128 + number, b"", b"tfclass: interrupted\n")
     assert [path.name for path in tmp_path.iterdir()] == ["long.fasta"]
 

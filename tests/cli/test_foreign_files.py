@@ -128,6 +128,7 @@ def test_multirun(check, demo_table):
     check(*MULTIRUN, f"corpus.path={demo_table}", times=1)
 
 
+@pytest.mark.slow
 def test_sweep(check, demo_table):
     check(*SWEEP, f"corpus.path={demo_table}", times=1)
 
@@ -180,7 +181,18 @@ TAKEN = {
 }
 
 
-@pytest.mark.parametrize(("verb", "name"), [(verb, name) for verb, (_, names) in TAKEN.items() for name in names])
+# With a lock of others the sweep goes on to its end.
+LONG = ("study.lock", "trial-000/training.lock")
+
+
+@pytest.mark.parametrize(
+    ("verb", "name"),
+    [
+        pytest.param(verb, name, marks=[pytest.mark.slow] if name in LONG else [])
+        for verb, (_, names) in TAKEN.items()
+        for name in names
+    ],
+)
 def test_a_file_of_another_program_under_a_name_of_our_own_stays(verb, name, tfclass, demo_table, tmp_path):
     words, path = TAKEN[verb][0], tmp_path / "made" / name
     path.parent.mkdir(parents=True)
@@ -219,10 +231,10 @@ def test_a_database_of_another_program_is_no_study(tfclass, demo_table, tmp_path
 @pytest.mark.parametrize(
     ("verb", "number"),
     [
-        pytest.param("multirun", signal.SIGKILL, id="multirun-kill -9"),
+        pytest.param("multirun", signal.SIGKILL, id="multirun-kill -9", marks=pytest.mark.slow),
         pytest.param("multirun", signal.SIGTERM, id="multirun-SIGTERM", marks=pytest.mark.slow),
         pytest.param("sweep", signal.SIGKILL, id="sweep-kill -9", marks=pytest.mark.slow),
-        pytest.param("sweep", signal.SIGTERM, id="sweep-SIGTERM"),
+        pytest.param("sweep", signal.SIGTERM, id="sweep-SIGTERM", marks=pytest.mark.slow),
         pytest.param("fetch", signal.SIGKILL, id="fetch-kill -9"),
         pytest.param("fetch", signal.SIGTERM, id="fetch-SIGTERM"),
     ],

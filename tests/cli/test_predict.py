@@ -6,7 +6,6 @@ import itertools
 import json
 import os
 import re
-import shlex
 import shutil
 import signal
 import stat
@@ -499,19 +498,22 @@ class TestOutput:
 
     @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
     def test_a_full_standard_output_is_one_line(self, tmp_path, odd, small_bundle_folder):
+        # An interpreter flushes its streams as it ends.
+        command = [sys.executable, "-m", "tfclass", "predict", odd, "--model", str(small_bundle_folder)]
         with open("/dev/full", "wb") as full:
-            process = start(tmp_path, odd, "--model", small_bundle_folder, stdout=full)
-            _, error = process.communicate(timeout=120)
-        assert process.returncode == 2
-        assert error == b"tfclass: standard output: found a place that cannot be written (No space left on device)\n"
+            done = subprocess.run(command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, timeout=120)
+        said = b"tfclass: standard output: found a place that cannot be written (No space left on device)\n"
+        assert (done.returncode, done.stderr) == (2, said)
 
-    def test_a_reader_that_has_seen_enough_ends_it_without_a_word(self, tmp_path, small_bundle_folder):
+    def test_a_reader_that_has_seen_enough_ends_it_without_a_word(self, start_tfclass, tmp_path, small_bundle_folder):
         (tmp_path / "many.fasta").write_bytes(b">a\nMKV\n" * 20_000)
-        process = start(tmp_path, "many.fasta", "--model", small_bundle_folder)
-        assert process.stdout.readline().decode() == HEADER + "\n"
-        process.stdout.close()
-        assert process.stderr.read() == b""
-        assert process.wait(timeout=120) != 0
+        reading, writing = os.pipe()
+        process = start_tfclass("predict", "many.fasta", "--model", small_bundle_folder, stdout=writing)
+        os.close(writing)
+        with os.fdopen(reading, "rb") as stream:
+            assert stream.readline().decode() == HEADER + "\n"
+        _, error = process.communicate()
+        assert (process.returncode != 0, error) == (True, b"")
 
     def test_an_input_is_not_replaced_whatever_it_is_called(self, start_tfclass, odd, tmp_path, small_bundle_folder):
         for source, output in (("-", odd), (odd, f"./{odd}"), (odd, f"file://{tmp_path / odd}")):
@@ -521,20 +523,18 @@ class TestOutput:
             assert b"found an input file; expected a file of its own; choose another name for -o" in error
         assert (tmp_path / odd).read_bytes() == ODD
 
-    def test_rows_come_where_nobody_hears_errors(self, tmp_path, odd, small_bundle_folder):
-        command = [sys.executable, "-c", "from tfclass.cli.app import main; main()", "predict", odd]
-        shell = f"exec {shlex.join([*command, '--model', str(small_bundle_folder)])} 2>&-"
-        finished = subprocess.run(["sh", "-c", shell], cwd=tmp_path, capture_output=True, timeout=120)
-        assert (finished.returncode, finished.stdout.count(b"\n")) == (0, 14)
+    def test_rows_come_where_nobody_hears_errors(self, tfclass, odd, small_bundle_folder):
+        finished = tfclass("predict", odd, "--model", small_bundle_folder, first=without_errors)
+        assert (finished.status, finished.out.count("\n"), finished.err) == (0, 14, "")
 
-    def test_a_pipe_of_the_shell_is_written_to(self, tmp_path, odd, small_bundle_folder):
+    def test_a_pipe_of_the_shell_is_written_to(self, start_tfclass, odd, small_bundle_folder):
         reading, writing = os.pipe()
-        command = [sys.executable, "-c", "from tfclass.cli.app import main; main()", "predict", odd]
-        command += ["--model", str(small_bundle_folder), "-o", f"/dev/fd/{writing}"]
-        finished = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120, pass_fds=[writing])
+        process = start_tfclass("predict", odd, "--model", small_bundle_folder, "-o", "/dev/fd/1", stdout=writing)
         os.close(writing)
         with os.fdopen(reading, "rb") as stream:
-            assert (finished.returncode, stream.read().count(b"\n")) == (0, 14)
+            assert stream.read().count(b"\n") == 14
+        process.communicate()
+        assert process.returncode == 0
 
     def test_an_interrupted_run_leaves_no_file(self, start_tfclass, tmp_path, small_bundle_folder):
         reading, writing = os.pipe()
@@ -550,11 +550,10 @@ class TestOutput:
         assert list(tmp_path.iterdir()) == []
 
 
-def start(folder, *arguments, stdout=subprocess.PIPE):
-    command = [sys.executable, "-c", "from tfclass.cli.app import main; main()", "predict", *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    streams = {"stdin": subprocess.PIPE, "stdout": stdout, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, cwd=folder, env=environment, **streams)
+def without_errors():
+    """Leave the process as `2>&-` of a shell leaves an interpreter."""
+    os.close(2)
+    sys.stderr = None
 
 
 def wait_until(happened, seconds=60):
@@ -920,16 +919,3 @@ class TestSummary:
         assert (finished.status, "found no records" in finished.err) == (2, True)
         assert (tmp_path / "out.html").read_text() == "what stood here before"
         assert sorted(path.name for path in tmp_path.iterdir()) == ["in.fasta", "out.html"]
-
-    def test_nothing_more_is_imported_without_it(self, tmp_path, odd, small_bundle_folder):
-        script = (
-            "import atexit, sys\n"
-            "sys.argv = ['tfclass', 'predict', 'odd.fasta', '--model', sys.argv[1]]\n"
-            "named = ('jinja2', 'rich', 'pandas', 'pyarrow', 'matplotlib', 'tfclass.inference.summary')\n"
-            "atexit.register(lambda: print(*sorted(set(named) & set(sys.modules)), file=sys.stderr))\n"
-            "from tfclass.cli.app import main\n"
-            "main()\n"
-        )
-        command = [sys.executable, "-c", script, str(small_bundle_folder)]
-        finished = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120)
-        assert finished.stderr.splitlines()[-1] == b""

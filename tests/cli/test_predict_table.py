@@ -6,8 +6,6 @@ import os
 import pty
 import re
 import select
-import subprocess
-import sys
 from itertools import islice
 
 import numpy as np
@@ -134,19 +132,11 @@ def test_a_pipe_has_no_total(tmp_path):
 
 
 @pytest.mark.parametrize("options", [(), ("--format", "tsv"), ("--format", "jsonl")], ids=["table", "tsv", "jsonl"])
-def test_on_a_terminal_rows_are_whole_lines_beside_the_bar(tmp_path, small_bundle_folder, options):
+def test_on_a_terminal_rows_are_whole_lines_beside_the_bar(start_tfclass, tmp_path, small_bundle_folder, options):
     (tmp_path / "in.fasta").write_text("".join(f">r{n}\nMKVLAGHW\n" for n in range(50)))
-    command = [sys.executable, "-c", "from tfclass.cli.app import main; main()", "predict", "in.fasta"]
     leader, follower = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80", "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
-    process = subprocess.Popen(
-        [*command, "--model", str(small_bundle_folder), *options],
-        cwd=tmp_path,
-        stdin=subprocess.DEVNULL,
-        stdout=follower,
-        stderr=follower,
-        env=environment,
-    )
+    streams, environment = {"stdout": follower, "stderr": follower}, {"TERM": "xterm", "COLUMNS": "80", "NO_COLOR": "1"}
+    process = start_tfclass("predict", "in.fasta", "--model", small_bundle_folder, *options, **streams, **environment)
     os.close(follower)
     shown = b""
     while select.select([leader], [], [], 120)[0]:
@@ -158,7 +148,8 @@ def test_on_a_terminal_rows_are_whole_lines_beside_the_bar(tmp_path, small_bundl
             break
         shown += block
     os.close(leader)
-    assert process.wait(timeout=60) == 0
+    process.communicate()
+    assert process.returncode == 0
     assert not re.search(rb"\x1b\[[0-9;]*3[0-7]", shown)
     # What a line holds after the bar was erased from it.
     lines = [re.split(r"\x1b\[2K|\r", line)[-1] for line in shown.decode().replace("\r\n", "\n").split("\n")]

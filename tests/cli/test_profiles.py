@@ -2,22 +2,21 @@
 
 import os
 import signal
-import subprocess
-import sys
 
 import pytest
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"])
-def test_an_interrupted_command_ends_in_one_line_and_leaves_no_file(number, status, demo_table, tmp_path):
+def test_an_interrupted_command_ends_in_one_line_and_leaves_no_file(
+    number, status, start_tfclass, demo_table, tmp_path
+):
     waiting = tmp_path / "domains.tsv"
     os.mkfifo(waiting)
-    arguments = ["profiles", "build", str(demo_table), "-o", "profiles.h3m.zst", "--domains", waiting.name]
-    command = [sys.executable, "-c", "from tfclass.cli.app import main; main()", *arguments]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, cwd=tmp_path)
+    options = ("-o", "profiles.h3m.zst", "--domains", waiting.name)
+    process = start_tfclass("profiles", "build", demo_table, *options)
     # Opened as soon as the command reads it, and then it gives nothing.
     with waiting.open("wb"):
         process.send_signal(number)
-        _, error = process.communicate(timeout=120)
+        _, error = process.communicate()
     assert (process.returncode, error) == (status, b"tfclass: interrupted\n")
     assert list(tmp_path.iterdir()) == [waiting]

@@ -1,7 +1,6 @@
 """Streams of any encoding take any text."""
 
 import io
-import subprocess
 import sys
 from functools import partial
 
@@ -56,10 +55,8 @@ def test_verbs_that_print_do_so_in_any_encoding(start_tfclass, arguments, encodi
     assert out.decode(encoding)
 
 
-def test_rows_stay_in_utf8(tmp_path, small_bundle_folder):
+def test_rows_stay_in_utf8(start_tfclass, tmp_path, small_bundle_folder):
     (tmp_path / "in.fasta").write_text(">sp\N{LATIN SMALL LETTER A WITH DIAERESIS}t\nMKV\n", encoding="utf-8")
-    code = "from tfclass.cli.app import main; main()"
-    command = [sys.executable, "-c", code, "predict", "in.fasta", "--model", str(small_bundle_folder)]
-    environment = {"PYTHONIOENCODING": "cp936", "PATH": "/usr/bin:/bin"}
-    finished = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=120)
-    assert finished.stdout.splitlines()[1].startswith("sp\N{LATIN SMALL LETTER A WITH DIAERESIS}t\t3\t".encode())
+    words = ("predict", "in.fasta", "--model", small_bundle_folder)
+    out, _ = start_tfclass(*words, first=partial(encode, "cp936")).communicate()
+    assert out.splitlines()[1].startswith("sp\N{LATIN SMALL LETTER A WITH DIAERESIS}t\t3\t".encode())

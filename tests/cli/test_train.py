@@ -89,6 +89,7 @@ def test_minutes_hold_for_the_vectors_of_words_too_and_their_progress_is_shown(t
     assert sum(seconds) <= 6
 
 
+@pytest.mark.slow
 def test_an_interruption_before_the_first_checkpoint_is_resumed_from_the_beginning(
     tfclass, start_tfclass, corpus, tmp_path
 ):
@@ -246,7 +247,7 @@ def test_an_interrupted_multirun_goes_on_and_what_is_finished_stays(
 @pytest.mark.parametrize(
     ("options", "network"),
     [
-        (["model=cnn", "model.stem.stacks=[[4]]", "model.head_hidden=0"], "cnn"),
+        pytest.param(["model=cnn", "model.stem.stacks=[[4]]", "model.head_hidden=0"], "cnn", marks=pytest.mark.slow),
         pytest.param(["model=bilstm_residues"], "bilstm_residues", marks=pytest.mark.slow),
         pytest.param(["model.encoder=gru"], "gru", marks=pytest.mark.slow),
         (["model.encoder=gru", "network=mine"], "mine"),

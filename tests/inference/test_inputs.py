@@ -2,9 +2,6 @@
 
 import gzip
 import io
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -177,12 +174,3 @@ def test_a_generator_is_read_one_by_one():
         raise RuntimeError("read too early")
 
     assert next(as_records(proteins())).sequence == "MKV"
-
-
-def test_neither_biopython_nor_pandas_is_imported():
-    code = "import sys; from tfclass.inference.inputs import as_records; list(as_records(['M', ('a', 'K'), None]))"
-    code += "; print(sorted({'Bio', 'pandas', 'torch', 'sklearn'} & set(sys.modules)))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=dict(os.environ)
-    )
-    assert done.stdout == "[]\n"

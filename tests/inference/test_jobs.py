@@ -406,10 +406,11 @@ def wait_for_parts(process, folder):
     return psutil.Process(process.pid).children(recursive=True)
 
 
-def test_killed_at_random_moments_it_goes_on_and_ends_with_the_same_file(command, tmp_path):
+@pytest.mark.parametrize("times", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_at_random_moments_it_goes_on_and_ends_with_the_same_file(command, tmp_path, times):
     assert finish(command("-o", "whole.tsv"))[0] == 0
     dice = random.Random(3)
-    for _ in range(8):
+    for _ in range(times):
         process = command("-o", "out.tsv", "--resume")
         time.sleep(dice.uniform(0.05, 0.6))
         process.send_signal(signal.SIGKILL)
@@ -430,7 +431,7 @@ def test_killed_at_random_moments_it_goes_on_and_ends_with_the_same_file(command
     ("number", "status"),
     [
         pytest.param(signal.SIGTERM, 143, id="SIGTERM", marks=pytest.mark.slow),
-        pytest.param(signal.SIGINT, 130, id="Ctrl-C"),
+        pytest.param(signal.SIGINT, 130, id="Ctrl-C", marks=pytest.mark.slow),
     ],
 )
 def test_stopped_it_leaves_no_worker_and_nothing_half_written(command, tmp_path, number, status):
@@ -528,6 +529,7 @@ def test_a_scheduler_that_never_answers_is_given_up(command):
         )
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_dies_is_one_line_and_the_parts_stay(command, scheduler, tmp_path):
     address, process = scheduler
     line = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny"]

@@ -42,7 +42,7 @@ def is_one_plain_line(text):
 
 @pytest.mark.usefixtures("limited")
 @pytest.mark.parametrize("kind", ANSWERS)
-def test_a_run_goes_on_without_such_an_mlflow_and_can_be_logged_later(kind, folder, caplog, monkeypatch):
+def test_a_run_goes_on_without_such_an_mlflow(kind, folder, caplog):
     with HostileServer(ANSWERS[kind]) as server:
         config = TrackingConfig.default(uri=server.address, timeout=SECONDS, system_seconds=0)
         with tracked(config, folder / "run", "training", Facts()) as run:
@@ -51,6 +51,14 @@ def test_a_run_goes_on_without_such_an_mlflow_and_can_be_logged_later(kind, fold
     assert is_one_plain_line(line)
     assert line.startswith(f"tfclass: MLflow at {server.address}: ")
     assert line.endswith(f"; the run goes on; to log it later: tfclass track {folder / 'run'}")
+
+
+@pytest.mark.parametrize("kind", ["no answer", "empty objects", "a bomb"])
+def test_a_run_without_such_an_mlflow_can_be_logged_later(kind, folder, monkeypatch):
+    with HostileServer(ANSWERS[kind]) as server:
+        config = TrackingConfig.default(uri=server.address, timeout=SECONDS, system_seconds=0)
+        with tracked(config, folder / "run", "training", Facts()) as run:
+            run.log_step({"loss": 1.0}, 1)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
     record, is_new = track(folder / "run")
     assert is_new

@@ -156,6 +156,7 @@ def test_the_best_hit_of_each_query_comes_first_and_threads_change_nothing():
     assert few.groupby("query").size().max() <= 3 < one.groupby("query").size().max()
 
 
+@pytest.mark.slow
 def test_a_search_that_is_too_large_for_every_pair_finds_what_is_planted():
     rng = np.random.default_rng(9)
     targets = [random_protein(rng, 500) for _ in range(300)]
@@ -234,6 +235,7 @@ def test_clusters_follow_identity_and_coverage():
     assert len(set(cluster(proteins, min_identity=0.9, coverage_mode=0))) == 3
 
 
+@pytest.mark.slow
 def test_more_sensitivity_finds_members_that_less_does_not():
     rng = np.random.default_rng(7)
     founders = [random_protein(rng, 300) for _ in range(30)]

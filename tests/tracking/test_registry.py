@@ -163,17 +163,3 @@ def test_a_database_in_use_and_another_kind_of_store_are_left_to_mlflow(empty_st
     assert store_exists("http://127.0.0.1:9")
     assert not store_exists(f"sqlite:///{tmp_path}/none.db")
     assert not (tmp_path / "none.db").exists()
-
-
-@pytest.mark.parametrize(
-    "code",
-    [
-        "import tfclass; tfclass.Predictor.load('tf-bilstm')",
-        "from tfclass.cli.predict import load; load('tf-bilstm', 'cpu', 1)",
-    ],
-    ids=["Python", "command line"],
-)
-def test_a_model_that_is_not_in_mlflow_is_loaded_without_tracking(code):
-    code += "; import sys; print([name for name in sys.modules if name.startswith(('tfclass.tracking', 'mlflow'))])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
-    assert done.stdout == "[]\n"
