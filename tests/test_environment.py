@@ -51,7 +51,9 @@ def test_a_training_is_deterministic_when_it_asks_for_it_whatever_came_before(as
 
 
 @pytest.mark.skipif(not PAGES.exists(), reason="huge pages are Linux's")
-@pytest.mark.parametrize(("asked", "huge"), [({}, True), ({"THP_MEM_ALLOC_ENABLE": "0"}, False)])
+@pytest.mark.parametrize(
+    ("asked", "huge"), [({}, True), pytest.param({"THP_MEM_ALLOC_ENABLE": "0"}, False, marks=pytest.mark.slow)]
+)
 def test_large_tensors_ask_for_huge_pages_unless_the_user_says_no(asked, huge, monkeypatch):
     monkeypatch.delenv("THP_MEM_ALLOC_ENABLE", raising=False)
     for name, value in asked.items():

@@ -448,6 +448,7 @@ def test_stopped_it_leaves_no_worker_and_nothing_half_written(command, tmp_path,
     assert finish(command("-o", "out.tsv", "--parts", "parts"))[0] == 0
 
 
+@pytest.mark.slow
 def test_workers_do_not_outlive_a_parent_that_was_killed(command, tmp_path):
     import psutil
 

@@ -93,6 +93,8 @@ def test_training_and_evaluation_agree_with_prediction_and_scikit_learn(trained,
     assert metrics["mcc"] == pytest.approx(matthews_corrcoef(truth, called), abs=1e-9)
     assert to_json(report.content)["prevalence"] == pytest.approx(truth.mean())
     assert to_json(report.content)["corpus"]["same_as_in_training"] is True
+    # Both are generated.
+    assert to_json(report.content)["corpus"]["note"] is None
     written = json.loads((folder / "report" / "report.json").read_text())
     assert written["metrics"] == to_json(report.content)["metrics"]
     saved = pd.read_csv(folder / "report" / "predictions.tsv", sep="\t")

@@ -227,6 +227,7 @@ def test_a_cluster_is_a_family():
         assert aligned_identity(proteins[row], proteins[representative]) > 0.3
 
 
+@pytest.mark.slow
 def test_clusters_follow_identity_and_coverage():
     rng = np.random.default_rng(4)
     founder = random_protein(rng, 300)

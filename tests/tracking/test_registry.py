@@ -4,8 +4,8 @@ import contextlib
 import os
 import shutil
 import sqlite3
-import subprocess
-import sys
+import tempfile
+from functools import partial
 from pathlib import Path
 
 import mlflow
@@ -44,12 +44,16 @@ def test_an_address_is_the_bundle_that_was_logged(logged, address, small_bundle_
     assert list(predictor.predict(records)) == list(Predictor.load(small_bundle_folder).predict(records))
 
 
-def test_what_was_fetched_is_gone_when_python_ends(logged, tmp_path):
-    code = "from tfclass.tracking.registry import fetch_model as l; print(*sorted(l('models:/tfclass/1').iterdir()))"
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": logged[0], "TMPDIR": str(tmp_path)}
-    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert f"{tmp_path}/.tfclass." in ended.stdout
-    assert "bundle.json" in ended.stdout
+def fetch(uri, folder):
+    """Fetch a model in a process that keeps temporary files in a folder, and say where it is."""
+    os.environ["MLFLOW_TRACKING_URI"], tempfile.tempdir = uri, folder
+    print(*sorted(fetch_model("models:/tfclass/1").iterdir()), flush=True)
+
+
+def test_what_was_fetched_is_gone_when_python_ends(logged, tmp_path, tfclass):
+    done = tfclass("--version", first=partial(fetch, logged[0], str(tmp_path)))
+    assert f"{tmp_path}/.tfclass." in done.out
+    assert "bundle.json" in done.out
     assert list(tmp_path.iterdir()) == []
 
 
