@@ -40,8 +40,15 @@ def is_one_plain_line(text):
     return text.isprintable() and len(text) < 700
 
 
+STALLS = ["no answer", "a body a byte at a time", "headers a byte at a time", "a body without end", "busy for an hour"]
+# A second each; `test_a_download_from_such_a_server_ends_in_one_line` has them all, by the same session.
+OTHER_STALLS = STALLING.keys() - STALLS
+
+
 @pytest.mark.usefixtures("limited")
-@pytest.mark.parametrize("kind", ANSWERS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[pytest.mark.slow] if kind in OTHER_STALLS else []) for kind in ANSWERS]
+)
 def test_a_run_goes_on_without_such_an_mlflow(kind, folder, caplog):
     with HostileServer(ANSWERS[kind]) as server:
         config = TrackingConfig.default(uri=server.address, timeout=SECONDS, system_seconds=0)
@@ -80,9 +87,6 @@ def test_a_download_from_such_a_server_ends_in_one_line(kind):
     assert is_one_plain_line(str(raised.value))
     assert all(map(is_one_plain_line, waits))
     assert not server.first
-
-
-STALLS = ["no answer", "a body a byte at a time", "headers a byte at a time", "a body without end", "busy for an hour"]
 
 
 @pytest.mark.usefixtures("limited")
