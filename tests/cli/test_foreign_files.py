@@ -273,6 +273,7 @@ def test_an_interrupted_command_leaves_them(verb, number, tfclass, start_tfclass
     assert state(map(Path, before)) == before
 
 
+@pytest.mark.slow
 def test_profiles(check, demo_table):
     pytest.importorskip("pyfamsa", reason="the extra profiles is not installed")
     check("profiles", "build", demo_table, "-o", "made/profiles.h3m.zst", "--threads", 1)

@@ -34,6 +34,7 @@ def test_too_little_address_space_is_found_before_a_library_is_loaded(tmp_path, 
     )
 
 
+@pytest.mark.slow
 def test_an_allocation_that_fails_is_one_line(tmp_path):
     (tmp_path / "in.fasta").write_text(">a\nMKV\n>long\n" + "MKVLAGHWMK" * 20_000_000)
     words = ("predict", "in.fasta", "--channel", "network", "--max-length", "300000000")

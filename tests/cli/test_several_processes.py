@@ -87,8 +87,16 @@ def test_a_signal_to_one_process_stops_both_after_the_same_step(tfclass, two, co
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["training.lr=1"], "tfclass: training.lr: unknown option; expected one of epochs, "),
-        (["-m", "model=gru,rnn"], "tfclass: -m: found 2 processes; expected one training at a time; leave -m out"),
+        pytest.param(
+            ["training.lr=1"],
+            "tfclass: training.lr: unknown option; expected one of epochs, ",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ["-m", "model=gru,rnn"],
+            "tfclass: -m: found 2 processes; expected one training at a time; leave -m out",
+            marks=pytest.mark.slow,
+        ),
         # The first process alone looks at the folder.
         (["run_dir=taken"], "tfclass: taken: found a training that was here before; expected an empty folder; resume"),
     ],

@@ -57,7 +57,14 @@ def loss_after_training(config, alphabet, seed=0):
     return loss
 
 
-@pytest.mark.parametrize("options", LEARNABLE.values(), ids=LEARNABLE)
+# Every third of them in the quick tests; those that ship, below, are there each time.
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(options, id=name, marks=[] if number % 3 == 0 else [pytest.mark.slow])
+        for number, (name, options) in enumerate(LEARNABLE.items())
+    ],
+)
 def test_random_labels_can_be_overfitted(options, alphabet):
     assert loss_after_training(replace(SMALL, **options), alphabet) < LOSS
 

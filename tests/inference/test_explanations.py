@@ -120,6 +120,7 @@ print(row.id, threading.active_count(), torch.get_num_threads())
 """
 
 
+@pytest.mark.slow
 def test_a_program_may_leave_early_and_end_at_once(small_bundle_folder):
     command = [sys.executable, "-c", LEAVES_EARLY, str(small_bundle_folder)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)

@@ -374,7 +374,7 @@ def small_chunks_and_little_room():
 
 def small_chunks_and_little_patience():
     small_chunks()
-    dask_engine._PATIENCE, dask_engine._INTERVAL = 1.0, 0.2
+    dask_engine._PATIENCE, dask_engine._INTERVAL = 3.0, 0.5
 
 
 @pytest.fixture
@@ -504,16 +504,17 @@ def dask(command, address, **options):
 
 
 def hopeless(command, address):
-    return dask(command, address, first=small_chunks_and_little_patience, DASK_TFCLASS__WAIT="3s")
+    return dask(command, address, first=small_chunks_and_little_patience, DASK_TFCLASS__WAIT="5s")
 
 
+@pytest.mark.slow
 def test_a_scheduler_without_workers_is_waited_for_aloud_and_not_for_ever(command, scheduler):
     where = f"tfclass: DASK_SCHEDULER_ADDRESS={scheduler[0]}: "
     assert finish(hopeless(command, scheduler[0])) == (
         1,
         b"",
-        f"{where}no worker yet; waiting, at most 3 s in all\n"
-        f"{where}found no worker for 3 s; the same command goes on where this one stopped\n",
+        f"{where}no worker yet; waiting, at most 5 s in all\n"
+        f"{where}found no worker for 5 s; the same command goes on where this one stopped\n",
     )
 
 
@@ -525,8 +526,8 @@ def test_a_scheduler_that_never_answers_is_given_up(command):
         assert finish(hopeless(command, address)) == (
             1,
             b"",
-            f"{where}no answer from the scheduler yet; waiting, at most 3 s in all\n"
-            f"{where}found no cluster (no answer in 3 s); expected a scheduler that answers\n",
+            f"{where}no answer from the scheduler yet; waiting, at most 5 s in all\n"
+            f"{where}found no cluster (no answer in 5 s); expected a scheduler that answers\n",
         )
 
 

@@ -120,6 +120,7 @@ def start_server(folder, port):
     return Served(command, port, "/health", folder / "server.log")
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_costs_one_line_and_nothing_of_the_run(demo_table, folder, caplog):
     port = free_port()
     server = start_server(folder, port)

@@ -91,6 +91,7 @@ def _killed_after_an_epoch(table, folder):
     run_sweep(config(table, folder), lambda _: Callbacks(on_epoch=kill))
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_a_trial_that_the_next_one_finishes(demo_table, folder, processes):
     process = processes.Process(target=_killed_after_an_epoch, args=(demo_table, folder))
     process.start()

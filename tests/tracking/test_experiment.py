@@ -55,6 +55,7 @@ def free_port():
         return listener.getsockname()[1]
 
 
+@pytest.mark.slow
 def test_the_ui_names_the_page_of_the_runs_last_once_there_is_an_answer(folder):
     with tracked(TrackingConfig.default(system_seconds=0), folder / "run", "training", Facts()) as run:
         pass
