@@ -738,7 +738,7 @@ def test_little_memory_is_used(case, folder, processes):
 @pytest.mark.parametrize(
     "case",
     [
-        "profiles: zstd bomb",
+        pytest.param("profiles: zstd bomb", marks=pytest.mark.slow),
         pytest.param("reference: 40 million numbers", marks=pytest.mark.slow),
         pytest.param("weights: 500 MiB", marks=pytest.mark.slow),
     ],

@@ -79,6 +79,7 @@ def test_a_score_where_only_one_of_model_and_corpus_is_generated_says_that_it_me
     assert note in (tmp_path / "rep" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_reports_are_printed_in_any_encoding(start_tfclass, small_bundle_folder, table, tmp_path):
     def run(encoding, *words):
         options = ("tracking=off", "evaluation.n_bootstrap=20")

@@ -98,6 +98,7 @@ def test_training(check, demo_table):
     check(*words, again=("train", "resume=run"))
 
 
+@pytest.mark.slow
 def test_evaluation_and_comparison(check, small_bundle_folder, demo_table, tmp_path):
     quick = ("tracking=off", "evaluation.n_bootstrap=20")
     corpus = ("corpus=table", f"corpus.path={demo_table}", "evaluation.baselines=false")
