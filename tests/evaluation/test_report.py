@@ -1,6 +1,7 @@
 """The report folder: every figure that has a meaning, no number that has none, whole or not at all."""
 
 import json
+import re
 import warnings
 from dataclasses import replace
 
@@ -263,6 +264,15 @@ def test_it_is_said_in_words_whether_the_model_beats_a_baseline(own, other, outc
     assert conclusion.text.startswith(words)
     # The worst comes first.
     assert conclusions[0].outcome == ("loses" if outcome == "loses" else conclusions[0].outcome)
+
+
+def test_scores_below_zero_are_written_as_their_differences_are(make):
+    labels = (np.arange(150) % 3 == 0).astype(int)
+    baselines = {"other": baseline(labels, 2, skill=3.0)}
+    upside_down = Scored(scored(1 - labels, 2, skill=2.0).probability_NC, labels, 0.5)
+    (conclusion,) = make(labels, scores=upside_down, baselines=baselines).content.conclusions
+    assert "MCC −1.000 against 1.000" in conclusion.text
+    assert not re.search(r"-\d", conclusion.text)
 
 
 def test_a_model_that_is_behind_by_what_may_be_chance_is_said_to_be_behind(make):

@@ -9,7 +9,7 @@ from pydantic.dataclasses import dataclass
 from tfclass.config import EvaluationConfig
 from tfclass.evaluation.baselines import Baseline
 from tfclass.evaluation.bootstrap import Estimate, Resampled
-from tfclass.evaluation.formats import difference_in_words
+from tfclass.evaluation.formats import difference_in_words, three
 from tfclass.evaluation.metrics import METRICS, resampled_metrics
 from tfclass.evaluation.scored import Scored
 
@@ -67,7 +67,7 @@ def conclude(model: str, metrics: dict[str, Estimate], baselines: dict[str, Base
     for name, baseline in baselines.items():
         known = {key: d for key, d in baseline.difference.items() if d.value is not None}
         details = "; ".join(
-            f"{METRICS[key].title} {metrics[key].value:.3f} against {baseline.metrics[key].value:.3f}, "
+            f"{METRICS[key].title} {three(metrics[key].value)} against {three(baseline.metrics[key].value)}, "
             f"difference {difference_in_words(difference)}"
             for key, difference in known.items()
         )

@@ -27,9 +27,9 @@ def display_name(name: str) -> str:
     return name.replace("_", " ").replace("kmer", "k-mer")
 
 
-def three(value: float) -> str:
-    """Write a number with three decimals."""
-    return f"{value:.3f}".replace("-", "−")
+def three(value: float | None) -> str:
+    """Write a number with three decimals; a dash for None."""
+    return UNDEFINED if value is None else f"{value:.3f}".replace("-", "−")
 
 
 def signed(value: float) -> str:
