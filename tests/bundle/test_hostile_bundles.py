@@ -735,14 +735,8 @@ def test_little_memory_is_used(case, folder, processes):
     assert (most - before) / 1024 < 250
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        pytest.param("profiles: zstd bomb", marks=pytest.mark.slow),
-        pytest.param("reference: 40 million numbers", marks=pytest.mark.slow),
-        pytest.param("weights: 500 MiB", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["profiles: zstd bomb", "reference: 40 million numbers", "weights: 500 MiB"])
 def test_the_whole_command_stays_below_600_mebibytes(case, folder):
     harm, name, said = CASES[case]
     harm(folder)
@@ -776,9 +770,8 @@ def test_a_network_that_computes_no_number_is_refused(folder, tmp_path, capfd, m
     assert err == ["tfclass: with_homology: the network's output is not a number; train it again"]
 
 
-@pytest.mark.parametrize(
-    "mebibytes", [pytest.param(20, marks=pytest.mark.slow), 100, pytest.param(200, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("mebibytes", [20, 100, 200])
 def test_too_little_memory_is_no_part_that_does_not_fit(mebibytes, small_bundle, tmp_path):
     config = replace(small_bundle.config, hidden=1_500)
     network = build(config, small_bundle.alphabet, 2)
