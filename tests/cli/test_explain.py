@@ -173,7 +173,13 @@ def test_an_input_that_breaks_off_leaves_no_folder(tfclass, small_bundle_folder,
     assert [path.name for path in tmp_path.iterdir()] == ["cut.fasta.gz"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGINT, id="Ctrl-C"),
+        pytest.param(signal.SIGTERM, id="SIGTERM", marks=pytest.mark.slow),
+    ],
+)
 def test_an_interrupted_command_leaves_no_folder(number, start_tfclass, small_bundle_folder, tmp_path):
     (tmp_path / "long.fasta").write_text(">a\n" + "MKVLAGHW" * 1500 + "\n")
     options = ("--mutagenesis", "--model", small_bundle_folder, "-o", "out")

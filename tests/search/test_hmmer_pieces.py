@@ -157,13 +157,14 @@ main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "status", "hangs"),
     [
-        pytest.param(signal.SIGTERM, 143, False, id="SIGTERM-HMMER", marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, 143, False, id="SIGTERM-HMMER"),
         pytest.param(signal.SIGTERM, 143, True, id="SIGTERM-a step without end"),
-        pytest.param(signal.SIGINT, 130, False, id="Ctrl-C-HMMER", marks=pytest.mark.slow),
-        pytest.param(signal.SIGINT, 130, True, id="Ctrl-C-a step without end", marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, 130, False, id="Ctrl-C-HMMER"),
+        pytest.param(signal.SIGINT, 130, True, id="Ctrl-C-a step without end"),
     ],
 )
 def test_a_signal_ends_the_command_and_not_what_is_searched(number, status, hangs, tmp_path):

@@ -220,6 +220,7 @@ def test_a_non_finite_gradient_stops_before_the_optimiser_moves(trainer):
         assert torch.equal(weight, before[name])
 
 
+@pytest.mark.slow
 def test_a_small_network_overfits_32_proteins(trainer, parts):
     few = parts[0].select(np.arange(len(parts[0].labels)) < 32)
     config = TrainingConfig.default(
