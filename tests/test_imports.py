@@ -1,4 +1,4 @@
-"""What is imported when: nobody waits for a library, nor gives memory to it, before it is needed."""
+"""Libraries are imported only by the operations that need them."""
 
 import json
 import os

@@ -68,15 +68,22 @@ def test_a_score_where_only_one_of_model_and_corpus_is_generated_says_that_it_me
 ):
     real = pd.read_csv(demo_table, sep="\t")
     real.assign(id="P" + real["id"]).to_csv(tmp_path / "real.tsv", sep="\t", index=False)
-    facts = {"corpus": {"generated": True}}
-    save_bundle(replace(small_bundle, provenance=facts), tmp_path / "model", card="# small\n")
-    words = ("corpus=table", "corpus.path=real.tsv", "bundle=model", "report=rep", "evaluation.baselines=false")
-    done = tfclass("evaluate", *words, *QUICK)
-    assert done.status == 0, done.err
-    note = "Note: the model was trained on generated proteins: this score says nothing about models of real proteins."
-    assert json.loads((tmp_path / "rep" / "report.json").read_text())["corpus"]["note"] == note
-    assert note in done.out
-    assert note in (tmp_path / "rep" / "report.html").read_text()
+    notes = {
+        (True, "real.tsv"): (
+            "Note: the model was trained on generated proteins: this score says nothing about models of real proteins."
+        ),
+        (True, demo_table): None,
+    }
+    for (trained_on_generated, table), note in notes.items():
+        facts = {"corpus": {"generated": trained_on_generated}}
+        save_bundle(replace(small_bundle, provenance=facts), tmp_path / "model", card="# small\n")
+        words = ("corpus=table", f"corpus.path={table}", "bundle=model", "report=rep", "evaluation.baselines=false")
+        done = tfclass("evaluate", *words, *QUICK)
+        assert done.status == 0, done.err
+        assert json.loads((tmp_path / "rep" / "report.json").read_text())["corpus"]["note"] == note
+        page = (tmp_path / "rep" / "report.html").read_text()
+        for text in (done.out, page):
+            assert ("Note: the" in text, (note or "") in text) == (note is not None, True)
 
 
 @pytest.mark.slow
@@ -135,8 +142,8 @@ def test_the_command_in_a_report_gives_the_same_configuration(changes):
 
 def test_a_report_is_of_the_channel_that_it_names(tfclass, with_profiles_folder, with_profiles, table, tmp_path):
     words = ("evaluate", "corpus=table", table, f"bundle={with_profiles_folder}", "evaluation.baselines=false", *QUICK)
-    thresholds = {"network": 0.5, "combined": with_profiles.stacked["combined"].threshold}
-    for channel, asked in (("network", ["channel=network"]), ("combined", [])):
+    thresholds = {"network": 0.5} | {name: c.threshold for name, c in with_profiles.stacked.items()}
+    for channel, asked in (("network", ["channel=network"]), ("profile", ["channel=profile"]), ("combined", [])):
         done = tfclass(*words, *asked, f"report={channel}")
         assert done.status == 0, done.err
         content = json.loads((tmp_path / channel / "report.json").read_text())
@@ -148,7 +155,7 @@ def test_a_report_is_of_the_channel_that_it_names(tfclass, with_profiles_folder,
         page = (tmp_path / channel / "report.html").read_text()
         assert f'>channel</th><td class="text">{channel}</td>' in page.replace(' scope="row" class="text"', "")
     mcc = {name: json.loads((tmp_path / name / "report.json").read_text())["metrics"]["mcc"] for name in thresholds}
-    assert mcc["combined"]["value"] > 0.5 > mcc["network"]["value"]
+    assert mcc["profile"]["value"] > 0.5 > mcc["network"]["value"]
     compared = tfclass("evaluate", "compare", "network", "combined", "tracking=off", "report=cmp")
     assert compared.status == 0
 

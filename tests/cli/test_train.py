@@ -250,7 +250,7 @@ def test_an_interrupted_multirun_goes_on_and_what_is_finished_stays(
         pytest.param(["model=cnn", "model.stem.stacks=[[4]]", "model.head_hidden=0"], "cnn", marks=pytest.mark.slow),
         pytest.param(["model=bilstm_residues"], "bilstm_residues", marks=pytest.mark.slow),
         pytest.param(["model.encoder=gru"], "gru", marks=pytest.mark.slow),
-        pytest.param(["model.encoder=gru", "network=mine"], "mine", marks=pytest.mark.slow),
+        (["model.encoder=gru", "network=mine"], "mine"),
     ],
 )
 def test_a_network_is_called_as_its_configuration_file_is(options, network, tfclass, corpus, tmp_path, empty_store):

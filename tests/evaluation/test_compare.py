@@ -130,7 +130,7 @@ def test_the_interval_is_that_of_a_bootstrap_that_draws_clusters_by_hand(written
     rng = np.random.default_rng(11)
     members = [np.flatnonzero(runs[0].clusters_N == name) for name in np.unique(runs[0].clusters_N)]
     draws = {"average_precision": [], "mcc": [], "f1": []}
-    for _ in range(200):
+    for _ in range(300):
         rows = np.concatenate([members[k] for k in rng.integers(len(members), size=len(members))])
         y = LABELS[rows]
         p, q = a.probability_NC[rows, 1], b.probability_NC[rows, 1]

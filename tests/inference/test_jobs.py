@@ -518,7 +518,6 @@ def test_a_scheduler_without_workers_is_waited_for_aloud_and_not_for_ever(comman
     )
 
 
-@pytest.mark.slow
 def test_a_scheduler_that_never_answers_is_given_up(command):
     pytest.importorskip("distributed", reason="the extra hpc is not installed")
     with socket.create_server(("127.0.0.1", 0)) as server:

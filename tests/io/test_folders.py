@@ -158,7 +158,7 @@ def test_killed_at_any_moment_there_is_a_bundle_of_that_name_and_nothing_is_left
     save_bundle(small_bundle, path, card="first")
     (path / "notes.md").write_text("mine")
     dice = random.Random(5)
-    for _ in range(6):
+    for _ in range(12):
         writer = context.Process(target=repeat, args=(save, 60, small_bundle, path, ["again"]))
         writer.start()
         time.sleep(dice.uniform(0.02, 0.3))

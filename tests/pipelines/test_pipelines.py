@@ -366,7 +366,7 @@ def test_an_evaluation_is_of_the_channel_that_prediction_uses(demo_table, folder
     test = frame[frame["split"] == "test"]
     truth = (test["label"] == "TF").to_numpy()
     client = mlflow.MlflowClient("sqlite:///mlflow.db")
-    for channel in ("profile", "combined"):
+    for channel in ("network", "profile", "combined"):
         asked = None if channel == "combined" else channel
         options = {"channel": asked, "tracking": TrackingConfig.default(), "evaluation": NO_BASELINES}
         config = evaluate_config(demo_table, with_profiles_folder, folder, report=channel, **options)

@@ -49,8 +49,9 @@ def test_every_shipped_model_is_whole():
         assert Predictor.load(folder).bundle.threshold is not None
 
 
-def test_few_predictions_of_a_proteome_are_false_under_a_rule_that_says_so():
-    proteins = list(rows("ecoli_proteome.tsv.gz"))[::3]
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
+def test_few_predictions_of_a_proteome_are_false_under_a_rule_that_says_so(every):
+    proteins = list(rows("ecoli_proteome.tsv.gz"))[::every]
     records = [Record(row["id"], row["id"], row["sequence"]) for row in proteins]
     predictor = Predictor.load(threshold="fdr=0.05")
     predicted = np.array([row.label == "TF" for row in predictor.predict(records)])

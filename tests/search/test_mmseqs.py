@@ -245,7 +245,9 @@ def test_more_sensitivity_finds_members_that_less_does_not():
     assert found[0] > found[1]
 
 
-@pytest.mark.parametrize("proteins", [[], pytest.param(["M", "W"], marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "proteins", [[], *(pytest.param(proteins, marks=pytest.mark.slow) for proteins in ([""], ["M", "W"]))]
+)
 def test_what_resembles_nothing_is_a_cluster_of_its_own(proteins):
     assert cluster(encoded(proteins), sensitivity=1).tolist() == list(range(len(proteins)))
 
