@@ -39,19 +39,25 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 Table = Annotated[Path, typer.Argument(help="A labelled table with the columns cluster and split.")]
 Output = Annotated[Path, typer.Option("-o", "--output", help="The file to write.")]
 Domains = Annotated[Path | None, typer.Option(help="Known DNA-binding domains: domain, start, end and sequence.")]
+Unlabelled = Annotated[Path | None, typer.Option(help="FASTA of proteins without labels.")]
 RulesFile = Annotated[Path, typer.Option("--rules", help="YAML in place of rules.yaml.")]
 
 
 @app.command()
-def profiles(table: Table, output: Output, domains: Domains = None, rules: RulesFile = SHIPPED) -> None:
+def profiles(
+    table: Table, output: Output, domains: Domains = None, unlabelled: Unlabelled = None, rules: RulesFile = SHIPPED
+) -> None:
     """Make profiles of the transcription factors in the split 'train'."""
-    given = read_rules(rules)
+    given, alphabet = read_rules(rules), Alphabet()
+    known = set(read_corpus(table)[0].frame["sequence"])
+    records = _new_records(unlabelled, known, alphabet) if unlabelled else []
     library = build_profiles(
         table,
         output,
         domains,
         families_of=given.families_of,
-        alone=given.may_be_alone,
+        sparse=given.is_sparse,
+        unlabelled=[alphabet.encode(each.sequence) for each in records if given.is_of_sparse_species(each.description)],
         believed=given.is_believed,
         naming=given.naming,
         threads=available_cores(),
@@ -66,7 +72,7 @@ def label(
     teacher: Annotated[str, typer.Option(help="A model with profiles: a bundle folder, or a shipped one's name.")],
     domains: Domains = None,
     families: Annotated[Path | None, typer.Option(help="Transcription factors whose label is their family.")] = None,
-    unlabelled: Annotated[Path | None, typer.Option(help="FASTA of proteins for the teacher to label.")] = None,
+    unlabelled: Unlabelled = None,
     rules: RulesFile = SHIPPED,
 ) -> None:
     """Make a training table with families, domains and pseudo-labels."""
@@ -300,7 +306,7 @@ def _new_records(path: Path, known: set[str], alphabet: Alphabet) -> list[Record
         sequence = alphabet.decode(cleaned.tokens)
         if not cleaned.problem and sequence not in known:
             known.add(sequence)
-            records.append(Record(f"unlabelled:{len(records)}:{record.id}", "", sequence))
+            records.append(Record(f"unlabelled:{len(records)}:{record.id}", record.description, sequence))
     return records
 
 

@@ -34,7 +34,8 @@ class Rules:
     negative_probability: Probability = 0.01
     contradiction_margin: float = 20.0
     repeats: Mapping[str, Annotated[int, Field(ge=1)]] = field(default_factory=dict)
-    single_clusters: tuple[str, ...] = ()
+    sparse: tuple[str, ...] = ()
+    sparse_species: tuple[str, ...] = ()
     mislabelled: Mapping[str, str] = field(default_factory=dict)
     other_parts: tuple[str, ...] = ()
 
@@ -78,9 +79,13 @@ class Rules:
         """Return which rows have a label that is not known to be wrong, by their column ``id``."""
         return ~frame["id"].isin(list(self.mislabelled)).to_numpy()
 
-    def may_be_alone(self, frame: pd.DataFrame) -> BoolArray:
-        """Return whether the cluster of each row may have a profile of its own, from its column ``kingdom``."""
-        return frame.reindex(columns=["kingdom"])["kingdom"].isin(self.single_clusters).to_numpy()
+    def is_sparse(self, frame: pd.DataFrame) -> BoolArray:
+        """Return which rows are of a kingdom with few clusters to a family, from their column ``kingdom``."""
+        return frame.reindex(columns=["kingdom"])["kingdom"].isin(self.sparse).to_numpy()
+
+    def is_of_sparse_species(self, header: str) -> bool:
+        """Return whether the header of an unlabelled protein names a species of these kingdoms."""
+        return any(fnmatchcase(header, pattern) for pattern in self.sparse_species)
 
 
 def read_rules(path: Path = SHIPPED) -> Rules:

@@ -23,8 +23,9 @@ $(VENV)/.installed-making: $(VENV)/.installed
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[profiles,homology]'
 	@touch $@
 
-$(PRETRAINED)/profiles.h3m.zst: $(TABLE) $(call newer,$(PRETRAINED)/profiles.h3m.zst,$(OWN) $(DOMAIN_FILE)) | $(VENV)/.installed-making
-	$(BIN)/python $(RECIPE)/pseudo_labels.py profiles $(call quoted,$(FILE)) -o $@ $(if $(DOMAINS),--domains $(DOMAIN_FILE))
+$(PRETRAINED)/profiles.h3m.zst: $(TABLE) $(call newer,$(PRETRAINED)/profiles.h3m.zst,$(OWN) $(DOMAIN_FILE) $(OTHERS_FILE)) | $(VENV)/.installed-making
+	$(BIN)/python $(RECIPE)/pseudo_labels.py profiles $(call quoted,$(FILE)) -o $@ \
+	    $(if $(DOMAINS),--domains $(DOMAIN_FILE)) $(if $(UNLABELLED),--unlabelled $(OTHERS_FILE))
 
 $(PRETRAINED)/start/bundle.json: $(TABLE) $(call newer,$(PRETRAINED)/start/bundle.json,$(OWN)) | $(VENV)/.installed
 	$(BIN)/tfclass train --config-dir $(RECIPE) experiment=pretrained_start $(LEARNED) $(call override_of,bundle,$(@D)) $(TRAIN_ARGS)

@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 
 from tfclass.channels.align_profiles import build_profile, shortened
 from tfclass.channels.build_profiles import Naming, build_library
+from tfclass.channels.profile import ProfileChannel
+from tfclass.channels.refine_profiles import refined
 from tfclass.channels.select_profiles import MIN_PRECISION, MIN_THRESHOLD, redundant, threshold
 from tfclass.config import CorpusConfig
 from tfclass.data.split import select_split
 from tfclass.data.table import LabelledProteins, read_table
 from tfclass.errors import ProfileError
-from tfclass.search.hmmer import MIN_BITS, OF_CLUSTER, BestHit, Hit, Library, Profile, search
+from tfclass.search.hmmer import MIN_BITS, OF_CLUSTER, BestHit, Hit, Library, Profile, margins, search
 from tfclass.sequences.alphabet import Alphabet
 
 ALPHABET = Alphabet()
@@ -172,6 +174,14 @@ def test_the_veto_of_others_is_the_lead_of_their_best_profile_above_its_threshol
     best = library.best(hits, len(bits))
     assert [hit.margin for hit in best] == [10, -10, 10, 10, -np.inf, -21]
     assert [hit.profile for hit in best] == [0, 0, 0, 0, -1, 0]
+    # One that lies elsewhere in the protein is no rival: it has less than half of the shorter domain.
+    places = [((5, 24), 0), ((31, 50), 20), ((32, 51), 0), ((26, 45), 20), ((39, 42), 20), ((40, 59), 0), ((41, 46), 0)]
+    for place, lead in places:
+        found = [Hit(0, 0, 30.0, ((21, 40),)), Hit(2, 0, 50.0, (place, (21, 40)))]
+        (alone,) = library.best(found, 1)
+        assert (alone.lead_of_others, alone.margin) == (lead, 10 - lead), place
+    # Where another profile leads, the record of the best one says nothing.
+    assert ProfileChannel(library, ALPHABET).group(best).tolist() == [0, -1, 0, 0, -1, -1]
 
 
 def test_no_two_profiles_have_one_name():
@@ -198,9 +208,72 @@ def test_a_single_cluster_has_a_profile_where_it_may():
     for _ in range(6):
         made.add(made.letters(80), 0)
     table = made.table()
-    alone = (table.frame["cluster"] == "one").to_numpy()
-    (profile,) = build_library(table, {}, ALPHABET, alone=alone).profiles
+    sparse = (table.frame["cluster"] == "one").to_numpy()
+    (profile,) = build_library(table, {}, ALPHABET, sparse=sparse).profiles
     assert (profile.name, profile.kind) == (f"{OF_CLUSTER}one", "cluster")
+
+
+def branches(made):
+    """Return worn copies of a domain for training, and of a remote branch for the unlabelled and for a test."""
+    domain = made.letters(90)
+    remote = made.worn(domain, 35)
+    for _ in range(5):
+        made.add(made.worn(domain, 20), 1)
+        made.add(made.letters(90), 0)
+    return domain, *([made.worn(remote, 20) for _ in range(10)] for _ in range(2))
+
+
+def test_unlabelled_relatives_of_sparse_groups_are_aligned_to_their_profile():
+    made = Made(9)
+    _, unlabelled, held_out = branches(made)
+    table = made.table()
+    sparse = np.ones(len(table.labels), dtype=bool)
+    strangers = [made.letters(150) for _ in range(5)]
+    before = build_library(table, {}, ALPHABET, sparse=sparse)
+    after = build_library(table, {}, ALPHABET, sparse=sparse, unlabelled=encoded(*unlabelled, *strangers))
+    assert [p.name for p in after.profiles] == [p.name for p in before.profiles]
+    gained = margins(after.search(encoded(*held_out), ALPHABET)) - margins(before.search(encoded(*held_out), ALPHABET))
+    assert np.median(gained) > 5
+    found = margins(after.search(table.tokens, ALPHABET)) >= 0
+    assert found.tolist() == table.is_positive.tolist()
+    # A domain of groups with many clusters is left as it is, and the unlabelled count against it.
+    others = build_library(table, {}, ALPHABET, unlabelled=encoded(*unlabelled, *strangers))
+    assert (margins(others.search(encoded(*held_out), ALPHABET)) < 0).all()
+
+
+def test_relatives_that_make_a_profile_worse_leave_it_as_it_was():
+    made = Made(10)
+    domain, unlabelled, _ = branches(made)
+    proteins = made.table()
+    hmm = build_profile("domain", [domain])
+    hits = search([hmm], proteins.tokens, ALPHABET, 1)
+    of_domain = Profile(hmm, "domain", "", 16.0), hits
+    # Few residues of the remote branch are those of the members.
+    wrong = [made.worn(sequence, 60) for sequence in unlabelled for _ in range(20)]
+    many = encoded(*(domain[:50] + sequence[50:] for sequence in wrong))
+    for relatives, may_change in ((many, True), (encoded(*unlabelled), False), ([], True)):
+        ((profile, found),) = refined([of_domain], [may_change], proteins, relatives, ALPHABET)
+        above = {hit.protein for hit in found if hit.bits >= profile.threshold}
+        assert above >= set(np.flatnonzero(proteins.is_positive))
+        assert may_change and relatives or (profile, found) == of_domain
+    lonely = proteins._replace(frame=proteins.frame.assign(cluster="one"))
+    assert refined([of_domain], [True], lonely, encoded(*unlabelled), ALPHABET) == [of_domain]
+
+
+def test_what_fits_a_domain_of_other_groups_is_evidence_against_it():
+    made = Made(2)
+    fold = made.letters(70)
+    theirs = made.worn(fold, 30)
+    for _ in range(8):
+        made.add(made.worn(fold, 12), 1)
+        made.add(made.letters(70), 0)
+    unlabelled, of_theirs, of_ours = ([made.worn(each, 12) for _ in range(6)] for each in (theirs, theirs, fold))
+    plain, warned = (
+        build_library(made.table(), {"fold": [fold]}, ALPHABET, unlabelled=encoded(*each)) for each in ([], unlabelled)
+    )
+    assert (margins(plain.search(encoded(*of_theirs), ALPHABET)) >= 0).all()
+    assert (margins(warned.search(encoded(*of_theirs), ALPHABET)) < 0).all()
+    assert (margins(warned.search(encoded(*of_ours), ALPHABET)) >= 0).all()
 
 
 def test_a_family_is_named_where_most_clusters_agree():

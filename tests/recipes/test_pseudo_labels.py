@@ -31,7 +31,7 @@ from tfclass.sequences.fasta import Record
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "recipes" / "tf-bilstm"
 sys.path.insert(0, str(RECIPE))
-from pseudo_labels import make_training_table, names_of_profiles  # noqa: E402
+from pseudo_labels import make_training_table, names_of_profiles, profiles  # noqa: E402
 from rules import Rules, read_rules  # noqa: E402
 
 RULES = Rules(
@@ -309,10 +309,33 @@ def test_the_shipped_rules_name_profiles_by_their_domain_or_family():
     assert set(rules.other_parts) <= {domain.name for domain in known_domains()}
 
 
-def test_single_clusters_are_of_the_kingdoms_that_the_rules_name():
+def test_sparse_groups_are_the_kingdoms_and_species_that_the_rules_name():
     frame = pd.DataFrame({"kingdom": ["Bacteria", "Metazoa", ""]})
-    assert Rules(single_clusters=("Bacteria",)).may_be_alone(frame).tolist() == [True, False, False]
-    assert Rules(single_clusters=("Bacteria",)).may_be_alone(frame[[]]).tolist() == [False] * 3
+    rules = Rules(sparse=("Bacteria",), sparse_species=("*_SALTY*", "*OX=224308 *"))
+    assert rules.is_sparse(frame).tolist() == [True, False, False]
+    assert rules.is_sparse(frame[[]]).tolist() == [False] * 3
+    headers = ["sp|P0A273|LEXA_SALTY LexA", "tr|X|X_YEAST a protein", "P1 OS=Bacillus subtilis OX=224308 PE=1"]
+    assert [rules.is_of_sparse_species(header) for header in headers] == [True, False, True]
+
+
+def test_profiles_take_unlabelled_proteins_of_the_species_that_the_rules_name(table, tmp_path, monkeypatch):
+    (tmp_path / "rules.yaml").write_text("sparse: [Bacteria]\nsparse_species: ['*_SALTY*']")
+    records = [("P1_SALTY", "MKWA"), ("P2_YEAST", "MKWC"), ("P3 a protein of X_SALTY", "mkwd*"), ("P4_SALTY", "MKWA")]
+    records += [("known_SALTY", PLAIN[5:]), ("empty_SALTY", "")]
+    (tmp_path / "more.fasta").write_text("".join(f">{header}\n{sequence}\n" for header, sequence in records))
+    given = {}
+
+    def build(*_, **options):
+        given.update(options)
+        return Library([Profile(build_profile("finger", ZINC_FINGERS), "finger", "", 15.0)])
+
+    monkeypatch.setattr("pseudo_labels.build_profiles", build)
+    profiles(table, tmp_path / "p.h3m.zst", None, tmp_path / "more.fasta", tmp_path / "rules.yaml")
+    assert [ALPHABET.decode(tokens) for tokens in given["unlabelled"]] == ["MKWA", "MKWD"]
+    frame = pd.read_csv(table, sep="\t")
+    assert frame["id"][given["sparse"](frame)].tolist() == ["bacterium"]
+    profiles(table, tmp_path / "p.h3m.zst", None, None, tmp_path / "rules.yaml")
+    assert given["unlabelled"] == []
 
 
 @pytest.mark.parametrize(
@@ -361,6 +384,7 @@ def test_make_plans_the_whole_recipe(tmp_path):
         "tfclass train --config-dir",
         "tfclass model attach",
     ]
+    assert "--unlabelled 'more.fasta'" in lines[1]
     assert "--unlabelled 'more.fasta'" in lines[3]
     assert "experiment=pretrained_start" in lines[0]
     assert "training.init_from=models/pretrained/x/start" in lines[4]

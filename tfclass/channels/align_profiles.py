@@ -7,7 +7,7 @@ References
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,8 @@ from pyhmmer.easel import DigitalSequenceBlock, TextMSA, TextSequence
 from pyhmmer.plan7 import HMM, Background, Builder
 
 from tfclass.errors import MissingExtraError
-from tfclass.search.hmmer import ALPHABET, Hit, search
+from tfclass.search.hmmer import Hit, search
+from tfclass.search.hmmer_format import ALPHABET
 from tfclass.sequences.alphabet import Alphabet
 from tfclass.typing import FloatArray, IntArray
 
@@ -140,7 +141,7 @@ class Recruiter:
         return [hit._replace(protein=among[hit.protein]) for hit in hits if hit.bits >= RECRUIT_BITS]
 
 
-def envelopes(hits: Iterable[Hit], sequences: Sequence[str], clusters: Sequence[str]) -> list[str]:
+def envelopes(hits: Iterable[Hit], sequences: Sequence[str] | Mapping[int, str], clusters: Sequence[str]) -> list[str]:
     """Cut the best domain of each hit out, of a few of each cluster, spread over the table."""
     taken: Counter[str] = Counter()
     found = []
@@ -216,8 +217,27 @@ def shortened(name: str, hmm: HMM, members: Sequence[str], states: IntArray, wei
         start += 1
     while end - start > _SHORTEST and value_S[end - 1] <= least:
         end -= 1
-    rows = [row for row in _columns(hmm, members, start, end) if 2 * len(row.replace("-", "")) >= end - start]
-    return _of_rows(name, rows) if rows else hmm
+    return realigned(name, hmm, members, start, end) or hmm
+
+
+def realigned(name: str, hmm: HMM, sequences: Sequence[str], start: int = 0, end: int | None = None) -> HMM | None:
+    """Align sequences to some states of a profile, by default all, and make a profile of what half of them have.
+
+    Parameters
+    ----------
+    sequences : sequence of str
+        At least one.
+    start, end : int
+        The first state, counted from 0, and the one after the last.
+
+    Returns
+    -------
+    HMM or None
+        None where no sequence has half of these states.
+    """
+    end = hmm.M if end is None else end
+    rows = [row for row in _columns(hmm, sequences, start, end) if 2 * len(row.replace("-", "")) >= end - start]
+    return _of_rows(name, rows) if rows else None
 
 
 def _columns(hmm: HMM, members: Sequence[str], start: int, end: int) -> list[str]:

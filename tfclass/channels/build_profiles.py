@@ -14,16 +14,20 @@ from math import ceil
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from tfclass.channels.align_profiles import Recruited, Recruiter, envelopes, shortened
-from tfclass.channels.other_profiles import other_profiles
+from tfclass.channels.other_profiles import NEAR_BITS, other_profiles
+from tfclass.channels.refine_profiles import refined
 from tfclass.channels.select_profiles import MIN_PRECISION, by_profile, redundant, threshold
 from tfclass.data.table import LabelledProteins
 from tfclass.errors import ProfileError
 from tfclass.search.hmmer import OF_CLUSTER, Hit, Library, Profile, search
 from tfclass.sequences.alphabet import Alphabet
-from tfclass.typing import BoolArray
+from tfclass.typing import BoolArray, TokenArray
 
+# A profile is of the sparse groups where they have so many of its members, and of the others below the second share.
+_SPARSE_SHARE, _FOREIGN_SHARE = 0.5, 0.1
 # Of the clusters of a profile whose family is known, so many are of the one that it gets.
 _FAMILY_SHARE = 0.8
 # Of the clusters that a profile covers, a known domain's has so many: then it is of that domain, and has to cover the
@@ -54,7 +58,8 @@ def build_library(
     domains: Mapping[str, Sequence[str]],
     alphabet: Alphabet,
     *,
-    alone: BoolArray | None = None,
+    sparse: BoolArray | None = None,
+    unlabelled: Sequence[TokenArray] = (),
     naming: Callable[[str, str], Naming] = lambda seed, _: Naming(seed),
     threads: int = 1,
     on_progress: Callable[[str, float], None] = lambda *_: None,
@@ -67,8 +72,12 @@ def build_library(
         The training split of a binary task, clustered; a column ``family`` gives profiles their families.
     domains : mapping of str to sequence of str
         Sequences of known domains by the domain's name; may be empty.
-    alone : ndarray of bool, shape (N,), optional
-        Proteins whose cluster may have a profile of its own; by default none.
+    sparse : ndarray of bool, shape (N,), optional
+        Proteins of groups with few clusters to a family: a single cluster may have a profile; by default none.
+    unlabelled : sequence of ndarray of uint8, each of shape (L,), optional
+        Proteins of sparse groups. Those that fit a profile of these groups are aligned to it
+        (`tfclass.channels.refine_profiles`); those that come nearest to ones of other groups are none of the
+        positive class.
     naming : callable
         Name of the seed and family of the profile -> `Naming`; by default the name is that of the seed.
     on_progress : callable
@@ -81,13 +90,17 @@ def build_library(
     MissingExtraError
         pyfamsa is not installed.
     """
-    build = _Build(proteins, np.zeros(len(proteins.labels), bool) if alone is None else alone, alphabet, threads)
+    build = _Build(proteins, np.zeros(len(proteins.labels), bool) if sparse is None else sparse, alphabet, threads)
     found = build.recruited(domains, on_progress)
     on_progress("parts of long profiles", 0.0)
     candidates = build.shortened(found)
     on_progress("thresholds", 0.0)
-    hits = search([each.hmm for each in candidates.values()], proteins.tokens, alphabet, threads)
+    hits = search([each.hmm for each in candidates.values()], [*proteins.tokens, *unlabelled], alphabet, threads)
+    hits, relatives = build.counted(candidates, hits, unlabelled)
     chosen = build.chosen(candidates, domains, by_profile(hits, len(candidates)))
+    on_progress("unlabelled relatives", 0.0)
+    may_change = [build.sparse_share(candidates[profile.name]) >= _SPARSE_SHARE for profile, _ in chosen]
+    chosen = refined(chosen, may_change, build.proteins, relatives, alphabet, threads)
     taken: set[str] = set()
     placed: set[tuple[str, str]] = set()
     profiles, own_hits = [], []
@@ -101,7 +114,7 @@ def build_library(
         own_hits += [hit._replace(profile=len(profiles)) for hit in found_hits]
         profiles.append(named if family is None else named._replace(family=family))
     on_progress("profiles of others", 0.0)
-    others = other_profiles(Library(profiles), own_hits, proteins, alphabet, threads)
+    others = other_profiles(Library(profiles), own_hits, build.proteins, alphabet, threads)
     return Library([*profiles, *(each._replace(name=_once(each.name, taken)) for each in others)])
 
 
@@ -116,8 +129,8 @@ def _once(name: str, taken: set[str]) -> str:
 class _Build:
     """The training proteins, and what is made of them; positives are counted by themselves."""
 
-    def __init__(self, proteins: LabelledProteins, alone: BoolArray, alphabet: Alphabet, threads: int) -> None:
-        self.proteins, self.alone, self.alphabet, self.threads = proteins, alone, alphabet, threads
+    def __init__(self, proteins: LabelledProteins, sparse: BoolArray, alphabet: Alphabet, threads: int) -> None:
+        self.proteins, self.sparse, self.alphabet, self.threads = proteins, sparse, alphabet, threads
         self.clusters = proteins.frame["cluster"].to_numpy()
         self.is_positive = proteins.is_positive
         self.positives = np.flatnonzero(self.is_positive)
@@ -142,7 +155,7 @@ class _Build:
         kept = {
             name: each
             for name, each in recruiter.found.items()
-            if recruiter.n_clusters(each.members) >= 2 or name in domains or self._is_alone(each)
+            if recruiter.n_clusters(each.members) >= 2 or name in domains or self.sparse_share(each) == 1
         }
         if not kept:
             found = "no domain that two clusters share"
@@ -168,15 +181,60 @@ class _Build:
             made[name] = found[name]._replace(hmm=shortened(name, found[name].hmm, members, states, np.array(weights)))
         return made
 
+    def counted(
+        self, candidates: Mapping[str, Recruited], hits: Sequence[Hit], unlabelled: Sequence[TokenArray]
+    ) -> tuple[list[Hit], list[TokenArray]]:
+        """Take unlabelled proteins that come nearest to profiles of other groups for none of the positive class.
+
+        Parameters
+        ----------
+        hits : sequence of Hit
+            In the training proteins and the unlabelled ones after them.
+
+        Returns
+        -------
+        hits : list of Hit
+            In the training proteins, which now include the former, and there those of profiles of other groups.
+        relatives : list of ndarray of uint8, each of shape (L,)
+            The other unlabelled proteins.
+        """
+        n = len(self.proteins.tokens)
+        is_foreign = [self.sparse_share(each) < _FOREIGN_SHARE for each in candidates.values()]
+        labelled = by_profile([hit for hit in hits if hit.protein < n], len(candidates))
+        thresholds = [self._threshold(own) for own in labelled]
+        best = dict[int, tuple[float, bool]]()
+        for hit in hits:
+            if hit.protein >= n:
+                margin = hit.bits - thresholds[hit.profile], is_foreign[hit.profile]
+                best[hit.protein] = max(best.get(hit.protein, margin), margin)
+        foreign = sorted(i for i, (margin, is_theirs) in best.items() if is_theirs and margin >= -NEAR_BITS)
+        row_of = {i: i for i in range(n)} | {i: n + k for k, i in enumerate(foreign)}
+        names = [f"unlabelled:{i}" for i in foreign]
+        self.proteins = self.proteins._replace(
+            frame=pd.concat([self.proteins.frame, pd.DataFrame({"id": names, "cluster": names})], ignore_index=True),
+            tokens=[*self.proteins.tokens, *(unlabelled[i - n] for i in foreign)],
+            labels=np.append(self.proteins.labels, np.zeros(len(foreign), dtype=np.int64)),
+        )
+        self.clusters, self.is_positive = self.proteins.frame["cluster"].to_numpy(), self.proteins.is_positive
+        self.weight = self.proteins.cluster_weights
+        kept = [
+            hit._replace(protein=row_of[hit.protein])
+            for hit in hits
+            if hit.protein in row_of and (hit.protein < n or is_foreign[hit.profile])
+        ]
+        return kept, [tokens for i, tokens in enumerate(unlabelled, start=n) if i not in row_of]
+
+    def _threshold(self, hits: Sequence[Hit]) -> float:
+        rows = np.array([hit.protein for hit in hits], dtype=np.int64)
+        return threshold(np.array([hit.bits for hit in hits]), self.is_positive[rows], self.weight[rows])
+
     def chosen(
         self, candidates: dict[str, Recruited], domains: Mapping[str, Sequence[str]], hits: Sequence[Sequence[Hit]]
     ) -> list[tuple[Profile, Sequence[Hit]]]:
         """Find thresholds, and leave out what never tells the classes apart or repeats other profiles."""
         profiles, found = [], []
         for (name, each), own in zip(candidates.items(), hits, strict=True):
-            rows = np.array([hit.protein for hit in own], dtype=np.int64)
-            bits = np.array([hit.bits for hit in own])
-            least = threshold(bits, self.is_positive[rows], self.weight[rows])
+            least = self._threshold(own)
             if np.isfinite(least):
                 family = self._family(self.positives[each.members].tolist())
                 profiles.append(Profile(each.hmm, name, family, least, "domain" if name in domains else "cluster"))
@@ -194,7 +252,7 @@ class _Build:
         least_own = []
         for profile, covered, repeat in zip(profiles, above, repeats, strict=True):
             # What one cluster tells, a homology search tells: a profile covers two alone, or has another reason.
-            is_kept = profile.kind == "domain" or self._is_alone(candidates[profile.name])
+            is_kept = profile.kind == "domain" or self.sparse_share(candidates[profile.name]) == 1
             n_clusters = len(set(self.clusters[list(covered)]))
             least_own.append(max(2, ceil(_OWN_SHARE * n_clusters)) if repeat else 1 if is_kept else 2)
         states = [profile.hmm.M for profile in profiles]
@@ -217,8 +275,9 @@ class _Build:
             repeats.append(not is_more and max(shared, default=0.0) >= _SAME_SHARE * total)
         return repeats
 
-    def _is_alone(self, each: Recruited) -> bool:
-        return bool(self.alone[self.positives[each.members]].all())
+    def sparse_share(self, each: Recruited) -> float:
+        """Return the share of the members of a profile that are of sparse groups."""
+        return float(self.sparse[self.positives[each.members]].mean())
 
     def _family(self, members: Sequence[int]) -> str:
         """Name the family that most clusters of known family agree on; empty where there is none."""

@@ -15,8 +15,8 @@ from tfclass.data.table import LabelledProteins
 from tfclass.search.hmmer import Hit, Library, Profile, search
 from tfclass.sequences.alphabet import Alphabet
 
-# Proteins whose margin is at least this are taken for examples; and the residues beside a domain that go with it.
-_NEAR_BITS, _FLANK = -8.0, 10
+# Proteins so many bits below a threshold are taken for examples; and the residues beside a domain that go with it.
+NEAR_BITS, _FLANK = 8.0, 10
 # A positive protein that scores so many bits less than with its best profile is not at stake.
 _FAR_BITS = 10.0
 
@@ -42,7 +42,7 @@ def other_profiles(
     """
     best = library.best(hits, len(proteins.tokens))
     place = {(hit.protein, hit.profile): hit.envelopes[0] for hit in hits}
-    near = [i for i, found in enumerate(best) if not proteins.is_positive[i] and found.margin >= _NEAR_BITS]
+    near = [i for i, found in enumerate(best) if not proteins.is_positive[i] and found.margin >= -NEAR_BITS]
     clusters = proteins.frame["cluster"].to_numpy()
     sequences = []
     for i in near:
@@ -54,7 +54,7 @@ def other_profiles(
         nearest[cluster] = library.profiles[best[near[members[0]]].profile].name
         recruiter.seed_cluster(cluster, members, range(len(near)))
     found = {name: each for name, each in recruiter.found.items() if recruiter.n_clusters(each.members) >= 2}
-    at_stake = np.array([i for i, hit in enumerate(best) if proteins.is_positive[i] or hit.margin >= _NEAR_BITS])
+    at_stake = np.array([i for i, hit in enumerate(best) if proteins.is_positive[i] or hit.margin >= -NEAR_BITS])
     searched = search([each.hmm for each in found.values()], [proteins.tokens[i] for i in at_stake], alphabet, threads)
     weight_N = proteins.cluster_weights
     profiles = []

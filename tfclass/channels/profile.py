@@ -56,8 +56,8 @@ class ProfileChannel(Channel):
         return np.stack([np.isfinite(margin_N).astype(float), *piecewise_linear(margin_N, _MARGIN_KNOTS)], axis=1)
 
     def group(self, scores: "Sequence[BestHit]") -> IntArray:
-        """Return the index of the best profile, -1 where none fits, shape (N,)."""
-        return np.array([found.profile for found in scores], dtype=np.int64)
+        """Return the index of the best profile, -1 where none or one of others fits better, shape (N,)."""
+        return np.array([-1 if found.lead_of_others else found.profile for found in scores], dtype=np.int64)
 
     def group_terms(self, scores: "Sequence[BestHit]", proteins: "LabelledProteins") -> FloatArray:
         """Return for each profile its record in training and its family, shape (K, 1 + F).

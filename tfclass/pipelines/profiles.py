@@ -13,7 +13,7 @@ from tfclass.errors import TableError
 from tfclass.io.files import make_folder, whole_file
 from tfclass.search.hmmer import Library
 from tfclass.sequences.alphabet import Alphabet
-from tfclass.typing import BoolArray
+from tfclass.typing import BoolArray, TokenArray
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +27,8 @@ def build_profiles(
     regions: Path | None = None,
     *,
     families_of: Callable[["pd.DataFrame"], Sequence[str]] | None = None,
-    alone: Callable[["pd.DataFrame"], BoolArray] | None = None,
+    sparse: Callable[["pd.DataFrame"], BoolArray] | None = None,
+    unlabelled: Sequence[TokenArray] = (),
     believed: Callable[["pd.DataFrame"], BoolArray] | None = None,
     naming: Callable[[str, str], Naming] = lambda seed, _: Naming(seed),
     threads: int = 1,
@@ -43,11 +44,11 @@ def build_profiles(
         Known domains.
     families_of : callable, optional
         Table -> family of each protein; by default the column ``family``, where there is one.
-    alone : callable, optional
-        Table -> the proteins whose cluster may have a profile of its own; by default none.
+    sparse : callable, optional
+        Table -> the proteins of groups with few clusters to a family; by default none.
     believed : callable, optional
         Table -> the proteins whose label is right; the others are left out.
-    naming, on_progress : callable
+    unlabelled, naming, on_progress
         See `build_library`.
 
     Raises
@@ -67,7 +68,8 @@ def build_profiles(
         proteins,
         domains,
         Alphabet(),
-        alone=alone and alone(proteins.frame),
+        sparse=sparse and sparse(proteins.frame),
+        unlabelled=unlabelled,
         naming=naming,
         threads=threads,
         on_progress=on_progress,

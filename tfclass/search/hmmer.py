@@ -15,23 +15,20 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from queue import SimpleQueue
-from typing import Literal, NamedTuple, TypeVar, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import pyhmmer
 from pydantic import TypeAdapter
-from pyhmmer.easel import DigitalSequence, DigitalSequenceBlock, VectorU8
-from pyhmmer.plan7 import HMM
+from pyhmmer.plan7 import HMM, TopHits
 
 from tfclass.errors import ProfileError
 from tfclass.io.reading import DAMAGED, compressed, unpacked
 from tfclass.limits import MAX_UNPACKED_BYTES
-from tfclass.search.hmmer_format import ALPHABET, read_hmms
-from tfclass.search.hmmer_pieces import pieces
+from tfclass.search.hmmer_format import read_hmms
+from tfclass.search.hmmer_pieces import sequence_block
 from tfclass.sequences.alphabet import Alphabet
 from tfclass.typing import FloatArray, OnProgress, Text, TokenArray
-
-T = TypeVar("T")
 
 _NAME = TypeAdapter(Text)
 Kind = Literal["domain", "cluster", "other"]
@@ -93,28 +90,39 @@ class Hit(NamedTuple):
 
 
 class BestHit(NamedTuple):
-    """The best profile of a protein, except those of others.
+    """The profile of the greatest margin in a protein, except those of others.
 
     Attributes
     ----------
     margin : float
-        Bits above the threshold of the profile, which is the one of the greatest margin, less the bits by which a
-        profile of others above its own threshold beats it; -inf without a hit.
+        Bits above the threshold of the profile, less `lead_of_others`; -inf without a hit.
     profile : int
         Index into the library; -1 without a hit.
     bits : float
         Score of the hit; 0 without one.
     envelopes : tuple of (int, int)
         As in `Hit`.
+    lead_of_others : float
+        Bits by which a profile of others above its own threshold beats it; 0 where none does.
     """
 
     margin: float
     profile: int
     bits: float
     envelopes: tuple[tuple[int, int], ...] = ()
+    lead_of_others: float = 0.0
 
 
 NO_HIT = BestHit(-np.inf, -1, 0.0)
+
+
+def _is_same_place(one: Hit | BestHit, other: Hit | BestHit) -> bool:
+    """Return whether the best domains have in common at least half of the shorter one."""
+    if not other.envelopes:
+        return False
+    (start, end), (other_start, other_end) = one.envelopes[0], other.envelopes[0]
+    shared = min(end, other_end) + 1 - max(start, other_start)
+    return 2 * shared >= 1 + min(end - start, other_end - other_start)
 
 
 class Library:
@@ -153,18 +161,21 @@ class Library:
 
     def best(self, hits: Sequence[Hit], n: int) -> list[BestHit]:
         """Select the hit of the greatest margin in each of `n` proteins."""
-        best, rival = [NO_HIT] * n, [0.0] * n
+        best, rivals = [NO_HIT] * n, list[Hit]()
         for hit in hits:
             profile = self.profiles[hit.profile]
             margin = hit.bits - profile.threshold
             if profile.kind == "other":
-                rival[hit.protein] = max(rival[hit.protein], hit.bits * (margin >= 0))
+                rivals += [hit] * (margin >= 0)
             elif margin > best[hit.protein].margin:
                 best[hit.protein] = BestHit(margin, hit.profile, hit.bits, hit.envelopes)
-        return [
-            found._replace(margin=found.margin - max(0.0, bits - found.bits))
-            for found, bits in zip(best, rival, strict=True)
-        ]
+        for hit in rivals:
+            found = best[hit.protein]
+            lead = hit.bits - found.bits
+            if lead > found.lead_of_others and _is_same_place(hit, found):
+                margin = found.margin + found.lead_of_others - lead
+                best[hit.protein] = found._replace(margin=margin, lead_of_others=lead)
+        return best
 
     def to_bytes(self) -> bytes:
         """Write in HMMER's binary format, compressed with zstd; the same profiles give the same bytes."""
@@ -236,13 +247,13 @@ def search(
     return hits
 
 
-def _in_background(results: Iterable[T]) -> Iterator[T]:
+def _in_background(results: Iterable[TopHits]) -> Iterator[TopHits]:
     """Yield what an iterator yields in a thread of its own.
 
     Python handles a signal between two of its own steps, and HMMER may take minutes for one. The calling thread only
     waits, so that a signal interrupts it.
     """
-    answers: SimpleQueue[tuple[list[T], BaseException | None]] = SimpleQueue()
+    answers: SimpleQueue[tuple[list[TopHits], BaseException | None]] = SimpleQueue()
     stopped = threading.Event()
 
     def ask() -> None:
@@ -266,20 +277,6 @@ def _in_background(results: Iterable[T]) -> Iterator[T]:
             yield result[0]
     finally:
         stopped.set()
-
-
-def sequence_block(
-    tokens: Sequence[TokenArray], alphabet: Alphabet
-) -> tuple[DigitalSequenceBlock, list[tuple[int, int]]]:
-    """Return the pieces of the sequences as HMMER reads them, and the protein and the start of each."""
-    codes = np.array([0] + [ALPHABET.encode(letter)[0] for letter in alphabet.letters], dtype=np.uint8)
-    sequences, starts = [], []
-    for protein, sequence in enumerate(tokens):
-        for start, end in pieces(sequence):
-            piece = VectorU8(codes[sequence[start:end]])
-            sequences.append(DigitalSequence(ALPHABET, name=str(len(starts)), sequence=piece))
-            starts.append((protein, start))
-    return DigitalSequenceBlock(ALPHABET, sequences), starts
 
 
 def _profile(hmm: HMM, where: str) -> Profile:

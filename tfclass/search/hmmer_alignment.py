@@ -5,7 +5,8 @@ from typing import NamedTuple
 import pyhmmer
 from pyhmmer.plan7 import HMM
 
-from tfclass.search.hmmer import MIN_DOMAIN_BITS, sequence_block
+from tfclass.search.hmmer import MIN_DOMAIN_BITS
+from tfclass.search.hmmer_pieces import sequence_block
 from tfclass.sequences.alphabet import Alphabet
 from tfclass.typing import TokenArray
 

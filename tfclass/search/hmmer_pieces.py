@@ -6,8 +6,13 @@ residue; and up to a hundred times more slowly a sequence of ten kinds of residu
 few thousand such residues, but a record may have millions. Beyond the first 3,000 only new k-mers are searched.
 """
 
-import numpy as np
+from collections.abc import Sequence
 
+import numpy as np
+from pyhmmer.easel import DigitalSequence, DigitalSequenceBlock, VectorU8
+
+from tfclass.search.hmmer_format import ALPHABET
+from tfclass.sequences.alphabet import Alphabet
 from tfclass.typing import BoolArray, TokenArray
 
 # Residues of the longest piece, and of what two pieces share: more than the longest domain has.
@@ -23,6 +28,20 @@ _KEPT_BLOCKS = 6
 _MARGIN = 2
 # Tokens are smaller than this.
 _TOKENS = 32
+
+
+def sequence_block(
+    tokens: Sequence[TokenArray], alphabet: Alphabet
+) -> tuple[DigitalSequenceBlock, list[tuple[int, int]]]:
+    """Return the pieces of the sequences as HMMER reads them, and the protein and the start of each."""
+    codes = np.array([0] + [ALPHABET.encode(letter)[0] for letter in alphabet.letters], dtype=np.uint8)
+    sequences, starts = [], []
+    for protein, sequence in enumerate(tokens):
+        for start, end in pieces(sequence):
+            piece = VectorU8(codes[sequence[start:end]])
+            sequences.append(DigitalSequence(ALPHABET, name=str(len(starts)), sequence=piece))
+            starts.append((protein, start))
+    return DigitalSequenceBlock(ALPHABET, sequences), starts
 
 
 def pieces(tokens: TokenArray) -> list[tuple[int, int]]:

@@ -1,0 +1,106 @@
+"""Profiles made anew with relatives that have no label, where a family has few labelled members.
+
+Unlabelled proteins that fit a profile best, and well, are aligned to it with its members; columns that less than half
+of them have fall away. The result takes the place of the profile where it finds at least as many clusters of the
+positive class as precisely, so that a relative of another function does little harm.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+from pyhmmer.plan7 import HMM
+
+from tfclass.channels.align_profiles import RECRUIT_BITS, envelopes, realigned
+from tfclass.channels.select_profiles import by_profile, threshold
+from tfclass.data.table import LabelledProteins
+from tfclass.search.hmmer import Hit, Library, Profile, search
+from tfclass.sequences.alphabet import Alphabet
+from tfclass.typing import TokenArray
+
+# Unlabelled proteins so many bits above the threshold are aligned, at most so many; and the rounds of this.
+_MARGIN, _MAX_RELATIVES, _ROUNDS = 10.0, 300, 3
+
+Found = tuple[Profile, Sequence[Hit]]
+
+
+def refined(
+    profiles: Sequence[Found],
+    may_change: Sequence[bool],
+    proteins: LabelledProteins,
+    unlabelled: Sequence[TokenArray],
+    alphabet: Alphabet,
+    threads: int = 1,
+) -> list[Found]:
+    """Align unlabelled relatives to profiles that two clusters share.
+
+    Parameters
+    ----------
+    profiles : sequence of (Profile, sequence of Hit)
+        With their hits in the training proteins.
+    may_change : sequence of bool
+        Of each profile.
+    proteins : LabelledProteins
+        The training proteins.
+    unlabelled : sequence of ndarray of uint8, each of shape (L,)
+        None of them among the training proteins.
+
+    Returns
+    -------
+    list of (Profile, sequence of Hit)
+        In the same order.
+    """
+    found = list(profiles)
+    for _ in range(_ROUNDS if unlabelled else 0):
+        relatives = _relatives(Library([profile for profile, _ in found]), unlabelled, alphabet, threads)
+        anew: dict[int, HMM] = {}
+        for k, (profile, hits) in enumerate(found):
+            members = _members(profile, hits, proteins, alphabet)
+            if may_change[k] and members and relatives[k]:
+                hmm = realigned(profile.name, profile.hmm, [*members, *relatives[k]])
+                anew |= {k: hmm} if hmm else {}
+        searched = search(list(anew.values()), proteins.tokens, alphabet, threads)
+        for k, hits in zip(anew, by_profile(searched, len(anew)), strict=True):
+            found[k] = _better(found[k], anew[k], hits, proteins)
+    return found
+
+
+def _relatives(
+    library: Library, unlabelled: Sequence[TokenArray], alphabet: Alphabet, threads: int
+) -> dict[int, list[str]]:
+    """Cut the best domain out of what fits each profile best."""
+    hits = library.hits(unlabelled, alphabet, threads)
+    best = library.best(hits, len(unlabelled))
+    found = defaultdict[int, list[Hit]](list)
+    for hit in hits:
+        if best[hit.protein].profile == hit.profile and best[hit.protein].margin >= _MARGIN:
+            found[hit.profile].append(hit)
+    relatives = defaultdict[int, list[str]](list)
+    for profile, own in found.items():
+        for i in np.linspace(0, len(own) - 1, min(len(own), _MAX_RELATIVES)).astype(int):
+            start, end = own[i].envelopes[0]
+            relatives[profile].append(alphabet.decode(unlabelled[own[i].protein][start - 1 : end]))
+    return relatives
+
+
+def _members(profile: Profile, hits: Sequence[Hit], proteins: LabelledProteins, alphabet: Alphabet) -> list[str]:
+    """Cut the members out where they are of two clusters or more; else there are none."""
+    least = max(profile.threshold, RECRUIT_BITS)
+    own = [hit for hit in hits if proteins.is_positive[hit.protein] and hit.bits >= least]
+    sequences = {hit.protein: alphabet.decode(proteins.tokens[hit.protein]) for hit in own}
+    clusters = proteins.frame["cluster"].tolist()
+    return envelopes(own, sequences, clusters) if len({clusters[i] for i in sequences}) >= 2 else []
+
+
+def _better(old: Found, hmm: HMM, hits: Sequence[Hit], proteins: LabelledProteins) -> Found:
+    """Return the new profile if it covers as many clusters above its threshold as the old one, else the old one."""
+    weight_N, positive_N = proteins.cluster_weights, proteins.is_positive
+    rows, bits = np.array([hit.protein for hit in hits], dtype=np.int64), np.array([hit.bits for hit in hits])
+    least = threshold(bits, positive_N[rows], weight_N[rows])
+    new = (old[0]._replace(hmm=hmm, threshold=least), hits)
+
+    def covered(profile: Profile, found: Sequence[Hit]) -> float:
+        above = [hit.protein for hit in found if hit.bits >= profile.threshold and positive_N[hit.protein]]
+        return float(weight_N[above].sum())
+
+    return new if np.isfinite(least) and covered(*new) >= covered(*old) - 1e-9 else old
