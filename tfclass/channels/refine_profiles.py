@@ -20,6 +20,8 @@ from tfclass.typing import TokenArray
 
 # Unlabelled proteins so many bits above the threshold are aligned, at most so many; and the rounds of this.
 _MARGIN, _MAX_RELATIVES, _ROUNDS = 10.0, 300, 3
+# Their best domain has so many of the profile's states: less may be the part that has another function.
+_COVERAGE = 0.8
 
 Found = tuple[Profile, Sequence[Hit]]
 
@@ -73,7 +75,9 @@ def _relatives(
     best = library.best(hits, len(unlabelled))
     found = defaultdict[int, list[Hit]](list)
     for hit in hits:
-        if best[hit.protein].profile == hit.profile and best[hit.protein].margin >= _MARGIN:
+        coverage = (hit.states[1] + 1 - hit.states[0]) / library.profiles[hit.profile].hmm.M
+        is_best = best[hit.protein].profile == hit.profile and best[hit.protein].margin >= _MARGIN
+        if is_best and coverage >= _COVERAGE:
             found[hit.profile].append(hit)
     relatives = defaultdict[int, list[str]](list)
     for profile, own in found.items():
