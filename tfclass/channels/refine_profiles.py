@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
-from pyhmmer.plan7 import HMM
 
 from tfclass.channels.align_profiles import RECRUIT_BITS, envelopes, realigned
 from tfclass.channels.select_profiles import by_profile, threshold
@@ -55,13 +54,13 @@ def refined(
     found = list(profiles)
     for _ in range(_ROUNDS if unlabelled else 0):
         relatives = _relatives(Library([profile for profile, _ in found]), unlabelled, alphabet, threads)
-        anew: dict[int, HMM] = {}
+        anew: dict[int, Profile] = {}
         for k, (profile, hits) in enumerate(found):
             members = _members(profile, hits, proteins, alphabet)
             if may_change[k] and members and relatives[k]:
                 hmm = realigned(profile.name, profile.hmm, [*members, *relatives[k]])
-                anew |= {k: hmm} if hmm else {}
-        searched = search(list(anew.values()), proteins.tokens, alphabet, threads)
+                anew |= {k: profile._replace(hmm=hmm)} if hmm else {}
+        searched = search([profile.hmm for profile in anew.values()], proteins.tokens, alphabet, threads)
         for k, hits in zip(anew, by_profile(searched, len(anew)), strict=True):
             found[k] = _better(found[k], anew[k], hits, proteins)
     return found
@@ -96,12 +95,12 @@ def _members(profile: Profile, hits: Sequence[Hit], proteins: LabelledProteins, 
     return envelopes(own, sequences, clusters) if len({clusters[i] for i in sequences}) >= 2 else []
 
 
-def _better(old: Found, hmm: HMM, hits: Sequence[Hit], proteins: LabelledProteins) -> Found:
+def _better(old: Found, anew: Profile, hits: Sequence[Hit], proteins: LabelledProteins) -> Found:
     """Return the new profile if it covers as many clusters above its threshold as the old one, else the old one."""
     weight_N, positive_N = proteins.cluster_weights, proteins.is_positive
     rows, bits = np.array([hit.protein for hit in hits], dtype=np.int64), np.array([hit.bits for hit in hits])
     least = threshold(bits, positive_N[rows], weight_N[rows])
-    new = (old[0]._replace(hmm=hmm, threshold=least), hits)
+    new = (anew._replace(threshold=least), hits)
 
     def covered(profile: Profile, found: Sequence[Hit]) -> float:
         above = [hit.protein for hit in found if hit.bits >= profile.threshold and positive_N[hit.protein]]
