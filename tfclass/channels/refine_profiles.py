@@ -56,8 +56,9 @@ def refined(
         relatives = _relatives(Library([profile for profile, _ in found]), unlabelled, alphabet, threads)
         anew: dict[int, Profile] = {}
         for k, (profile, hits) in enumerate(found):
-            members = _members(profile, hits, proteins, alphabet)
-            if may_change[k] and members and relatives[k]:
+            if not (may_change[k] and relatives[k]):
+                continue
+            if members := _members(profile, hits, proteins, alphabet):
                 hmm = realigned(profile.name, profile.hmm, [*members, *relatives[k]])
                 anew |= {k: profile._replace(hmm=hmm)} if hmm else {}
         searched = search([profile.hmm for profile in anew.values()], proteins.tokens, alphabet, threads)
