@@ -8,7 +8,7 @@ References
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyhmmer
@@ -20,6 +20,8 @@ from tfclass.search.hmmer import Hit, search
 from tfclass.search.hmmer_format import ALPHABET
 from tfclass.sequences.alphabet import Alphabet
 from tfclass.typing import FloatArray, IntArray
+
+T = TypeVar("T")
 
 # A protein is recruited, and counts as covered, from so many bits.
 RECRUIT_BITS = 25.0
@@ -151,9 +153,12 @@ def envelopes(hits: Iterable[Hit], sequences: Sequence[str] | Mapping[int, str],
             start, end = hit.envelopes[0]
             found.append(sequences[hit.protein][start - 1 : end])
         taken[cluster] += 1
-    # Neighbours in the table may be of one source.
-    spread = np.linspace(0, len(found) - 1, min(len(found), _MAX_ALIGNED)).astype(int)
-    return [found[i] for i in spread]
+    return spread(found, _MAX_ALIGNED)
+
+
+def spread(found: Sequence[T], most: int) -> list[T]:
+    """Select so many at most, evenly: neighbours in a table may be of one source."""
+    return [found[i] for i in np.linspace(0, len(found) - 1, min(len(found), most)).astype(int)]
 
 
 def build_profile(name: str, sequences: Sequence[str], threads: int = 1) -> HMM:

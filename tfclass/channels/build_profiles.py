@@ -19,7 +19,7 @@ import pandas as pd
 from tfclass.channels.align_profiles import Recruited, Recruiter, envelopes, shortened
 from tfclass.channels.other_profiles import NEAR_BITS, other_profiles
 from tfclass.channels.refine_profiles import refined
-from tfclass.channels.select_profiles import MIN_PRECISION, by_profile, redundant, threshold
+from tfclass.channels.select_profiles import MIN_PRECISION, by_profile, redundant, threshold_of
 from tfclass.data.table import LabelledProteins
 from tfclass.errors import ProfileError
 from tfclass.search.hmmer import OF_CLUSTER, Hit, Library, Profile, search
@@ -200,15 +200,15 @@ class _Build:
         """
         n = len(self.proteins.tokens)
         is_foreign = [self.sparse_share(each) < _FOREIGN_SHARE for each in candidates.values()]
-        labelled = by_profile([hit for hit in hits if hit.protein < n], len(candidates))
-        thresholds = [self._threshold(own) for own in labelled]
+        labelled = [hit for hit in hits if hit.protein < n]
+        thresholds = [self._threshold(own) for own in by_profile(labelled, len(candidates))]
         best = dict[int, tuple[float, bool]]()
         for hit in hits:
             if hit.protein >= n:
                 margin = hit.bits - thresholds[hit.profile], is_foreign[hit.profile]
                 best[hit.protein] = max(best.get(hit.protein, margin), margin)
         foreign = sorted(i for i, (margin, is_theirs) in best.items() if is_theirs and margin >= -NEAR_BITS)
-        row_of = {i: i for i in range(n)} | {i: n + k for k, i in enumerate(foreign)}
+        row_of = {i: n + k for k, i in enumerate(foreign)}
         names = [f"unlabelled:{i}" for i in foreign]
         self.proteins = self.proteins._replace(
             frame=pd.concat([self.proteins.frame, pd.DataFrame({"id": names, "cluster": names})], ignore_index=True),
@@ -217,16 +217,15 @@ class _Build:
         )
         self.clusters, self.is_positive = self.proteins.frame["cluster"].to_numpy(), self.proteins.is_positive
         self.weight = self.proteins.cluster_weights
-        kept = [
+        against = [
             hit._replace(protein=row_of[hit.protein])
             for hit in hits
-            if hit.protein in row_of and (hit.protein < n or is_foreign[hit.profile])
+            if hit.protein in row_of and is_foreign[hit.profile]
         ]
-        return kept, [tokens for i, tokens in enumerate(unlabelled, start=n) if i not in row_of]
+        return [*labelled, *against], [tokens for i, tokens in enumerate(unlabelled, start=n) if i not in row_of]
 
     def _threshold(self, hits: Sequence[Hit]) -> float:
-        rows = np.array([hit.protein for hit in hits], dtype=np.int64)
-        return threshold(np.array([hit.bits for hit in hits]), self.is_positive[rows], self.weight[rows])
+        return threshold_of(hits, self.is_positive, self.weight)
 
     def chosen(
         self, candidates: dict[str, Recruited], domains: Mapping[str, Sequence[str]], hits: Sequence[Sequence[Hit]]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfclass.channels.align_profiles import Recruiter
-from tfclass.channels.select_profiles import by_profile, threshold
+from tfclass.channels.select_profiles import by_profile, threshold_of
 from tfclass.data.table import LabelledProteins
 from tfclass.search.hmmer import Hit, Library, Profile, search
 from tfclass.sequences.alphabet import Alphabet
@@ -42,7 +42,8 @@ def other_profiles(
     """
     best = library.best(hits, len(proteins.tokens))
     place = {(hit.protein, hit.profile): hit.envelopes[0] for hit in hits}
-    near = [i for i, found in enumerate(best) if not proteins.is_positive[i] and found.margin >= -NEAR_BITS]
+    positive_N = proteins.is_positive
+    near = [i for i, found in enumerate(best) if not positive_N[i] and found.margin >= -NEAR_BITS]
     clusters = proteins.frame["cluster"].to_numpy()
     sequences = []
     for i in near:
@@ -54,15 +55,14 @@ def other_profiles(
         nearest[cluster] = library.profiles[best[near[members[0]]].profile].name
         recruiter.seed_cluster(cluster, members, range(len(near)))
     found = {name: each for name, each in recruiter.found.items() if recruiter.n_clusters(each.members) >= 2}
-    at_stake = np.array([i for i, hit in enumerate(best) if proteins.is_positive[i] or hit.margin >= -NEAR_BITS])
+    at_stake = [i for i, hit in enumerate(best) if positive_N[i] or hit.margin >= -NEAR_BITS]
     searched = search([each.hmm for each in found.values()], [proteins.tokens[i] for i in at_stake], alphabet, threads)
     weight_N = proteins.cluster_weights
     profiles = []
     for (name, each), own in zip(found.items(), by_profile(searched, len(found)), strict=True):
-        rows, bits = at_stake[[hit.protein for hit in own]], np.array([hit.bits for hit in own])
-        stake = bits > np.array([best[i].bits for i in rows]) - _FAR_BITS
-        rows, bits = rows[stake], bits[stake]
-        least = threshold(bits, ~proteins.is_positive[rows], weight_N[rows])
+        placed = [hit._replace(protein=at_stake[hit.protein]) for hit in own]
+        near_best = [hit for hit in placed if hit.bits > best[hit.protein].bits - _FAR_BITS]
+        least = threshold_of(near_best, ~positive_N, weight_N)
         if np.isfinite(least):
             profiles.append(Profile(each.hmm, f"other {nearest[name]}", "", least, "other"))
     return profiles

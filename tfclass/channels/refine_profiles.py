@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfclass.channels.align_profiles import RECRUIT_BITS, envelopes, realigned
-from tfclass.channels.select_profiles import by_profile, threshold
+from tfclass.channels.align_profiles import RECRUIT_BITS, envelopes, realigned, spread
+from tfclass.channels.select_profiles import by_profile, threshold_of
 from tfclass.data.table import LabelledProteins
 from tfclass.search.hmmer import Hit, Library, Profile, search
 from tfclass.sequences.alphabet import Alphabet
-from tfclass.typing import TokenArray
+from tfclass.typing import BoolArray, FloatArray, TokenArray
 
 # Unlabelled proteins so many bits above the threshold are aligned, at most so many; and the rounds of this.
 _MARGIN, _MAX_RELATIVES, _ROUNDS = 10.0, 300, 3
@@ -52,18 +52,24 @@ def refined(
         In the same order.
     """
     found = list(profiles)
+    positive_N, weight_N = proteins.is_positive, proteins.cluster_weights
+    clusters = proteins.frame["cluster"].tolist()
     for _ in range(_ROUNDS if unlabelled else 0):
         relatives = _relatives(Library([profile for profile, _ in found]), unlabelled, alphabet, threads)
         anew: dict[int, Profile] = {}
         for k, (profile, hits) in enumerate(found):
             if not (may_change[k] and relatives[k]):
                 continue
-            if members := _members(profile, hits, proteins, alphabet):
+            least = max(profile.threshold, RECRUIT_BITS)
+            own = [hit for hit in hits if positive_N[hit.protein] and hit.bits >= least]
+            if len({clusters[hit.protein] for hit in own}) >= 2:
+                sequences = {hit.protein: alphabet.decode(proteins.tokens[hit.protein]) for hit in own}
+                members = envelopes(own, sequences, clusters)
                 hmm = realigned(profile.name, profile.hmm, [*members, *relatives[k]])
                 anew |= {k: profile._replace(hmm=hmm)} if hmm else {}
         searched = search([profile.hmm for profile in anew.values()], proteins.tokens, alphabet, threads)
         for k, hits in zip(anew, by_profile(searched, len(anew)), strict=True):
-            found[k] = _better(found[k], anew[k], hits, proteins)
+            found[k] = _better(found[k], anew[k], hits, positive_N, weight_N)
     return found
 
 
@@ -81,30 +87,18 @@ def _relatives(
             found[hit.profile].append(hit)
     relatives = defaultdict[int, list[str]](list)
     for profile, own in found.items():
-        for i in np.linspace(0, len(own) - 1, min(len(own), _MAX_RELATIVES)).astype(int):
-            start, end = own[i].envelopes[0]
-            relatives[profile].append(alphabet.decode(unlabelled[own[i].protein][start - 1 : end]))
+        for hit in spread(own, _MAX_RELATIVES):
+            start, end = hit.envelopes[0]
+            relatives[profile].append(alphabet.decode(unlabelled[hit.protein][start - 1 : end]))
     return relatives
 
 
-def _members(profile: Profile, hits: Sequence[Hit], proteins: LabelledProteins, alphabet: Alphabet) -> list[str]:
-    """Cut the members out where they are of two clusters or more; else there are none."""
-    least = max(profile.threshold, RECRUIT_BITS)
-    own = [hit for hit in hits if proteins.is_positive[hit.protein] and hit.bits >= least]
-    sequences = {hit.protein: alphabet.decode(proteins.tokens[hit.protein]) for hit in own}
-    clusters = proteins.frame["cluster"].tolist()
-    return envelopes(own, sequences, clusters) if len({clusters[i] for i in sequences}) >= 2 else []
-
-
-def _better(old: Found, anew: Profile, hits: Sequence[Hit], proteins: LabelledProteins) -> Found:
+def _better(old: Found, anew: Profile, hits: Sequence[Hit], positive_N: BoolArray, weight_N: FloatArray) -> Found:
     """Return the new profile if it covers as many clusters above its threshold as the old one, else the old one."""
-    weight_N, positive_N = proteins.cluster_weights, proteins.is_positive
-    rows, bits = np.array([hit.protein for hit in hits], dtype=np.int64), np.array([hit.bits for hit in hits])
-    least = threshold(bits, positive_N[rows], weight_N[rows])
-    new = (anew._replace(threshold=least), hits)
+    new = (anew._replace(threshold=threshold_of(hits, positive_N, weight_N)), hits)
 
     def covered(profile: Profile, found: Sequence[Hit]) -> float:
         above = [hit.protein for hit in found if hit.bits >= profile.threshold and positive_N[hit.protein]]
         return float(weight_N[above].sum())
 
-    return new if np.isfinite(least) and covered(*new) >= covered(*old) - 1e-9 else old
+    return new if np.isfinite(new[0].threshold) and covered(*new) >= covered(*old) - 1e-9 else old

@@ -53,6 +53,12 @@ def threshold(bits: FloatArray, positive: BoolArray, weight: FloatArray) -> floa
     return max(MIN_THRESHOLD, float(below[0]) + 0.5) if len(below) else MIN_THRESHOLD
 
 
+def threshold_of(hits: Sequence[Hit], positive_N: BoolArray, weight_N: FloatArray) -> float:
+    """Return the `threshold` of a profile with these hits in N proteins."""
+    rows = np.array([hit.protein for hit in hits], dtype=np.int64)
+    return threshold(np.array([hit.bits for hit in hits]), positive_N[rows], weight_N[rows])
+
+
 def redundant(
     margins: Sequence[Mapping[int, float]],
     clusters: Sequence[str],
