@@ -49,8 +49,7 @@ def profiles(
 ) -> None:
     """Make profiles of the transcription factors in the split 'train'."""
     given, alphabet = read_rules(rules), Alphabet()
-    known = set(read_corpus(table)[0].frame["sequence"])
-    records = _new_records(unlabelled, known, alphabet) if unlabelled else []
+    records = _new_records(unlabelled, _letters(read_corpus(table)[0].frame, table), alphabet) if unlabelled else []
     library = build_profiles(
         table,
         output,

@@ -271,12 +271,15 @@ def test_regions_that_cannot_be_are_named(tmp_path, text, said):
     assert said in str(caught.value)
 
 
-def test_a_table_whose_sequences_cannot_be_compared_is_refused(table, teacher):
+def test_a_table_whose_sequences_cannot_be_compared_is_refused(table, teacher, tmp_path):
     frame = pd.read_csv(table, sep="\t", keep_default_na=False)
     frame.loc[2, "sequence"] += "*"
     frame.to_csv(table, sep="\t", index=False)
-    with pytest.raises(TableError, match="row 4, column 'sequence': found gaps, stops or small letters; expected cap"):
+    said = "row 4, column 'sequence': found gaps, stops or small letters; expected cap"
+    with pytest.raises(TableError, match=said):
         enrich(table, teacher)
+    with pytest.raises(TableError, match=said):
+        profiles(table, tmp_path / "p.h3m.zst", None, tmp_path / "more.fasta")
 
 
 def test_a_table_without_clusters_is_refused(table, tmp_path):
