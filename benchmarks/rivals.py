@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from tfclass.bundle.bundle import DEFAULT, Bundle, find_bundle, load_bundle
-from tfclass.bundle.scorer import Scorer
+from tfclass.bundle.scorer import Scorer, channels_of
 from tfclass.config import CorpusConfig, EvaluationConfig
 from tfclass.data.table import LabelledProteins, read_table
 from tfclass.evaluation.baselines import kmer_regression, top_hit
@@ -91,21 +91,11 @@ def read(path: Path) -> LabelledProteins:
 
 
 def of_model(bundle: Bundle, proteins: LabelledProteins) -> Iterator[tuple[str, Scored]]:
-    scorer = Scorer(bundle)
-    found = scorer.score(proteins.tokens)
-    yield (
-        f"{bundle.name}, {scorer.channel}",
-        Scored(found.probability_NC, proteins.labels, scorer.decision_rule.threshold),
-    )
-    if len(scorer.channels) > 1:
-        for name, scores in found.scores.items():
-            alone = Scorer(bundle, name)
-            if name == "network":
-                probability_NC = scores.probability_NC
-            else:
-                positive_N = bundle.stacked[name].probability(scorer.channels, {name: scores})
-                probability_NC = np.stack([1 - positive_N, positive_N], axis=1)
-            yield f"{bundle.name}, {name}", Scored(probability_NC, proteins.labels, alone.decision_rule.threshold)
+    default = Scorer(bundle).channel
+    for channel in (default, *(name for name in channels_of(bundle) if name != default)):
+        scorer = Scorer(bundle, channel)
+        probability_NC = scorer.score(proteins.tokens).probability_NC
+        yield f"{bundle.name}, {channel}", Scored(probability_NC, proteins.labels, scorer.decision_rule.threshold)
 
 
 def scored(score_N: np.ndarray, labels_N: np.ndarray, threshold: float) -> Scored:

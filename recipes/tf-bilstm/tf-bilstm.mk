@@ -31,7 +31,8 @@ $(PRETRAINED)/start/bundle.json: $(TABLE) $(call newer,$(PRETRAINED)/start/bundl
 	$(BIN)/tfclass train --config-dir $(RECIPE) experiment=pretrained_start $(LEARNED) $(call override_of,bundle,$(@D)) $(TRAIN_ARGS)
 
 $(PRETRAINED)/teacher/bundle.json: $(TABLE) $(FIRST_BUNDLE) $(PRETRAINED)/profiles.h3m.zst
-	$(BIN)/tfclass model attach $(FIRST) $(call quoted,$(FILE)) --profiles $(PRETRAINED)/profiles.h3m.zst --homology -o $(@D)
+	$(BIN)/tfclass model attach $(FIRST) $(call quoted,$(FILE)) --profiles $(PRETRAINED)/profiles.h3m.zst --homology \
+	    --prefilter -8 -o $(@D)
 
 $(PRETRAINED)/training.tsv: $(TABLE) $(PRETRAINED)/teacher/bundle.json $(call newer,$(PRETRAINED)/training.tsv,$(DOMAIN_FILE) $(FAMILY_FILE) $(OTHERS_FILE))
 	$(BIN)/python $(RECIPE)/pseudo_labels.py label $(call quoted,$(FILE)) --teacher $(PRETRAINED)/teacher -o $@ \

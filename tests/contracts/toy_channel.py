@@ -19,13 +19,14 @@ class ChargeChannel(Channel):
         self.tokens, self.mean = alphabet.encode("KR"), mean
 
     def score(self, tokens, threads=1, on_progress=None):
-        return np.array([np.isin(protein, self.tokens).mean() for protein in tokens], dtype=np.float64)
+        return [float(np.isin(protein, self.tokens).mean()) for protein in tokens]
 
     def features(self, scores):
-        return np.stack([np.ones_like(scores), scores - self.mean], axis=1)
+        rows = [(0.0, 0.0) if share is None else (1.0, share - self.mean) for share in scores]
+        return np.array(rows).reshape(-1, 2)
 
     def cells(self, scores, row, sequence, *, positive):
-        return {"charge": round(float(scores[row]), 3)}
+        return {} if scores[row] is None else {"charge": round(scores[row], 3)}
 
     def describe(self):
         return f"the share of K and R, {self.mean:.1%} on average"
@@ -39,4 +40,4 @@ class ChargeChannel(Channel):
 
     @classmethod
     def from_training(cls, proteins, alphabet, source, where):
-        return cls(alphabet, float(cls(alphabet, 0.0).score(proteins.tokens).mean()))
+        return cls(alphabet, float(np.mean(cls(alphabet, 0.0).score(proteins.tokens))))

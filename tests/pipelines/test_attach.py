@@ -8,7 +8,7 @@ import pytest
 
 from tfclass.bundle.bundle import load_bundle
 from tfclass.bundle.scorer import Scorer
-from tfclass.channels.stacking import fit_stackings
+from tfclass.channels.stacking import PREFILTER, fit_stackings
 from tfclass.config import CorpusConfig, EvaluateConfig, EvaluationConfig, TrackingConfig
 from tfclass.data.table import read_table
 from tfclass.errors import ConfigError, ProfileError, TableError
@@ -171,6 +171,11 @@ def test_the_command_says_what_it_made_and_show_lists_it(tfclass, small_bundle_f
     shown = tfclass("model", "show", "mine").out
     assert "channel profile" not in shown
     assert "| channel homology | threshold " in shown
+    assert stacked["combined"].prefilter == PREFILTER
+    wide = ("model", "attach", "mine", demo_table, "--homology", "--threads", 1, "-o", "all", "--prefilter")
+    assert tfclass(*wide, "-8").status == 0
+    assert load_bundle(tmp_path / "all").stacked["combined"].prefilter == -8
+    assert tfclass(*wide, "1").status == 2
     nothing = tfclass("model", "attach", small_bundle_folder, demo_table, "-o", "other")
     assert (nothing.status, nothing.out) == (2, "")
     assert nothing.err == ("tfclass: attach: no channel to put beside the network; name profiles, homology or both\n")

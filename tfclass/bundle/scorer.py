@@ -6,6 +6,7 @@ A bundle can be used by its network alone, by each of its other channels, or by 
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from tfclass.bundle.bundle import Bundle
 from tfclass.channels.base import Channel, Column
 from tfclass.channels.calibration import logit
 from tfclass.channels.network import SURE_FAMILY, NetworkChannel
-from tfclass.channels.stacking import COMBINED
+from tfclass.channels.stacking import COMBINED, filled, is_searched
 from tfclass.channels.thresholds import DecisionRule
 from tfclass.errors import ConfigError, MissingExtraError
 from tfclass.models.forward import MAX_RESIDUES, Precision
@@ -115,24 +116,37 @@ class Scorer:
             As `tfclass.models.forward.scores_of`.
         MissingExtraError, ProgramError
             Of a search; a program that is missing is reported before the network runs.
+
+        Notes
+        -----
+        The network comes first, since the others search what it does not rule out (`Stacking.prefilter`).
         """
-        scores = {}
+        scores: dict[str, Any] = {}
 
         def on_channel(done: float) -> None:
             if on_progress is not None:
                 on_progress((len(scores) + done) / len(self.channels))
 
-        for name in reversed(self.channels):
-            try:
-                scores[name] = self.channels[name].score(tokens, torch.get_num_threads(), on_channel)
-            except MissingExtraError as error:
-                others = [each for each in channels_of(self.bundle) if each not in (name, COMBINED)]
-                raise MissingExtraError(f"{error}; channel {' or '.join(others)} works without") from None
-        scores = {name: scores[name] for name in self.channels}
+        self._check_programs()
+        searched_N = np.ones(len(tokens), dtype=bool)
+        for name, channel in self.channels.items():
+            searched = list(compress(tokens, searched_N))
+            found = channel.score(searched, torch.get_num_threads(), on_channel)
+            scores[name] = found if len(searched) == len(tokens) else filled(channel, found, searched_N)
+            if name == "network" and self._stacking is not None and self._stacking.prefilter is not None:
+                searched_N = is_searched(self.channels, scores, self._stacking.prefilter)
         if self._stacking is None:
             return Scored(scores["network"].probability_NC, scores)
         positive_N = self._stacking.probability(self.channels, scores)
         return Scored(np.stack([1 - positive_N, positive_N], axis=1), scores)
+
+    def _check_programs(self) -> None:
+        for name, channel in self.channels.items():
+            try:
+                channel.check_program()
+            except MissingExtraError as error:
+                others = [each for each in channels_of(self.bundle) if each not in (name, COMBINED)]
+                raise MissingExtraError(f"{error}; channel {' or '.join(others)} works without") from None
 
     def contributions(self, scored: Scored, positive: int = 1) -> dict[str, FloatArray]:
         """Compute what each channel adds to the log-odds of the positive class, each of shape (N,).

@@ -52,6 +52,8 @@ class Channel:
         Number of groups that `group` tells apart; 0 without groups.
     columns : mapping of str to Column
         What it adds to a row of the output, in order.
+    nothing : object
+        The score of a protein in which it finds nothing; also that of a protein that it does not search.
     """
 
     name: ClassVar[str]
@@ -59,6 +61,10 @@ class Channel:
     n_features: ClassVar[int]
     n_groups: int = 0
     columns: Mapping[str, Column]
+    nothing: Any = None
+
+    def check_program(self) -> None:  # noqa: B027 - most channels call none
+        """Check that the program that it calls is installed; `MissingExtraError` where it is not."""
 
     def score(self, tokens: Sequence[TokenArray], threads: int = 1, on_progress: OnProgress = None) -> Any:  # noqa: ANN401
         """Score proteins, each independently of the others.
@@ -75,12 +81,12 @@ class Channel:
         Returns
         -------
         object
-            For the methods below, in the order given.
+            For the methods below, in the order given; a list with one item for each protein, except the network's.
 
         Raises
         ------
         MissingExtraError
-            A program that it needs is not installed.
+            As `check_program`.
         """
         raise NotImplementedError
 

