@@ -316,6 +316,20 @@ def test_a_profile_that_finds_what_a_known_domain_finds_is_left_out():
     assert [profile.name for profile in library.profiles] == ["domain"]
 
 
+@pytest.mark.parametrize(("family", "kinds"), [("X", ["domain"]), ("Y", ["domain", "cluster"])])
+def test_a_further_profile_of_the_family_of_a_domain_has_to_cover_more_alone(family, kinds):
+    made = Made(8)
+    domain, more = made.letters(30), made.letters(120)
+    # The domain alone is of the one family or the other; a tenth of those with more lack it.
+    for _ in range(80):
+        made.add(made.worn(domain, 6), 1, family)
+    for count in range(20):
+        made.add((made.worn(domain, 6) if count < 18 else "") + made.worn(more, 40), 1, "X")
+        made.add(made.letters(60), 0)
+    library = build_library(made.table(), {"domain": [domain]}, ALPHABET)
+    assert [profile.kind for profile in library.profiles] == kinds
+
+
 def test_of_a_long_profile_the_part_stays_that_the_other_class_lacks():
     made = Made(5)
     shared, ours = made.letters(300), made.letters(200)

@@ -30,9 +30,9 @@ from tfclass.typing import BoolArray, TokenArray
 _SPARSE_SHARE, _FOREIGN_SHARE = 0.5, 0.1
 # Of the clusters of a profile whose family is known, so many are of the one that it gets.
 _FAMILY_SHARE = 0.8
-# Of the clusters that a profile covers, a known domain's has so many: then it is of that domain, and has to cover the
-# second share of them alone to be kept.
-_SAME_SHARE, _OWN_SHARE = 0.9, 0.1
+# Of the clusters that a profile covers, a known domain's has so many: then it is of that domain, and has to cover a
+# share of them alone to be kept; a larger one where both are of one family, since then it has no family to add.
+_SAME_SHARE, _OWN_SHARE, _OWN_SHARE_IN_FAMILY = 0.9, 0.1, 0.2
 
 
 class Naming(NamedTuple):
@@ -247,32 +247,36 @@ class _Build:
             for profile, own in zip(profiles, found, strict=True)
         ]
         above = [{i: margin for i, margin in each.items() if margin >= 0} for each in margins]
-        repeats = self._repeats(profiles, found, above)
+        own_shares = self._own_shares(profiles, found, above)
         least_own = []
-        for profile, covered, repeat in zip(profiles, above, repeats, strict=True):
+        for profile, covered, own_share in zip(profiles, above, own_shares, strict=True):
             # What one cluster tells, a homology search tells: a profile covers two alone, or has another reason.
             is_kept = profile.kind == "domain" or self.sparse_share(candidates[profile.name]) == 1
             n_clusters = len(set(self.clusters[list(covered)]))
-            least_own.append(max(2, ceil(_OWN_SHARE * n_clusters)) if repeat else 1 if is_kept else 2)
+            least_own.append(max(2, ceil(own_share * n_clusters)) if own_share else 1 if is_kept else 2)
         states = [profile.hmm.M for profile in profiles]
-        dropped = redundant(above, self.clusters.tolist(), states, least_own, repeats)
+        dropped = redundant(above, self.clusters.tolist(), states, least_own, [share > 0 for share in own_shares])
         pairs = zip(profiles, found, strict=True)
         return [pair for pair, is_dropped in zip(pairs, dropped, strict=True) if not is_dropped]
 
-    def _repeats(
+    def _own_shares(
         self, profiles: Sequence[Profile], hits: Sequence[Sequence[Hit]], above: Sequence[Mapping[int, float]]
-    ) -> list[bool]:
-        """Return for each profile whether it is redundant with the profile of a known domain, at any score."""
-        of_domains = [
-            {hit.protein for hit in own} for each, own in zip(profiles, hits, strict=True) if each.kind == "domain"
+    ) -> list[float]:
+        """Return the share of its clusters that a profile must cover alone; 0 unless it repeats a known domain's."""
+        domains = [
+            ({hit.protein for hit in own}, each.family)
+            for each, own in zip(profiles, hits, strict=True)
+            if each.kind == "domain"
         ]
-        repeats = []
+        own_shares = []
         for profile, covered in zip(profiles, above, strict=True):
             total = sum(self.weight[i] for i in covered)
-            shared = [sum(self.weight[i] for i in covered if i in domain) for domain in of_domains]
+            shared = [(sum(self.weight[i] for i in covered if i in domain), family) for domain, family in domains]
+            most, family = max(shared, default=(0.0, ""))
             is_more = profile.kind == "domain" or len(set(self.clusters[list(covered)])) < 2
-            repeats.append(not is_more and max(shared, default=0.0) >= _SAME_SHARE * total)
-        return repeats
+            share = _OWN_SHARE_IN_FAMILY if family and family == profile.family else _OWN_SHARE
+            own_shares.append(0.0 if is_more or most < _SAME_SHARE * total else share)
+        return own_shares
 
     def sparse_share(self, each: Recruited) -> float:
         """Return the share of the members of a profile that are of sparse groups."""
