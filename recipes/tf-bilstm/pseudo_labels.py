@@ -17,6 +17,7 @@ import typer
 
 from rules import SHIPPED, Rules, read_rules
 from tfclass.bundle.bundle import Bundle, find_bundle, load_bundle
+from tfclass.channels.other_profiles import NEAR_BITS
 from tfclass.channels.profile import ProfileChannel
 from tfclass.channels.regions import Region, read_regions
 from tfclass.data.annotations import NO_DOMAIN
@@ -130,11 +131,16 @@ def make_training_table(
     of_kingdom = rows["group"].where((rows["split"] == "train") & proteins.is_positive[rows.index], "")
     of_kingdom = of_kingdom.reindex(proteins.frame.index, fill_value="")
     kingdom_of_profile = names_of_profiles(list(of_kingdom), hits, library, rules)
+    is_taught = (rows["split"] == "train") & proteins.is_positive[rows.index]
+    best = library.best(hits, len(proteins.frame))
+    foreign = foreign_profiles([best[i].profile for i in rows.index[is_taught]], rules.is_sparse(rows[is_taught]))
     rows["label"] = np.where(proteins.is_positive[rows.index], positive, negative)
     added = [
         _of_regions(regions, known, positive),
         _of_families(families, known, positive, rules),
-        _pseudo_labelled(unlabelled, known, bundle, library, rules, family_of_profile, kingdom_of_profile, threads),
+        _pseudo_labelled(
+            unlabelled, known, bundle, library, rules, family_of_profile, kingdom_of_profile, foreign, threads
+        ),
     ]
     whole = pd.concat([rows, *added], ignore_index=True).fillna("")
     result = _repeated(whole, rules)
@@ -210,6 +216,20 @@ def names_of_profiles(names: Sequence[str], hits: Sequence[Hit], library: Librar
     }
 
 
+def foreign_profiles(best_N: Sequence[int], sparse_N: BoolArray) -> set[int]:
+    """Return the profiles that fit fewer transcription factors of sparse groups than others, by index into the library.
+
+    Parameters
+    ----------
+    best_N : sequence of int, length N
+        The best profile of each transcription factor of the training split, -1 for none.
+    """
+    of_others = Counter[int]()
+    for profile, is_sparse in zip(best_N, sparse_N, strict=True):
+        of_others[profile] += -1 if is_sparse else 1
+    return {profile for profile, excess in of_others.items() if excess > 0 and profile >= 0}
+
+
 def _teacher(name: str) -> tuple[Bundle, Library]:
     folder = find_bundle(name)
     bundle = load_bundle(folder)
@@ -267,22 +287,36 @@ def _pseudo_labelled(
     rules: Rules,
     family_of_profile: Mapping[int, str],
     kingdom_of_profile: Mapping[int, str],
+    foreign: set[int],
     threads: int,
 ) -> pd.DataFrame:
-    """Label proteins where the teacher is sure; each is a cluster of its own."""
+    """Label proteins where the teacher is sure, or their profiles show what they are; each is a cluster of its own.
+
+    Of the species of sparse groups, what is like a profile of other groups, or a profile of others fits best, is none
+    unless the teacher is sure that it is; the former is left out then.
+    """
     if path is None:
         return pd.DataFrame({"label": []})
     alphabet = teacher.alphabet
     records = _new_records(path, known, alphabet)
     probability_N = np.array([row.probability for row in Predictor(teacher).predict(records)])
     is_positive_N = probability_N >= rules.positive_probability
+    sparse_N = np.array([rules.is_of_sparse_species(record.description) for record in records], dtype=bool)
+    searched = np.flatnonzero(is_positive_N | sparse_N)
+    hits = library.hits([alphabet.encode(records[i].sequence) for i in searched], alphabet, threads)
+    best = dict(zip(searched, library.best(hits, len(searched)), strict=True))
+    places = {searched[row]: found for row, found in _places(hits, library).items()}
+    is_negative_N = probability_N <= rules.negative_probability
+    for i in np.flatnonzero(sparse_N):
+        is_foreign = best[i].profile in foreign and best[i].margin + best[i].lead_of_others >= -NEAR_BITS
+        if is_foreign or best[i].lead_of_others:
+            is_negative_N[i] = not is_positive_N[i]
+            is_positive_N[i] &= not is_foreign
     positives = np.flatnonzero(is_positive_N)
-    hits = library.hits([alphabet.encode(records[i].sequence) for i in positives], alphabet, threads)
-    places, best = _places(hits, library), library.best(hits, len(positives))
-    family_of = {i: family_of_profile.get(best[row].profile, "") for row, i in enumerate(positives)}
-    kingdom_of = {i: kingdom_of_profile.get(best[row].profile, "") for row, i in enumerate(positives)}
-    domains_of = {i: _domains(None, places.get(row, []), False, True) for row, i in enumerate(positives)}
-    sure = np.flatnonzero(is_positive_N | (probability_N <= rules.negative_probability))
+    family_of = {i: family_of_profile.get(best[i].profile, "") for i in positives}
+    kingdom_of = {i: kingdom_of_profile.get(best[i].profile, "") for i in positives}
+    domains_of = {i: _domains(None, places.get(i, []), False, True) for i in positives}
+    sure = np.flatnonzero(is_positive_N | is_negative_N)
     ids = [records[i].id for i in sure]
     columns = {
         "id": ids,

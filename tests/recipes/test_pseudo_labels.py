@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from hydra import compose, initialize_config_module
@@ -31,7 +32,7 @@ from tfclass.sequences.fasta import Record
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "recipes" / "tf-bilstm"
 sys.path.insert(0, str(RECIPE))
-from pseudo_labels import make_training_table, names_of_profiles, profiles  # noqa: E402
+from pseudo_labels import foreign_profiles, make_training_table, names_of_profiles, profiles  # noqa: E402
 from rules import Rules, read_rules  # noqa: E402
 
 RULES = Rules(
@@ -156,6 +157,41 @@ def test_unlabelled_proteins_are_labelled_where_the_teacher_is_sure(table, teach
     ]
     assert (done["pseudo-labelled as positive"], done["pseudo-labelled as negative"]) == (1, 1)
     assert not added.index.duplicated().any()
+
+
+def test_a_profile_is_foreign_that_fits_more_of_the_other_groups():
+    best = [0, 0, 0, 1, 1, 2, 2, -1]
+    assert foreign_profiles(best, np.array([1, 0, 0, 1, 1, 1, 0, 0], dtype=bool)) == {0}
+
+
+def of_two_species(table, teacher, rules, **sequences):
+    """Label each protein in a species of sparse groups and, with a residue more, in another."""
+    fasta, output = table.parent / "unlabelled.fasta", table.parent / "enriched.tsv"
+    fasta.write_text("".join(f">{name}_ECOLI\n{s}\n>{name}_HUMAN\n{s}M\n" for name, s in sequences.items()))
+    make_training_table(table, output, str(teacher), rules, unlabelled=fasta, threads=1)
+    rows = pd.read_csv(output, sep="\t", keep_default_na=False)
+    added = rows[rows["source"] == "teacher"]
+    return dict(zip(added["id"].str.split(":").str[2], added["label"], strict=True))
+
+
+def test_in_sparse_groups_what_is_like_a_profile_of_others_is_none(table, teacher):
+    # The profile fits a protein of Metazoa alone. A third of a finger is 3 bits below its threshold.
+    rules = replace(RULES, sparse=("Bacteria",), sparse_species=("*_ECOLI",))
+    told = of_two_species(table, teacher, rules, sure=FINGER + PLAIN[7:] + FINGER, near=PLAIN[20:] + FINGER[:8])
+    assert told == {"sure_HUMAN": "TF", "near_ECOLI": "nonTF"}
+
+
+def test_in_sparse_groups_what_a_profile_of_others_fits_better_is_none(table, teacher):
+    bundle = load_bundle(teacher)
+    profiles = bundle.channels["profile"].library.profiles
+    tail = PLAIN[7:37]
+    rival = Profile(build_profile("rival", [finger + tail for finger in ZINC_FINGERS]), "rival", "", 15.0, "other")
+    channel = ProfileChannel(Library([*profiles, rival]), bundle.alphabet)
+    save_bundle(replace(bundle, channels={"profile": channel}), table.parent / "rivals", card="")
+    rules = replace(RULES, sparse=("Metazoa",), sparse_species=("*_ECOLI",))
+    # By its margin less the lead of the rival the teacher is sure of the first, and not of the second.
+    told = of_two_species(table, table.parent / "rivals", rules, sure=FINGER + tail[:17], led=FINGER + tail[:26])
+    assert told == {"sure_ECOLI": "TF", "sure_HUMAN": "TF", "led_ECOLI": "nonTF"}
 
 
 def test_the_teacher_says_what_prediction_says_by_all_its_evidence(demo_table, with_homology_folder, tmp_path):
