@@ -93,6 +93,7 @@ def test_the_card_says_which_channels_there_are(attached, demo_table, library, p
     said = " ".join(card.split())
     assert f"among {len(train.labels)} proteins of the training split, {train.labels.sum()} of them TF" in said
     assert "their sequences are part of this bundle" in said
+    assert "`combined` searches proteins to which the network gives log-odds of -5 or more;" in said
     for name, stacking in load_bundle(attached / "both").stacked.items():
         assert f"| {name} | {stacking.threshold:.4f} |" in card
     # Once more does not add a second section.

@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from tfclass.bundle.bundle import Bundle
+from tfclass.channels.stacking import COMBINED
 from tfclass.errors import BundleError
 
 _TEMPLATE = """# {name}
@@ -47,12 +48,15 @@ Put beside the network by `tfclass model attach`, after the text above was writt
 
 {channels}
 
-Each can be used alone, and all with the network (`combined`), by a logistic regression fitted on validation.
+Each can be used alone, and all with the network (`combined`), by a logistic regression fitted on validation.{searched}
 
 | channel | threshold | false discoveries there | recall there |
 |---|---|---|---|
 {rows}
 """
+
+_SEARCHED = """
+`combined` searches proteins to which the network gives log-odds of {:g} or more; for the others the network decides."""
 
 # As the Hugging Face Hub reads it: YAML between two lines of three dashes.
 _HEAD = re.compile(r"\A---\r?\n(.*?)^---\r?\n\s*", re.DOTALL | re.MULTILINE)
@@ -63,13 +67,15 @@ _HUB_TASK = "text-classification"
 
 def channels_section(bundle: Bundle) -> str:
     """Write the part of a card about channels beside the network, with their rates on the validation split."""
+    prefilter = bundle.stacked[COMBINED].prefilter if COMBINED in bundle.stacked else None
+    searched = "" if prefilter is None else _SEARCHED.format(prefilter)
     channels = [f"* `{name}`: {channel.describe()}." for name, channel in bundle.channels.items()]
     rows = []
     for name, stacking in bundle.stacked.items():
         threshold = stacking.threshold
         at = min(stacking.operating_points, key=lambda point: abs(point.threshold - threshold))
         rows.append(f"| {name} | {threshold:.4f} | {at.fdr:.1%} | {at.recall:.1%} |")
-    return CHANNELS_SECTION + _CHANNELS.format(channels="\n".join(channels), rows="\n".join(rows))
+    return CHANNELS_SECTION + _CHANNELS.format(channels="\n".join(channels), rows="\n".join(rows), searched=searched)
 
 
 def model_card(bundle: Bundle) -> str:
