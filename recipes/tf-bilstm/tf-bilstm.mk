@@ -44,7 +44,7 @@ $(PRETRAINED)/network/bundle.json: $(PRETRAINED)/training.tsv $(FIRST_BUNDLE)
 	    $(if $(START),$(call override_of,training.init_from,$(value START)),training.init_from=$(FIRST)) bundle=$(@D) $(TRAIN_ARGS)
 
 $(PRETRAINED)/mean/bundle.json: $(TABLE) $(PRETRAINED)/network/bundle.json
-	$(BIN)/python $(RECIPE)/average_weights.py $(FIRST) $(PRETRAINED)/network $(call quoted,$(FILE)) --share 0.33 -o $(@D)
+	$(BIN)/python $(RECIPE)/average_weights.py $(FIRST) $(PRETRAINED)/network $(call quoted,$(FILE)) --share 0.7 -o $(@D)
 
 $(PRETRAINED)/tf-bilstm/bundle.json: $(TABLE) $(LAST)/bundle.json $(PRETRAINED)/profiles.h3m.zst
 	$(BIN)/tfclass model attach $(LAST) $(call quoted,$(FILE)) --profiles $(PRETRAINED)/profiles.h3m.zst -o $(@D)
