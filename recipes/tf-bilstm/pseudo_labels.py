@@ -133,7 +133,8 @@ def make_training_table(
     kingdom_of_profile = names_of_profiles(list(of_kingdom), hits, library, rules)
     is_taught = (rows["split"] == "train") & proteins.is_positive[rows.index]
     best = library.best(hits, len(proteins.frame))
-    foreign = foreign_profiles([best[i].profile for i in rows.index[is_taught]], rules.is_sparse(rows[is_taught]))
+    taught_rows = rows.loc[is_taught]
+    foreign = foreign_profiles([best[i].profile for i in taught_rows.index], rules.is_sparse(taught_rows))
     rows["label"] = np.where(proteins.is_positive[rows.index], positive, negative)
     added = [
         _of_regions(regions, known, positive),
