@@ -63,7 +63,7 @@ class Channel:
     columns: Mapping[str, Column]
     nothing: Any = None
 
-    def check_program(self) -> None:  # noqa: B027 - most channels call none
+    def check_program(self) -> None:
         """Check that the program that it calls is installed; `MissingExtraError` where it is not."""
 
     def score(self, tokens: Sequence[TokenArray], threads: int = 1, on_progress: OnProgress = None) -> Any:  # noqa: ANN401
