@@ -28,7 +28,7 @@ from tfclass.environment import available_cores
 from tfclass.errors import BundleError, TfclassError
 from tfclass.inference.predictor import Predictor
 from tfclass.pipelines.profiles import build_profiles, read_clustered
-from tfclass.search.hmmer import Hit, Library, margins
+from tfclass.search.hmmer import BestHit, Hit, Library, margins
 from tfclass.sequences.alphabet import Alphabet, clean, cleaning_problem, merged, ranges_cell
 from tfclass.sequences.fasta import Record, read_fasta
 from tfclass.typing import BoolArray
@@ -122,17 +122,17 @@ def make_training_table(
     as_given = read_corpus(table)[0].frame["label"]
     hits = library.hits(proteins.tokens, Alphabet(), threads)
     frame = proteins.frame.assign(label=as_given.to_numpy())
-    rows = annotated(frame, proteins.is_positive, hits, library, regions, rules, negative)
+    best = library.best(hits, len(frame))
+    rows = annotated(frame, proteins.is_positive, best, _places(hits, library), regions, rules, negative)
+    is_taught = (rows["split"] == "train") & proteins.is_positive[rows.index]
     taught = rows["family"].where(rows["split"] == "train", "").reindex(proteins.frame.index, fill_value="")
-    family_of_profile = names_of_profiles(list(taught), hits, library, rules)
+    family_of_profile = names_of_profiles(list(taught), best, rules)
     # What a protein is repeated by: the kingdom of a positive one, the label of another.
     kingdoms = rows.get("kingdom", "")
     rows["group"] = rows["label"].mask(proteins.is_positive[rows.index], kingdoms)
-    of_kingdom = rows["group"].where((rows["split"] == "train") & proteins.is_positive[rows.index], "")
+    of_kingdom = rows["group"].where(is_taught, "")
     of_kingdom = of_kingdom.reindex(proteins.frame.index, fill_value="")
-    kingdom_of_profile = names_of_profiles(list(of_kingdom), hits, library, rules)
-    is_taught = (rows["split"] == "train") & proteins.is_positive[rows.index]
-    best = library.best(hits, len(proteins.frame))
+    kingdom_of_profile = names_of_profiles(list(of_kingdom), best, rules)
     taught_rows = rows.loc[is_taught]
     foreign = foreign_profiles([best[i].profile for i in taught_rows.index], rules.is_sparse(taught_rows))
     rows["label"] = np.where(proteins.is_positive[rows.index], positive, negative)
@@ -161,8 +161,8 @@ def make_training_table(
 def annotated(
     frame: pd.DataFrame,
     positive_N: BoolArray,
-    hits: Sequence[Hit],
-    library: Library,
+    best: Sequence[BestHit],
+    places: Mapping[int, list[tuple[int, int]]],
     regions: Mapping[str, Sequence[Region]],
     rules: Rules,
     negative: str,
@@ -173,29 +173,30 @@ def annotated(
     ----------
     frame : DataFrame
         With ``label``, ``sequence``, ``split`` and maybe ``family``, ``kingdom`` and ``domains``.
-    hits : sequence of Hit
-        Of the library in the table's proteins.
+    best : sequence of BestHit
+        Of the table's proteins.
+    places : mapping of int to list of (int, int)
+        Where profiles of known domains match, by protein.
     regions : mapping of str to sequence of Region
         Known domains by sequence: they are taken as they are, and so are those of the table.
     negative : str
         Proteins of this label have no DNA-binding domain; one that is negative under another label may have.
     """
     frame = frame.assign(family=np.where(positive_N, rules.families_of(frame), ""))
-    found = _places(hits, library)
     own = frame["domains"] if "domains" in frame else [""] * len(frame)
     rows = zip(own, frame["sequence"], frame["label"], positive_N, strict=True)
     frame["domains"] = [
-        known or _domains(regions.get(sequence), found.get(i, []), label == negative, bool(is_positive))
+        known or _domains(regions.get(sequence), places.get(i, []), label == negative, bool(is_positive))
         for i, (known, sequence, label, is_positive) in enumerate(rows)
     ]
-    margin_N = margins(library.best(hits, len(frame)))
+    margin_N = margins(best)
     doubtful = (frame["label"] == negative) & (frame["split"] == "train")
     contradicts = doubtful.to_numpy() & ~positive_N & (margin_N > rules.contradiction_margin)
     is_wrong = ~rules.is_believed(frame) & (frame["split"] == "train").to_numpy()
     return frame.loc[~contradicts & ~is_wrong]
 
 
-def names_of_profiles(names: Sequence[str], hits: Sequence[Hit], library: Library, rules: Rules) -> dict[int, str]:
+def names_of_profiles(names: Sequence[str], best: Sequence[BestHit], rules: Rules) -> dict[int, str]:
     """Return the name that almost all proteins of a profile share, by index into the library.
 
     A profile of a domain that several families have does not tell them apart.
@@ -206,9 +207,9 @@ def names_of_profiles(names: Sequence[str], hits: Sequence[Hit], library: Librar
         Family or kingdom of the proteins searched; empty where unknown, and for those that must not be looked at.
     """
     members: dict[int, Counter[str]] = {}
-    for name, best in zip(names, library.best(hits, len(names)), strict=True):
-        if name and best.profile >= 0:
-            members.setdefault(best.profile, Counter())[name] += 1
+    for name, found in zip(names, best, strict=True):
+        if name and found.profile >= 0:
+            members.setdefault(found.profile, Counter())[name] += 1
     most = {profile: counts.most_common(1)[0] for profile, counts in members.items()}
     return {
         profile: name
