@@ -62,8 +62,8 @@ def test_the_stages_of_make_depend_on_files_and_names_follow_the_corpus(tmp_path
 
 
 def planned(target, *arguments):
-    """Split what make would run into commands, and those into words."""
-    commands = make("-n", target, "VENV=none", *arguments).replace("\\\n", " ").splitlines()
+    """Split what make would run where nothing is made yet into commands, and those into words."""
+    commands = make("-B", "-n", target, "VENV=none", *arguments).replace("\\\n", " ").splitlines()
     return [shlex.split(command) for command in commands if command.startswith("none/bin/tfclass")]
 
 
@@ -89,8 +89,7 @@ def test_predict_takes_the_shipped_model_unless_another_is_asked_for():
     assert planned("predict", "MODEL=my models/ü", "FASTA=a.fa 'b c.fa'", "PREDICT_ARGS=--only-tf") == [
         ["none/bin/tfclass", "predict", "a.fa", "b c.fa", "--model", "my models/ü", "--only-tf"]
     ]
-    # As where nothing is made yet, whatever `make demo` has left here.
-    trained = planned("predict", "-B", "MODEL=gru", "TRAIN_ARGS=training.epochs=2", "PREDICT_ARGS=--only-tf")
+    trained = planned("predict", "MODEL=gru", "TRAIN_ARGS=training.epochs=2", "PREDICT_ARGS=--only-tf")
     assert [words[1] for words in trained] == ["data", "train", "predict"]
     assert trained[1][-1] == "training.epochs=2"
     assert trained[2][-3:] == ["--model", "models/demo-gru", "--only-tf"]
