@@ -15,6 +15,7 @@ from scipy.special import logit, softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import matthews_corrcoef
 
+from tests.channels.test_threshold_fit import expected_mcc
 from tfclass.bundle.scorer import Scorer, channels_of
 from tfclass.channels.homology import Homologue, HomologyChannel
 from tfclass.channels.network import NetworkChannel, NetworkScores
@@ -357,9 +358,8 @@ class TestStacking:
         probability_N = theirs.predict_proba(features_NK)[:, 1]
         np.testing.assert_allclose(ours.probability(CHANNEL_OF, scores), probability_N, rtol=1e-9)
         assert (ours.prevalence, ours.offsets) == (positive_N.mean(), ())
-        own = matthews_corrcoef(positive_N, probability_N >= ours.threshold)
-        best = max(matthews_corrcoef(positive_N, probability_N >= threshold) for threshold in probability_N)
-        assert own == pytest.approx(best, abs=1e-9)
+        best = max(expected_mcc(probability_N, threshold) for threshold in probability_N)
+        assert expected_mcc(probability_N, ours.threshold) == pytest.approx(best, abs=1e-9)
         assert ours.threshold in [point.threshold for point in ours.operating_points]
         if "profile" not in channels:
             return

@@ -1,12 +1,14 @@
 """The threshold and the operating points, equal to brute force and to scikit-learn."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import matthews_corrcoef, precision_recall_curve, precision_score, recall_score
 
-from tfclass.channels.threshold_fit import max_mcc_threshold, operating_points
+from tfclass.channels.threshold_fit import expected_mcc_threshold, max_mcc_threshold, operating_points
 from tfclass.channels.thresholds import DecisionRule
 
 # scikit-learn's own remark on inputs with one label, which are meant here.
@@ -16,6 +18,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:A single label was found")
 def best_by_brute_force(p_N, positive_N) -> float:
     """Greatest Matthews correlation over every set of calls that a cut can make."""
     return max(matthews_corrcoef(positive_N, p_N >= cut) for cut in [*p_N, np.inf])
+
+
+def expected_mcc(p_N, cut):
+    """Matthews correlation of the expected confusion matrix of a cut."""
+    # Each protein twice: as a positive with its probability for a weight, and as a negative with the rest.
+    labels, weights = np.repeat([True, False], len(p_N)), np.concatenate([p_N, 1 - p_N])
+    return matthews_corrcoef(labels, np.tile(p_N >= cut, 2), sample_weight=weights)
 
 
 def check_threshold(p_N, positive_N):
@@ -90,6 +99,27 @@ def test_degenerate_scores_still_give_a_threshold_between_0_and_1(p_N, positive_
     assert matthews_corrcoef(positive_N, called) == pytest.approx(best)
 
 
+@settings(max_examples=75, deadline=None)
+@given(st.lists(st.floats(0.001, 0.999), min_size=2, max_size=30), st.integers(1, 4))
+def test_the_expected_confusion_matrix_of_the_threshold_is_the_best_of_all_cuts(probabilities, digits):
+    p_N = np.round(probabilities, digits)
+    best = max(expected_mcc(p_N, cut) for cut in [*p_N, np.inf])
+    assert expected_mcc(p_N, expected_mcc_threshold(p_N)) == pytest.approx(best, abs=1e-9)
+
+
+def test_the_expected_threshold_varies_less_between_samples_and_its_correlation_is_at_least_as_great():
+    rng = np.random.default_rng(0)
+    # Calibrated by construction: the label is drawn with the probability.
+    p_N = rng.beta(0.1, 0.3, 100_000)
+    positive_N = rng.random(len(p_N)) < p_N
+    samples = [rng.choice(len(p_N), 1000, replace=False) for _ in range(60)]
+    by_labels = [max_mcc_threshold(p_N[rows], positive_N[rows]) for rows in samples]
+    expected = [expected_mcc_threshold(p_N[rows]) for rows in samples]
+    assert np.std(expected) < 0.5 * np.std(by_labels)
+    reached = [np.mean([matthews_corrcoef(positive_N, p_N >= cut) for cut in cuts]) for cuts in (expected, by_labels)]
+    assert reached[0] > reached[1]
+
+
 @settings(deadline=None)
 @given(st.integers(2, 200), st.integers(0, 10**6))
 def test_operating_points_are_scikit_learns_and_none_of_them_is_dominated(n, seed):
@@ -105,9 +135,12 @@ def test_operating_points_are_scikit_learns_and_none_of_them_is_dominated(n, see
     precision, recall, _ = precision_recall_curve(positive, probability)
     reached = recall > 0
     assert points[0].recall == 1.0
-    assert points[-1].fdr == pytest.approx(1 - precision[reached].max())
-    pairs = list(zip(points, points[1:], strict=False))
-    assert all(a.threshold < b.threshold and a.fdr > b.fdr and a.recall >= b.recall for a, b in pairs)
+    assert min(point.fdr for point in points) == pytest.approx(1 - precision[reached].max())
+    assert all(a.threshold < b.threshold and a.recall >= b.recall for a, b in pairwise(points))
+    # The own threshold is listed even where a lower one has as low a false discovery rate.
+    own = expected_mcc_threshold(probability)
+    assert own in [point.threshold for point in points]
+    assert all(a.fdr > b.fdr for a, b in pairwise(point for point in points if point.threshold != own))
 
 
 @settings(deadline=None)
@@ -118,7 +151,7 @@ def test_the_threshold_is_among_the_operating_points_and_is_chosen_at_the_own_pr
     positive[0], positive[1] = True, False
     # Positives score higher, so that the best cut calls some and not all.
     probability = np.round(np.clip(rng.normal(0.4 + 0.3 * positive, 0.15), 0.01, 0.99), digits)
-    threshold, prevalence = max_mcc_threshold(probability, positive), float(positive.mean())
+    threshold, prevalence = expected_mcc_threshold(probability), float(positive.mean())
     rule = DecisionRule(threshold, operating_points(probability, positive), prevalence)
     chosen = rule.at_prevalence(prevalence).threshold
     assert matthews_corrcoef(positive, probability >= chosen) == pytest.approx(
@@ -131,15 +164,17 @@ def test_operating_points_are_left_out_where_they_say_little_and_only_there(seed
     rng = np.random.default_rng(seed)
     positive = rng.random(3000) < 0.3
     probability = rng.beta(1 + 3 * positive, 3)
-    everywhere = []
+    everywhere, lowest, own = [], np.inf, expected_mcc_threshold(probability)
+    first_of_own = probability[probability >= own].min()
     for cut in np.sort(probability):
         called = probability >= cut
         fdr, recall = 1 - positive[called].mean(), positive[called].sum() / positive.sum()
-        if not everywhere or fdr < everywhere[-1][0]:
+        if fdr < lowest or cut == first_of_own:
             everywhere.append((fdr, recall))
+        lowest = min(lowest, fdr)
     points = operating_points(probability, positive)
     points_P2 = np.array([(point.fdr, point.recall) for point in points])
-    best, stay = max_mcc_threshold(probability, positive), {everywhere[0], everywhere[-1]}
+    stay = {everywhere[0], min(everywhere)}
     last, n_left_out = everywhere[0], 0
     for cut in everywhere:
         differs = cut[0] <= 0.95 * last[0] or cut[1] <= last[1] - 0.005
@@ -148,7 +183,7 @@ def test_operating_points_are_left_out_where_they_say_little_and_only_there(seed
             assert not differs
             n_left_out += 1
             continue
-        assert differs or cut in stay or points[kept[0]].threshold == best
+        assert differs or cut in stay or points[kept[0]].threshold == own
         last = cut
     assert n_left_out > len(everywhere) / 4
 

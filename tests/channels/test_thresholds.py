@@ -13,7 +13,7 @@ from sklearn.metrics import matthews_corrcoef
 from tests.channels.test_calibration import drawn, expected_fdr
 from tfclass.bundle.scorer import Scored as ScoredByBundle
 from tfclass.channels.calibration import at_prevalence, estimate_prevalence
-from tfclass.channels.threshold_fit import max_mcc_threshold, operating_points
+from tfclass.channels.threshold_fit import expected_mcc_threshold, operating_points
 from tfclass.channels.thresholds import (
     DecisionRule,
     OperatingPoint,
@@ -36,7 +36,7 @@ def fitted(seed, n=400):
     rng = np.random.default_rng(seed)
     positive_N = rng.random(n) < KNOWN
     p_N = np.round(rng.beta(0.3 + 3 * positive_N, 0.3 + 3 * ~positive_N).clip(1e-6, 1 - 1e-6), 6)
-    return p_N, positive_N, DecisionRule(max_mcc_threshold(p_N, positive_N), operating_points(p_N, positive_N), KNOWN)
+    return p_N, positive_N, DecisionRule(expected_mcc_threshold(p_N), operating_points(p_N, positive_N), KNOWN)
 
 
 def test_probabilities_threshold_and_points_move_together_from_the_prevalence_of_the_fit():
@@ -144,7 +144,7 @@ def test_near_the_prevalence_of_the_fit_the_threshold_has_the_greatest_matthews_
     rng = np.random.default_rng(5)
     positive_N = rng.random(40_000) < KNOWN
     p_N = np.round(expit(np.log(KNOWN / (1 - KNOWN)) + 3.0 * (rng.normal(size=40_000) + 3.0 * positive_N) - 4.5), 6)
-    own = DecisionRule(max_mcc_threshold(p_N, positive_N), operating_points(p_N, positive_N), KNOWN)
+    own = DecisionRule(expected_mcc_threshold(p_N), operating_points(p_N, positive_N), KNOWN)
     moved_N = at_prevalence(p_N, KNOWN, share)
     weight_N = np.where(positive_N, share / KNOWN, (1 - share) / (1 - KNOWN))
 

@@ -15,13 +15,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
+from scipy.stats import norm
 from sklearn.metrics import matthews_corrcoef
 
 from tests.conftest import bundle_of
 from tests.models.test_forward import small_memory
 from tfclass.bundle.scorer import Scorer
 from tfclass.channels.calibration import Calibration, at_prevalence
-from tfclass.channels.threshold_fit import max_mcc_threshold, operating_points
+from tfclass.channels.threshold_fit import expected_mcc_threshold, operating_points
 from tfclass.channels.thresholds import OperatingPoint
 from tfclass.errors import ConfigError
 from tfclass.inference import windows as module
@@ -228,10 +229,13 @@ class TestPrevalence:
         """A bundle with the operating points of 4,000 validation scores, 30 % of them of positives."""
         rng = np.random.default_rng(0)
         positive_N = rng.random(4000) < 0.3
-        probability_N = 1 / (1 + np.exp(-rng.normal(np.where(positive_N, 1.5, -2.0), 1.5)))
+        # By Bayes' rule, from two normal distributions.
+        score_N = rng.normal(np.where(positive_N, 1.5, -2.0), 1.5)
+        likelihood_NC = norm.pdf(score_N[:, None], [-2.0, 1.5], 1.5) * [0.7, 0.3]
+        probability_N = likelihood_NC[:, 1] / likelihood_NC.sum(axis=1)
         points = operating_points(probability_N, positive_N)
         calibration = replace(bundle.calibration, prevalence=0.3)
-        own = {"threshold": max_mcc_threshold(probability_N, positive_N), "operating_points": points}
+        own = {"threshold": expected_mcc_threshold(probability_N), "operating_points": points}
         return replace(bundle, calibration=calibration, **own), probability_N, positive_N
 
     @pytest.mark.parametrize("prevalence", [0.1, 1e-3, 1e-5, 1e-9])
@@ -273,7 +277,7 @@ class TestPrevalence:
         threshold = Predictor(bundle, prevalence=prevalence).threshold
         kept = at_prevalence(np.array([threshold]), prevalence, share)[0]
         # Short of it at most by what keeps the threshold from jumping as the share changes.
-        assert matthews_corrcoef(positive_N, probability_N >= kept, sample_weight=weight_N) > max(mcc) - 0.02
+        assert matthews_corrcoef(positive_N, probability_N >= kept, sample_weight=weight_N) > max(mcc) - 0.03
 
     def test_without_operating_points_the_threshold_moves_with_the_probabilities(self, validated):
         bundle = replace(validated[0], threshold=0.5, operating_points=())

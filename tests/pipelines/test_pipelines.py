@@ -14,7 +14,7 @@ from sklearn.metrics import average_precision_score, matthews_corrcoef
 
 from tests.conftest import SMALL
 from tfclass.bundle.bundle import load_bundle
-from tfclass.channels.threshold_fit import max_mcc_threshold, operating_points
+from tfclass.channels.threshold_fit import expected_mcc_threshold, operating_points
 from tfclass.config import (
     CompareConfig,
     CorpusConfig,
@@ -113,7 +113,7 @@ def test_threshold_and_operating_points_are_those_of_calibrated_validation_proba
     tokens = [bundle.alphabet.encode(sequence) for sequence in valid["sequence"]]
     probability_N = bundle.calibration.probability(scores_of(bundle.model, tokens, 2048).logits_NC)[:, 1]
     positive_N = (valid["label"] == "TF").to_numpy()
-    assert bundle.threshold == max_mcc_threshold(probability_N, positive_N)
+    assert bundle.threshold == expected_mcc_threshold(probability_N)
     assert bundle.operating_points == operating_points(probability_N, positive_N)
     assert bundle.threshold in [point.threshold for point in bundle.operating_points]
 

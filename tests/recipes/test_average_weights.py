@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sklearn.metrics import matthews_corrcoef
 
+from tests.channels.test_threshold_fit import expected_mcc
 from tfclass.bundle.bundle import load_bundle
 from tfclass.bundle.save import save_bundle
 from tfclass.errors import BundleError
@@ -57,10 +57,9 @@ def test_weights_are_the_mean_and_validation_decides_the_rest(small_bundle, othe
     frame = pd.read_csv(demo_table, sep="\t", keep_default_na=False)
     valid = frame[frame["split"] == "valid"]
     rows = list(Predictor(mean).predict(Record(i, "", s) for i, s in zip(valid["id"], valid["sequence"], strict=True)))
-    positive_N = (valid["label"] == "TF").to_numpy()
     stated_N = np.array([row.probability for row in rows])
-    ours = matthews_corrcoef(positive_N, [row.label == "TF" for row in rows])
-    assert ours == pytest.approx(max(matthews_corrcoef(positive_N, stated_N >= cut) for cut in stated_N), abs=1e-9)
+    best = max(expected_mcc(stated_N, cut) for cut in stated_N)
+    assert expected_mcc(stated_N, mean.threshold) == pytest.approx(best, abs=1e-6)
 
 
 def test_a_weight_of_another_shape_is_that_of_the_second(small_bundle, other, demo_table):

@@ -88,7 +88,7 @@ def model_card(bundle: Bundle) -> str:
     purpose = f"Gives the probability of each of {len(bundle.classes)} classes: {', '.join(bundle.classes)}."
     if bundle.threshold is not None:
         purpose = f"Gives the probability that a protein is {bundle.classes[1]} (against {bundle.classes[0]})."
-        threshold += ", the greatest Matthews correlation on validation"
+        threshold += ", the greatest expected Matthews correlation on validation"
     card = _TEMPLATE.format(
         name=bundle.name,
         purpose=purpose,

@@ -148,12 +148,12 @@ def fit_stacking(
     Returns
     -------
     Stacking
-        With the threshold of the greatest Matthews correlation, and other operating points.
+        With the threshold of `expected_mcc_threshold`, and other operating points.
     """
     # Prediction does not fit, and need not wait for scikit-learn.
     from sklearn.linear_model import LogisticRegression
 
-    from tfclass.channels.threshold_fit import max_mcc_threshold, operating_points
+    from tfclass.channels.threshold_fit import expected_mcc_threshold, operating_points
 
     features_NK = stacked_features(channels, scores)
     terms = terms or {}
@@ -173,7 +173,7 @@ def fit_stacking(
     probability_N = unset.probability(channels, scores)
     return replace(
         unset,
-        threshold=max_mcc_threshold(probability_N, positive_N),
+        threshold=expected_mcc_threshold(probability_N),
         operating_points=operating_points(probability_N, positive_N),
     )
 

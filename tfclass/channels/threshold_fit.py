@@ -3,6 +3,8 @@
 References
 ----------
 .. [1] B. Matthews, Biochimica et Biophysica Acta 405 (1975), 10.1016/0005-2795(75)90109-9.
+.. [2] N. Natarajan, O. Koyejo, P. Ravikumar, I. Dhillon, Optimal decision-theoretic classification using
+   non-decomposable performance measures (2015), 10.48550/arXiv.1505.01802.
 """
 
 import numpy as np
@@ -36,12 +38,37 @@ def max_mcc_threshold(probability_N: FloatArray, positive_N: BoolArray) -> float
     return candidates.threshold(candidates.max_mcc())
 
 
+def expected_mcc_threshold(probability_N: FloatArray) -> float:
+    """Find the threshold whose expected confusion matrix has the greatest Matthews correlation [2]_.
+
+    Each protein counts as a positive with its probability and as a negative with the rest, so the few proteins near
+    the threshold whose labels happen to be unusual do not move it.
+
+    Parameters
+    ----------
+    probability_N : ndarray of float64, shape (N,)
+        Of the positive class, calibrated.
+
+    Returns
+    -------
+    float
+        See `max_mcc_threshold`.
+
+    Examples
+    --------
+    >>> expected_mcc_threshold(np.array([0.1, 0.4, 0.8]))
+    0.6
+    """
+    candidates = _Candidates(probability_N, probability_N)
+    return candidates.threshold(candidates.max_mcc())
+
+
 def operating_points(probability_N: FloatArray, positive_N: BoolArray) -> tuple[OperatingPoint, ...]:
     """List the thresholds worth choosing.
 
     One is left out if a lower one has as low a false discovery rate, since that has at least the recall; and if it
-    differs little from the one before: 5 % of the false discovery rate and 0.005 of recall. `max_mcc_threshold` always
-    stays.
+    differs little from the one before: 5 % of the false discovery rate and 0.005 of recall. `expected_mcc_threshold`
+    always stays.
 
     Parameters
     ----------
@@ -53,22 +80,25 @@ def operating_points(probability_N: FloatArray, positive_N: BoolArray) -> tuple[
     Returns
     -------
     tuple of OperatingPoint
-        Threshold rising; false discovery rate and recall falling.
+        Threshold rising, recall falling; so is the false discovery rate, save at `expected_mcc_threshold`.
 
     Examples
     --------
-    >>> points = operating_points(np.array([0.1, 0.4, 0.6, 0.8]), np.array([False, True, False, True]))
+    >>> points = operating_points(np.array([0.1, 0.3, 0.4, 0.8]), np.array([False, True, False, True]))
     >>> [(point.threshold, point.fdr, point.recall) for point in points]
-    [(0.05, 0.5, 1.0), (0.25, 0.3333333333333333, 1.0), (0.7, 0.0, 0.5)]
+    [(0.05, 0.5, 1.0), (0.2, 0.3333333333333333, 1.0), (0.6, 0.0, 0.5)]
     """
-    candidates = _Candidates(probability_N, positive_N)
-    positives = int(positive_N.sum())
-    points: list[OperatingPoint] = []
-    for index in reversed(range(len(candidates.predicted_K))):
-        fdr = float((candidates.predicted_K[index] - candidates.tp_K[index]) / candidates.predicted_K[index])
-        if positives and (not points or fdr < points[-1].fdr):
-            points.append(OperatingPoint(candidates.threshold(index), fdr, float(candidates.tp_K[index] / positives)))
-    return _thinned(points, {candidates.threshold(candidates.max_mcc()), *(point.threshold for point in points[-1:])})
+    if not positive_N.any():
+        return ()
+    candidates, own = _Candidates(probability_N, positive_N), expected_mcc_threshold(probability_N)
+    fdr_K = (candidates.predicted_K - candidates.tp_K) / candidates.predicted_K
+    points, lowest = [], np.inf
+    for index in reversed(range(len(fdr_K))):
+        threshold, fdr = candidates.threshold(index), float(fdr_K[index])
+        if fdr < lowest or threshold == own:
+            points.append(OperatingPoint(threshold, fdr, float(candidates.tp_K[index] / positive_N.sum())))
+        lowest = min(lowest, fdr)
+    return _thinned(points, {own, next(point.threshold for point in points if point.fdr == lowest)})
 
 
 def _thinned(points: list[OperatingPoint], must_stay: set[float]) -> tuple[OperatingPoint, ...]:
@@ -83,13 +113,18 @@ def _thinned(points: list[OperatingPoint], must_stay: set[float]) -> tuple[Opera
 class _Candidates:
     """Candidate thresholds: between different probabilities, and below them all; highest first.
 
+    Parameters
+    ----------
+    positive_N : ndarray of bool or float64, shape (N,)
+        True for a positive, or how much of one each protein counts as.
+
     Attributes
     ----------
     predicted_K, tp_K : ndarray of float64, shape (K,)
         Predicted positives at each threshold, and the true positives among them.
     """
 
-    def __init__(self, probability_N: FloatArray, positive_N: BoolArray) -> None:
+    def __init__(self, probability_N: FloatArray, positive_N: BoolArray | FloatArray) -> None:
         order = np.argsort(-probability_N, kind="stable")
         self._sorted_N = probability_N[order]
         self._following_N = np.append(self._sorted_N[1:], 0.0)

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from tfclass.bundle.bundle import Bundle
 from tfclass.channels.calibration_fit import Choice, choose_calibration
-from tfclass.channels.threshold_fit import max_mcc_threshold, operating_points
+from tfclass.channels.threshold_fit import expected_mcc_threshold, operating_points
 from tfclass.channels.thresholds import OperatingPoint
 from tfclass.config import EvaluationConfig, TrainConfig, TrainingConfig
 from tfclass.data.table import LabelledProteins
@@ -49,7 +49,7 @@ def calibrate(
     probability_NC = choice.calibration.probability(logits_NC)
     threshold, points = None, ()
     if len(validation.classes) == 2:
-        threshold = max_mcc_threshold(probability_NC[:, 1], validation.is_positive)
+        threshold = expected_mcc_threshold(probability_NC[:, 1])
         points = operating_points(probability_NC[:, 1], validation.is_positive)
     scored = Scored(probability_NC, validation.labels, threshold)
     return Calibrated(choice, threshold, points, all_metrics(scored, evaluation.n_calibration_bins))

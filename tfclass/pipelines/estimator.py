@@ -77,7 +77,8 @@ class TFClassifier(ClassifierMixin, BaseEstimator):
         Share of the proteins held back for validation, class by class.
     threshold : float or str, optional
         Least probability of the positive one of two classes to predict it, or a rule; see `Predictor`. By default the
-        one with the greatest Matthews correlation on the validation part. Of more classes the likeliest is predicted.
+        one with the greatest expected Matthews correlation on the validation part. Of more classes the likeliest is
+        predicted.
     pos_label : object, optional
         The positive one of two labels; by default ``TF``, else the last one in sorted order.
     options : mapping of str to object, optional
