@@ -80,7 +80,7 @@ def operating_points(probability_N: FloatArray, positive_N: BoolArray) -> tuple[
     Returns
     -------
     tuple of OperatingPoint
-        Threshold rising, recall falling; so is the false discovery rate, save at `expected_mcc_threshold`.
+        Threshold rising, recall falling. The false discovery rate falls, too, but may rise at `expected_mcc_threshold`.
 
     Examples
     --------
@@ -90,15 +90,15 @@ def operating_points(probability_N: FloatArray, positive_N: BoolArray) -> tuple[
     """
     if not positive_N.any():
         return ()
-    candidates, own = _Candidates(probability_N, positive_N), expected_mcc_threshold(probability_N)
+    candidates, own = _Candidates(probability_N, positive_N), _Candidates(probability_N, probability_N).max_mcc()
     fdr_K = (candidates.predicted_K - candidates.tp_K) / candidates.predicted_K
     points, lowest = [], np.inf
     for index in reversed(range(len(fdr_K))):
-        threshold, fdr = candidates.threshold(index), float(fdr_K[index])
-        if fdr < lowest or threshold == own:
-            points.append(OperatingPoint(threshold, fdr, float(candidates.tp_K[index] / positive_N.sum())))
-        lowest = min(lowest, fdr)
-    return _thinned(points, {own, next(point.threshold for point in points if point.fdr == lowest)})
+        if fdr_K[index] < lowest or index == own:
+            recall = float(candidates.tp_K[index] / candidates.tp_K[-1])
+            points.append(OperatingPoint(candidates.threshold(index), float(fdr_K[index]), recall))
+        lowest = min(lowest, fdr_K[index])
+    return _thinned(points, {candidates.threshold(own), min(points, key=lambda point: point.fdr).threshold})
 
 
 def _thinned(points: list[OperatingPoint], must_stay: set[float]) -> tuple[OperatingPoint, ...]:
