@@ -7,6 +7,7 @@ import yaml
 
 from tfclass.bundle.bundle import Bundle
 from tfclass.channels.stacking import COMBINED
+from tfclass.channels.thresholds import OWN_THRESHOLD
 from tfclass.errors import BundleError
 
 _TEMPLATE = """# {name}
@@ -88,7 +89,7 @@ def model_card(bundle: Bundle) -> str:
     purpose = f"Gives the probability of each of {len(bundle.classes)} classes: {', '.join(bundle.classes)}."
     if bundle.threshold is not None:
         purpose = f"Gives the probability that a protein is {bundle.classes[1]} (against {bundle.classes[0]})."
-        threshold += ", the greatest expected Matthews correlation on validation"
+        threshold += f", the {OWN_THRESHOLD}"
     card = _TEMPLATE.format(
         name=bundle.name,
         purpose=purpose,

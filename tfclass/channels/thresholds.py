@@ -21,6 +21,8 @@ _RULE = re.compile(r"(fdr|recall)=(.+)")
 _DECIMALS = 6
 # With more, the rounded numbers are not exact in floating point; probabilities are then compared in full.
 _MAX_DECIMALS = 15
+# What the rule max-mcc chooses, in words.
+OWN_THRESHOLD = "greatest expected Matthews correlation on validation"
 # Steps of the prevalence, in log-odds, at which the threshold of the greatest Matthews correlation is looked for.
 _STEP = 0.02
 

@@ -2,12 +2,12 @@
 
 from pydantic.dataclasses import dataclass
 
-from tfclass.channels.thresholds import DecisionRule
+from tfclass.channels.thresholds import OWN_THRESHOLD, DecisionRule
 from tfclass.errors import ConfigError
 from tfclass.evaluation.scored import Scored
 
 RULES = {
-    "max-mcc": "greatest expected Matthews correlation on validation; the model's own",
+    "max-mcc": f"{OWN_THRESHOLD}; the model's own",
     "fdr=0.05": "at most 5 % false discoveries expected by the probabilities, at the prevalence estimated from them",
     "recall=0.9": "at least 90 % of the positives of the validation split",
 }

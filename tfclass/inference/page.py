@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from tfclass.channels.thresholds import OWN_THRESHOLD
 from tfclass.errors import escaped
 
 _NO_BREAK = "\u00a0"
@@ -57,6 +58,7 @@ def write_page(content: Mapping[str, Any], stream: BinaryIO) -> None:
             for name in ("family", "domain", "profile", "homologue", "notes")
         },
         max_share=_MAX_SHARE,
+        own_threshold=OWN_THRESHOLD,
     )
     for piece in pieces:
         stream.write(piece.encode("utf-8", "backslashreplace"))
