@@ -358,8 +358,8 @@ class TestStacking:
         probability_N = theirs.predict_proba(features_NK)[:, 1]
         np.testing.assert_allclose(ours.probability(CHANNEL_OF, scores), probability_N, rtol=1e-9)
         assert (ours.prevalence, ours.offsets) == (positive_N.mean(), ())
-        best = max(expected_mcc(probability_N, threshold) for threshold in probability_N)
-        assert expected_mcc(probability_N, ours.threshold) == pytest.approx(best, abs=1e-9)
+        best = max(expected_mcc(probability_N, probability_N >= threshold) for threshold in probability_N)
+        assert expected_mcc(probability_N, probability_N >= ours.threshold) == pytest.approx(best, abs=1e-9)
         assert ours.threshold in [point.threshold for point in ours.operating_points]
         if "profile" not in channels:
             return

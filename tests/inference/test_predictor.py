@@ -226,9 +226,9 @@ def test_the_model_is_put_on_the_device_that_is_asked_for(small_bundle):
 class TestPrevalence:
     @pytest.fixture
     def validated(self, bundle):
-        """A bundle with the operating points of 4,000 validation scores, 30 % of them of positives."""
+        """A bundle with the operating points of 20,000 validation scores, 30 % of them of positives."""
         rng = np.random.default_rng(0)
-        positive_N = rng.random(4000) < 0.3
+        positive_N = rng.random(20_000) < 0.3
         # By Bayes' rule, from two normal distributions.
         score_N = rng.normal(np.where(positive_N, 1.5, -2.0), 1.5)
         likelihood_NC = norm.pdf(score_N[:, None], [-2.0, 1.5], 1.5) * [0.7, 0.3]
@@ -277,7 +277,7 @@ class TestPrevalence:
         threshold = Predictor(bundle, prevalence=prevalence).threshold
         kept = at_prevalence(np.array([threshold]), prevalence, share)[0]
         # Short of it at most by what keeps the threshold from jumping as the share changes.
-        assert matthews_corrcoef(positive_N, probability_N >= kept, sample_weight=weight_N) > max(mcc) - 0.03
+        assert matthews_corrcoef(positive_N, probability_N >= kept, sample_weight=weight_N) > max(mcc) - 0.02
 
     def test_without_operating_points_the_threshold_moves_with_the_probabilities(self, validated):
         bundle = replace(validated[0], threshold=0.5, operating_points=())
