@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import matthews_corrcoef, precision_recall_curve, precision_score, recall_score
+from sklearn.metrics import matthews_corrcoef, precision_score, recall_score
 
+from tfclass.channels.calibration import at_prevalence
 from tfclass.channels.threshold_fit import expected_mcc_threshold, max_mcc_threshold, operating_points
 from tfclass.channels.thresholds import DecisionRule
 
@@ -122,72 +123,84 @@ def test_the_expected_threshold_varies_less_between_samples_and_its_correlation_
 
 @settings(deadline=None)
 @given(st.integers(2, 200), st.integers(0, 10**6))
-def test_operating_points_are_scikit_learns_and_none_of_them_is_dominated(n, seed):
+def test_operating_points_are_scikit_learns_of_the_expected_confusion_matrix(n, seed):
     rng = np.random.default_rng(seed)
-    positive = rng.random(n) < 0.4
-    positive[0] = True
-    probability = np.round(rng.random(n), 2)
-    points = operating_points(probability, positive)
+    p_N = np.round(rng.beta(0.3, 0.7, n).clip(0.001, 0.999), 3)
+    labels, weights = np.repeat([True, False], n), np.concatenate([p_N, 1 - p_N])
+    points = operating_points(p_N)
     for point in points:
-        called = probability >= point.threshold
-        assert point.recall == pytest.approx(recall_score(positive, called))
-        assert 1 - point.fdr == pytest.approx(precision_score(positive, called, zero_division=1.0))
-    precision, recall, _ = precision_recall_curve(positive, probability)
-    reached = recall > 0
-    assert points[0].recall == 1.0
-    assert min(point.fdr for point in points) == pytest.approx(1 - precision[reached].max())
-    assert all(a.threshold < b.threshold and a.recall >= b.recall for a, b in pairwise(points))
-    # The own threshold is listed even where a lower one has as low a false discovery rate.
-    place = [point.threshold for point in points].index(expected_mcc_threshold(probability))
-    if any(point.fdr <= points[place].fdr for point in points[:place]):
-        points = points[:place] + points[place + 1 :]
-    assert all(a.fdr > b.fdr for a, b in pairwise(points))
+        called = np.tile(p_N >= point.threshold, 2)
+        assert point.recall == pytest.approx(recall_score(labels, called, sample_weight=weights))
+        assert 1 - point.fdr == pytest.approx(precision_score(labels, called, sample_weight=weights))
+    for point in points[1:]:
+        assert point.mcc(p_N.mean()) == pytest.approx(expected_mcc(p_N, p_N >= point.threshold), abs=1e-9)
+    # All are predicted; a rounding error of the rates becomes its square root.
+    assert (points[0].recall, points[0].mcc(p_N.mean())) == (1.0, pytest.approx(0.0, abs=1e-7))
+    assert points[-1].fdr == pytest.approx(1 - p_N.max())
+    for one, other in pairwise(points):
+        assert one.threshold < other.threshold
+        assert one.fdr > other.fdr
+        assert one.recall > other.recall
 
 
 @settings(deadline=None)
 @given(st.integers(2, 400), st.integers(0, 10**6), st.integers(1, 4))
-def test_the_threshold_is_among_the_operating_points_and_is_chosen_at_the_own_prevalence(n, seed, digits):
-    rng = np.random.default_rng(seed)
-    positive = rng.random(n) < 0.4
-    positive[0], positive[1] = True, False
-    # Positives score higher, so that the best cut calls some and not all.
-    probability = np.round(np.clip(rng.normal(0.4 + 0.3 * positive, 0.15), 0.01, 0.99), digits)
-    threshold, prevalence = expected_mcc_threshold(probability), float(positive.mean())
-    rule = DecisionRule(threshold, operating_points(probability, positive), prevalence)
-    chosen = rule.at_prevalence(prevalence).threshold
-    assert matthews_corrcoef(positive, probability >= chosen) == pytest.approx(
-        matthews_corrcoef(positive, probability >= threshold)
-    )
+def test_the_threshold_is_among_the_operating_points_and_the_best_of_them(n, seed, digits):
+    p_N = np.round(np.random.default_rng(seed).beta(0.3, 0.7, n), digits).clip(0.01, 0.99)
+    points, own = operating_points(p_N), expected_mcc_threshold(p_N)
+    assert own in {point.threshold for point in points}
+    best = max(point.mcc(p_N.mean()) for point in points)
+    # Where no cut tells anything, a rounding error of the rates becomes its square root.
+    assert expected_mcc(p_N, p_N >= own) == pytest.approx(best, abs=1e-7)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.5, 0.9])
+@pytest.mark.parametrize("seed", range(3))
+def test_at_another_prevalence_the_threshold_has_nearly_the_greatest_expected_correlation(seed, share):
+    p_N = np.random.default_rng(seed).beta(0.1, 0.3, 2000)
+    known = float(p_N.mean())
+    labels = np.repeat([True, False], len(p_N))
+    weights = np.concatenate([p_N * share / known, (1 - p_N) * (1 - share) / (1 - known)])
+
+    def mcc(cut):
+        return matthews_corrcoef(labels, np.tile(p_N >= cut, 2), sample_weight=weights)
+
+    rule = DecisionRule(expected_mcc_threshold(p_N), operating_points(p_N), known).at_prevalence(share)
+    as_calibrated = at_prevalence(np.array([rule.threshold]), share, known)[0]
+    # As near as the operating points lie together.
+    assert mcc(as_calibrated) > max(mcc(cut) for cut in p_N[::5]) - 1e-3
+
+
+def test_the_threshold_of_another_prevalence_varies_little_between_samples():
+    rng = np.random.default_rng(0)
+    p_N = rng.beta(0.1, 0.3, 100_000)
+    samples = [rng.choice(p_N, 1000, replace=False) for _ in range(60)]
+    rules = [DecisionRule(expected_mcc_threshold(p), operating_points(p), float(p.mean())) for p in samples]
+    # As the own one at 25 %, and with probabilities of the share at hand.
+    assert np.std([rule.threshold for rule in rules]) < 0.06
+    assert np.std([rule.at_prevalence(0.05).threshold for rule in rules]) < 0.06
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_operating_points_are_left_out_where_they_say_little_and_only_there(seed):
-    rng = np.random.default_rng(seed)
-    positive = rng.random(3000) < 0.3
-    probability = rng.beta(1 + 3 * positive, 3)
-    everywhere, lowest, own = [], np.inf, expected_mcc_threshold(probability)
-    first_of_own = probability[probability >= own].min()
-    for cut in np.sort(probability):
-        called = probability >= cut
-        fdr, recall = 1 - positive[called].mean(), positive[called].sum() / positive.sum()
-        if fdr < lowest or cut == first_of_own:
-            everywhere.append((fdr, recall))
-        lowest = min(lowest, fdr)
-    points = operating_points(probability, positive)
-    points_P2 = np.array([(point.fdr, point.recall) for point in points])
-    stay = {everywhere[0], min(everywhere)}
+    p_N = np.random.default_rng(seed).beta(0.3, 0.7, 3000)
+    own = expected_mcc_threshold(p_N)
+    everywhere = [
+        (np.mean(1 - p_N[p_N >= cut]), p_N[p_N >= cut].sum() / p_N.sum(), cut in (p_N.max(), p_N[p_N >= own].min()))
+        for cut in np.sort(p_N)
+    ]
+    points_P2 = np.array([(point.fdr, point.recall) for point in operating_points(p_N)])
     last, n_left_out = everywhere[0], 0
     for cut in everywhere:
         differs = cut[0] <= 0.95 * last[0] or cut[1] <= last[1] - 0.005
-        kept = np.flatnonzero(np.isclose(points_P2, cut, rtol=0, atol=1e-12).all(axis=1))
-        if not len(kept):
+        if not np.isclose(points_P2, cut[:2], rtol=0, atol=1e-12).all(axis=1).any():
             assert not differs
             n_left_out += 1
             continue
-        assert differs or cut in stay or points[kept[0]].threshold == own
+        assert differs or cut[2] or cut is everywhere[0]
         last = cut
     assert n_left_out > len(everywhere) / 4
 
 
-def test_without_positives_there_are_no_operating_points():
-    assert operating_points(np.array([0.2, 0.4]), np.array([False, False])) == ()
+def test_without_a_possible_positive_there_are_no_operating_points():
+    assert operating_points(np.zeros(2)) == ()

@@ -233,7 +233,7 @@ class TestPrevalence:
         score_N = rng.normal(np.where(positive_N, 1.5, -2.0), 1.5)
         likelihood_NC = norm.pdf(score_N[:, None], [-2.0, 1.5], 1.5) * [0.7, 0.3]
         probability_N = likelihood_NC[:, 1] / likelihood_NC.sum(axis=1)
-        points = operating_points(probability_N, positive_N)
+        points = operating_points(probability_N)
         calibration = replace(bundle.calibration, prevalence=0.3)
         own = {"threshold": expected_mcc_threshold(probability_N), "operating_points": points}
         return replace(bundle, calibration=calibration, **own), probability_N, positive_N

@@ -51,7 +51,7 @@ Put beside the network by `tfclass model attach`, after the text above was writt
 
 Each can be used alone, and all with the network (`combined`), by a logistic regression fitted on validation.{searched}
 
-| channel | threshold | false discoveries there | recall there |
+| channel | threshold | false discoveries expected there | recall expected there |
 |---|---|---|---|
 {rows}
 """

@@ -66,7 +66,7 @@ class Description:
     threshold : float or None
         Of the network alone: least probability of a predicted positive; None in a multi-class task.
     operating_points : tuple of OperatingPoint
-        Results of other thresholds on validation; empty in a multi-class task.
+        Of other thresholds; empty in a multi-class task.
     stacked : dict of str to Stacking
         A regression for each channel beside the network, and one for all ``combined``; empty without them.
     provenance : dict

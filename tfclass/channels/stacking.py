@@ -55,7 +55,7 @@ class Stacking:
     prevalence : float
         Share of the positive class among the proteins that it was fitted on.
     operating_points : tuple of OperatingPoint
-        Results of other thresholds on validation.
+        Of other thresholds.
     offsets : tuple of float
         Of each group of each channel, in order; empty without groups.
     prefilter : float or None
@@ -172,9 +172,7 @@ def fit_stacking(
     )
     probability_N = unset.probability(channels, scores)
     return replace(
-        unset,
-        threshold=expected_mcc_threshold(probability_N),
-        operating_points=operating_points(probability_N, positive_N),
+        unset, threshold=expected_mcc_threshold(probability_N), operating_points=operating_points(probability_N)
     )
 
 

@@ -63,51 +63,39 @@ def expected_mcc_threshold(probability_N: FloatArray) -> float:
     return candidates.threshold(candidates.max_mcc())
 
 
-def operating_points(probability_N: FloatArray, positive_N: BoolArray) -> tuple[OperatingPoint, ...]:
-    """List the thresholds worth choosing.
+def operating_points(probability_N: FloatArray) -> tuple[OperatingPoint, ...]:
+    """List the thresholds worth choosing, with the rates that are expected of them; see `expected_mcc_threshold`.
 
-    One is left out if a lower one has as low a false discovery rate, since that has at least the recall; and if it
-    differs little from the one before: 5 % of the false discovery rate and 0.005 of recall. `expected_mcc_threshold`
-    always stays.
+    One is left out if it differs little from the one before: 5 % of the false discovery rate and 0.005 of recall.
+    `expected_mcc_threshold` and the highest always stay.
 
     Parameters
     ----------
     probability_N : ndarray of float64, shape (N,)
-        Of the positive class.
-    positive_N : ndarray of bool, shape (N,)
-        True for the proteins of the positive class.
+        Of the positive class, calibrated.
 
     Returns
     -------
     tuple of OperatingPoint
-        Threshold rising, recall falling. The false discovery rate falls, too, but may rise at `expected_mcc_threshold`.
+        Threshold rising; false discovery rate and recall falling. None where no protein can be a positive.
 
     Examples
     --------
-    >>> points = operating_points(np.array([0.1, 0.3, 0.4, 0.8]), np.array([False, True, False, True]))
-    >>> [(point.threshold, point.fdr, point.recall) for point in points]
-    [(0.05, 0.5, 1.0), (0.2, 0.3333333333333333, 1.0), (0.6, 0.0, 0.5)]
+    >>> points = operating_points(np.array([0.1, 0.4, 0.8]))
+    >>> [(point.threshold, round(point.fdr, 3), round(point.recall, 3)) for point in points]
+    [(0.05, 0.567, 1.0), (0.25, 0.4, 0.923), (0.6, 0.2, 0.615)]
     """
-    if not positive_N.any():
+    candidates = _Candidates(probability_N, probability_N)
+    if not candidates.tp_K[-1]:
         return ()
-    candidates, own = _Candidates(probability_N, positive_N), _Candidates(probability_N, probability_N).max_mcc()
     fdr_K = (candidates.predicted_K - candidates.tp_K) / candidates.predicted_K
-    points, lowest = [], np.inf
-    for index in reversed(range(len(fdr_K))):
-        if fdr_K[index] < lowest or index == own:
-            recall = float(candidates.tp_K[index] / candidates.tp_K[-1])
-            points.append(OperatingPoint(candidates.threshold(index), float(fdr_K[index]), recall))
-        lowest = min(lowest, fdr_K[index])
-    return _thinned(points, {candidates.threshold(own), min(points, key=lambda point: point.fdr).threshold})
-
-
-def _thinned(points: list[OperatingPoint], must_stay: set[float]) -> tuple[OperatingPoint, ...]:
-    kept = points[:1]
-    for point in points[1:]:
-        differs = point.fdr <= 0.95 * kept[-1].fdr or point.recall <= kept[-1].recall - 0.005
-        if differs or point.threshold in must_stay:
-            kept.append(point)
-    return tuple(kept)
+    recall_K = candidates.tp_K / candidates.tp_K[-1]
+    must_stay, kept = {0, candidates.max_mcc()}, [len(fdr_K) - 1]
+    for index in reversed(range(len(fdr_K) - 1)):
+        differs = fdr_K[index] <= 0.95 * fdr_K[kept[-1]] or recall_K[index] <= recall_K[kept[-1]] - 0.005
+        if differs or index in must_stay:
+            kept.append(index)
+    return tuple(OperatingPoint(candidates.threshold(k), float(fdr_K[k]), float(recall_K[k])) for k in kept)
 
 
 class _Candidates:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from tfclass.channels.calibration import at_prevalence, estimate_prevalence, expit, logit
+from tfclass.channels.calibration import at_prevalence, estimate_prevalence
 from tfclass.errors import ConfigError
 from tfclass.limits import MAX_OPERATING_POINTS
 from tfclass.typing import FloatArray, IntArray
@@ -23,19 +23,17 @@ _DECIMALS = 6
 _MAX_DECIMALS = 15
 # What the rule max-mcc chooses, in words.
 OWN_THRESHOLD = "greatest expected Matthews correlation on validation"
-# Steps of the prevalence, in log-odds, at which the threshold of the greatest Matthews correlation is looked for.
-_STEP = 0.02
 
 
 class OperatingPoint(NamedTuple):
-    """Rates of a threshold on the validation split.
+    """Rates of a threshold, as the calibrated probabilities of the validation split let expect them.
 
     Attributes
     ----------
     fdr : float
         False discovery rate: share of negatives among the predicted positives.
     recall : float
-        Share of the positives that were predicted.
+        Share of the positives that are predicted.
     """
 
     threshold: Probability
@@ -52,6 +50,12 @@ class OperatingPoint(NamedTuple):
         # The false share itself, from the side of the negatives: by way of the true one it would lose its last digits.
         fdr = at_prevalence(np.array([self.fdr]), 1 - trained_prevalence, 1 - prevalence)[0]
         return OperatingPoint(float(threshold), float(fdr), self.recall)
+
+    def mcc(self, prevalence: float) -> float:
+        """Compute the Matthews correlation where this is the prevalence; 0 where all proteins or none are predicted."""
+        predicted = prevalence * self.recall / (1 - self.fdr) if self.fdr < 1 else 0.0
+        spread = predicted * (1 - predicted) * prevalence * (1 - prevalence)
+        return prevalence * (self.recall - predicted) / spread**0.5 if spread > 0 else 0.0
 
 
 OperatingPoints = Annotated[tuple[OperatingPoint, ...], Field(max_length=MAX_OPERATING_POINTS)]
@@ -79,7 +83,7 @@ class DecisionRule(NamedTuple):
     threshold : float or None
         Least probability of a predicted positive; None in a multi-class task, where the likeliest class is predicted.
     operating_points : tuple of OperatingPoint
-        Results of other thresholds on validation; threshold rising.
+        Of other thresholds; threshold rising.
     prevalence : float or None
         Share of the positive class for which threshold and probabilities hold; None when unknown or multi-class.
     calibrated_at : float or None
@@ -159,9 +163,8 @@ class DecisionRule(NamedTuple):
     def at_prevalence(self, prevalence: float) -> "DecisionRule":
         """Return the decision rule for proteins among which positives are rarer or commoner.
 
-        The own threshold moves towards the one with the greatest Matthews correlation there, if there are operating
-        points, and with the probabilities otherwise. With a lower prevalence it is never higher, and never predicts
-        more proteins.
+        The threshold becomes that of the operating point with the greatest expected Matthews correlation there; without
+        operating points it moves with the probabilities. With a lower prevalence it never predicts more proteins.
 
         Parameters
         ----------
@@ -179,7 +182,9 @@ class DecisionRule(NamedTuple):
             return self._replace(calibrated_at=origin)
         points = tuple(point.at_prevalence(known, prevalence) for point in self.operating_points)
         moved = float(at_prevalence(np.array([threshold]), known, prevalence)[0])
-        return DecisionRule(_rounded(self._max_mcc_at(prevalence) if points else moved), points, prevalence, origin)
+        # Of equally good ones the lowest, which comes first.
+        best = max(points, key=lambda point: point.mcc(prevalence)).threshold if points else moved
+        return DecisionRule(_rounded(best), points, prevalence, origin)
 
     def _recall_threshold(self, recall: float) -> float:
         if not self.operating_points:
@@ -205,36 +210,6 @@ class DecisionRule(NamedTuple):
                 "prevalence: the model does not record the prevalence it was calibrated at; train it again"
             )
         return self.prevalence, self.threshold
-
-    def _max_mcc_at(self, prevalence: float) -> float:
-        """Follow the threshold of the greatest Matthews correlation from the own prevalence to another.
-
-        Few validation proteins decide it where positives are rare, and it jumps up and down. So on the way the same
-        proteins or fewer are predicted as the prevalence falls, and the threshold does not rise; the other way round
-        as the prevalence rises.
-        """
-        known, threshold = self._known_prevalence()
-        own, start, end = (float(logit(value)) for value in (threshold, known, prevalence))
-        sign = 1.0 if end > start else -1.0
-        prevalence_S = start + sign * _STEP * np.arange(np.ceil(abs(end - start) / _STEP))
-        best_S = np.array([own, *self._max_mcc_thresholds(expit(prevalence_S[1:]))])
-        # Of the probabilities as they are calibrated; then of those moved to where each step ends.
-        threshold_S = sign * np.minimum.accumulate(sign * best_S)
-        moved_S = threshold_S + np.append(prevalence_S[1:], end) - start
-        return float(expit(sign * max(sign * own, (sign * moved_S).max())))
-
-    def _max_mcc_thresholds(self, prevalence_S: FloatArray) -> FloatArray:
-        """Find the threshold, in log-odds, with the greatest Matthews correlation at each prevalence, shape (S,)."""
-        known, _ = self._known_prevalence()
-        threshold_K, fdr_K, recall_K = np.array(self.operating_points).T
-        with np.errstate(divide="ignore", invalid="ignore"):
-            false_K = np.where(fdr_K < 1, recall_K * fdr_K / (1 - fdr_K) * known / (1 - known), 1.0)
-            true_SK = prevalence_S[:, None] * recall_K
-            predicted_SK = true_SK + (1 - prevalence_S[:, None]) * np.minimum(false_K, 1.0)
-            spread_SK = predicted_SK * (1 - predicted_SK) * (prevalence_S * (1 - prevalence_S))[:, None]
-            mcc_SK = (true_SK - predicted_SK * prevalence_S[:, None]) / np.sqrt(spread_SK)
-        # Of equally good ones the lowest, which comes first.
-        return logit(threshold_K)[np.nan_to_num(mcc_SK).argmax(axis=1)]
 
 
 def parse_rule(rule: str | float) -> Rule:

@@ -9,7 +9,7 @@ from tfclass.evaluation.scored import Scored
 RULES = {
     "max-mcc": f"{OWN_THRESHOLD}; the model's own",
     "fdr=0.05": "at most 5 % false discoveries expected by the probabilities, at the prevalence estimated from them",
-    "recall=0.9": "at least 90 % of the positives of the validation split",
+    "recall=0.9": "at least 90 % of the positives expected to be predicted on validation",
 }
 
 

@@ -50,7 +50,7 @@ def calibrate(
     threshold, points = None, ()
     if len(validation.classes) == 2:
         threshold = expected_mcc_threshold(probability_NC[:, 1])
-        points = operating_points(probability_NC[:, 1], validation.is_positive)
+        points = operating_points(probability_NC[:, 1])
     scored = Scored(probability_NC, validation.labels, threshold)
     return Calibrated(choice, threshold, points, all_metrics(scored, evaluation.n_calibration_bins))
 
