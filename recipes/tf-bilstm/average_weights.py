@@ -10,23 +10,17 @@ References
 """
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import torch
 import typer
 
+from recalibrate import read_validation, recalibrated
 from tfclass.bundle.bundle import Bundle, find_bundle, load_bundle
 from tfclass.bundle.card import model_card
 from tfclass.bundle.save import save_bundle
-from tfclass.config import EvaluationConfig, SplitConfig, TrainingConfig
-from tfclass.data.split import select_split
 from tfclass.errors import BundleError, TfclassError
-from tfclass.pipelines.calibrate import calibrate
-from tfclass.pipelines.profiles import read_clustered
-from tfclass.pipelines.provenance import check_unseen
 
 
 def average(first: Bundle, second: Bundle, share: float, table: Path) -> Bundle:
@@ -52,22 +46,8 @@ def average(first: Bundle, second: Bundle, share: float, table: Path) -> Bundle:
         raise BundleError(f"{first.name}, {second.name}: no weight in common; only networks of one shape have a mean")
     mixed = {key: torch.lerp(given[key], weights[key], share) for key in common if weights[key].is_floating_point()}
     second.model.load_state_dict(weights | mixed)
-    proteins = read_clustered(table, second.classes)
-    valid = select_split(proteins, "valid", str(table))
-    check_unseen(second, proteins, valid, "valid", SplitConfig.default(), str(table))
-    unweighted_C = np.ones(len(second.classes))
-    fitted = calibrate(second.model, valid, unweighted_C, TrainingConfig.default(), EvaluationConfig.default())
-    found = {"calibration": fitted.choice.as_json(), "validation": fitted.scores}
     mean_of = {first.digest: 1 - share, second.digest: share}
-    return replace(
-        second,
-        calibration=fitted.choice.calibration,
-        threshold=fitted.threshold,
-        operating_points=fitted.operating_points,
-        provenance={**second.provenance, **found, "mean_of": mean_of},
-        channels={},
-        stacked={},
-    )
+    return recalibrated(second, read_validation(second, table), {"mean_of": mean_of})
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

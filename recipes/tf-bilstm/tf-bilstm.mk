@@ -5,6 +5,8 @@
 #                                    network is then the mean of its weights and the trained ones
 
 RECIPE := recipes/tf-bilstm
+# Units per direction of the network that ships; as in experiment/pretrained.yaml.
+UNITS := 96
 PRETRAINED := models/pretrained/$(NAME)
 # The user's files, as words for a shell.
 DOMAIN_FILE := $(if $(DOMAINS),$(call quoted,$(value DOMAINS)))
@@ -39,12 +41,16 @@ $(PRETRAINED)/training.tsv: $(TABLE) $(PRETRAINED)/teacher/bundle.json $(call ne
 	    $(if $(DOMAINS),--domains $(DOMAIN_FILE)) $(if $(FAMILIES),--families $(FAMILY_FILE)) \
 	    $(if $(UNLABELLED),--unlabelled $(OTHERS_FILE))
 
-$(PRETRAINED)/network/bundle.json: $(PRETRAINED)/training.tsv $(FIRST_BUNDLE)
+$(PRETRAINED)/pruned/bundle.json: $(TABLE) $(FIRST_BUNDLE) | $(VENV)/.installed
+	$(BIN)/python $(RECIPE)/prune_units.py $(FIRST) $(call quoted,$(FILE)) --units $(UNITS) -o $(@D)
+
+$(PRETRAINED)/network/bundle.json: $(PRETRAINED)/training.tsv $(PRETRAINED)/pruned/bundle.json
 	$(BIN)/tfclass train --config-dir $(RECIPE) experiment=pretrained $(call override_of,corpus.path,$<) \
-	    $(if $(START),$(call override_of,training.init_from,$(value START)),training.init_from=$(FIRST)) bundle=$(@D) $(TRAIN_ARGS)
+	    training.init_from=$(PRETRAINED)/pruned bundle=$(@D) $(TRAIN_ARGS)
 
 $(PRETRAINED)/mean/bundle.json: $(TABLE) $(PRETRAINED)/network/bundle.json
-	$(BIN)/python $(RECIPE)/average_weights.py $(FIRST) $(PRETRAINED)/network $(call quoted,$(FILE)) --share 0.7 -o $(@D)
+	$(BIN)/python $(RECIPE)/average_weights.py $(PRETRAINED)/pruned $(PRETRAINED)/network $(call quoted,$(FILE)) --share 0.7 \
+	    -o $(@D)
 
 $(PRETRAINED)/tf-bilstm/bundle.json: $(TABLE) $(LAST)/bundle.json $(PRETRAINED)/profiles.h3m.zst
 	$(BIN)/tfclass model attach $(LAST) $(call quoted,$(FILE)) --profiles $(PRETRAINED)/profiles.h3m.zst -o $(@D)

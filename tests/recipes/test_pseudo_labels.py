@@ -329,12 +329,16 @@ def test_a_table_without_clusters_is_refused(table, tmp_path):
         build_profiles(table, tmp_path / "x")
 
 
-def test_the_shipped_rules_name_the_families_that_the_network_learns():
-    rules = read_rules()
+def shipped_network():
+    """The options of the network, as the recipe trains it."""
     with initialize_config_module("tfclass.conf", version_base="1.3"):
         path = [f"hydra.searchpath=[file://{RECIPE}]", "experiment=pretrained", "corpus.path=x.tsv"]
-        families = set(compose("train", path).model.families)
-    assert families <= set(rules.families)
+        return compose("train", path).model
+
+
+def test_the_shipped_rules_name_the_families_that_the_network_learns():
+    rules = read_rules()
+    assert set(shipped_network().families) <= set(rules.families)
     assert rules.family_of("zf-C2H2_6") == "C2H2"
 
 
@@ -424,13 +428,15 @@ def test_make_plans_the_whole_recipe(tmp_path):
         f"{script} profiles",
         "tfclass model attach",
         f"{script} label",
+        "python recipes/tf-bilstm/prune_units.py models/pretrained/x/start",
         "tfclass train --config-dir",
         "tfclass model attach",
     ]
     assert "--unlabelled 'more.fasta'" in lines[1]
     assert "--unlabelled 'more.fasta'" in lines[3]
     assert "experiment=pretrained_start" in lines[0]
-    assert "training.init_from=models/pretrained/x/start" in lines[4]
+    assert "training.init_from=models/pretrained/x/pruned" in lines[5]
+    assert f"--units {shipped_network().hidden} " in lines[4]
 
 
 def test_the_recipe_starts_from_a_model_where_one_is_given(tmp_path):
@@ -439,6 +445,7 @@ def test_the_recipe_starts_from_a_model_where_one_is_given(tmp_path):
     plan = subprocess.run(["make", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert "pretrained_start" not in plan
     assert "model attach 'tf-bilstm'" in plan
-    assert "training.init_from=tf-bilstm" in plan
-    assert "average_weights.py 'tf-bilstm' models/pretrained/x/network" in plan
+    assert "prune_units.py 'tf-bilstm'" in plan
+    assert "training.init_from=models/pretrained/x/pruned" in plan
+    assert "average_weights.py models/pretrained/x/pruned models/pretrained/x/network" in plan
     assert "model attach models/pretrained/x/mean" in plan
