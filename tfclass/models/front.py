@@ -178,11 +178,13 @@ class LookupStem:
     @torch.no_grad()
     def __init__(self, vectors_VE: Tensor, stem: ConvolutionStem) -> None:
         weight_FEW = stem.convolution.weight
-        rows = torch.einsum("ve,few->wvf", vectors_VE, weight_FEW).flatten(0, 1)
+        rows_WVF = torch.einsum("ve,few->wvf", vectors_VE, weight_FEW)
+        # Each sum has one row of the first place, so the bias goes there.
+        rows_WVF[0] += stem.convolution.bias  # type: ignore[operator]
+        rows = rows_WVF.flatten(0, 1)
         # The row of padding, which is never the maximum of a window.
         self.never = len(rows)
         self.rows = torch.cat([rows, rows.new_full((1, rows.shape[1]), -torch.inf)])
-        self.bias_F = stem.convolution.bias.detach()  # type: ignore[union-attr]
         self.kernel, self.pool = weight_FEW.shape[2], stem.pool
         self.first_rows = len(vectors_VE) * torch.arange(self.kernel, dtype=torch.int32)
 
@@ -195,9 +197,9 @@ class LookupStem:
         rows_BLW = padded_BL.unfold(1, self.kernel, 1) + self.first_rows
         rows_BLW[..., 0].masked_fill_(~length_mask(lengths_B, steps * self.pool), self.never)
         found = F.embedding_bag(rows_BLW.flatten(0, 1), self.rows, mode="sum")
-        # Bias and ReLU keep the maximum of a window, so they are applied once a window.
+        # ReLU keeps the maximum of a window, so it is applied once a window.
         largest_BLF = found.view(size, steps, self.pool, -1).amax(dim=2)
-        return F.relu(largest_BLF + self.bias_F), shortened(lengths_B, self.pool)
+        return largest_BLF.relu_(), shortened(lengths_B, self.pool)
 
 
 def max_pooled(found_BFL: Tensor, lengths_B: Tensor, pool: int) -> tuple[Tensor, Tensor]:

@@ -138,9 +138,11 @@ def clean(sequence: str, alphabet: Alphabet) -> CleanSequence:
     "illegal '1' at 3"
     """
     codes = alphabet.codes(sequence)
-    nonstandard = int(((codes > len(AMINO_ACIDS)) & (codes < GAP)).sum())
+    # Most proteins have nothing but amino acids, so that one look is enough.
+    highest = int(codes.max(initial=0))
+    nonstandard = int(((codes > len(AMINO_ACIDS)) & (codes < GAP)).sum()) if highest > len(AMINO_ACIDS) else 0
     notes: list[str] = []
-    if codes.size and codes.max() >= GAP:
+    if highest >= GAP:
         if (codes == ILLEGAL).any():
             position = int(np.argmax(codes == ILLEGAL))
             return CleanSequence(codes[:0], (), f"illegal {ascii(sequence[position])} at {position + 1}")
