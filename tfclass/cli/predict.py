@@ -124,7 +124,7 @@ Threads = Annotated[
 ]
 Precision = Annotated[
     Literal["float32", "bf16"],
-    typer.Option(help="bf16 is a third faster where the processor computes in it; probabilities move a little."),
+    typer.Option(help="bf16 is up to a third faster where the processor computes in it; probabilities move a little."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr but errors.")]
 

@@ -47,7 +47,7 @@ class Predictor:
     max_residues : int
         Most padded residues in a batch.
     precision : str
-        ``float32``, or ``bf16``: a third faster on processors that compute in bfloat16, slower on others.
+        ``float32``, or ``bf16``: up to a third faster on processors that compute in bfloat16, slower on others.
     cpu_fallback : bool
         Score on the CPU a protein that is too long for the memory of the device.
     prevalence : float or 'auto', optional
