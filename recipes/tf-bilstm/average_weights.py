@@ -9,7 +9,6 @@ References
    increasing inference time", ICML 2022, 10.48550/arXiv.2203.05482.
 """
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -17,10 +16,11 @@ import torch
 import typer
 
 from recalibrate import read_validation, recalibrated
+from script import run
 from tfclass.bundle.bundle import Bundle, find_bundle, load_bundle
 from tfclass.bundle.card import model_card
 from tfclass.bundle.save import save_bundle
-from tfclass.errors import BundleError, TfclassError
+from tfclass.errors import BundleError
 
 
 def average(first: Bundle, second: Bundle, share: float, table: Path) -> Bundle:
@@ -68,8 +68,4 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        app()
-    except TfclassError as error:
-        typer.echo(f"{Path(__file__).name}: {error}", err=True)
-        sys.exit(error.exit_code)
+    run(app)

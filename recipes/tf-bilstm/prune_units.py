@@ -12,7 +12,6 @@ References
    10.48550/arXiv.1506.02626.
 """
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -22,11 +21,12 @@ import typer
 from torch import Tensor, nn
 
 from recalibrate import read_validation, recalibrated
+from script import run
 from tfclass.bundle.bundle import Bundle, find_bundle, load_bundle
 from tfclass.bundle.card import model_card
 from tfclass.bundle.save import save_bundle
 from tfclass.data.table import LabelledProteins
-from tfclass.errors import BundleError, TfclassError
+from tfclass.errors import BundleError
 from tfclass.models.encoders import length_mask
 from tfclass.models.factory import build
 from tfclass.models.forward import MAX_RESIDUES, collate, evaluating, longest_first_batches
@@ -145,8 +145,4 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        app()
-    except TfclassError as error:
-        typer.echo(f"{Path(__file__).name}: {error}", err=True)
-        sys.exit(error.exit_code)
+    run(app)

@@ -5,7 +5,6 @@ split ``train`` grows: the rows of valid and test keep their labels and their nu
 so in their column ``source``.
 """
 
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import pandas as pd
 import typer
 
 from rules import SHIPPED, Rules, read_rules
+from script import run
 from tfclass.bundle.bundle import Bundle, find_bundle, load_bundle
 from tfclass.channels.other_profiles import NEAR_BITS
 from tfclass.channels.profile import ProfileChannel
@@ -25,7 +25,7 @@ from tfclass.data.cells import cell_error
 from tfclass.data.manifest import check_output, write_tsv
 from tfclass.data.table import read_corpus
 from tfclass.environment import available_cores
-from tfclass.errors import BundleError, TfclassError
+from tfclass.errors import BundleError
 from tfclass.inference.predictor import Predictor
 from tfclass.pipelines.profiles import build_profiles, read_clustered
 from tfclass.search.hmmer import BestHit, Hit, Library, margins
@@ -372,14 +372,5 @@ def _domains(known: Sequence[Region] | None, found: list[tuple[int, int]], is_no
     return ranges_cell(merged(found)) if is_positive else ""
 
 
-def main() -> None:
-    """Run the command; an error is one line on stderr."""
-    try:
-        app()
-    except TfclassError as error:
-        typer.echo(f"{Path(__file__).name}: {error}", err=True)
-        sys.exit(error.exit_code)
-
-
 if __name__ == "__main__":
-    main()
+    run(app)

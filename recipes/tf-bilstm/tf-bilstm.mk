@@ -2,7 +2,7 @@
 #
 #   DOMAINS= FAMILIES= UNLABELLED=   files of known domains, known families and unlabelled proteins; see pseudo_labels.py
 #   START=tf-bilstm                  a model to start from (a folder or a shipped name), in place of a first training; the
-#                                    network is then the mean of its weights and the trained ones
+#                                    network is then the mean of its weights, pruned, and the trained ones
 
 RECIPE := recipes/tf-bilstm
 # Units per direction of the network that ships; as in experiment/pretrained.yaml.
