@@ -168,7 +168,7 @@ def test_at_another_prevalence_the_threshold_has_nearly_the_greatest_expected_co
     rule = DecisionRule(expected_mcc_threshold(p_N), operating_points(p_N), known).at_prevalence(share)
     as_calibrated = at_prevalence(np.array([rule.threshold]), share, known)[0]
     # As near as the operating points lie together.
-    assert mcc(as_calibrated) > max(mcc(cut) for cut in p_N[::5]) - 1e-3
+    assert mcc(as_calibrated) > max(mcc(cut) for cut in p_N[::5]) - 2e-4
 
 
 def test_the_threshold_of_another_prevalence_varies_little_between_samples():
@@ -176,9 +176,9 @@ def test_the_threshold_of_another_prevalence_varies_little_between_samples():
     p_N = rng.beta(0.1, 0.3, 100_000)
     samples = [rng.choice(p_N, 1000, replace=False) for _ in range(60)]
     rules = [DecisionRule(expected_mcc_threshold(p), operating_points(p), float(p.mean())) for p in samples]
-    # As the own one at 25 %, and with probabilities of the share at hand.
-    assert np.std([rule.threshold for rule in rules]) < 0.06
-    assert np.std([rule.at_prevalence(0.05).threshold for rule in rules]) < 0.06
+    # At 25 % and at 5 %, each in probabilities of that share.
+    assert np.std([rule.threshold for rule in rules]) < 0.02
+    assert np.std([rule.at_prevalence(0.05).threshold for rule in rules]) < 0.03
 
 
 @pytest.mark.parametrize("seed", range(3))
