@@ -1,4 +1,4 @@
-"""What the scripts of the recipe share."""
+"""Entry point of the command-line scripts."""
 
 import sys
 from pathlib import Path
@@ -9,7 +9,7 @@ from tfclass.errors import TfclassError
 
 
 def run(app: typer.Typer) -> None:
-    """Run a script; an error of ours is one line and an exit status."""
+    """Run a command; print a `TfclassError` as one line, and exit with its status."""
     try:
         app()
     except TfclassError as error:

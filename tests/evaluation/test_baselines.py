@@ -312,8 +312,7 @@ def test_on_real_proteins_the_baselines_are_as_good_as_is_known():
     started = time.monotonic()
     homologues = find_homologues(train, test, threads=2)
     print(f"search {time.monotonic() - started:.0f} s")
-    # The solver of the k-mer regression ends a little elsewhere on another processor: 0.709 or 0.710.
-    least = {"composition_regression": (0.66, 0.53), "kmer_regression": (0.885, 0.708), "top_hit": (0.97, 0.92)}
+    least = {"composition_regression": (0.66, 0.53), "kmer_regression": (0.885, 0.71), "top_hit": (0.97, 0.92)}
     for name, baseline in all_baselines(train, valid, test, homologues).items():
         assert isinstance(baseline, Baseline)
         predicted_N = scored(baseline, test).predicted_N
